@@ -1,0 +1,69 @@
+//! Provider credentials.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{CredentialId, OrganizationId, TeamId};
+use crate::slug::ProviderSlug;
+
+/// Whose credential it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "scope", rename_all = "snake_case")]
+pub enum CredentialScope {
+    /// The operator's own; calls over it are charged.
+    System,
+    /// The organization's own (BYOK).
+    Organization,
+    /// One team's own (BYOK).
+    Team {
+        /// The team.
+        team_id: TeamId,
+    },
+}
+
+/// What the sealed bytes hold once opened (a JSON object with these fields).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretForm {
+    /// `{"api_key": "…"}`.
+    ApiKey,
+    /// `{"access_key_id": "…", "secret_access_key": "…", "session_token"?: "…", "region": "…"}`.
+    Aws,
+    /// `{"client_email": "…", "private_key": "…", "project": "…", "location": "…"}`.
+    GoogleServiceAccount,
+}
+
+/// The secret, encrypted under one version of a pool's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedSecret {
+    /// The pool whose nodes can open it.
+    pub pool: String,
+    /// Version of the pool's key.
+    pub pool_key_version: u32,
+    /// Version of the credential's secret (part of the associated data).
+    pub secret_version: u32,
+    /// AES-256-GCM: nonce (12 bytes), ciphertext, tag.
+    pub bytes: Vec<u8>,
+}
+
+/// A credential as nodes see it: sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// Its owner; [`OrganizationId::SYSTEM`] for system credentials.
+    pub organization_id: OrganizationId,
+    /// Identity.
+    pub id: CredentialId,
+    /// Name for people.
+    pub name: String,
+    /// Whose it is.
+    pub scope: CredentialScope,
+    /// The provider it signs in at.
+    pub provider: ProviderSlug,
+    /// What the opened secret holds.
+    pub form: SecretForm,
+    /// Not used while false.
+    pub enabled: bool,
+    /// Lower is tried first.
+    pub position: i32,
+    /// The secret, once per pool.
+    pub sealed: Vec<SealedSecret>,
+}

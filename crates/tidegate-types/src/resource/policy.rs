@@ -1,0 +1,78 @@
+//! Policies.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{KeyId, OrganizationId, PolicyId, TeamId};
+use crate::money::PicoUsd;
+use crate::slug::ProviderSlug;
+
+/// Zero-data-retention tiers; a higher one is stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ZdrTier {
+    /// No demand.
+    #[default]
+    None,
+    /// Providers may keep, but not train.
+    NoTraining,
+    /// Providers keep only what their safety checks flag.
+    ZdrWithSafetyRetention,
+    /// Providers keep nothing.
+    Zdr,
+}
+
+/// What a policy speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "scope", rename_all = "snake_case")]
+pub enum PolicyScope {
+    /// The whole organization.
+    Organization,
+    /// One team.
+    Team {
+        /// The team.
+        team_id: TeamId,
+    },
+    /// One key.
+    Key {
+        /// The key.
+        key_id: KeyId,
+    },
+}
+
+/// Demands on data handling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Privacy {
+    /// Tier; the strictest of all scopes and the request holds.
+    pub zdr: ZdrTier,
+}
+
+/// A policy. All policies that match a call hold together; the strictest wins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Its organization.
+    pub organization_id: OrganizationId,
+    /// Identity.
+    pub id: PolicyId,
+    /// Name for people, unique in the organization.
+    pub name: String,
+    /// What it speaks of.
+    pub scope: PolicyScope,
+    /// Models `creator/name` or `creator/*` that may be reached; empty: all.
+    pub allow_models: Vec<String>,
+    /// Providers that may be reached; empty: all.
+    pub allow_providers: Vec<ProviderSlug>,
+    /// Demands on data handling.
+    pub privacy: Privacy,
+    /// Output tokens granted to a call under a hard budget that names none.
+    pub default_max_output_tokens: Option<u32>,
+    /// Price per input and output token at which a call without a price is held and charged;
+    /// `None` everywhere: such calls are refused.
+    pub ceiling_price: Option<PicoUsd>,
+    /// Whether system credentials may be used; `None`: yes.
+    pub allow_system_credentials: Option<bool>,
+    /// Whether a route may carry the name of a catalogue model; `None`: no.
+    pub routes_may_shadow: Option<bool>,
+    /// Most attempts for one call; `None`: 3.
+    pub max_attempts: Option<u8>,
+}

@@ -1,0 +1,43 @@
+//! Routes: an organization's own model names.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{OrganizationId, RouteId};
+use crate::slug::{ModelName, ProviderSlug};
+
+/// One target of a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteTarget {
+    /// The model asked for.
+    pub model: ModelName,
+    /// Share of the calls, relative to the other targets.
+    #[serde(default = "one")]
+    pub weight: u32,
+    /// Only at these providers; empty: any.
+    #[serde(default)]
+    pub providers: Vec<ProviderSlug>,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// An organization's own model name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Its organization.
+    pub organization_id: OrganizationId,
+    /// Identity.
+    pub id: RouteId,
+    /// The name, unique in the organization.
+    pub name: String,
+    /// Drawn by weight.
+    pub targets: Vec<RouteTarget>,
+    /// Tried in order after the drawn target failed.
+    pub fallbacks: Vec<RouteTarget>,
+    /// Longest time for one attempt until its first event, in milliseconds.
+    pub attempt_timeout_ms: Option<u32>,
+    /// Longest time for all attempts until the first event, in milliseconds.
+    pub total_timeout_ms: Option<u32>,
+}

@@ -1,0 +1,140 @@
+//! Call records: one per call, refusals included.
+
+use serde::{Deserialize, Serialize};
+
+use super::event::CredentialType;
+use super::metered::Usage;
+use crate::clock::Timestamp;
+use crate::id::{BudgetId, CallId, CredentialId, KeyId, ModelId, OfferingId, OrganizationId, ProviderId, RouteId, TeamId};
+use crate::label::LabelHash;
+use crate::money::NanoUsd;
+use crate::revision::Revision;
+
+/// Which of the node's surfaces was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Surface {
+    /// `/v1/chat/completions`.
+    OpenaiChat,
+    /// `/v1/messages`.
+    AnthropicMessages,
+}
+
+/// Why a call was refused by the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCause {
+    /// No, unknown, revoked or expired key.
+    Unauthenticated,
+    /// The key may not do this.
+    NotAllowed,
+    /// No such model.
+    UnknownModel,
+    /// The model has no price.
+    NotPriced,
+    /// The request is malformed or has a field that cannot be had.
+    BadRequest,
+    /// Nobody satisfies the policy.
+    NoProvider,
+    /// A budget does not allow it.
+    Budget,
+    /// A rate or concurrency limit.
+    RateLimit,
+    /// The body is too large.
+    TooLarge,
+    /// The budget authority is away, or the journal is full.
+    Unavailable,
+    /// Out of time.
+    Timeout,
+    /// Every attempt failed.
+    UpstreamFailed,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum CallOutcome {
+    /// Answered completely.
+    Answered,
+    /// The client left before the end.
+    Disconnected,
+    /// The answer broke off after its first event.
+    Broken,
+    /// The provider's own error was passed on.
+    UpstreamError,
+    /// Refused by the gateway.
+    Refused {
+        /// Why.
+        cause: RefusalCause,
+        /// The budget that refused.
+        budget_id: Option<BudgetId>,
+    },
+}
+
+/// One attempt, as the call record keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// The provider.
+    pub provider_id: ProviderId,
+    /// The offering.
+    pub offering_id: OfferingId,
+    /// The credential.
+    pub credential_id: Option<CredentialId>,
+    /// Who pays.
+    pub credential_type: CredentialType,
+    /// HTTP status, 0 when none came.
+    pub status: u16,
+    /// Milliseconds from the call's start to the attempt's start.
+    pub started_ms: u32,
+    /// Milliseconds from the attempt's start to its end.
+    pub duration_ms: u32,
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRecord {
+    /// The call.
+    pub call_id: CallId,
+    /// When it began (node's clock).
+    pub at: Timestamp,
+    /// Whose call.
+    pub organization_id: OrganizationId,
+    /// Whose key.
+    pub team_id: TeamId,
+    /// The key.
+    pub key_id: KeyId,
+    /// Which surface.
+    pub surface: Surface,
+    /// Whether a stream was asked for.
+    pub stream: bool,
+    /// The model that answered, or was asked for.
+    pub model_id: Option<ModelId>,
+    /// The route that was asked for.
+    pub route_id: Option<RouteId>,
+    /// HTTP status that the client got.
+    pub status: u16,
+    /// How it ended.
+    pub outcome: CallOutcome,
+    /// Attempts in order.
+    pub attempts: Vec<AttemptRecord>,
+    /// Counts of all attempts together.
+    pub usage: Usage,
+    /// Charge of all attempts together.
+    pub cost: NanoUsd,
+    /// Milliseconds to the first event; `None` when there was none.
+    pub ttft_ms: Option<u32>,
+    /// Milliseconds to the end.
+    pub duration_ms: u32,
+    /// Milliseconds of it spent in the gateway before the first attempt, times 1000.
+    pub overhead_us: u32,
+    /// Keyed hash of the end user.
+    pub end_user: Option<LabelHash>,
+    /// Keyed hash of the session.
+    pub session: Option<LabelHash>,
+    /// Keyed hash of the application's name.
+    pub app: Option<LabelHash>,
+    /// Keyed hashes of the tags.
+    pub tags: Vec<LabelHash>,
+    /// Revision of the organization's configuration that decided.
+    pub revision: Revision,
+}

@@ -1,0 +1,11 @@
+//! What happened: billing events (one attempt) and call records (one call).
+//!
+//! Ids, integers, enums and keyed hashes only: no free text can travel here.
+
+mod call;
+mod event;
+mod metered;
+
+pub use call::{AttemptRecord, CallOutcome, CallRecord, RefusalCause, Surface};
+pub use event::{BillingEvent, CredentialType, EventKind, HeldBudget, Outcome, RecordKey};
+pub use metered::{MeterMethod, Usage};
