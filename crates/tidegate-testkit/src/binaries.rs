@@ -1,0 +1,35 @@
+//! Where server binaries are: on PATH, or in Debian's versioned PostgreSQL folders.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
+
+/// The program with this name: first on PATH, then in the newest PostgreSQL folder that has it.
+///
+/// # Errors
+/// When it is nowhere; the message says what to install.
+pub fn find(name: &str) -> Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let on_path = env::split_paths(&path).map(|folder| folder.join(name));
+    let Some(found) = on_path.chain(versioned(name)).find(|file| file.is_file()) else {
+        bail!(
+            "{name} not found on PATH or in {POSTGRES_VERSIONS}/*/bin: install the packages postgresql and redis-server"
+        );
+    };
+    Ok(found)
+}
+
+fn versioned(name: &str) -> Vec<PathBuf> {
+    let folders = fs::read_dir(Path::new(POSTGRES_VERSIONS)).into_iter().flatten().flatten();
+    let mut versions: Vec<PathBuf> = folders.map(|folder| folder.path()).collect();
+    versions.sort_by_key(|folder| {
+        let version =
+            folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok());
+        std::cmp::Reverse(version.unwrap_or(0))
+    });
+    versions.into_iter().map(|folder| folder.join("bin").join(name)).collect()
+}

@@ -1,0 +1,193 @@
+//! A PostgreSQL cluster of a test's own, or one shared by all tests of a run.
+//!
+//! Loopback TCP with a random password, no fsync. PostgreSQL refuses to run as root:
+//! then it runs as another user of a user namespace, where root's own folders are its own.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+
+use crate::process::{signal, wait_until, watch};
+use crate::{binaries, port, shared};
+
+const SUPERUSER: &str = "postgres";
+
+/// Where a running cluster is, and its superuser's password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The TCP port on 127.0.0.1.
+    pub port: u16,
+    /// The superuser's password.
+    pub password: String,
+}
+
+impl Address {
+    /// URL of `database` for the superuser.
+    #[must_use]
+    pub fn superuser_url(&self, database: &str) -> String {
+        self.url(SUPERUSER, &self.password, database)
+    }
+
+    /// URL of `database` for a login.
+    #[must_use]
+    pub fn url(&self, user: &str, password: &str, database: &str) -> String {
+        format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+/// A cluster that ends with this value.
+#[derive(Debug)]
+pub struct Server {
+    folder: TempDir,
+    address: Address,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Makes a cluster, starts it and waits until it takes connections (about 1 s).
+    ///
+    /// # Errors
+    /// When the binaries are missing or the server does not start.
+    pub fn start() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("tg-pg-").tempdir()?;
+        let address = initialise(folder.path())?;
+        let mut server = Self { folder, address, child: None };
+        server.start_again()?;
+        Ok(server)
+    }
+
+    /// The one cluster of this test run: started by whoever comes first, ended when the
+    /// test runner ends. Make databases in it, do not stop it.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn shared() -> Result<Address> {
+        shared::cluster()
+    }
+
+    /// Where it is; the same after every restart.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Starts a stopped server again, with its data, on the same port.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.stop();
+        let child = run(self.folder.path(), self.address.port)?;
+        watch(std::process::id(), child.id(), self.folder.path())?;
+        self.child = Some(child);
+        wait_until_ready(&self.address)
+    }
+
+    /// Stops it at once (as a crash does); connections break.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _sent = signal(child.id(), "QUIT");
+            let _reaped = child.wait();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Makes the cluster's files in `folder`.
+pub(crate) fn initialise(folder: &Path) -> Result<Address> {
+    let address = Address { port: port::free()?, password: random_password()? };
+    let password_file = folder.join("password");
+    fs::write(&password_file, &address.password)?;
+    let output = as_other_user(&binaries::find("initdb")?, folder)?
+        .args([
+            "--no-sync",
+            "--no-instructions",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--auth=scram-sha-256",
+            "-U",
+            SUPERUSER,
+        ])
+        .arg("--pwfile")
+        .arg(&password_file)
+        .arg("-D")
+        .arg(folder.join("data"))
+        .output()
+        .context("run initdb")?;
+    if !output.status.success() {
+        bail!("initdb: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(address)
+}
+
+/// Starts the server on the cluster in `folder`; it may not be ready yet.
+pub(crate) fn run(folder: &Path, port: u16) -> Result<Child> {
+    let log = fs::File::create(folder.join("log"))?;
+    let settings = [
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        "fsync=off",
+        "synchronous_commit=off",
+        "full_page_writes=off",
+        "max_connections=300",
+        "shared_buffers=64MB",
+        "jit=off",
+    ];
+    let mut command = as_other_user(&binaries::find("postgres")?, folder)?;
+    command.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
+    settings.iter().for_each(|setting| {
+        command.args(["-c", setting]);
+    });
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::from(log))
+        .process_group(0)
+        .spawn()
+        .context("start postgres")
+}
+
+/// Waits until the server takes connections.
+pub(crate) fn wait_until_ready(address: &Address) -> Result<()> {
+    let is_ready = binaries::find("pg_isready")?;
+    let port = address.port.to_string();
+    wait_until("postgres takes connections", || {
+        let asked = Command::new(&is_ready).args(["-q", "-h", "127.0.0.1", "-p", &port]).status();
+        asked.is_ok_and(|status| status.success())
+    })
+}
+
+/// The command itself; for root, as another user to whom `folder` belongs.
+fn as_other_user(program: &Path, folder: &Path) -> Result<Command> {
+    if fs::metadata("/proc/self")?.uid() != 0 {
+        return Ok(Command::new(program));
+    }
+    let namespace = ["--user", "--map-user=1000", "--map-group=1000"];
+    let possible = Command::new("unshare").args(namespace).arg("true").stderr(Stdio::null()).status();
+    if possible.is_ok_and(|status| status.success()) {
+        let mut command = Command::new("unshare");
+        command.args(namespace).arg(program);
+        return Ok(command);
+    }
+    std::os::unix::fs::chown(folder, Some(65534), Some(65534))?;
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+    Ok(command)
+}
+
+fn random_password() -> Result<String> {
+    let mut bytes = [0u8; 16];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,58 @@
+//! Child processes that do not outlive their test.
+//!
+//! A small shell beside each server ends it when the guarded process is gone, so that a
+//! test killed by its runner leaves nothing behind. Signals go through `kill`, because the
+//! workspace has no unsafe code.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use std::os::unix::process::CommandExt as _;
+
+use anyhow::{Result, bail};
+
+/// Waits while process $1 lives, then kills $2 and removes the folder $3.
+const WATCH: &str = r#"
+while kill -0 "$1" 2>/dev/null && kill -0 "$2" 2>/dev/null; do sleep 1; done
+kill -0 "$1" 2>/dev/null && exit 0
+kill -9 "$2" 2>/dev/null
+rm -rf "$3"
+"#;
+
+/// Sends a signal, for example `STOP`. False when there is no such process.
+#[must_use]
+pub fn signal(pid: u32, name: &str) -> bool {
+    let sent =
+        Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
+    sent.is_ok_and(|status| status.success())
+}
+
+/// Ends process `server` and removes `folder` once process `guarded` is gone.
+pub(crate) fn watch(guarded: u32, server: u32, folder: &Path) -> Result<()> {
+    Command::new("sh")
+        .args(["-c", WATCH, "watch", &guarded.to_string(), &server.to_string()])
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    Ok(())
+}
+
+/// Asks until `ready` says yes.
+///
+/// # Errors
+/// When it does not within 30 seconds; the message names `what`.
+pub fn wait_until(what: &str, mut ready: impl FnMut() -> bool) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !ready() {
+        if Instant::now() > deadline {
+            bail!("{what} is not so after 30 s");
+        }
+        sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}

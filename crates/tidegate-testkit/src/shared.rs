@@ -1,0 +1,63 @@
+//! One PostgreSQL cluster for all test processes of a run.
+//!
+//! nextest runs every test in a process of its own, all children of the runner. The first
+//! one starts the cluster and writes down where it is; a watcher ends it with the runner.
+
+use std::fs::{self, File};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::parent_id;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::postgres::{Address, initialise, run, wait_until_ready};
+use crate::process::{signal, watch};
+
+/// The run's cluster, started when it is not running yet.
+pub(crate) fn cluster() -> Result<Address> {
+    let runner = parent_id();
+    let folder = folder_of(runner)?;
+    let lock = File::create(folder.join("lock"))?;
+    lock.lock().context("lock the shared cluster")?;
+    if let Some(address) = running(&folder) {
+        return Ok(address);
+    }
+    let cluster = folder.join("cluster");
+    if cluster.exists() {
+        fs::remove_dir_all(&cluster)?;
+    }
+    fs::create_dir(&cluster)?;
+    let address = initialise(&cluster)?;
+    let server = run(&cluster, address.port)?;
+    watch(runner, server.id(), &folder)?;
+    wait_until_ready(&address)?;
+    fs::write(folder.join("address"), format!("{} {} {}", server.id(), address.port, address.password))?;
+    Ok(address)
+}
+
+/// A folder of the runner's own: its process id and start time name it.
+fn folder_of(runner: u32) -> Result<PathBuf> {
+    let stat = fs::read_to_string(format!("/proc/{runner}/stat")).unwrap_or_default();
+    let started =
+        stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).unwrap_or("0").to_owned();
+    let folder = std::env::temp_dir().join(format!("tg-run-{runner}-{started}"));
+    match fs::DirBuilder::new().mode(0o700).create(&folder) {
+        Ok(()) => Ok(folder),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && own(&folder) => Ok(folder),
+        Err(error) => bail!("make the run's folder: {error}"),
+    }
+}
+
+fn own(folder: &Path) -> bool {
+    let mine = fs::metadata("/proc/self").map(|data| data.uid()).ok();
+    fs::symlink_metadata(folder).is_ok_and(|data| data.is_dir() && Some(data.uid()) == mine)
+}
+
+fn running(folder: &Path) -> Option<Address> {
+    let text = fs::read_to_string(folder.join("address")).ok()?;
+    let mut words = text.split(' ');
+    let server: u32 = words.next()?.parse().ok()?;
+    let address = Address { port: words.next()?.parse().ok()?, password: words.next()?.to_owned() };
+    signal(server, "0").then_some(address)
+}
