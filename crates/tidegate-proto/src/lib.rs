@@ -1,1 +1,39 @@
-//! placeholder
+//! The wire between the planes: generated messages and services, and their conversion to and from
+//! the words of `tidegate-types`.
+//!
+//! Whatever arrives is untrusted: a conversion says which field of which message is wrong, an
+//! unknown name is an error and never a default, and nothing panics.
+
+/// Version of the protocol that [`config::Hello`] names.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Largest message in bytes that either side accepts.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// `tidegate.config.v1`: the feed.
+#[expect(missing_docs, reason = "generated from proto/, where the comments are")]
+#[expect(clippy::allow_attributes, clippy::all, reason = "generated code")]
+pub mod config {
+    include!("gen/tidegate.config.v1.rs");
+}
+
+/// `tidegate.usage.v1`: billing events and call records.
+#[expect(missing_docs, reason = "generated from proto/, where the comments are")]
+#[expect(clippy::allow_attributes, clippy::all, reason = "generated code")]
+pub mod usage {
+    include!("gen/tidegate.usage.v1.rs");
+}
+
+/// `tidegate.budget.v1`: budget epochs.
+#[expect(missing_docs, reason = "generated from proto/, where the comments are")]
+#[expect(clippy::allow_attributes, clippy::all, reason = "generated code")]
+pub mod budget {
+    include!("gen/tidegate.budget.v1.rs");
+}
+
+/// `tidegate.enroll.v1`: how a node gets its identity.
+#[expect(missing_docs, reason = "generated from proto/, where the comments are")]
+#[expect(clippy::allow_attributes, clippy::all, reason = "generated code")]
+pub mod enroll {
+    include!("gen/tidegate.enroll.v1.rs");
+}

@@ -1,0 +1,191 @@
+//! Names of enum values as resources carry them: the same as in their JSON form.
+
+use tidegate_types::resource::{
+    AbortBilling, AuthScheme, DialectName, Enforcement, HoldMode, KeyStatus, ModelKind, ResourceKind, Retention,
+    SecretForm, Training, Unit, ZdrTier,
+};
+use tidegate_types::window::{Every, WeekStart};
+
+/// A closed set of values with names.
+pub(crate) trait Named: Copy + 'static {
+    /// Every value.
+    const ALL: &'static [Self];
+    /// The value's name.
+    fn name(self) -> &'static str;
+
+    /// The value with this name.
+    fn from_name(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|value| value.name() == text)
+    }
+}
+
+impl Named for ResourceKind {
+    const ALL: &'static [Self] = &Self::ALL;
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Named for WeekStart {
+    const ALL: &'static [Self] = &[Self::Monday, Self::Sunday, Self::Saturday];
+    fn name(self) -> &'static str {
+        match self {
+            Self::Monday => "monday",
+            Self::Sunday => "sunday",
+            Self::Saturday => "saturday",
+        }
+    }
+}
+
+impl Named for KeyStatus {
+    const ALL: &'static [Self] = &[Self::Active, Self::Paused, Self::Revoked];
+    fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl Named for SecretForm {
+    const ALL: &'static [Self] = &[Self::ApiKey, Self::Aws, Self::GoogleServiceAccount];
+    fn name(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::Aws => "aws",
+            Self::GoogleServiceAccount => "google_service_account",
+        }
+    }
+}
+
+impl Named for DialectName {
+    const ALL: &'static [Self] = &[Self::OpenaiChat, Self::AnthropicMessages];
+    fn name(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "openai_chat",
+            Self::AnthropicMessages => "anthropic_messages",
+        }
+    }
+}
+
+impl Named for AuthScheme {
+    const ALL: &'static [Self] = &[Self::Bearer, Self::XApiKey, Self::None];
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::XApiKey => "x_api_key",
+            Self::None => "none",
+        }
+    }
+}
+
+impl Named for AbortBilling {
+    const ALL: &'static [Self] = &[Self::Stops, Self::Continues];
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stops => "stops",
+            Self::Continues => "continues",
+        }
+    }
+}
+
+impl Named for ModelKind {
+    const ALL: &'static [Self] = &[Self::Language, Self::Embedding];
+    fn name(self) -> &'static str {
+        match self {
+            Self::Language => "language",
+            Self::Embedding => "embedding",
+        }
+    }
+}
+
+impl Named for Unit {
+    const ALL: &'static [Self] = &[
+        Self::InputToken,
+        Self::OutputToken,
+        Self::CachedInputToken,
+        Self::CacheWriteToken,
+        Self::ReasoningToken,
+        Self::Request,
+    ];
+    fn name(self) -> &'static str {
+        match self {
+            Self::InputToken => "input_token",
+            Self::OutputToken => "output_token",
+            Self::CachedInputToken => "cached_input_token",
+            Self::CacheWriteToken => "cache_write_token",
+            Self::ReasoningToken => "reasoning_token",
+            Self::Request => "request",
+        }
+    }
+}
+
+impl Named for Retention {
+    const ALL: &'static [Self] = &[Self::None, Self::SafetyOnly, Self::Retains];
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::SafetyOnly => "safety_only",
+            Self::Retains => "retains",
+        }
+    }
+}
+
+impl Named for Training {
+    const ALL: &'static [Self] = &[Self::Never, Self::May];
+    fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::May => "may",
+        }
+    }
+}
+
+impl Named for ZdrTier {
+    const ALL: &'static [Self] = &[Self::None, Self::NoTraining, Self::ZdrWithSafetyRetention, Self::Zdr];
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::NoTraining => "no_training",
+            Self::ZdrWithSafetyRetention => "zdr_with_safety_retention",
+            Self::Zdr => "zdr",
+        }
+    }
+}
+
+impl Named for Every {
+    const ALL: &'static [Self] =
+        &[Self::Minute, Self::Hour, Self::Day, Self::Week, Self::Month, Self::Quarter, Self::Year];
+    fn name(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Quarter => "quarter",
+            Self::Year => "year",
+        }
+    }
+}
+
+impl Named for Enforcement {
+    const ALL: &'static [Self] = &[Self::Hard, Self::Soft];
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hard => "hard",
+            Self::Soft => "soft",
+        }
+    }
+}
+
+impl Named for HoldMode {
+    const ALL: &'static [Self] = &[Self::Strict, Self::Expected];
+    fn name(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Expected => "expected",
+        }
+    }
+}
