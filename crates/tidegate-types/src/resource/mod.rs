@@ -5,6 +5,7 @@
 mod authority;
 mod budget;
 mod catalogue;
+mod content_hash;
 mod credential;
 mod key;
 mod organization;
@@ -19,6 +20,7 @@ pub use catalogue::{
     AbortBilling, AuthScheme, Capabilities, DataHandling, DialectName, Model, ModelKind, Offering, Price, PriceTier,
     Provider, Retention, Training, Unit, UnitPrice,
 };
+pub use content_hash::content_hash;
 pub use credential::{Credential, CredentialScope, SealedSecret, SecretForm};
 pub use key::{AllowList, KeyLimits, KeySecret, KeyStatus, VirtualKey};
 pub use organization::{Organization, Team};
@@ -129,6 +131,13 @@ pub struct ResourceKey {
     pub kind: ResourceKind,
     /// Its id within the kind, in its textual form.
     pub id: String,
+}
+
+/// `{organization_id}/{kind}/{id}`: the text under which a resource enters digests.
+impl std::fmt::Display for ResourceKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.organization_id, self.kind.as_str(), self.id)
+    }
 }
 
 /// A resource as of a revision; `resource` is absent when it was deleted.
