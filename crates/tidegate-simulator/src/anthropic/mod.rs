@@ -1,0 +1,9 @@
+//! Anthropic messages.
+//!
+//! Shapes: the public Anthropic API reference (messages, streaming, errors).
+
+mod answer;
+mod request;
+
+pub(crate) use answer::{error_body, error_event, plain, stream};
+pub(crate) use request::read;

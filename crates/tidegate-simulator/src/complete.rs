@@ -1,0 +1,146 @@
+//! Makes the answer: obeys limit, stop sequences, tool choice, declared tools and schemas.
+
+use crate::ask::{Ask, Choice, Tool};
+use crate::script::Faults;
+use crate::{count, sample};
+
+/// Why an answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finish {
+    Stop,
+    StopSequence,
+    Length,
+    ToolCalls,
+}
+
+/// One answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// Text in tokens, so that a stream can be cut where a real one is.
+    pub(crate) pieces: Vec<String>,
+    /// Tool calls: name and arguments (JSON text).
+    pub(crate) calls: Vec<(String, String)>,
+    pub(crate) finish: Finish,
+    /// The stop sequence that was met.
+    pub(crate) stopped_by: Option<String>,
+    /// Visible thinking.
+    pub(crate) thinking: Option<String>,
+}
+
+/// Counts of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counts {
+    pub(crate) input: u64,
+    pub(crate) cached: u64,
+    pub(crate) output: u64,
+    pub(crate) reasoning: u64,
+}
+
+/// Everything that the provider has to say.
+#[derive(Debug, Clone)]
+pub(crate) struct Completion {
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) counts: Counts,
+}
+
+/// Answers a request.
+pub(crate) fn complete(ask: &Ask, faults: &Faults) -> Completion {
+    let input = ask.input.iter().map(|text| count::tokens(text) + 3).sum::<u64>() + 3;
+    let answers: Vec<Answer> = (0..ask.n.max(1)).map(|index| answer(ask, faults, index)).collect();
+    let visible: u64 = answers.iter().map(size).sum();
+    let room = ask.limit.map_or(u64::MAX, |limit| (limit * ask.n.max(1)).saturating_sub(visible));
+    let hidden = if faults.hidden_reasoning { (8 + input % 24).min(room) } else { 0 };
+    let thinking: u64 = answers.iter().filter_map(|a| a.thinking.as_deref()).map(count::tokens).sum();
+    let cached = if ask.cache_marked || input > 1024 { input / 128 * 64 } else { 0 };
+    let counts = Counts { input, cached, output: visible + hidden, reasoning: hidden + thinking };
+    Completion { answers, counts }
+}
+
+fn size(answer: &Answer) -> u64 {
+    let calls: u64 = answer.calls.iter().map(|(name, args)| count::tokens(name) + count::tokens(args)).sum();
+    let thinking = answer.thinking.as_deref().map_or(0, count::tokens);
+    answer.pieces.len() as u64 + calls + thinking
+}
+
+fn answer(ask: &Ask, faults: &Faults, index: u64) -> Answer {
+    let wanted = tools_to_call(ask);
+    if !wanted.is_empty() {
+        let calls: Vec<_> = wanted
+            .into_iter()
+            .map(|tool| (tool.name.clone(), sample::value(&tool.schema, &ask.last_text).to_string()))
+            .collect();
+        let whole = Answer { pieces: vec![], calls, finish: Finish::ToolCalls, stopped_by: None, thinking: None };
+        return match ask.limit {
+            Some(limit) if size(&whole) > limit => Answer { calls: vec![], finish: Finish::Length, ..whole },
+            _ => whole,
+        };
+    }
+    let thinking = ask.thinking.then(|| "The question is simulated, so is the thought.".to_owned());
+    let spent = thinking.as_deref().map_or(0, count::tokens);
+    let mut text = faults.text.clone().unwrap_or_else(|| words(ask));
+    if index > 0 {
+        text = format!("{text} ({})", index + 1);
+    }
+    let met = ask.stops.iter().filter_map(|stop| text.find(stop.as_str()).map(|at| (at, stop))).min();
+    let stopped_by = met.map(|(at, stop)| {
+        let stop = stop.clone();
+        (at, stop)
+    });
+    if let Some((at, _)) = &stopped_by {
+        text.truncate(*at);
+    }
+    let mut pieces = count::pieces(&text);
+    if let Some(tokens) = faults.output_tokens {
+        pieces = (0..tokens).map(|i| if i == 0 { "word".to_owned() } else { " word".to_owned() }).collect();
+    }
+    let room = ask.limit.map_or(usize::MAX, |limit| limit.saturating_sub(spent) as usize);
+    if pieces.len() > room {
+        pieces.truncate(room);
+        return Answer { pieces, calls: vec![], finish: Finish::Length, stopped_by: None, thinking };
+    }
+    let finish = if stopped_by.is_some() { Finish::StopSequence } else { Finish::Stop };
+    Answer { pieces, calls: vec![], finish, stopped_by: stopped_by.map(|(_, stop)| stop), thinking }
+}
+
+/// The text of an ordinary answer.
+fn words(ask: &Ask) -> String {
+    if let Some(schema) = &ask.json {
+        return sample::value(schema, &ask.last_text).to_string();
+    }
+    if let Some(result) = &ask.tool_result {
+        return format!("The tool said: {}", clip(result));
+    }
+    let mut tokens = ask.last_text.split_whitespace().peekable();
+    while let Some(token) = tokens.next() {
+        let number = token.parse::<usize>().ok().filter(|n| (1..=20_000).contains(n));
+        if let (Some(n), Some(&"words")) = (number, tokens.peek()) {
+            return vec!["word"; n].join(" ");
+        }
+    }
+    format!("This is a simulated answer to: {}", clip(&ask.last_text))
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(400).collect()
+}
+
+fn tools_to_call(ask: &Ask) -> Vec<&Tool> {
+    let mentioned = |tool: &&Tool| {
+        let asked = ask.last_text.to_lowercase();
+        tool.name.to_lowercase().split(['_', '-', '.']).any(|part| part.len() > 3 && asked.contains(part))
+    };
+    let mut chosen: Vec<&Tool> = match &ask.choice {
+        Choice::None => vec![],
+        Choice::Named(name) => ask.tools.iter().filter(|tool| tool.name == *name).collect(),
+        Choice::Required => {
+            let fitting: Vec<_> = ask.tools.iter().filter(mentioned).collect();
+            if fitting.is_empty() { ask.tools.iter().take(1).collect() } else { fitting }
+        }
+        Choice::Auto if ask.tool_result.is_some() => vec![],
+        Choice::Auto => ask.tools.iter().filter(mentioned).collect(),
+    };
+    if ask.single_call {
+        chosen.truncate(1);
+    }
+    chosen
+}

@@ -1,0 +1,9 @@
+//! OpenAI chat completions.
+//!
+//! Shapes: the public OpenAI API reference (chat completions, streaming, errors).
+
+mod answer;
+mod request;
+
+pub(crate) use answer::{error_body, error_event, models, plain, stream};
+pub(crate) use request::read;

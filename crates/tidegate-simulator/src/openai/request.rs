@@ -1,0 +1,210 @@
+//! Validates a chat completions request as strictly as the real service does.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::ask::{Ask, Choice, Invalid, Tool, count, only_known, ranged, text};
+
+const TOP: &[&str] = &[
+    "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n",
+    "stop", "presence_penalty", "frequency_penalty", "logit_bias", "user", "seed", "tools", "tool_choice",
+    "parallel_tool_calls", "response_format", "logprobs", "top_logprobs", "reasoning_effort", "metadata", "store",
+    "service_tier", "modalities", "audio", "prediction", "verbosity", "prompt_cache_key", "safety_identifier",
+    "functions", "function_call", "web_search_options", "prompt_cache_retention",
+];
+
+const MESSAGE: &[&str] = &[
+    "role", "content", "name", "tool_calls", "tool_call_id", "refusal", "audio", "function_call", "annotations",
+    "reasoning_content",
+];
+
+/// Reads the request, or says what a real service would say.
+pub(crate) fn read(body: &Value) -> Result<Ask, Invalid> {
+    let object = body.as_object().ok_or_else(|| Invalid::new("We could not parse the JSON body of your request.", "body"))?;
+    only_known(object, TOP, "")?;
+    let mut ask = Ask { model: text(object.get("model"), "model")?.to_owned(), n: 1, ..Ask::default() };
+    read_messages(object, &mut ask)?;
+    read_limits(object, &mut ask)?;
+    read_tools(object, &mut ask)?;
+    read_format(object, &mut ask)?;
+    ask.stream = flag(object.get("stream"), "stream")?;
+    if let Some(options) = object.get("stream_options").filter(|options| !options.is_null()) {
+        if !ask.stream {
+            let message = "The 'stream_options' parameter is only allowed when 'stream' is enabled.";
+            return Err(Invalid::new(message, "stream_options"));
+        }
+        ask.include_usage = flag(options.get("include_usage"), "stream_options.include_usage")?;
+    }
+    Ok(ask)
+}
+
+fn flag(value: Option<&Value>, at: &str) -> Result<bool, Invalid> {
+    match value {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(_) => Err(Invalid::new(format!("'{at}' must be a boolean."), at)),
+    }
+}
+
+fn read_messages(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
+    let messages = object
+        .get("messages")
+        .and_then(Value::as_array)
+        .filter(|messages| !messages.is_empty())
+        .ok_or_else(|| Invalid::new("'messages' must be a non-empty array.", "messages"))?;
+    let mut open: HashSet<String> = HashSet::new();
+    for (index, message) in messages.iter().enumerate() {
+        let at = format!("messages[{index}]");
+        let members = message.as_object().ok_or_else(|| Invalid::new(format!("'{at}' must be an object."), &*at))?;
+        only_known(members, MESSAGE, &at)?;
+        let role = text(members.get("role"), &format!("{at}.role"))?;
+        if role != "tool" && !open.is_empty() {
+            let message = "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'.";
+            return Err(Invalid::new(message, at));
+        }
+        let content = read_content(members.get("content"), &format!("{at}.content"))?;
+        match role {
+            "system" | "developer" | "user" | "function" => {}
+            "assistant" => read_tool_calls(members, &at, &mut open, ask)?,
+            "tool" => {
+                let id = text(members.get("tool_call_id"), &format!("{at}.tool_call_id"))?;
+                if !open.remove(id) {
+                    let message = "messages with role 'tool' must be a response to a preceding message with 'tool_calls'.";
+                    return Err(Invalid::new(message, format!("{at}.role")));
+                }
+            }
+            other => {
+                let message = format!("Invalid value: '{other}'. Supported values are: 'system', 'assistant', 'user', 'function', 'tool', and 'developer'.");
+                return Err(Invalid::new(message, format!("{at}.role")));
+            }
+        }
+        if role != "assistant" && members.get("content").is_none_or(Value::is_null) {
+            return Err(Invalid::new(format!("'{at}.content' is required."), format!("{at}.content")));
+        }
+        ask.tool_result = (role == "tool").then(|| content.clone());
+        ask.last_text.clone_from(&content);
+        ask.input.push(content);
+    }
+    if open.is_empty() {
+        return Ok(());
+    }
+    Err(Invalid::new("An assistant message with 'tool_calls' must be followed by tool messages.", "messages"))
+}
+
+fn read_tool_calls(
+    members: &Map<String, Value>,
+    at: &str,
+    open: &mut HashSet<String>,
+    ask: &mut Ask,
+) -> Result<(), Invalid> {
+    let calls = members.get("tool_calls").and_then(Value::as_array);
+    if calls.is_none_or(Vec::is_empty) && members.get("content").is_none_or(Value::is_null) {
+        return Err(Invalid::new(format!("'{at}' must have content or tool_calls."), at));
+    }
+    for call in calls.into_iter().flatten() {
+        open.insert(text(call.get("id"), &format!("{at}.tool_calls.id"))?.to_owned());
+        let name = text(call.pointer("/function/name"), &format!("{at}.tool_calls.function.name"))?;
+        let arguments = text(call.pointer("/function/arguments"), &format!("{at}.tool_calls.function.arguments"))?;
+        ask.input.push(format!("{name}{arguments}"));
+    }
+    Ok(())
+}
+
+/// Text of a message's content; images count as nothing readable.
+fn read_content(content: Option<&Value>, at: &str) -> Result<String, Invalid> {
+    match content {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Array(parts)) => {
+            let mut out = String::new();
+            for part in parts {
+                match part.get("type").and_then(Value::as_str) {
+                    Some("text") => out.push_str(text(part.get("text"), &format!("{at}.text"))?),
+                    Some("refusal" | "input_audio" | "file") => {}
+                    Some("image_url") => {
+                        text(part.pointer("/image_url/url"), &format!("{at}.image_url.url"))?;
+                    }
+                    other => {
+                        let message = format!("Invalid value: '{}' at '{at}.type'.", other.unwrap_or("null"));
+                        return Err(Invalid::new(message, at));
+                    }
+                }
+            }
+            Ok(out)
+        }
+        Some(_) => Err(Invalid::new(format!("'{at}' must be a string or an array of parts."), at)),
+    }
+}
+
+fn read_limits(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
+    let old = count(object.get("max_tokens"), 1, "max_tokens")?;
+    let new = count(object.get("max_completion_tokens"), 1, "max_completion_tokens")?;
+    if old.is_some() && new.is_some() {
+        let message = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.";
+        return Err(Invalid::new(message, "max_tokens"));
+    }
+    ask.limit = new.or(old);
+    ask.n = count(object.get("n"), 1, "n")?.unwrap_or(1).min(16);
+    ranged(object.get("temperature"), 0.0, 2.0, "temperature")?;
+    ranged(object.get("top_p"), 0.0, 1.0, "top_p")?;
+    ranged(object.get("presence_penalty"), -2.0, 2.0, "presence_penalty")?;
+    ranged(object.get("frequency_penalty"), -2.0, 2.0, "frequency_penalty")?;
+    ask.stops = match object.get("stop") {
+        None | Some(Value::Null) => vec![],
+        Some(Value::String(one)) => vec![one.clone()],
+        Some(Value::Array(many)) if many.len() <= 4 => many.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Some(_) => return Err(Invalid::new("'stop' must be a string or an array of at most 4 strings.", "stop")),
+    };
+    Ok(())
+}
+
+fn read_tools(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
+    for (index, tool) in object.get("tools").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        let at = format!("tools[{index}]");
+        if tool.get("type").and_then(Value::as_str) != Some("function") {
+            return Err(Invalid::new(format!("Invalid value at '{at}.type': only 'function' is supported."), at));
+        }
+        let name = text(tool.pointer("/function/name"), &format!("{at}.function.name"))?.to_owned();
+        let schema = tool.pointer("/function/parameters").cloned().unwrap_or_else(|| json!({"type": "object"}));
+        ask.input.push(format!("{name}{schema}"));
+        ask.tools.push(Tool { name, schema });
+    }
+    ask.single_call = object.get("parallel_tool_calls") == Some(&Value::Bool(false));
+    let choice = object.get("tool_choice").filter(|choice| !choice.is_null());
+    if choice.is_some() && ask.tools.is_empty() {
+        return Err(Invalid::new("'tool_choice' is only allowed when 'tools' are specified.", "tool_choice"));
+    }
+    ask.choice = match choice {
+        None => Choice::Auto,
+        Some(Value::String(word)) => match word.as_str() {
+            "auto" => Choice::Auto,
+            "none" => Choice::None,
+            "required" => Choice::Required,
+            _ => return Err(Invalid::new("Invalid value for 'tool_choice'.", "tool_choice")),
+        },
+        Some(named) => {
+            let name = text(named.pointer("/function/name"), "tool_choice.function.name")?;
+            if !ask.tools.iter().any(|tool| tool.name == name) {
+                return Err(Invalid::new("Tool choice names a tool that is not in 'tools'.", "tool_choice"));
+            }
+            Choice::Named(name.to_owned())
+        }
+    };
+    Ok(())
+}
+
+fn read_format(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
+    let Some(format) = object.get("response_format").filter(|format| !format.is_null()) else { return Ok(()) };
+    ask.json = match format.get("type").and_then(Value::as_str) {
+        Some("text") => None,
+        Some("json_object") => Some(json!({"type": "object", "properties": {"answer": {"type": "string"}}})),
+        Some("json_schema") => {
+            text(format.pointer("/json_schema/name"), "response_format.json_schema.name")?;
+            let schema = format.pointer("/json_schema/schema").cloned();
+            Some(schema.ok_or_else(|| Invalid::new("Missing schema.", "response_format.json_schema.schema"))?)
+        }
+        _ => return Err(Invalid::new("Invalid value for 'response_format.type'.", "response_format.type")),
+    };
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! What a simulator remembers: script, bill, journal.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::bill::{Bill, BilledCall, BilledUsage, ModelPrice, Tariff};
+use crate::complete::Counts;
+use crate::script::{Call, Faults, Script};
+
+/// How a simulator is set up.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Prices by model; other models cost $0.50 / $2.00 a million tokens.
+    pub prices: BTreeMap<String, ModelPrice>,
+    /// Accepted keys; empty: every key that is not empty.
+    pub keys: Vec<String>,
+    /// Requests that the journal remembers, the newest win.
+    pub journal_size: usize,
+}
+
+/// One request, as it arrived.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Received {
+    pub(crate) call_id: String,
+    pub(crate) provider: &'static str,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Value,
+}
+
+/// Shared by all connections.
+#[derive(Debug)]
+pub(crate) struct State {
+    tariff: Tariff,
+    keys: Vec<String>,
+    script: Mutex<Script>,
+    bill: Mutex<Bill>,
+    journal: Mutex<VecDeque<Received>>,
+    journal_size: usize,
+    calls: AtomicU64,
+}
+
+impl State {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let journal_size = if settings.journal_size == 0 { 1000 } else { settings.journal_size };
+        Self {
+            tariff: Tariff::new(settings.prices),
+            keys: settings.keys,
+            script: Mutex::default(),
+            bill: Mutex::default(),
+            journal: Mutex::default(),
+            journal_size,
+            calls: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn accepts(&self, key: &str) -> bool {
+        !key.is_empty() && (self.keys.is_empty() || self.keys.iter().any(|known| known == key))
+    }
+
+    /// Names of the models with a price.
+    pub(crate) fn models(&self) -> Vec<String> {
+        self.tariff.models()
+    }
+
+    pub(crate) fn set_script(&self, script: Script) {
+        *self.script.lock() = script;
+    }
+
+    pub(crate) fn decide(&self, call: &Call<'_>) -> Faults {
+        self.script.lock().decide(call)
+    }
+
+    pub(crate) fn next_call(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn remember(&self, received: Received) {
+        let mut journal = self.journal.lock();
+        if journal.len() >= self.journal_size {
+            journal.pop_front();
+        }
+        journal.push_back(received);
+    }
+
+    pub(crate) fn journal(&self) -> Vec<Received> {
+        self.journal.lock().iter().cloned().collect()
+    }
+
+    pub(crate) fn bill(&self) -> Bill {
+        self.bill.lock().clone()
+    }
+
+    /// Forgets bill, journal and script.
+    pub(crate) fn reset(&self) {
+        *self.bill.lock() = Bill::default();
+        self.journal.lock().clear();
+        *self.script.lock() = Script::default();
+    }
+
+    /// Adds a line to the bill.
+    pub(crate) fn charge(&self, call_id: &str, provider: &str, model: &str, counts: Counts, completed: bool) {
+        let nano_usd = self.tariff.nano_usd(model, counts);
+        let usage = BilledUsage {
+            input_tokens: counts.input,
+            cached_input_tokens: counts.cached,
+            output_tokens: counts.output,
+            reasoning_tokens: counts.reasoning,
+        };
+        let line = BilledCall {
+            call_id: call_id.to_owned(),
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+            usage,
+            nano_usd,
+            completed,
+        };
+        let mut bill = self.bill.lock();
+        bill.total_nano_usd += nano_usd;
+        bill.calls.push(line);
+    }
+}
