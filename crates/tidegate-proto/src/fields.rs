@@ -29,11 +29,19 @@ impl Fields {
         text.parse().or_else(|error: T::Err| self.wrong(field, Problem::Malformed(error.to_string())))
     }
 
-    pub(crate) fn parse_opt<T: FromStr<Err: Display>>(self, field: &'static str, text: Option<&str>) -> Read<Option<T>> {
+    pub(crate) fn parse_opt<T: FromStr<Err: Display>>(
+        self,
+        field: &'static str,
+        text: Option<&str>,
+    ) -> Read<Option<T>> {
         text.map(|text| self.parse(field, text)).transpose()
     }
 
-    pub(crate) fn parse_all<T: FromStr<Err: Display>>(self, field: &'static str, texts: &[String]) -> Read<Vec<T>> {
+    pub(crate) fn parse_all<T: FromStr<Err: Display>>(
+        self,
+        field: &'static str,
+        texts: &[String],
+    ) -> Read<Vec<T>> {
         texts.iter().map(|text| self.parse(field, text)).collect()
     }
 
@@ -58,7 +66,11 @@ impl Fields {
         self.bytes(field, bytes).map(|raw| Id::from_u128(u128::from_be_bytes(raw)))
     }
 
-    pub(crate) fn raw_id_opt<K: IdKind>(self, field: &'static str, bytes: Option<&[u8]>) -> Read<Option<Id<K>>> {
+    pub(crate) fn raw_id_opt<K: IdKind>(
+        self,
+        field: &'static str,
+        bytes: Option<&[u8]>,
+    ) -> Read<Option<Id<K>>> {
         bytes.map(|bytes| self.raw_id(field, bytes)).transpose()
     }
 
@@ -75,7 +87,10 @@ impl Fields {
     }
 
     pub(crate) fn shard(self, field: &'static str, index: u32) -> Read<Shard> {
-        u8::try_from(index).ok().and_then(Shard::new).map_or_else(|| self.wrong(field, Problem::OutOfRange), Ok)
+        u8::try_from(index)
+            .ok()
+            .and_then(Shard::new)
+            .map_or_else(|| self.wrong(field, Problem::OutOfRange), Ok)
     }
 
     pub(crate) fn revision(self, shard: u32, n: u64) -> Read<Revision> {

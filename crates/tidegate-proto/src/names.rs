@@ -1,8 +1,8 @@
 //! Names of enum values as resources carry them: the same as in their JSON form.
 
 use tidegate_types::resource::{
-    AbortBilling, AuthScheme, DialectName, Enforcement, HoldMode, KeyStatus, ModelKind, ResourceKind, Retention,
-    SecretForm, Training, Unit, ZdrTier,
+    AbortBilling, AuthScheme, DialectName, Enforcement, HoldMode, KeyStatus, ModelKind, ResourceKind,
+    Retention, SecretForm, Training, Unit, ZdrTier,
 };
 use tidegate_types::window::{Every, WeekStart};
 
