@@ -1,1 +1,14 @@
-//! placeholder
+//! What usage costs: prices, charges, upper bounds for holds.
+//!
+//! Sums are exact pico-USD in `i128`, rounded up once to nano-USD. Nothing here knows who
+//! pays, which budget is charged or what time it is.
+
+mod bound;
+mod cost;
+mod price;
+mod tariff;
+
+pub use bound::bound;
+pub use cost::cost;
+pub use price::{PriceError, price_at, validate};
+pub use tariff::{Tariff, ceiling_bound, ceiling_cost};
