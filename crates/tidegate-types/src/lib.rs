@@ -19,7 +19,7 @@ pub use id::{
     BudgetId, CallId, CredentialId, EventId, Id, KeyId, MemberId, ModelId, NodeId, OfferingId, OrganizationId,
     PolicyId, PriceId, ProviderId, RouteId, ServiceTokenId, SessionId, TeamId,
 };
-pub use label::LabelHash;
+pub use label::{LabelHash, LabelKind};
 pub use money::{NanoUsd, PicoUsd};
 pub use revision::{Digest, Position, Revision, Shard};
 pub use secret::Secret;
