@@ -1,1 +1,29 @@
-//! placeholder
+//! Every outbound HTTP call of Tidegate: vetted addresses, pooled connections, sign-in.
+//!
+//! A base URL is parsed once, its host resolved, every address vetted, and the connection
+//! made to exactly the vetted address. No redirects, no proxies from the environment.
+//! Knows no dialect, no price and no tenant rule but the operator's list of private targets.
+
+mod address;
+mod auth;
+mod body;
+mod connect;
+mod endpoint;
+mod failure;
+mod headers;
+mod pool;
+mod private;
+mod resolve;
+mod send;
+mod stream;
+
+pub use address::{AddressClass, classify};
+pub use auth::{BadSecret, SignIn};
+pub use body::ResponseBody;
+pub use connect::Settings;
+pub use endpoint::{Endpoint, EndpointError};
+pub use failure::{SendError, SettingsError};
+pub use headers::forwarded;
+pub use private::PrivateTarget;
+pub use resolve::Resolver;
+pub use send::{RequestBody, Upstreams};

@@ -1,0 +1,175 @@
+//! A connection to a vetted address: resolve, vet every address, connect, TLS, HTTP handshake.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tidegate_types::OrganizationId;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::endpoint::Endpoint;
+use crate::failure::{SendError, SettingsError};
+use crate::pool::{Connection, H1, H2};
+use crate::private::{PrivateTarget, Wish, permits};
+use crate::resolve::Resolver;
+use crate::stream::Stream;
+
+/// How Tidegate calls out.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Private targets that may be called.
+    pub private: Vec<PrivateTarget>,
+    /// Certificates (PEM) trusted beside the operating system's.
+    pub extra_ca: Option<Vec<u8>>,
+    /// Longest time for name look-up, connection and TLS together.
+    pub connect_timeout: Duration,
+    /// Longest time that an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// Most unused connections kept for one base URL.
+    pub max_idle: usize,
+    /// Names to addresses.
+    pub resolver: Resolver,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            private: Vec::new(),
+            extra_ca: None,
+            connect_timeout: Duration::from_secs(10),
+            // Under the keep-alive time of the usual load balancers (60 s and more).
+            idle_timeout: Duration::from_secs(30),
+            max_idle: 512,
+            resolver: Resolver::system(),
+        }
+    }
+}
+
+/// Makes connections.
+pub(crate) struct Connector {
+    private: Vec<PrivateTarget>,
+    resolver: Resolver,
+    timeout: Duration,
+    tls: TlsConnector,
+}
+
+/// Largest head of an answer.
+const MAX_HEAD: usize = 64 * 1024;
+
+impl Connector {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        Ok(Self {
+            private: settings.private.clone(),
+            resolver: settings.resolver.clone(),
+            timeout: settings.connect_timeout,
+            tls: TlsConnector::from(Arc::new(tls_config(settings.extra_ca.as_deref())?)),
+        })
+    }
+
+    /// Whether `owner`'s base URL may lead to this address.
+    pub(crate) fn permits(&self, endpoint: &Endpoint, address: IpAddr, owner: OrganizationId) -> bool {
+        permits(&self.private, address, Wish { owner, port: endpoint.port, https: endpoint.https })
+    }
+
+    pub(crate) async fn connect(&self, endpoint: &Endpoint, owner: OrganizationId) -> Result<Connection, SendError> {
+        match tokio::time::timeout(self.timeout, self.establish(endpoint, owner)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(SendError::ConnectTimeout),
+        }
+    }
+
+    async fn establish(&self, endpoint: &Endpoint, owner: OrganizationId) -> Result<Connection, SendError> {
+        let addresses = match endpoint.literal {
+            Some(address) => vec![address],
+            None => self.resolver.addresses(endpoint.host.clone()).await.map_err(|_| SendError::Dns)?,
+        };
+        if addresses.is_empty() {
+            return Err(SendError::Dns);
+        }
+        // One bad address condemns the name: an attacker's answer may mix good and bad ones.
+        if !addresses.iter().all(|address| self.permits(endpoint, *address, owner)) {
+            return Err(SendError::Forbidden);
+        }
+        let tcp = self.dial(&addresses, endpoint.port).await?;
+        let remote = tcp.peer_addr().map_err(|_| SendError::Connect)?.ip();
+        let _ = tcp.set_nodelay(true);
+        if !endpoint.https {
+            return h1(Stream::Plain(tcp), remote).await;
+        }
+        let name = match endpoint.literal {
+            Some(address) => ServerName::IpAddress(address.into()),
+            None => ServerName::try_from(endpoint.host.to_string()).map_err(|_| SendError::Tls)?,
+        };
+        let tls = self.tls.connect(name, tcp).await.map_err(|_| SendError::Tls)?;
+        let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        let stream = Stream::Tls(Box::new(tls));
+        if is_h2 { h2(stream, remote).await } else { h1(stream, remote).await }
+    }
+
+    /// The first address that answers; each gets its share of the time.
+    async fn dial(&self, addresses: &[IpAddr], port: u16) -> Result<TcpStream, SendError> {
+        let share = self.timeout / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+        for address in addresses {
+            let dial = TcpStream::connect(SocketAddr::new(*address, port));
+            if let Ok(Ok(tcp)) = tokio::time::timeout(share, dial).await {
+                return Ok(tcp);
+            }
+        }
+        Err(SendError::Connect)
+    }
+}
+
+async fn h1(stream: Stream, remote: IpAddr) -> Result<Connection, SendError> {
+    let (sender, connection) = http1::Builder::new()
+        .max_header_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|_| SendError::Connect)?;
+    Ok(Connection::H1(Box::new(H1::new(sender, connection, remote))))
+}
+
+async fn h2(stream: Stream, remote: IpAddr) -> Result<Connection, SendError> {
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEAD as u32)
+        .adaptive_window(true)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20))
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|_| SendError::Connect)?;
+    Ok(Connection::H2(H2::start(sender, connection, remote)))
+}
+
+fn tls_config(extra_ca: Option<&[u8]>) -> Result<ClientConfig, SettingsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in rustls_native_certs::load_native_certs().certs {
+        // A root that the library cannot read is one that nobody can be trusted by.
+        let _ = roots.add(certificate);
+    }
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    if let Some(pem) = extra_ca {
+        let extra: Vec<_> =
+            CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| SettingsError::ExtraCa)?;
+        if extra.is_empty() {
+            return Err(SettingsError::ExtraCa);
+        }
+        for certificate in extra {
+            roots.add(certificate).map_err(|_| SettingsError::ExtraCa)?;
+        }
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}

@@ -1,0 +1,176 @@
+//! Sending a request: take or make a connection, send, and say what became of it.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Response, Uri, header};
+use http_body_util::Full;
+use parking_lot::RwLock;
+use tidegate_types::OrganizationId;
+
+use crate::body::ResponseBody;
+use crate::connect::{Connector, Settings};
+use crate::endpoint::{Endpoint, EndpointError};
+use crate::failure::{SendError, SettingsError};
+use crate::pool::{Connection, H1, H2};
+
+/// What is sent: one piece.
+pub type RequestBody = Full<Bytes>;
+
+/// The way out, for all of a process. Cheap to clone.
+#[derive(Clone)]
+pub struct Upstreams(Arc<Inner>);
+
+struct Inner {
+    connector: Connector,
+    idle_timeout: Duration,
+    max_idle: usize,
+    endpoints: RwLock<HashMap<Box<str>, Arc<Endpoint>>>,
+}
+
+/// Base URLs remembered; tenants can make up new ones without end.
+const MAX_ENDPOINTS: usize = 10_000;
+
+impl Upstreams {
+    /// Reads the trust roots and gets ready.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when the extra certificates cannot be read or TLS cannot be set up.
+    pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        Ok(Self(Arc::new(Inner {
+            connector: Connector::new(settings)?,
+            idle_timeout: settings.idle_timeout,
+            max_idle: settings.max_idle,
+            endpoints: RwLock::default(),
+        })))
+    }
+
+    /// The endpoint of a base URL, with its pool; parsed on first use.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when it is no base URL.
+    pub fn endpoint(&self, base_url: &str) -> Result<Arc<Endpoint>, EndpointError> {
+        if let Some(known) = self.0.endpoints.read().get(base_url) {
+            return Ok(known.clone());
+        }
+        let parsed = Arc::new(Endpoint::parse(base_url)?);
+        let mut endpoints = self.0.endpoints.write();
+        if endpoints.len() >= MAX_ENDPOINTS {
+            // Whoever still uses one holds it; the others lose a warm connection.
+            endpoints.clear();
+        }
+        Ok(endpoints.entry(base_url.into()).or_insert(parsed).clone())
+    }
+
+    /// Posts `body` to a path of the endpoint (from [`Endpoint::path`]). `owner` is whose
+    /// provider it is: the operator's list of private targets depends on it. Resolves when
+    /// the head of the answer is there; dropping the future aborts.
+    ///
+    /// # Errors
+    /// [`SendError`]; [`SendError::was_sent`] says whether the provider may have seen it.
+    pub async fn post(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        owner: OrganizationId,
+        path: PathAndQuery,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<ResponseBody>, SendError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = headers;
+        *request.uri_mut() = Uri::from(path);
+        let accepts = |address| self.0.connector.permits(endpoint, address, owner);
+        // A connection may close between take and write; then the request comes back unwritten.
+        while let Some(connection) = endpoint.pool.take(self.0.idle_timeout, accepts).await {
+            match self.exchange(endpoint, connection, request).await {
+                Err(Unsent { error: _, request: Some(back) }) => request = *back,
+                Err(Unsent { error, request: None }) => return Err(error),
+                Ok(response) => return Ok(response),
+            }
+        }
+        let connection = Box::pin(self.0.connector.connect(endpoint, owner)).await?;
+        self.exchange(endpoint, connection, request).await.map_err(|unsent| match unsent.request {
+            Some(_) => SendError::Unwritten,
+            None => unsent.error,
+        })
+    }
+
+    async fn exchange(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        connection: Connection,
+        request: Request<RequestBody>,
+    ) -> Result<Response<ResponseBody>, Unsent> {
+        match connection {
+            Connection::H1(h1) => self.over_h1(endpoint, h1, request).await,
+            Connection::H2(h2) => over_h2(endpoint, h2, request).await,
+        }
+    }
+
+    async fn over_h1(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        mut h1: Box<H1>,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<ResponseBody>, Unsent> {
+        request.headers_mut().insert(header::HOST, endpoint.host_header.clone());
+        let mut answer = std::pin::pin!(h1.sender.try_send_request(request));
+        let head = {
+            let h1 = &mut *h1;
+            std::future::poll_fn(|cx| {
+                // The machine first: it writes the request and reads the head.
+                h1.drive(cx);
+                answer.as_mut().poll(cx)
+            })
+            .await
+        };
+        let (head, incoming) = head.map_err(Unsent::from_hyper)?.into_parts();
+        let body = ResponseBody::h1(incoming, h1, endpoint.clone(), self.0.max_idle);
+        Ok(Response::from_parts(head, body))
+    }
+
+    /// Closes connections that nobody used lately. Call it every few seconds.
+    pub fn sweep(&self) {
+        for endpoint in self.0.endpoints.read().values() {
+            endpoint.pool.sweep(self.0.idle_timeout);
+        }
+    }
+}
+
+async fn over_h2(
+    endpoint: &Arc<Endpoint>,
+    mut h2: H2,
+    mut request: Request<RequestBody>,
+) -> Result<Response<ResponseBody>, Unsent> {
+    if let Some(path) = request.uri().path_and_query().cloned() {
+        *request.uri_mut() = endpoint.absolute(path);
+    }
+    endpoint.pool.share(&h2);
+    let (head, incoming) = h2.sender.try_send_request(request).await.map_err(Unsent::from_hyper)?.into_parts();
+    Ok(Response::from_parts(head, ResponseBody::h2(incoming)))
+}
+
+/// An exchange without an answer; with the request when it was never written.
+struct Unsent {
+    error: SendError,
+    request: Option<Box<Request<RequestBody>>>,
+}
+
+impl Unsent {
+    fn from_hyper(mut failed: hyper::client::conn::TrySendError<Request<RequestBody>>) -> Self {
+        let request = failed.take_message().map(Box::new);
+        let error = if failed.error().is_parse() { SendError::Garbled } else { SendError::Broken };
+        Self { error, request }
+    }
+}
+
+impl std::fmt::Debug for Upstreams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Upstreams")
+    }
+}
