@@ -30,9 +30,9 @@ pub use route::{Route, RouteTarget};
 use crate::id::OrganizationId;
 use crate::revision::Revision;
 
-/// One resource of any kind.
+/// One resource of any kind. In JSON the field `resource` names the kind (a model has a `kind` of its own).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "resource", rename_all = "snake_case")]
 pub enum Resource {
     /// An organization.
     Organization(Organization),

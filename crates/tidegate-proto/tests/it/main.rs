@@ -1,0 +1,7 @@
+//! The wire's conversions: everything survives the way there and back; everything else is refused.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod refusals;
+mod resource_strategies;
+mod round_trip;
+mod usage_strategies;

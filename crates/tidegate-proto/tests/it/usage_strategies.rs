@@ -1,0 +1,150 @@
+//! Any billing event and call record.
+
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use tidegate_types::NanoUsd;
+use tidegate_types::revision::{Revision, Shard};
+use tidegate_types::usage::*;
+
+use crate::resource_strategies::{id, label, time};
+
+fn usage() -> impl Strategy<Value = Usage> {
+    any::<[u64; 6]>().prop_map(|[input, output, cached, creation, reasoning, requests]| Usage {
+        input_tokens: input,
+        output_tokens: output,
+        cached_input_tokens: cached,
+        cache_creation_input_tokens: creation,
+        reasoning_tokens: reasoning,
+        requests,
+    })
+}
+
+fn revision() -> impl Strategy<Value = Revision> {
+    (0u8..65, any::<u64>()).prop_map(|(shard, n)| Revision { shard: Shard::new(shard).unwrap(), n })
+}
+
+fn credential_type() -> impl Strategy<Value = CredentialType> {
+    prop_oneof![Just(CredentialType::System), Just(CredentialType::Byok), Just(CredentialType::Client)]
+}
+
+pub(crate) fn event() -> impl Strategy<Value = BillingEvent> {
+    let kind = prop_oneof![Just(EventKind::Intent), Just(EventKind::Final), Just(EventKind::Correction)];
+    let outcome = prop_oneof![
+        Just(Outcome::Open),
+        Just(Outcome::Completed),
+        Just(Outcome::Refused),
+        Just(Outcome::NotSent),
+        Just(Outcome::Interrupted),
+        Just(Outcome::Unresolved),
+    ];
+    let method = prop_oneof![
+        Just(MeterMethod::Reported),
+        Just(MeterMethod::Counted),
+        Just(MeterMethod::Held),
+        Just(MeterMethod::Nothing),
+    ];
+    let held =
+        (id(), time(), time(), any::<i64>()).prop_map(|(budget_id, window_start, window_end, amount)| {
+            HeldBudget { budget_id, window_start, window_end, amount: NanoUsd::new(amount) }
+        });
+    let who = (id(), any::<u16>(), kind, time(), id(), id(), id(), id(), id());
+    let how = (id(), of(id()), credential_type(), of(id()), of(any::<i64>()), any::<u64>(), vec(held, 0..3));
+    let end = (time(), outcome, method, usage(), any::<i64>(), revision(), of(label()), vec(label(), 0..3));
+    (who, how, end).prop_map(|(who, how, end)| BillingEvent {
+        call_id: who.0,
+        attempt: who.1,
+        kind: who.2,
+        at: who.3,
+        organization_id: who.4,
+        team_id: who.5,
+        key_id: who.6,
+        model_id: who.7,
+        provider_id: who.8,
+        offering_id: how.0,
+        credential_id: how.1,
+        credential_type: how.2,
+        price_id: how.3,
+        ceiling_pico: how.4,
+        epoch: how.5,
+        holds: how.6,
+        deadline: end.0,
+        outcome: end.1,
+        method: end.2,
+        usage: end.3,
+        cost: NanoUsd::new(end.4),
+        revision: end.5,
+        end_user: end.6,
+        tags: end.7,
+    })
+}
+
+fn refusal_cause() -> impl Strategy<Value = RefusalCause> {
+    proptest::sample::select(vec![
+        RefusalCause::Unauthenticated,
+        RefusalCause::NotAllowed,
+        RefusalCause::UnknownModel,
+        RefusalCause::NotPriced,
+        RefusalCause::BadRequest,
+        RefusalCause::NoProvider,
+        RefusalCause::Budget,
+        RefusalCause::RateLimit,
+        RefusalCause::TooLarge,
+        RefusalCause::Unavailable,
+        RefusalCause::Timeout,
+        RefusalCause::UpstreamFailed,
+    ])
+}
+
+pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
+    let outcome = prop_oneof![
+        Just(CallOutcome::Answered),
+        Just(CallOutcome::Disconnected),
+        Just(CallOutcome::Broken),
+        Just(CallOutcome::UpstreamError),
+        (refusal_cause(), of(id())).prop_map(|(cause, budget_id)| CallOutcome::Refused { cause, budget_id }),
+    ];
+    let attempt = (id(), id(), of(id()), credential_type(), any::<u16>(), any::<u32>(), any::<u32>())
+        .prop_map(
+            |(provider_id, offering_id, credential_id, credential_type, status, started_ms, duration_ms)| {
+                AttemptRecord {
+                    provider_id,
+                    offering_id,
+                    credential_id,
+                    credential_type,
+                    status,
+                    started_ms,
+                    duration_ms,
+                }
+            },
+        );
+    let surface = prop_oneof![Just(Surface::OpenaiChat), Just(Surface::AnthropicMessages)];
+    let who = (id(), time(), id(), id(), id(), surface, any::<bool>(), of(id()), of(id()));
+    let how = (any::<u16>(), outcome, vec(attempt, 0..3), usage(), any::<i64>());
+    let times = (of(any::<u32>()), any::<u32>(), any::<u32>());
+    let labels = (of(label()), of(label()), of(label()), vec(label(), 0..3), revision());
+    (who, how, times, labels).prop_map(|(who, how, times, labels)| CallRecord {
+        call_id: who.0,
+        at: who.1,
+        organization_id: who.2,
+        team_id: who.3,
+        key_id: who.4,
+        surface: who.5,
+        stream: who.6,
+        model_id: who.7,
+        route_id: who.8,
+        status: how.0,
+        outcome: how.1,
+        attempts: how.2,
+        usage: how.3,
+        cost: NanoUsd::new(how.4),
+        ttft_ms: times.0,
+        duration_ms: times.1,
+        overhead_us: times.2,
+        end_user: labels.0,
+        session: labels.1,
+        app: labels.2,
+        tags: labels.3,
+        revision: labels.4,
+    })
+}
