@@ -1,1 +1,21 @@
-//! placeholder
+//! Wire formats: what clients and providers say, read and written without I/O.
+//!
+//! The request's way through this crate: [`read::call`] (facts and spans of the body) →
+//! [`outbound::request`] (edited bytes for the same dialect, else through [`canonical`]) →
+//! [`stream::AnswerStream`] or [`answer::complete`] (the same two ways back) → [`refusal`] (errors).
+//! One codec per dialect, both ways, so that N dialects need N codecs. Nothing here knows
+//! prices, policies, HTTP connections or the time.
+
+pub mod answer;
+pub mod content;
+pub mod error;
+pub mod json;
+pub mod outbound;
+pub mod read;
+pub mod refusal;
+pub mod registry;
+pub mod stream;
+
+pub use content::Content;
+pub use error::{AnswerFault, RequestError};
+pub use tidegate_types::resource::DialectName as Dialect;

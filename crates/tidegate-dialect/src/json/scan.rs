@@ -1,0 +1,196 @@
+//! One pass over raw bytes that proves them to be JSON. Knows nothing of what they mean.
+
+use memchr::memchr2;
+
+/// Deepest nesting that is read.
+pub const MAX_DEPTH: u32 = 128;
+
+/// Why bytes are not JSON, and where. Carries no content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{why} at byte {at}")]
+pub struct JsonError {
+    /// Offset of the offending byte.
+    pub at: usize,
+    /// What is wrong.
+    pub why: &'static str,
+}
+
+/// Proves that `bytes` are one JSON value (UTF-8, nested at most [`MAX_DEPTH`] deep); its start and end.
+pub(super) fn validate(bytes: &[u8]) -> Result<(usize, usize), JsonError> {
+    if let Err(error) = std::str::from_utf8(bytes) {
+        return Err(JsonError { at: error.valid_up_to(), why: "invalid UTF-8" });
+    }
+    let mut scan = Scan { bytes, pos: 0 };
+    scan.space();
+    let start = scan.pos;
+    // One bit per open container, the innermost lowest: 1 for an object, 0 for an array.
+    let mut open: u128 = 0;
+    let mut depth = 0;
+    loop {
+        match scan.peek() {
+            Some(bracket @ (b'{' | b'[')) => {
+                let object = bracket == b'{';
+                if depth == MAX_DEPTH {
+                    return Err(scan.error("nested too deeply"));
+                }
+                scan.pos += 1;
+                scan.space();
+                if scan.peek() == Some(bracket + 2) {
+                    scan.pos += 1;
+                } else {
+                    (open, depth) = (open << 1 | u128::from(object), depth + 1);
+                    if object {
+                        scan.key()?;
+                    }
+                    continue;
+                }
+            }
+            _ => scan.scalar()?,
+        }
+        loop {
+            scan.space();
+            if depth == 0 {
+                let end = scan.bytes.len();
+                return if scan.pos == end {
+                    Ok((start, trim_end(bytes)))
+                } else {
+                    Err(scan.error("something after the value"))
+                };
+            }
+            let object = open & 1 == 1;
+            match scan.peek() {
+                Some(b',') => {
+                    scan.pos += 1;
+                    scan.space();
+                    if object {
+                        scan.key()?;
+                    }
+                    break;
+                }
+                Some(close) if close == if object { b'}' } else { b']' } => {
+                    scan.pos += 1;
+                    (open, depth) = (open >> 1, depth - 1);
+                }
+                _ => return Err(scan.error(if object { "expected , or }" } else { "expected , or ]" })),
+            }
+        }
+    }
+}
+
+fn trim_end(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|b| !is_space(*b)).map_or(0, |last| last + 1)
+}
+
+pub(super) const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+}
+
+struct Scan<'a> {
+    bytes: &'a [u8],
+    pos: usize,
+}
+
+impl Scan<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.pos).copied()
+    }
+
+    fn error(&self, why: &'static str) -> JsonError {
+        JsonError { at: self.pos, why }
+    }
+
+    fn space(&mut self) {
+        while self.peek().is_some_and(is_space) {
+            self.pos += 1;
+        }
+    }
+
+    fn key(&mut self) -> Result<(), JsonError> {
+        if self.peek() != Some(b'"') {
+            return Err(self.error("expected a key"));
+        }
+        self.string()?;
+        self.space();
+        if self.peek() != Some(b':') {
+            return Err(self.error("expected :"));
+        }
+        self.pos += 1;
+        self.space();
+        Ok(())
+    }
+
+    fn scalar(&mut self) -> Result<(), JsonError> {
+        match self.peek() {
+            Some(b'"') => self.string(),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.literal(b"true"),
+            Some(b'f') => self.literal(b"false"),
+            Some(b'n') => self.literal(b"null"),
+            _ => Err(self.error("expected a value")),
+        }
+    }
+
+    fn literal(&mut self, word: &[u8]) -> Result<(), JsonError> {
+        if self.bytes.get(self.pos..).is_some_and(|rest| rest.starts_with(word)) {
+            self.pos += word.len();
+            Ok(())
+        } else {
+            Err(self.error("expected a value"))
+        }
+    }
+
+    fn string(&mut self) -> Result<(), JsonError> {
+        self.pos += 1;
+        loop {
+            let rest = self.bytes.get(self.pos..).unwrap_or_default();
+            let Some(stop) = memchr2(b'"', b'\\', rest) else {
+                return Err(JsonError { at: self.bytes.len(), why: "unfinished string" });
+            };
+            let (plain, tail) = rest.split_at(stop);
+            if plain.iter().any(|b| *b < 0x20) {
+                return Err(self.error("control character in a string"));
+            }
+            self.pos += stop + 1;
+            if tail.first() == Some(&b'"') {
+                return Ok(());
+            }
+            let escape = match tail.get(1) {
+                Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 1,
+                Some(b'u') if tail.get(2..6).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) => 5,
+                _ => return Err(self.error("unknown escape")),
+            };
+            self.pos += escape;
+        }
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let start = self.pos;
+        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
+            self.pos += 1;
+        }
+        if self.pos == start { Err(self.error("expected a digit")) } else { Ok(()) }
+    }
+
+    fn number(&mut self) -> Result<(), JsonError> {
+        if self.peek() == Some(b'-') {
+            self.pos += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.pos += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.pos += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.pos += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.pos += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,232 @@
+//! Values of a validated text, walked on demand. Descending into one costs its own length only.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
+use super::scan::{JsonError, is_space, validate};
+use super::splice::Span;
+use super::text;
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool,
+    /// A number of any size.
+    Number,
+    /// A string.
+    Text,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+/// One value inside validated bytes: the bytes and where it lies in them.
+#[derive(Clone, Copy)]
+pub struct Value<'a> {
+    bytes: &'a [u8],
+    start: usize,
+    end: usize,
+}
+
+/// A member of an object.
+#[derive(Clone)]
+pub struct Member<'a> {
+    /// The key, escapes resolved.
+    pub key: Cow<'a, str>,
+    /// Offset of the key's opening quote.
+    pub start: usize,
+    /// The value.
+    pub value: Value<'a>,
+}
+
+impl<'a> Value<'a> {
+    /// Validates `bytes` and gives their one value.
+    ///
+    /// # Errors
+    /// [`JsonError`] when they are not JSON; linear in their length.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, JsonError> {
+        let (start, end) = validate(bytes)?;
+        Ok(Self { bytes, start, end })
+    }
+
+    /// The value at `span` of bytes that were validated before.
+    pub(crate) fn validated(bytes: &'a [u8], span: Span) -> Self {
+        Self { bytes, start: span.start, end: span.end }
+    }
+
+    /// Where the value lies in the whole text.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        Span { start: self.start, end: self.end }
+    }
+
+    /// The value's own bytes.
+    #[must_use]
+    pub fn raw(&self) -> &'a [u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self.raw().first() {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'"') => Kind::Text,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'n') | None => Kind::Null,
+            Some(_) => Kind::Number,
+        }
+    }
+
+    /// Whether it is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.kind() == Kind::Null
+    }
+
+    /// A string's text; `None` for other kinds and for a lone surrogate.
+    #[must_use]
+    pub fn text(&self) -> Option<Cow<'a, str>> {
+        if self.kind() == Kind::Text { text::decode(self.raw()) } else { None }
+    }
+
+    /// Bytes of a string's text in UTF-8, 0 for other kinds.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        if self.kind() == Kind::Text { text::decoded_len(self.raw()) } else { 0 }
+    }
+
+    /// A boolean.
+    #[must_use]
+    pub fn bool(&self) -> Option<bool> {
+        match self.raw() {
+            b"true" => Some(true),
+            b"false" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// A whole number without sign, point or exponent.
+    #[must_use]
+    pub fn whole(&self) -> Option<u64> {
+        let raw = self.raw();
+        if raw.first()?.is_ascii_digit() { std::str::from_utf8(raw).ok()?.parse().ok() } else { None }
+    }
+
+    /// A number as binary floating point (rounded; for comparisons only).
+    #[must_use]
+    pub fn number(&self) -> Option<f64> {
+        if self.kind() == Kind::Number { std::str::from_utf8(self.raw()).ok()?.parse().ok() } else { None }
+    }
+
+    /// The members of an object in order; none for other kinds.
+    pub fn members(&self) -> impl Iterator<Item = Member<'a>> + use<'a> {
+        let mut walk = Walk::over(self, Kind::Object);
+        std::iter::from_fn(move || walk.member())
+    }
+
+    /// The elements of an array in order; none for other kinds.
+    pub fn elements(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
+        let mut walk = Walk::over(self, Kind::Array);
+        std::iter::from_fn(move || walk.element())
+    }
+
+    /// The first member with this key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Value<'a>> {
+        self.members().find(|member| member.key == key).map(|member| member.value)
+    }
+}
+
+struct Walk<'a> {
+    bytes: &'a [u8],
+    pos: usize,
+    end: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn over(value: &Value<'a>, kind: Kind) -> Self {
+        if value.kind() == kind {
+            Self { bytes: value.bytes, pos: value.start + 1, end: value.end - 1 }
+        } else {
+            Self { bytes: value.bytes, pos: 0, end: 0 }
+        }
+    }
+
+    /// Moves over white space and one separator to the next item; `None` at the end.
+    fn next(&mut self) -> Option<u8> {
+        while self.pos < self.end {
+            match *self.bytes.get(self.pos)? {
+                b if is_space(b) || b == b',' || b == b':' => self.pos += 1,
+                b => return Some(b),
+            }
+        }
+        None
+    }
+
+    fn element(&mut self) -> Option<Value<'a>> {
+        self.next()?;
+        let start = self.pos;
+        self.pos = end_of(self.bytes, start).min(self.end);
+        Some(Value { bytes: self.bytes, start, end: self.pos })
+    }
+
+    fn member(&mut self) -> Option<Member<'a>> {
+        let key = self.element()?;
+        let text = key.text().unwrap_or_else(|| text::decode_lossy(key.raw()));
+        Some(Member { key: text, start: key.start, value: self.element()? })
+    }
+}
+
+/// End of the value that starts at `start` of validated bytes.
+fn end_of(bytes: &[u8], start: usize) -> usize {
+    match bytes.get(start) {
+        Some(b'"') => end_of_string(bytes, start),
+        Some(b'{' | b'[') => end_of_container(bytes, start),
+        _ => {
+            let rest = bytes.get(start..).unwrap_or_default();
+            let len = rest.iter().position(|b| is_space(*b) || matches!(b, b',' | b'}' | b']'));
+            start + len.unwrap_or(rest.len())
+        }
+    }
+}
+
+fn end_of_string(bytes: &[u8], start: usize) -> usize {
+    let mut pos = start + 1;
+    while let Some(stop) = bytes.get(pos..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        if bytes.get(pos + stop) == Some(&b'"') {
+            return pos + stop + 1;
+        }
+        pos += stop + 2;
+    }
+    bytes.len()
+}
+
+fn end_of_container(bytes: &[u8], start: usize) -> usize {
+    let mut depth = 0u32;
+    let mut pos = start;
+    while let Some(byte) = bytes.get(pos) {
+        match byte {
+            b'"' => {
+                pos = end_of_string(bytes, pos);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return pos + 1;
+                }
+            }
+            _ => {}
+        }
+        pos += 1;
+    }
+    bytes.len()
+}

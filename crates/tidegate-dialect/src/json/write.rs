@@ -1,0 +1,81 @@
+//! A writer of compact JSON. Places commas; knows no types.
+
+use super::text::write_text;
+
+/// Appends JSON to a buffer.
+pub(crate) struct Writer {
+    out: Vec<u8>,
+    /// A comma is due before the next key or element.
+    comma: bool,
+}
+
+impl Writer {
+    pub(crate) fn new() -> Self {
+        Self { out: Vec::with_capacity(512), comma: false }
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+
+    fn separate(&mut self) {
+        if self.comma {
+            self.out.push(b',');
+        }
+    }
+
+    /// A value as it is; the caller vouches that it is JSON.
+    pub(crate) fn raw(&mut self, json: impl AsRef<[u8]>) -> &mut Self {
+        self.separate();
+        self.out.extend_from_slice(json.as_ref());
+        self.comma = true;
+        self
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
+        self.separate();
+        write_text(&mut self.out, text);
+        self.comma = true;
+        self
+    }
+
+    pub(crate) fn whole(&mut self, number: u64) -> &mut Self {
+        let mut buffer = itoa::Buffer::new();
+        self.raw(buffer.format(number))
+    }
+
+    pub(crate) fn bool(&mut self, value: bool) -> &mut Self {
+        self.raw(if value { "true" } else { "false" })
+    }
+
+    pub(crate) fn null(&mut self) -> &mut Self {
+        self.raw("null")
+    }
+
+    /// The key of the member whose value comes next.
+    pub(crate) fn key(&mut self, key: &str) -> &mut Self {
+        self.separate();
+        write_text(&mut self.out, key);
+        self.out.push(b':');
+        self.comma = false;
+        self
+    }
+
+    pub(crate) fn object(&mut self, fill: impl FnOnce(&mut Self)) -> &mut Self {
+        self.nested(b'{', b'}', fill)
+    }
+
+    pub(crate) fn array(&mut self, fill: impl FnOnce(&mut Self)) -> &mut Self {
+        self.nested(b'[', b']', fill)
+    }
+
+    fn nested(&mut self, open: u8, close: u8, fill: impl FnOnce(&mut Self)) -> &mut Self {
+        self.separate();
+        self.out.push(open);
+        self.comma = false;
+        fill(self);
+        self.out.push(close);
+        self.comma = true;
+        self
+    }
+}

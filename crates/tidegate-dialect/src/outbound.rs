@@ -1,0 +1,40 @@
+//! What is sent to a provider: the same bytes with a few edits, or a translation.
+
+use bytes::Bytes;
+
+use crate::read::CallBody;
+use crate::{Dialect, RequestError};
+
+/// Under which key OpenAI-compatible providers take the output limit when the client named none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LimitKey {
+    /// `max_completion_tokens` (OpenAI itself).
+    #[default]
+    MaxCompletionTokens,
+    /// `max_tokens` (older compatible services).
+    MaxTokens,
+}
+
+/// The closed list of edits.
+#[derive(Debug, Clone)]
+pub struct Edits<'a> {
+    /// What the provider calls the model.
+    pub model: &'a str,
+    /// Send at most this as the output limit (a hard budget's grant); `None` leaves the client's.
+    pub output_limit: Option<u64>,
+    /// Output limit where the target demands one and the client gave none.
+    pub default_output_limit: u64,
+    /// Key of a limit that the client did not write.
+    pub limit_key: LimitKey,
+    /// Tell the provider not to store (ZDR).
+    pub no_store: bool,
+}
+
+/// The body for a provider of this dialect.
+///
+/// # Errors
+/// [`RequestError::Untranslatable`] naming the field that the target cannot carry, and whatever
+/// closer reading of the body brings to light. Same dialect: never fails on a body that was read.
+pub fn request(call: &CallBody, target: Dialect, edits: &Edits<'_>) -> Result<Bytes, RequestError> {
+    todo!()
+}

@@ -1,0 +1,52 @@
+//! Upper bounds of input tokens.
+
+/// What of the body becomes input.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InputSize {
+    /// Bytes of everything that is turned into text tokens (messages, system, tools, schemas), as written.
+    pub text_bytes: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Declared tools.
+    pub tools: u64,
+    /// Images.
+    pub images: u64,
+    /// JSON path of the first input whose size is not in the body (file ids, documents by URL, audio …).
+    pub unboundable: Option<String>,
+}
+
+/// An upper bound of a call's input tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputBound {
+    /// At most so many tokens, unless `unboundable` is set.
+    pub tokens: u64,
+    /// Whether it holds for certain (no images counted by a model's maximum).
+    pub exact: bool,
+    /// JSON path of an input that cannot be bounded; strict budgets refuse it.
+    pub unboundable: Option<String>,
+}
+
+impl InputSize {
+    /// The bound: a byte-level tokenizer yields at most one token per byte. `image_max`: most tokens that
+    /// the model takes for one image; `None` when not known.
+    #[must_use]
+    pub fn bound(&self, image_max: Option<u64>) -> InputBound {
+        /// Role markers and separators of one message.
+        const PER_MESSAGE: u64 = 16;
+        /// A provider's own wrapping of one tool.
+        const PER_TOOL: u64 = 64;
+        /// A provider's own system prompt for tool use, largest of those published.
+        const TOOL_PROMPT: u64 = 1024;
+        let tools = if self.tools == 0 { 0 } else { TOOL_PROMPT + self.tools.saturating_mul(PER_TOOL) };
+        let text = self.text_bytes.saturating_add(self.messages.saturating_mul(PER_MESSAGE));
+        let images = self.images.saturating_mul(image_max.unwrap_or(0));
+        let unknown_images = self.images > 0 && image_max.is_none();
+        let unboundable =
+            self.unboundable.clone().or_else(|| unknown_images.then(|| "messages (images)".to_owned()));
+        InputBound {
+            tokens: text.saturating_add(tools).saturating_add(images).saturating_add(PER_MESSAGE),
+            exact: self.images == 0 && unboundable.is_none(),
+            unboundable,
+        }
+    }
+}
