@@ -1,0 +1,293 @@
+//! The one face of both stores.
+//!
+//! Checks arguments once, then asks Redis or memory; decides nothing itself.
+
+use std::sync::Arc;
+
+use tidegate_types::resource::{OpenHold, OpeningBalance};
+use tidegate_types::window::Window;
+use tidegate_types::{BudgetId, Clock, OrganizationId, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::admit::{Admit, Admitted, Lease, Permit, Rates, Release};
+use crate::budget::{Balance, End, Hold, MAX_AMOUNT, Settlement};
+use crate::error::{LimitError, Refusal};
+use crate::memory::MemoryStore;
+use crate::redis::RedisStore;
+use crate::settings::{RedisSettings, Timing};
+
+/// Rates, concurrency and budgets. Cheap to clone.
+#[derive(Clone)]
+pub struct Limiter {
+    store: Store,
+}
+
+#[derive(Clone)]
+enum Store {
+    Redis(Arc<RedisStore>),
+    Memory(Arc<MemoryStore>),
+}
+
+/// How decisions are made at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// By Redis.
+    Healthy,
+    /// Redis cannot be asked: rates by this node's fair share, hard budgets not at all.
+    Away,
+    /// By this process alone.
+    Memory,
+}
+
+/// Counts for metrics; those of a memory limiter stay 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Settlements and releases not yet through.
+    pub queued: usize,
+    /// Settlements waiting for an epoch to be opened.
+    pub waiting: usize,
+    /// Settlements given up (full queue, or too old); the ledger alone carries them.
+    pub dropped: u64,
+    /// Calls refused from the local memory of refusals.
+    pub denied_locally: u64,
+    /// Times the breaker opened.
+    pub trips: u64,
+}
+
+impl Limiter {
+    /// A limiter in this process's memory, for `dev` and single nodes. `run_id` names the run
+    /// (the node's boot): counters do not outlive it.
+    #[must_use]
+    pub fn memory(run_id: String, clock: Arc<dyn Clock>, timing: Timing) -> Self {
+        Self { store: Store::Memory(Arc::new(MemoryStore::new(run_id, clock, timing))) }
+    }
+
+    /// A limiter over Redis. Waits up to a second for the first connection; when Redis is away
+    /// it starts in [`Mode::Away`] and keeps probing. Its tasks end with `stop`
+    /// (await [`Self::idle`] before, [`Self::stopped`] after).
+    ///
+    /// # Errors
+    /// [`LimitError::Unfit`] when the URL cannot be read or the server's settings would lose
+    /// counters; when that shows only later the limiter stays away and logs it.
+    pub async fn redis(
+        settings: RedisSettings,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Result<Self, LimitError> {
+        Ok(Self { store: Store::Redis(RedisStore::start(settings, clock, stop).await?) })
+    }
+
+    /// Admits a call: rates, slots and the first hold in one step, all or nothing.
+    ///
+    /// # Errors
+    /// [`LimitError`]; nothing was taken then. Safe to repeat for the same call when it carries
+    /// a hold.
+    pub async fn admit(&self, admit: &Admit) -> Result<Admitted, LimitError> {
+        if let Some(hold) = &admit.hold {
+            check_amounts(hold)?;
+        }
+        refuse_zero_limits(admit)?;
+        let mut local = false;
+        let (epoch, rates, at) = match &self.store {
+            Store::Memory(store) => store.admit(admit)?,
+            Store::Redis(store) => {
+                let decision = store.admit(admit).await?;
+                local = decision.local;
+                (decision.epoch, decision.rates, decision.at)
+            }
+        };
+        let lease = admit.scopes.iter().any(|entry| !entry.is_empty()).then(|| Lease {
+            organization_id: admit.organization_id,
+            call_id: admit.call_id,
+            scopes: admit.scopes.clone(),
+            tokens: admit.tokens,
+            local,
+        });
+        Ok(Admitted { permit: Permit::new(lease, self.clone()), epoch, rates, at })
+    }
+
+    /// Places the hold of a further attempt, or adds a further step to one. Returns the epoch
+    /// under which it is held; 0: not held, because the store is away and no budget is hard.
+    ///
+    /// # Errors
+    /// [`LimitError`]; nothing was held then. Safe to repeat.
+    pub async fn hold(&self, organization: OrganizationId, hold: &Hold) -> Result<u64, LimitError> {
+        check_amounts(hold)?;
+        match &self.store {
+            Store::Memory(store) => store.hold(organization, hold),
+            Store::Redis(store) => store.hold(organization, hold).await,
+        }
+    }
+
+    /// Ends an attempt's hold. Never waits: queued, retried until it is through or the epoch is
+    /// gone (the ledger carries it then). Costs outside 0 to [`MAX_AMOUNT`] are held at its ends.
+    pub fn settle(&self, mut settlement: Settlement) {
+        if let End::Spent(cost) = settlement.end {
+            settlement.end = End::Spent(cost.clamp(tidegate_types::NanoUsd::ZERO, MAX_AMOUNT));
+        }
+        match &self.store {
+            Store::Memory(store) => store.settle(settlement),
+            Store::Redis(store) => store.settle(settlement),
+        }
+    }
+
+    /// Ends a call: slots back, token reservation corrected. Never waits.
+    pub fn release(&self, mut release: Release) {
+        if let Some(lease) = release.permit.take() {
+            self.give_back(lease, release.tokens_used);
+        }
+    }
+
+    pub(crate) fn give_back(&self, lease: Lease, tokens_used: Option<u64>) {
+        match &self.store {
+            Store::Memory(store) => store.give_back(&lease, tokens_used),
+            Store::Redis(store) => store.give_back(lease, tokens_used),
+        }
+    }
+
+    /// What these windows have used, under the open epoch, in the order asked.
+    ///
+    /// # Errors
+    /// [`LimitError::NoEpoch`], [`LimitError::Away`].
+    pub async fn balances(
+        &self,
+        organization: OrganizationId,
+        budgets: &[(BudgetId, Window)],
+    ) -> Result<Vec<Balance>, LimitError> {
+        match &self.store {
+            Store::Memory(store) => store.balances(organization, budgets),
+            Store::Redis(store) => store.balances(organization, budgets).await,
+        }
+    }
+
+    /// Writes the counters of an epoch that the control plane has permitted. Repeating it for
+    /// an epoch that is already open changes nothing.
+    ///
+    /// # Errors
+    /// [`LimitError::NoEpoch`] when the store is at a higher epoch, or another node began to
+    /// write meanwhile; [`LimitError::Away`].
+    pub async fn open_epoch(
+        &self,
+        organization: OrganizationId,
+        epoch: u64,
+        balances: &[OpeningBalance],
+        holds: &[OpenHold],
+    ) -> Result<(), LimitError> {
+        match &self.store {
+            Store::Memory(store) => store.open_epoch(organization, epoch, balances, holds),
+            Store::Redis(store) => store.open_epoch(organization, epoch, balances, holds).await,
+        }
+    }
+
+    /// Burns an epoch in the store, if it is the open one (its permit has lapsed).
+    ///
+    /// # Errors
+    /// [`LimitError::Away`].
+    pub async fn close_epoch(&self, organization: OrganizationId, epoch: u64) -> Result<(), LimitError> {
+        match &self.store {
+            Store::Memory(store) => {
+                store.close_epoch(organization, epoch);
+                Ok(())
+            }
+            Store::Redis(store) => store.close_epoch(organization, epoch).await,
+        }
+    }
+
+    /// The store's time: the local clock, corrected by the measured offset to Redis.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match &self.store {
+            Store::Memory(store) => store.now(),
+            Store::Redis(store) => store.now(),
+        }
+    }
+
+    /// Identity of the store's process; `None` while Redis has not been reached.
+    #[must_use]
+    pub fn store_run_id(&self) -> Option<String> {
+        match &self.store {
+            Store::Memory(store) => Some(store.run_id().to_owned()),
+            Store::Redis(store) => store.run_id(),
+        }
+    }
+
+    /// How decisions are made now.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match &self.store {
+            Store::Memory(_) => Mode::Memory,
+            Store::Redis(store) => store.mode(),
+        }
+    }
+
+    /// How many nodes share the limits (the pool's live nodes, at least 1): the divisor of fair
+    /// shares while the store is away.
+    pub fn set_live_nodes(&self, nodes: u32) {
+        if let Store::Redis(store) = &self.store {
+            store.set_live_nodes(nodes);
+        }
+    }
+
+    /// Waits until all queued settlements and releases are through (those that wait for an
+    /// epoch do not count). Bound it with a timeout when the store may be away.
+    pub async fn idle(&self) {
+        if let Store::Redis(store) = &self.store {
+            store.idle().await;
+        }
+    }
+
+    /// Turns holds past deadline and grace into unresolved, now, in every organization seen.
+    /// A background task does the same over Redis; memory does it in passing and forgets here.
+    pub async fn sweep(&self) {
+        match &self.store {
+            Store::Memory(store) => store.sweep(),
+            Store::Redis(store) => store.sweep().await,
+        }
+    }
+
+    /// Waits until the limiter's tasks have ended, after its token was cancelled.
+    pub async fn stopped(&self) {
+        if let Store::Redis(store) = &self.store {
+            store.stopped().await;
+        }
+    }
+
+    /// Counts for metrics.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        match &self.store {
+            Store::Memory(_) => Stats::default(),
+            Store::Redis(store) => store.stats(),
+        }
+    }
+}
+
+/// Amounts and limits of hard budgets within 0..=2^53; of soft ones the amount only.
+fn check_amounts(hold: &Hold) -> Result<(), LimitError> {
+    let range = tidegate_types::NanoUsd::ZERO..=MAX_AMOUNT;
+    let outside = |part: &&crate::budget::BudgetHold| {
+        !range.contains(&part.amount) || (part.hard && !range.contains(&part.limit))
+    };
+    match hold.budgets.iter().find(outside) {
+        Some(part) => Err(LimitError::OutOfRange { budget_id: part.budget_id }),
+        None => Ok(()),
+    }
+}
+
+/// A limit of 0 needs no store to refuse.
+fn refuse_zero_limits(admit: &Admit) -> Result<(), LimitError> {
+    use crate::error::RateKind::{Requests, Tokens};
+    for entry in &admit.scopes {
+        let (scope, limits) = (entry.scope, entry.limits);
+        let rate = [(Requests, limits.requests_per_minute), (Tokens, limits.tokens_per_minute)]
+            .into_iter()
+            .find(|(_, limit)| *limit == Some(0));
+        let refusal = match (rate, limits.concurrency) {
+            (Some((kind, _)), _) => Refusal::Rate { scope, kind, limit: 0, retry_after_ms: 60_000 },
+            (None, Some(0)) => Refusal::Concurrency { scope, limit: 0 },
+            _ => continue,
+        };
+        return Err(LimitError::refused(refusal, Rates::default()));
+    }
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! Counters and holds of one organization in memory, under one epoch.
+
+use std::collections::BTreeSet;
+
+use ahash::AHashMap;
+use smallvec::SmallVec;
+use tidegate_types::resource::{OpenHold, OpeningBalance};
+use tidegate_types::window::Window;
+use tidegate_types::{BudgetId, CallId, NanoUsd, Timestamp};
+
+use crate::budget::{Balance, End, Hold, Settlement};
+use crate::error::{LimitError, Refusal};
+use crate::expiry;
+
+/// A budget and the start of one of its windows, in microseconds.
+type CounterKey = (BudgetId, i64);
+
+#[derive(Default)]
+struct Counter {
+    spent: i64,
+    held: i64,
+    unresolved: i64,
+    limit: Option<(u64, i64)>,
+    expires: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Unresolved,
+    Done,
+}
+
+struct Entry {
+    state: State,
+    step: u16,
+    deadline: i64,
+    expires: i64,
+    parts: SmallVec<[(CounterKey, i64); 4]>,
+}
+
+/// All budgets of an organization. Settlements that arrive while no epoch is open wait for one.
+#[derive(Default)]
+pub(super) struct Budgets {
+    epoch: Option<u64>,
+    counters: AHashMap<CounterKey, Counter>,
+    holds: AHashMap<(CallId, u16), Entry>,
+    deadlines: BTreeSet<(i64, u128, u16)>,
+    waiting: Vec<Settlement>,
+}
+
+/// Settlements kept while no epoch is open; beyond, the ledger alone carries them.
+const MOST_WAITING: usize = 100_000;
+
+fn key(budget: BudgetId, window: Window) -> CounterKey {
+    (budget, window.start.as_micros())
+}
+
+impl Budgets {
+    /// The open epoch, when the caller's is the same or unknown (0).
+    pub(super) fn epoch(&self, expected: u64) -> Result<u64, LimitError> {
+        match self.epoch {
+            Some(open) if expected == 0 || expected == open => Ok(open),
+            found => Err(LimitError::NoEpoch { found: found.unwrap_or(0) }),
+        }
+    }
+
+    /// Whether this step was already placed.
+    pub(super) fn has_step(&self, hold: &Hold) -> Result<bool, LimitError> {
+        match self.holds.get(&(hold.call_id, hold.attempt)) {
+            None => Ok(false),
+            Some(entry) if entry.state == State::Open => Ok(hold.step <= entry.step),
+            Some(_) => Err(LimitError::HoldEnded),
+        }
+    }
+
+    /// Notes limits, then says which hard budget cannot afford the hold.
+    pub(super) fn check(&mut self, hold: &Hold) -> Result<(), Refusal> {
+        for part in &hold.budgets {
+            let counter = self.counters.entry(key(part.budget_id, part.window)).or_default();
+            counter.expires = counter.expires.max(expiry::of_window(part.window, Timestamp::default(), 0));
+            if counter.limit.is_none_or(|(revision, _)| part.limit_revision > revision) {
+                counter.limit = Some((part.limit_revision, part.limit.get()));
+            }
+        }
+        for part in hold.budgets.iter().filter(|part| part.hard) {
+            let Some(counter) = self.counters.get(&key(part.budget_id, part.window)) else { continue };
+            let limit = counter.limit.map_or(0, |(_, limit)| limit);
+            let used = counter.spent.saturating_add(counter.held).saturating_add(counter.unresolved);
+            if part.amount.get() > limit.saturating_sub(used) {
+                return Err(Refusal::Budget {
+                    budget_id: part.budget_id,
+                    limit: NanoUsd::new(limit),
+                    spent: NanoUsd::new(counter.spent),
+                    held: NanoUsd::new(counter.held),
+                    unresolved: NanoUsd::new(counter.unresolved),
+                    resets_at: (part.window.end.as_micros() != i64::MAX).then_some(part.window.end),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn place(&mut self, hold: &Hold, grace: i64) {
+        let (deadline, id) = (hold.deadline.as_micros(), (hold.call_id, hold.attempt));
+        let entry = self.holds.entry(id).or_insert_with(|| Entry {
+            state: State::Open,
+            step: hold.step,
+            deadline,
+            expires: 0,
+            parts: SmallVec::new(),
+        });
+        entry.step = hold.step;
+        entry.expires = entry.expires.max(expiry::of_hold(&hold.budgets, hold.deadline, grace));
+        self.deadlines.remove(&(entry.deadline, id.0.to_u128(), id.1));
+        entry.deadline = entry.deadline.max(deadline);
+        self.deadlines.insert((entry.deadline, id.0.to_u128(), id.1));
+        for part in &hold.budgets {
+            let (at, amount) = (key(part.budget_id, part.window), part.amount.get());
+            match entry.parts.iter_mut().find(|(held_at, _)| *held_at == at) {
+                Some((_, held)) => *held += amount,
+                None => entry.parts.push((at, amount)),
+            }
+            let counter = self.counters.entry(at).or_default();
+            counter.held += amount;
+            counter.expires = counter.expires.max(expiry::of_window(part.window, hold.deadline, grace));
+        }
+    }
+
+    pub(super) fn settle(&mut self, settlement: Settlement, now: i64, grace: i64) {
+        let Some(open) = self.epoch.filter(|open| *open >= settlement.epoch) else {
+            if self.waiting.len() < MOST_WAITING {
+                self.waiting.push(settlement);
+            }
+            return;
+        };
+        let id = (settlement.call_id, settlement.attempt);
+        let Some(entry) = self.holds.get_mut(&id) else {
+            // Without a hold under this epoch only an attempt that never had one may count.
+            if settlement.epoch == 0 {
+                self.count(&settlement);
+            }
+            if settlement.epoch == 0 || settlement.epoch == open {
+                let expires = now + expiry::UNHELD_MEMORY_MICROS;
+                let parts = SmallVec::new();
+                self.holds.insert(id, Entry { state: State::Done, step: 0, deadline: now, expires, parts });
+            }
+            return;
+        };
+        let before = entry.state;
+        let after = if settlement.end == End::Unresolved { State::Unresolved } else { State::Done };
+        if before == State::Done || before == after {
+            return;
+        }
+        for (at, amount) in &entry.parts {
+            let counter = self.counters.entry(*at).or_default();
+            match before {
+                State::Open => counter.held -= amount,
+                _ => counter.unresolved -= amount,
+            }
+            match settlement.end {
+                End::Spent(cost) => counter.spent += cost.get(),
+                End::Unresolved => counter.unresolved += amount,
+                End::Void => {}
+            }
+        }
+        entry.state = after;
+        self.deadlines.remove(&(entry.deadline, id.0.to_u128(), id.1));
+        if after == State::Done {
+            entry.parts.clear();
+            entry.expires = entry.deadline.max(now).saturating_add(grace);
+        }
+    }
+
+    fn count(&mut self, settlement: &Settlement) {
+        let End::Spent(cost) = settlement.end else { return };
+        for (budget, window) in &settlement.budgets {
+            let counter = self.counters.entry(key(*budget, *window)).or_default();
+            counter.spent += cost.get();
+            counter.expires = counter.expires.max(expiry::of_window(*window, Timestamp::default(), 0));
+        }
+    }
+
+    /// Holds past deadline and grace become unresolved.
+    pub(super) fn turn_overdue(&mut self, now: i64, grace: i64) {
+        while let Some((deadline, call, attempt)) = self.deadlines.first().copied() {
+            if deadline.saturating_add(grace) > now {
+                return;
+            }
+            self.deadlines.pop_first();
+            let Some(entry) = self.holds.get_mut(&(CallId::from_u128(call), attempt)) else { continue };
+            entry.state = State::Unresolved;
+            for (at, amount) in &entry.parts {
+                let counter = self.counters.entry(*at).or_default();
+                counter.held -= amount;
+                counter.unresolved += amount;
+            }
+        }
+    }
+
+    pub(super) fn balance(&self, budget_id: BudgetId, window: Window) -> Balance {
+        let counter = self.counters.get(&key(budget_id, window));
+        let read = |field: fn(&Counter) -> i64| NanoUsd::new(counter.map_or(0, field));
+        Balance {
+            budget_id,
+            window,
+            spent: read(|c| c.spent),
+            held: read(|c| c.held),
+            unresolved: read(|c| c.unresolved),
+            limit: counter.and_then(|c| c.limit).map(|(_, limit)| NanoUsd::new(limit)),
+        }
+    }
+
+    /// Begins an epoch with these counters; the same epoch again changes nothing.
+    pub(super) fn open(
+        &mut self,
+        epoch: u64,
+        balances: &[OpeningBalance],
+        holds: &[OpenHold],
+        now: i64,
+        grace: i64,
+    ) -> Result<(), LimitError> {
+        match self.epoch {
+            Some(open) if open == epoch => return Ok(()),
+            Some(open) if open > epoch => return Err(LimitError::NoEpoch { found: open }),
+            _ => {}
+        }
+        self.clear();
+        self.epoch = Some(epoch);
+        for balance in balances {
+            let window = Window { start: balance.window_start, end: balance.window_end };
+            let counter = self.counters.entry(key(balance.budget_id, window)).or_default();
+            counter.spent += balance.spent.get();
+            counter.unresolved += balance.unresolved.get();
+            counter.expires = expiry::of_window(window, Timestamp::default(), 0);
+        }
+        for hold in crate::epoch::grouped(holds) {
+            self.place(&hold, grace);
+        }
+        for settlement in std::mem::take(&mut self.waiting) {
+            self.settle(settlement, now, grace);
+        }
+        Ok(())
+    }
+
+    /// Burns this epoch, when it is the open one.
+    pub(super) fn close(&mut self, epoch: u64) {
+        if self.epoch == Some(epoch) {
+            self.clear();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.epoch = None;
+        self.counters.clear();
+        self.holds.clear();
+        self.deadlines.clear();
+    }
+
+    pub(super) fn forget(&mut self, now: i64) {
+        self.counters.retain(|_, counter| counter.expires > now || counter.held != 0);
+        self.holds.retain(|_, entry| entry.expires > now || entry.state == State::Open);
+    }
+}

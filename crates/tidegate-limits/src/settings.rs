@@ -1,0 +1,55 @@
+//! How a limiter is set up. Defaults are the product's promises; tests shorten them.
+
+use std::time::Duration;
+
+use tidegate_types::Secret;
+
+/// Spans of time that both stores keep.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// After a hold's deadline, before it becomes unresolved; also how long a settled hold is
+    /// remembered after its deadline.
+    pub grace: Duration,
+    /// Between two sweeps for overdue holds.
+    pub sweep: Duration,
+    /// Life of a concurrency slot that is not renewed.
+    pub lease: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(30),
+            sweep: Duration::from_secs(10),
+            lease: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How to reach and use Redis.
+#[derive(Debug, Clone)]
+pub struct RedisSettings {
+    /// `redis://`, `rediss://` or `unix://` URL, with the password if there is one.
+    pub url: Secret,
+    /// Connections for decisions, 1 to 8; one more is kept for settlements.
+    pub connections: u8,
+    /// Hard stop of one decision; then the breaker opens.
+    pub decision: Duration,
+    /// Random number, different in each process (jitter, permits to open an epoch).
+    pub seed: u64,
+    /// Spans of time.
+    pub timing: Timing,
+}
+
+impl RedisSettings {
+    /// Defaults for this URL.
+    #[must_use]
+    pub const fn new(url: Secret, seed: u64) -> Self {
+        let timing = Timing {
+            grace: Duration::from_secs(30),
+            sweep: Duration::from_secs(10),
+            lease: Duration::from_secs(30),
+        };
+        Self { url, connections: 2, decision: Duration::from_millis(25), seed, timing }
+    }
+}
