@@ -73,8 +73,14 @@ where
 {
     prices
         .into_iter()
-        .filter(|price| price.borrow().valid_from <= now && price.borrow().recorded_at <= now)
-        .max_by_key(|price| (price.borrow().valid_from, price.borrow().recorded_at, price.borrow().id))
+        .filter(|price| {
+            let price: &Price = Borrow::<Price>::borrow(*price);
+            price.valid_from <= now && price.recorded_at <= now
+        })
+        .max_by_key(|price| {
+            let price: &Price = Borrow::<Price>::borrow(*price);
+            (price.valid_from, price.recorded_at, price.id)
+        })
 }
 
 fn named(tier: &PriceTier, unit: Unit) -> Option<i64> {
