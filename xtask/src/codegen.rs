@@ -3,7 +3,6 @@
 //! The result is committed; CI runs this again and fails on a difference.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -23,7 +22,7 @@ const SECRET: [&str; 1] = [".tidegate.enroll.v1.EnrollRequest"];
 /// # Errors
 /// When a file of `proto/` is not valid or the code cannot be written.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let root = workspace_root();
+    let root = crate::workspace_root();
     let out = root.join("crates/tidegate-proto/src/gen");
     fs::create_dir_all(&out).context("create the folder of generated code")?;
     let files = protox::compile(FILES, [root.join("proto")]).context("read proto/")?;
@@ -34,8 +33,4 @@ pub(crate) fn run() -> anyhow::Result<()> {
         .skip_debug(SECRET)
         .compile_fds(files)
         .context("generate code")
-}
-
-fn workspace_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
