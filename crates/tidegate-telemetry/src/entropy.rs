@@ -14,11 +14,13 @@ pub fn random_u128() -> u128 {
 
 /// 64 random bits.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that draws randomness")]
 pub fn random_u64() -> u64 {
     rand::rng().next_u64()
 }
 
 /// Fills `bytes` with randomness fit for secrets.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that draws randomness")]
 pub fn fill(bytes: &mut [u8]) {
     rand::rng().fill_bytes(bytes);
 }

@@ -36,7 +36,8 @@ pub struct LogsAlreadySet;
 /// # Errors
 /// [`LogsAlreadySet`] on the second call.
 pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), LogsAlreadySet> {
-    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.with_ansi(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

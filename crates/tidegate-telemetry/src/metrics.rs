@@ -57,7 +57,6 @@ pub fn respond<B>(metrics: &Metrics, request: &http::Request<B>) -> Option<Respo
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use prometheus_client::metrics::counter::Counter;
 
     use super::*;

@@ -60,7 +60,6 @@ const fn classify_v6(address: Ipv6Addr) -> AddressClass {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn all(texts: &str, class: AddressClass) {
@@ -71,8 +70,11 @@ mod tests {
 
     #[test]
     fn public_services_may_be_called() {
-        all("1.1.1.1 8.8.8.8 100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 192.0.1.1 198.17.0.1 198.20.0.1
-             2606:4700::1111 2a00:1450::1 2001:4860::8888 2001:200::1 2400:cb00::1", AddressClass::Public);
+        all(
+            "1.1.1.1 8.8.8.8 100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 192.0.1.1 198.17.0.1 198.20.0.1
+             2606:4700::1111 2a00:1450::1 2001:4860::8888 2001:200::1 2400:cb00::1",
+            AddressClass::Public,
+        );
     }
 
     #[test]

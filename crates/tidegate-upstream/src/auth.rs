@@ -61,7 +61,6 @@ impl std::fmt::Debug for SignIn {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

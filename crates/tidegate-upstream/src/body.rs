@@ -67,7 +67,10 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = SendError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
         let this = self.get_mut();
         match this.poll_incoming(cx) {
             Poll::Pending => Poll::Pending,

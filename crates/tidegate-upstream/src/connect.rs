@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tidegate_types::OrganizationId;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_util::task::TaskTracker;
 
 use crate::endpoint::Endpoint;
 use crate::failure::{SendError, SettingsError};
-use crate::pool::{Connection, H1, H2};
+use crate::pool::{Connection, H1, H2, Tracked};
 use crate::private::{PrivateTarget, Wish, permits};
 use crate::resolve::Resolver;
 use crate::stream::Stream;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub max_idle: usize,
     /// Names to addresses.
     pub resolver: Resolver,
+    /// Owns the tasks of HTTP/2 connections.
+    pub tasks: TaskTracker,
 }
 
 impl Default for Settings {
@@ -47,6 +50,7 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(30),
             max_idle: 512,
             resolver: Resolver::system(),
+            tasks: TaskTracker::new(),
         }
     }
 }
@@ -57,6 +61,7 @@ pub(crate) struct Connector {
     resolver: Resolver,
     timeout: Duration,
     tls: TlsConnector,
+    tasks: TaskTracker,
 }
 
 /// Largest head of an answer.
@@ -69,6 +74,7 @@ impl Connector {
             resolver: settings.resolver.clone(),
             timeout: settings.connect_timeout,
             tls: TlsConnector::from(Arc::new(tls_config(settings.extra_ca.as_deref())?)),
+            tasks: settings.tasks.clone(),
         })
     }
 
@@ -77,7 +83,11 @@ impl Connector {
         permits(&self.private, address, Wish { owner, port: endpoint.port, https: endpoint.https })
     }
 
-    pub(crate) async fn connect(&self, endpoint: &Endpoint, owner: OrganizationId) -> Result<Connection, SendError> {
+    pub(crate) async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        owner: OrganizationId,
+    ) -> Result<Connection, SendError> {
         match tokio::time::timeout(self.timeout, self.establish(endpoint, owner)).await {
             Ok(connected) => connected,
             Err(_) => Err(SendError::ConnectTimeout),
@@ -109,7 +119,7 @@ impl Connector {
         let tls = self.tls.connect(name, tcp).await.map_err(|_| SendError::Tls)?;
         let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
         let stream = Stream::Tls(Box::new(tls));
-        if is_h2 { h2(stream, remote).await } else { h1(stream, remote).await }
+        if is_h2 { h2(stream, remote, &self.tasks).await } else { h1(stream, remote).await }
     }
 
     /// The first address that answers; each gets its share of the time.
@@ -134,8 +144,8 @@ async fn h1(stream: Stream, remote: IpAddr) -> Result<Connection, SendError> {
     Ok(Connection::H1(Box::new(H1::new(sender, connection, remote))))
 }
 
-async fn h2(stream: Stream, remote: IpAddr) -> Result<Connection, SendError> {
-    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+async fn h2(stream: Stream, remote: IpAddr, tasks: &TaskTracker) -> Result<Connection, SendError> {
+    let (sender, connection) = http2::Builder::new(Tracked(tasks.clone()))
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_HEAD as u32)
         .adaptive_window(true)
@@ -144,7 +154,7 @@ async fn h2(stream: Stream, remote: IpAddr) -> Result<Connection, SendError> {
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|_| SendError::Connect)?;
-    Ok(Connection::H2(H2::start(sender, connection, remote)))
+    Ok(Connection::H2(H2::start(sender, connection, remote, tasks)))
 }
 
 fn tls_config(extra_ca: Option<&[u8]>) -> Result<ClientConfig, SettingsError> {
@@ -157,8 +167,9 @@ fn tls_config(extra_ca: Option<&[u8]>) -> Result<ClientConfig, SettingsError> {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     if let Some(pem) = extra_ca {
-        let extra: Vec<_> =
-            CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| SettingsError::ExtraCa)?;
+        let extra: Vec<_> = CertificateDer::pem_slice_iter(pem)
+            .collect::<Result<_, _>>()
+            .map_err(|_| SettingsError::ExtraCa)?;
         if extra.is_empty() {
             return Err(SettingsError::ExtraCa);
         }
@@ -166,10 +177,11 @@ fn tls_config(extra_ca: Option<&[u8]>) -> Result<ClientConfig, SettingsError> {
             roots.add(certificate).map_err(|_| SettingsError::ExtraCa)?;
         }
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -27,7 +27,8 @@ pub fn forwarded(caller: &HeaderMap, dialect: DialectName, same_dialect: bool) -
 fn copy(from: &HeaderMap, to: &mut HeaderMap, name: &HeaderName) {
     // Dates and feature names only: `2023-06-01`, `output-128k-2025-02-19,token-efficient-tools`.
     let plain = |value: &&HeaderValue| {
-        value.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-_., ".contains(b)) && value.len() <= 1024
+        value.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-_., ".contains(b))
+            && value.len() <= 1024
     };
     for value in from.get_all(name).iter().filter(plain) {
         to.append(name.clone(), value.clone());
@@ -42,13 +43,24 @@ mod tests {
     fn only_listed_headers_pass() {
         let mut caller = HeaderMap::new();
         for name in [
-            "authorization", "x-api-key", "x-goog-api-key", "cookie", "x-stainless-lang", "ai-gateway-api-key",
-            "x-forwarded-for", "anthropic-version", "anthropic-beta", "openai-organization", "te", "connection",
+            "authorization",
+            "x-api-key",
+            "x-goog-api-key",
+            "cookie",
+            "x-stainless-lang",
+            "ai-gateway-api-key",
+            "x-forwarded-for",
+            "anthropic-version",
+            "anthropic-beta",
+            "openai-organization",
+            "te",
+            "connection",
         ] {
             caller.insert(HeaderName::from_static(name), HeaderValue::from_static("canary"));
         }
         let names = |dialect, same| {
-            let mut names: Vec<_> = forwarded(&caller, dialect, same).keys().map(ToString::to_string).collect();
+            let mut names: Vec<_> =
+                forwarded(&caller, dialect, same).keys().map(ToString::to_string).collect();
             names.sort();
             names
         };

@@ -11,9 +11,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
 
 use crate::send::RequestBody;
 use crate::stream::Stream;
@@ -35,6 +36,20 @@ pub(crate) struct H2 {
     pub(crate) sender: http2::SendRequest<RequestBody>,
     pub(crate) remote: IpAddr,
     task: AbortHandle,
+}
+
+/// Runs HTTP/2's helpers as tracked tasks.
+#[derive(Clone)]
+pub(crate) struct Tracked(pub(crate) TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for Tracked
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn(future);
+    }
 }
 
 /// Either.
@@ -64,14 +79,16 @@ impl H1 {
 impl H2 {
     pub(crate) fn start(
         sender: http2::SendRequest<RequestBody>,
-        machine: http2::Connection<Io, RequestBody, TokioExecutor>,
+        machine: http2::Connection<Io, RequestBody, Tracked>,
         remote: IpAddr,
+        tasks: &TaskTracker,
     ) -> Self {
         // Ends when the last sender and stream are gone, or the peer closes.
-        let task = tokio::spawn(async move {
-            let _ = machine.await;
-        })
-        .abort_handle();
+        let task = tasks
+            .spawn(async move {
+                let _ = machine.await;
+            })
+            .abort_handle();
         Self { sender, remote, task }
     }
 
@@ -93,7 +110,11 @@ struct Shelf {
 
 impl Pool {
     /// The most recently used connection that `accepts` its address and is still open.
-    pub(crate) async fn take(&self, idle_timeout: Duration, accepts: impl Fn(IpAddr) -> bool) -> Option<Connection> {
+    pub(crate) async fn take(
+        &self,
+        idle_timeout: Duration,
+        accepts: impl Fn(IpAddr) -> bool,
+    ) -> Option<Connection> {
         loop {
             let mut h1 = {
                 let mut shelf = self.0.lock();

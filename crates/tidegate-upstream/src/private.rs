@@ -55,7 +55,6 @@ fn listed(private: &[PrivateTarget], address: IpAddr, wish: Wish) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     const TENANT: OrganizationId = OrganizationId::from_u128(7);

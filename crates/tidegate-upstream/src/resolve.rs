@@ -34,7 +34,9 @@ impl Resolver {
     }
 
     /// A resolver of one's own (tests, a private resolver).
-    pub fn new(lookup: impl Fn(Arc<str>) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync + 'static) -> Self {
+    pub fn new(
+        lookup: impl Fn(Arc<str>) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(lookup))
     }
 

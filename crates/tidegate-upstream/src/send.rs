@@ -151,7 +151,8 @@ async fn over_h2(
         *request.uri_mut() = endpoint.absolute(path);
     }
     endpoint.pool.share(&h2);
-    let (head, incoming) = h2.sender.try_send_request(request).await.map_err(Unsent::from_hyper)?.into_parts();
+    let (head, incoming) =
+        h2.sender.try_send_request(request).await.map_err(Unsent::from_hyper)?.into_parts();
     Ok(Response::from_parts(head, ResponseBody::h2(incoming)))
 }
 

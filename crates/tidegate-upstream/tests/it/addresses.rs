@@ -1,0 +1,175 @@
+//! No name, form or answer of a resolver leads to an address that is not listed.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt;
+use proptest::prelude::*;
+use tidegate_types::OrganizationId;
+use tidegate_upstream::{
+    AddressClass, Endpoint, PrivateTarget, Resolver, SendError, Settings, Upstreams, classify,
+};
+
+use crate::peer::{Act, Peer, loopback, post};
+
+fn answering(addresses: &[&str]) -> Resolver {
+    let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+    Resolver::new(move |_| {
+        let addresses = addresses.clone();
+        async move { Ok(addresses) }.boxed()
+    })
+}
+
+#[tokio::test]
+async fn a_name_with_one_forbidden_address_is_never_called() {
+    let peer = Peer::start(Act::SayAndClose("")).await;
+    let port = peer.address.port();
+    for bad in [
+        "127.0.0.1",
+        "10.0.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "::1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::7f00:1",
+        "64:ff9b:1::7f00:1",
+        "2002:7f00:1::",
+        "fec0::1",
+        "fe80::1",
+        "::127.0.0.1",
+        "fd00:ec2::254",
+    ] {
+        for answer in [vec![bad], vec!["1.1.1.1", bad], vec![bad, "2606:4700::1111"]] {
+            let settings = Settings { resolver: answering(&answer), ..Settings::default() };
+            let upstreams = Upstreams::new(&settings).unwrap();
+            let error = post(&upstreams, &format!("https://provider.example:{port}")).await.unwrap_err();
+            assert_eq!((error, error.was_sent()), (SendError::Forbidden, false), "{answer:?}");
+        }
+    }
+    assert_eq!(peer.connections.load(Ordering::SeqCst), 0);
+    // The control: the same name is called once the operator lists what it leads to.
+    let settings =
+        Settings { resolver: answering(&["127.0.0.1"]), private: loopback(&[port]), ..Settings::default() };
+    let reached = post(&Upstreams::new(&settings).unwrap(), &format!("http://provider.example:{port}")).await;
+    assert_eq!(reached.unwrap_err(), SendError::Broken);
+    assert_eq!(peer.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_name_that_is_rebound_after_the_check_gains_nothing() {
+    let peer = Peer::start(Act::SayAndClose("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await;
+    let lookups = Arc::new(AtomicUsize::new(0));
+    let counted = lookups.clone();
+    let resolver = Resolver::new(move |_| {
+        let answer =
+            if counted.fetch_add(1, Ordering::SeqCst) == 0 { "127.0.0.1" } else { "169.254.169.254" };
+        async move { Ok(vec![answer.parse().unwrap()]) }.boxed()
+    });
+    let settings = Settings { resolver, private: loopback(&[peer.address.port()]), ..Settings::default() };
+    let upstreams = Upstreams::new(&settings).unwrap();
+    let url = format!("http://provider.example:{}", peer.address.port());
+    // The first look-up is vetted and used: there is no second one to flip.
+    assert_eq!(post(&upstreams, &url).await.unwrap().0, 200);
+    assert_eq!(lookups.load(Ordering::SeqCst), 1);
+    // The next connection looks up again, and the flipped answer is refused.
+    assert_eq!(post(&upstreams, &url).await.unwrap_err(), SendError::Forbidden);
+}
+
+#[tokio::test]
+async fn one_tenant_cannot_use_a_connection_that_another_was_allowed() {
+    let peer = Peer::start(Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await;
+    let tenant = OrganizationId::from_u128(1);
+    let private = vec![PrivateTarget {
+        cidr: "127.0.0.1/32".parse().unwrap(),
+        ports: vec![peer.address.port()],
+        http: true,
+        organizations: vec![tenant],
+    }];
+    let upstreams = Upstreams::new(&Settings { private, ..Settings::default() }).unwrap();
+    let endpoint = upstreams.endpoint(&peer.url()).unwrap();
+    let send = |owner| {
+        let path = endpoint.path("/").unwrap();
+        upstreams.post(&endpoint, owner, path, http::HeaderMap::new(), bytes::Bytes::new())
+    };
+    drop(send(tenant).await.unwrap());
+    assert_eq!(send(OrganizationId::from_u128(2)).await.unwrap_err(), SendError::Forbidden);
+    assert_eq!(send(tenant).await.unwrap().status(), 200);
+    assert_eq!(peer.connections.load(Ordering::SeqCst), 1);
+}
+
+/// Every way of writing 127.0.0.1 and 169.254.169.254 that some parser accepts.
+fn spellings(octets: [u8; 4]) -> Vec<String> {
+    let whole = u32::from_be_bytes(octets);
+    let [a, b, c, d] = octets.map(u32::from);
+    let forms: [fn(u32) -> String; 5] = [
+        |n| n.to_string(),
+        |n| format!("0{n:o}"),
+        |n| format!("0x{n:x}"),
+        |n| format!("0X{n:X}"),
+        |n| format!("000{n:o}"),
+    ];
+    let mut all = Vec::new();
+    for f in forms {
+        all.push(f(whole));
+        for g in forms {
+            all.push(format!("{}.{}", f(a), g(whole & 0x00ff_ffff)));
+            all.push(format!("{}.{}.{}", f(a), g(b), f(whole & 0xffff)));
+            for h in forms {
+                all.push(format!("{}.{}.{}.{}", f(a), g(b), h(c), f(d)));
+                all.push(format!("{}.{}.{}.{}", f(a), g(b), h(c), g(d)));
+            }
+        }
+    }
+    let plain = format!("{a}.{b}.{c}.{d}");
+    for mapped in ["::ffff:", "::", "64:ff9b::", "64:ff9b:1::", "::ffff:0:"] {
+        all.push(format!("[{mapped}{plain}]"));
+    }
+    all.extend([
+        format!("{plain}."),
+        plain.replace('.', "%2e"),
+        plain.replace('.', "。"),
+        format!("a@{plain}"),
+    ]);
+    all.push(plain);
+    all
+}
+
+#[tokio::test]
+async fn no_spelling_of_a_closed_address_opens_a_connection() {
+    let peer = Peer::start(Act::SayAndClose("")).await;
+    let port = peer.address.port();
+    let upstreams = Upstreams::new(&Settings::default()).unwrap();
+    let mut tried = 0;
+    for octets in [[127, 0, 0, 1], [169, 254, 169, 254]] {
+        for spelling in spellings(octets) {
+            let url = format!("https://{spelling}:{port}");
+            tried += 1;
+            if upstreams.endpoint(&url).is_ok() {
+                assert_eq!(post(&upstreams, &url).await.unwrap_err(), SendError::Forbidden, "{url}");
+            }
+        }
+    }
+    assert!(tried >= 500, "{tried}");
+    assert_eq!(peer.connections.load(Ordering::SeqCst), 0);
+}
+
+proptest! {
+    #[test]
+    fn whatever_parses_as_an_address_is_classified_as_written(v4 in any::<[u8; 4]>()) {
+        let text = IpAddr::from(v4).to_string();
+        if let Ok(endpoint) = Endpoint::parse(&format!("https://{text}/")) {
+            let shown = format!("{endpoint:?}");
+            prop_assert!(shown.contains(&text));
+        }
+        let mapped: IpAddr = format!("::ffff:{text}").parse().unwrap();
+        prop_assert_eq!(classify(mapped), AddressClass::Forbidden);
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_fall_over(text in "\\PC{0,60}") {
+        let _ = Endpoint::parse(&text);
+        let _ = Endpoint::parse(&format!("https://{text}"));
+    }
+}

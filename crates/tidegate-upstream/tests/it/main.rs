@@ -1,0 +1,13 @@
+//! The way out, tried against servers on loopback.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod addresses;
+mod exchange;
+mod peer;
+mod tls;
