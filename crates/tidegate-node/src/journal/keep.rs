@@ -1,0 +1,171 @@
+//! The journal's threads: one for each lane that makes it durable, one that removes what is
+//! acknowledged and measures.
+//!
+//! Order of removal: cursor written and synced, segments unlinked, folder synced.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tidegate_types::Clock;
+
+use super::Shared;
+use super::cursor::{self, Positions};
+use super::stream::Stream;
+
+/// Between two commits while there is traffic; with the sync itself below 10 ms.
+const COMMIT_EVERY: Duration = Duration::from_millis(3);
+/// Quiet rounds after which a thread sleeps until it is woken.
+const QUIET_ROUNDS: u32 = 200;
+/// Sleep of a quiet thread.
+const IDLE: Duration = Duration::from_millis(500);
+/// After a failed commit.
+const AFTER_FAILURE: Duration = Duration::from_millis(250);
+/// Between two looks for removable segments.
+const TRIM_EVERY: Duration = Duration::from_millis(200);
+/// Between two cursors without a removal.
+const CURSOR_EVERY: Duration = Duration::from_secs(5);
+/// Time after its deadline at which an attempt without an end is forgotten here.
+const FORGET_AFTER_MICROS: i64 = 3_600_000_000;
+
+/// Starts the threads.
+pub(super) fn start(shared: &Arc<Shared>, clock: Arc<dyn Clock>) -> io::Result<Vec<thread::JoinHandle<()>>> {
+    let mut keepers = Vec::new();
+    for lane in 0..shared.lanes.len() {
+        let shared = Arc::clone(shared);
+        let name = format!("journal-{lane}");
+        keepers.push(thread::Builder::new().name(name).spawn(move || commit_lane(&shared, lane))?);
+    }
+    let own = Arc::clone(shared);
+    keepers.push(
+        thread::Builder::new().name("journal-trim".into()).spawn(move || trim_and_measure(&own, &*clock))?,
+    );
+    *shared.sleepers.write() = keepers.iter().map(|keeper| keeper.thread().clone()).collect();
+    Ok(keepers)
+}
+
+impl Shared {
+    /// Wakes a lane's thread if it sleeps for long.
+    pub(super) fn wake(&self, lane: usize) {
+        if self.keeper_sleeps.get(lane).is_some_and(|sleeps| sleeps.load(Ordering::Acquire))
+            && let Some(sleeper) = self.sleepers.read().get(lane)
+        {
+            sleeper.unpark();
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+fn commit_lane(shared: &Shared, index: usize) {
+    let (Some(lane), Some(sleeps)) = (shared.lanes.get(index), shared.keeper_sleeps.get(index)) else {
+        return;
+    };
+    let mut quiet = 0;
+    while !shared.is_stopping() {
+        if lane.is_dirty() {
+            quiet = 0;
+            if lane.commit().is_err() && lane.commit().is_err() {
+                thread::park_timeout(AFTER_FAILURE);
+            }
+        } else {
+            quiet += 1;
+        }
+        if quiet < QUIET_ROUNDS {
+            thread::park_timeout(COMMIT_EVERY);
+        } else {
+            sleeps.store(true, Ordering::SeqCst);
+            // An append between the look above and the flag would otherwise wait for the timeout.
+            if !lane.is_dirty() {
+                thread::park_timeout(IDLE);
+            }
+            sleeps.store(false, Ordering::SeqCst);
+        }
+    }
+    if lane.commit().and_then(|()| lane.release_spare()).is_err() {
+        tracing::error!("the journal could not be made durable at the end");
+    }
+}
+
+fn trim_and_measure(shared: &Shared, clock: &dyn Clock) {
+    let (mut sampled, mut seen, mut rate) = (Instant::now(), 0, 0.0);
+    let mut cursor_written = Instant::now();
+    loop {
+        let stopping = shared.is_stopping();
+        let due = stopping || cursor_written.elapsed() >= CURSOR_EVERY;
+        if shared.moved.load(Ordering::Acquire) {
+            match trim(shared, clock, due) {
+                Ok(true) => cursor_written = Instant::now(),
+                Ok(false) => {}
+                Err(error) => {
+                    shared.moved.store(true, Ordering::Release);
+                    tracing::error!(%error, "the journal cannot remove what is acknowledged");
+                }
+            }
+        }
+        let elapsed = sampled.elapsed().as_secs_f64();
+        if elapsed >= 1.0 {
+            let appended = shared.appended_bytes.load(Ordering::Relaxed);
+            shared.measure(&mut rate, appended - seen, elapsed);
+            (sampled, seen) = (Instant::now(), appended);
+        }
+        if stopping {
+            return;
+        }
+        thread::park_timeout(TRIM_EVERY);
+    }
+}
+
+/// Removes segments at the front of their streams that owe nothing. Tells whether the cursor was written.
+fn trim(shared: &Shared, clock: &dyn Clock, due: bool) -> io::Result<bool> {
+    shared.moved.store(false, Ordering::Release);
+    let before = clock.now().as_micros().saturating_sub(FORGET_AFTER_MICROS);
+    let mut positions = Positions::new();
+    let mut removable = Vec::new();
+    for stream in shared.streams() {
+        positions.insert((stream.boot, stream.lane), stream.acknowledged());
+        let lane = shared.lanes.iter().find(|lane| Arc::ptr_eq(&lane.stream, &stream));
+        let held = lane.map(|lane| lane.held_segments(before)).unwrap_or_default();
+        let count = owes_nothing(&stream, &held);
+        if count > 0 {
+            removable.push((stream, count));
+        }
+    }
+    if removable.is_empty() && !due {
+        shared.moved.store(true, Ordering::Release);
+        return Ok(false);
+    }
+    cursor::write(&shared.disk, &positions)?;
+    for (stream, count) in removable {
+        for _ in 0..count {
+            let Some(segment) = stream.segments.lock().pop_front() else { break };
+            shared.disk.unlink(&segment.name)?;
+            shared.used_bytes.fetch_sub(segment.written(), Ordering::Relaxed);
+        }
+    }
+    shared.disk.sync_folder()?;
+    shared.earlier.write().retain(|stream| !stream.segments.lock().is_empty());
+    Ok(true)
+}
+
+/// How many segments at the stream's front are sealed, acknowledged and hold no open attempt.
+fn owes_nothing(stream: &Stream, held: &[u64]) -> usize {
+    let acknowledged = stream.acknowledged();
+    let segments = stream.segments.lock();
+    let sealed = segments.iter().filter(|segment| segment.is_sealed());
+    for segment in sealed {
+        if let Err(error) = segment.shrink() {
+            tracing::warn!(segment = %segment.name, %error, "the reserve could not be given back");
+        }
+    }
+    segments
+        .iter()
+        .take_while(|segment| {
+            segment.is_sealed() && segment.last() <= acknowledged && !held.contains(&segment.number)
+        })
+        .count()
+}

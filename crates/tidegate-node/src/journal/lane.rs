@@ -1,0 +1,308 @@
+//! The writing end of one lane: sequences without gaps, rotation, group commit.
+//!
+//! A call's records all go to one lane, so that an intent never outlives its final on the disk.
+//! An error of fsync poisons a segment: what it held is written again to a new one.
+
+use std::io;
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use parking_lot::Mutex;
+use tidegate_proto::usage::JournalRecord;
+
+use super::disk::Disk;
+use super::frame;
+use super::segment::{Name, Segment};
+use super::stream::Stream;
+
+/// Which attempt: call and attempt within it.
+pub(crate) type AttemptKey = (u128, u32);
+
+/// What a record means for the open attempts of its lane.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Meaning {
+    /// Begins an attempt that must end by `deadline` (microseconds since the unix epoch).
+    Opens { attempt: AttemptKey, deadline: i64 },
+    /// Ends an attempt.
+    Closes { attempt: AttemptKey },
+    /// Anything else.
+    Neutral,
+}
+
+/// One lane.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) stream: Arc<Stream>,
+    disk: Disk,
+    capacity: u64,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Debug, Default)]
+struct Writer {
+    active: Option<Arc<Segment>>,
+    spare: Option<Segment>,
+    last_sequence: u64,
+    last_number: u64,
+    frame: Vec<u8>,
+    unsynced: Vec<Unsynced>,
+    open: AHashMap<AttemptKey, OpenAttempt>,
+    /// Names of poisoned segments, unlinked once their content is durable elsewhere.
+    given_up: Vec<String>,
+    failed: bool,
+}
+
+/// Frames of one segment that are not known to be durable.
+#[derive(Debug)]
+struct Unsynced {
+    segment: Arc<Segment>,
+    frames: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct OpenAttempt {
+    segment: u64,
+    deadline: i64,
+}
+
+impl Lane {
+    pub(crate) fn new(disk: Disk, boot: u64, lane: u16, capacity: u64) -> Self {
+        let stream = Arc::new(Stream::new(boot, lane, std::collections::VecDeque::new(), 0));
+        Self { stream, disk, capacity, writer: Mutex::new(Writer::default()) }
+    }
+
+    /// Appends one record and returns the bytes it took. `fresh`: the record begins new work
+    /// and must leave room for the ends of work that has begun.
+    pub(crate) fn append(&self, body: &[u8], meaning: Meaning, fresh: bool) -> io::Result<usize> {
+        let mut writer = self.writer.lock();
+        let writer = &mut *writer;
+        if writer.failed && fresh {
+            return Err(io::Error::other("the journal waits for a sound segment"));
+        }
+        let sequence = writer.last_sequence + 1;
+        let place = JournalRecord {
+            boot: self.stream.boot,
+            lane: u32::from(self.stream.lane),
+            sequence,
+            record: None,
+        };
+        frame::encode(&mut writer.frame, &place, body);
+        let length = writer.frame.len();
+        let segment = self.room(writer, length, fresh)?;
+        if let Err(error) = segment.append(&self.disk, &writer.frame, sequence) {
+            // Half a frame may lie there, or a whole one: it is cut off, and nothing follows it.
+            segment.seal();
+            writer.active = None;
+            if segment.shrink().is_err() {
+                // It may come back at the next start, so that its sequence is spent: a gap that is
+                // seen is better than a record that is taken for another.
+                writer.last_sequence = sequence;
+            }
+            return Err(error);
+        }
+        writer.last_sequence = sequence;
+        match writer.unsynced.last_mut() {
+            Some(last) if Arc::ptr_eq(&last.segment, &segment) => {
+                last.frames.extend_from_slice(&writer.frame)
+            }
+            _ => {
+                let frames = writer.frame.clone();
+                writer.unsynced.push(Unsynced { segment: Arc::clone(&segment), frames });
+            }
+        }
+        match meaning {
+            Meaning::Opens { attempt, deadline } => {
+                writer.open.insert(attempt, OpenAttempt { segment: segment.number, deadline });
+            }
+            Meaning::Closes { attempt } => {
+                writer.open.remove(&attempt);
+            }
+            Meaning::Neutral => {}
+        }
+        Ok(length)
+    }
+
+    /// The segment that the next frame goes to.
+    fn room(&self, writer: &mut Writer, length: usize, fresh: bool) -> io::Result<Arc<Segment>> {
+        if let Some(active) = writer.active.clone()
+            && active.fits(length)
+        {
+            // The last quarter is for the ends of work, unless its successor is there.
+            if !fresh || writer.spare.is_some() || active.free_percent() > 25 || self.prepare(writer).is_ok()
+            {
+                return Ok(active);
+            }
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        let next = match writer.spare.take() {
+            Some(spare) => spare,
+            None => self.create(writer)?,
+        };
+        Ok(self.rotate(writer, next))
+    }
+
+    fn create(&self, writer: &mut Writer) -> io::Result<Segment> {
+        let name = self.next_name(writer);
+        Segment::create(&self.disk, name, self.capacity)
+    }
+
+    fn prepare(&self, writer: &mut Writer) -> io::Result<()> {
+        if writer.spare.is_none() {
+            let spare = self.create(writer)?;
+            writer.spare = Some(spare);
+        }
+        Ok(())
+    }
+
+    fn rotate(&self, writer: &mut Writer, next: Segment) -> Arc<Segment> {
+        if let Some(full) = writer.active.take() {
+            full.seal();
+        }
+        let next = Arc::new(next);
+        self.stream.segments.lock().push_back(Arc::clone(&next));
+        writer.active = Some(Arc::clone(&next));
+        next
+    }
+
+    /// Whether a commit has something to do.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.writer.lock().unsynced.is_empty()
+    }
+
+    /// Whether new work is refused until a sound segment is found.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.writer.lock().failed
+    }
+
+    /// Makes durable what was appended before the call, and reserves the next segment.
+    /// After an error the call must be repeated.
+    pub(crate) fn commit(&self) -> io::Result<()> {
+        let batches = std::mem::take(&mut self.writer.lock().unsynced);
+        let failure = batches.iter().enumerate().find_map(|(index, batch)| {
+            self.disk.sync(&batch.segment.file, &batch.segment.name).err().map(|error| (index, error))
+        });
+        if let Some((index, error)) = failure {
+            return self.give_up(batches, index, error);
+        }
+        let given_up = {
+            let mut writer = self.writer.lock();
+            writer.failed = false;
+            std::mem::take(&mut writer.given_up)
+        };
+        given_up.iter().try_for_each(|name| self.disk.unlink(name))?;
+        self.reserve()
+    }
+
+    /// Creates the next segment ahead of its need, without holding up appends.
+    fn reserve(&self) -> io::Result<()> {
+        let name = {
+            let mut writer = self.writer.lock();
+            let roomy = writer.active.as_ref().is_some_and(|active| active.free_percent() >= 75);
+            if writer.spare.is_some() || roomy {
+                return Ok(());
+            }
+            self.next_name(&mut writer)
+        };
+        let spare = Segment::create(&self.disk, name, self.capacity)?;
+        let surplus = {
+            let mut writer = self.writer.lock();
+            if writer.spare.is_some() {
+                Some(spare)
+            } else {
+                writer.spare = Some(spare);
+                None
+            }
+        };
+        surplus.map_or(Ok(()), |surplus| self.disk.unlink(&surplus.name))
+    }
+
+    fn next_name(&self, writer: &mut Writer) -> Name {
+        writer.last_number += 1;
+        Name { boot: self.stream.boot, lane: self.stream.lane, number: writer.last_number }
+    }
+
+    /// Gives up the segment of `batches[index]`: what it held and is not acknowledged is written
+    /// to a new segment, which takes its place and is synced by the next commit.
+    fn give_up(&self, mut batches: Vec<Unsynced>, index: usize, cause: io::Error) -> io::Result<()> {
+        let mut writer = self.writer.lock();
+        let writer = &mut *writer;
+        let mut unsynced = batches.split_off(index);
+        unsynced.append(&mut writer.unsynced);
+        let Some(bad) = unsynced.first().map(|batch| Arc::clone(&batch.segment)) else { return Err(cause) };
+        tracing::error!(segment = %bad.name, error = %cause, "fsync failed: the segment is given up");
+        // The second failure in a row: the disk is not to be trusted, new work waits.
+        writer.failed |= !writer.given_up.is_empty();
+        bad.seal();
+        match self.rewrite(writer, &bad, &unsynced) {
+            Ok(moved) => {
+                unsynced.retain(|batch| !Arc::ptr_eq(&batch.segment, &bad));
+                unsynced.insert(0, moved);
+                writer.given_up.push(bad.name.clone());
+            }
+            Err(error) => {
+                tracing::error!(%error, "no segment to write the journal to: new calls are refused");
+                writer.failed = true;
+            }
+        }
+        writer.unsynced = unsynced;
+        Err(cause)
+    }
+
+    fn rewrite(
+        &self,
+        writer: &mut Writer,
+        bad: &Arc<Segment>,
+        unsynced: &[Unsynced],
+    ) -> io::Result<Unsynced> {
+        let lost: Vec<&[u8]> = unsynced
+            .iter()
+            .filter(|batch| Arc::ptr_eq(&batch.segment, bad))
+            .map(|batch| batch.frames.as_slice())
+            .collect();
+        let lost = lost.concat();
+        let acknowledged = self.stream.acknowledged();
+        let first_lost = frame::records(&lost).next().map_or(u64::MAX, |(record, _)| record.sequence);
+        let mut frames = Vec::new();
+        let durable = bad.read(0, usize::MAX)?;
+        let mut at = 0;
+        for (record, length) in frame::records(&durable) {
+            if record.sequence > acknowledged && record.sequence < first_lost {
+                frames.extend_from_slice(durable.get(at..at + length).unwrap_or_default());
+            }
+            at += length;
+        }
+        frames.extend_from_slice(&lost);
+        let fresh = match writer.spare.take() {
+            Some(spare) => spare,
+            None => self.create(writer)?,
+        };
+        fresh.append(&self.disk, &frames, bad.last())?;
+        let fresh = Arc::new(fresh);
+        if writer.active.as_ref().is_some_and(|active| Arc::ptr_eq(active, bad)) {
+            writer.active = Some(Arc::clone(&fresh));
+        } else {
+            fresh.seal();
+        }
+        for attempt in writer.open.values_mut().filter(|attempt| attempt.segment == bad.number) {
+            attempt.segment = fresh.number;
+        }
+        if let Some(place) = self.stream.segments.lock().iter_mut().find(|known| Arc::ptr_eq(known, bad)) {
+            *place = Arc::clone(&fresh);
+        }
+        Ok(Unsynced { segment: fresh, frames })
+    }
+
+    /// Forgets attempts whose deadline lies before `before`, and names the segments that hold
+    /// an attempt that is still open: they stay, so that a restart can end it.
+    pub(crate) fn held_segments(&self, before: i64) -> Vec<u64> {
+        let mut writer = self.writer.lock();
+        writer.open.retain(|_, attempt| attempt.deadline >= before);
+        writer.open.values().map(|attempt| attempt.segment).collect()
+    }
+
+    /// Segments that are neither in the stream nor written to: the reserve.
+    pub(crate) fn release_spare(&self) -> io::Result<()> {
+        let spare = self.writer.lock().spare.take();
+        spare.map_or(Ok(()), |spare| self.disk.unlink(&spare.name))
+    }
+}

@@ -1,0 +1,349 @@
+//! The journal: what was done for whom, on disk before anyone is told, until the control plane
+//! has it.
+//!
+//! Appends are inline and never wait for the disk; threads of its own make them durable within
+//! 10 ms. It refuses new work when it is nearly full and never drops what is not acknowledged.
+//! Knows nothing of networks: [`crate::ship`] reads from it and acknowledges to it.
+
+mod cursor;
+mod disk;
+mod frame;
+mod keep;
+mod lane;
+mod recover;
+mod segment;
+mod status;
+mod stream;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use tidegate_proto::usage::journal_record::Record;
+use tidegate_proto::usage::{
+    BillingEvent, CallOutcome, EventKind, JournalRecord, LanePosition, MeterMethod, Outcome, Usage,
+};
+use tidegate_types::{Clock, Timestamp};
+
+pub use disk::{Probe, Step};
+pub use status::JournalStatus;
+
+use disk::Disk;
+use lane::{Lane, Meaning};
+use stream::{Reader, Stream};
+
+/// Where and how large.
+#[derive(Clone)]
+pub struct JournalSettings {
+    /// Folder of its own.
+    pub folder: PathBuf,
+    /// Most bytes of records; new work is refused at 95 % of it.
+    pub limit_bytes: u64,
+    /// Bytes reserved for one segment.
+    pub segment_bytes: u64,
+    /// Lanes, at least 1: about one for each worker thread.
+    pub lanes: u16,
+    /// Asked before each operation on the disk; for tests.
+    pub probe: Option<Probe>,
+}
+
+impl JournalSettings {
+    /// 4 GiB in segments of 8 MiB, one lane for each worker (8 at most).
+    #[must_use]
+    pub fn new(folder: PathBuf) -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let lanes = u16::try_from(workers.min(8)).unwrap_or(1);
+        Self { folder, limit_bytes: 4 << 30, segment_bytes: 8 << 20, lanes, probe: None }
+    }
+}
+
+impl std::fmt::Debug for JournalSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JournalSettings").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+/// Why a record was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// New work would use what is left for the ends of work that has begun.
+    #[error("the journal is full")]
+    Full,
+    /// The disk refused.
+    #[error("write the journal: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// What a start found of earlier boots.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Intents whose end nobody recorded. Each now has a final that says so
+    /// (`Unresolved`, `Held`); their holds are still to be settled.
+    pub orphans: Vec<BillingEvent>,
+    /// Records that will be shipped again.
+    pub pending_records: u64,
+    /// Bytes cut off as torn.
+    pub torn_bytes: u64,
+    /// Places where a sequence is missing.
+    pub gaps: u64,
+}
+
+/// The journal of one process. Stops its threads when dropped.
+#[derive(Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    keepers: Mutex<Vec<std::thread::JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    disk: Disk,
+    boot: u64,
+    limit_bytes: u64,
+    lanes: Vec<Lane>,
+    /// Streams of earlier boots that still have segments.
+    earlier: RwLock<Vec<Arc<Stream>>>,
+    used_bytes: AtomicU64,
+    appended_bytes: AtomicU64,
+    horizon_seconds: AtomicU64,
+    alarmed: AtomicBool,
+    moved: AtomicBool,
+    stopping: AtomicBool,
+    keeper_sleeps: Vec<AtomicBool>,
+    sleepers: RwLock<Vec<std::thread::Thread>>,
+}
+
+/// Where the shipper stands in every stream.
+#[derive(Debug, Default)]
+pub struct ShipReader {
+    readers: Vec<(Arc<Stream>, Reader)>,
+}
+
+/// The last sequence of every lane at one moment, and whether earlier boots owed anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mark(Vec<((u64, u16), u64)>);
+
+impl Journal {
+    /// Opens the journal: cuts torn ends, ends attempts that nobody ended, starts its threads.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] when the folder cannot be read or written.
+    pub fn open(
+        settings: &JournalSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Recovered), JournalError> {
+        let disk = Disk::open(&settings.folder, settings.probe.clone())?;
+        let found = recover::read(&disk, &cursor::read(&disk)?)?;
+        let now = clock.now();
+        let boot = u64::try_from(now.as_micros()).unwrap_or(0).max(found.last_boot + 1);
+        let lanes: Vec<_> = (0..settings.lanes.max(1))
+            .map(|lane| Lane::new(disk.clone(), boot, lane, settings.segment_bytes))
+            .collect();
+        let bytes = |stream: &Arc<Stream>| stream.segments.lock().iter().map(|s| s.written()).sum::<u64>();
+        let shared = Arc::new(Shared {
+            disk,
+            boot,
+            limit_bytes: settings.limit_bytes,
+            used_bytes: AtomicU64::new(found.streams.iter().map(bytes).sum()),
+            keeper_sleeps: lanes.iter().map(|_| AtomicBool::new(false)).collect(),
+            lanes,
+            earlier: RwLock::new(found.streams),
+            appended_bytes: AtomicU64::new(0),
+            horizon_seconds: AtomicU64::new(status::HORIZON_MAX),
+            alarmed: AtomicBool::new(false),
+            moved: AtomicBool::new(true),
+            stopping: AtomicBool::new(false),
+            sleepers: RwLock::new(Vec::new()),
+        });
+        let pending_records = shared.streams().iter().map(|stream| stream.pending().0).sum();
+        for orphan in &found.orphans {
+            shared.append(&Record::Event(unresolved(orphan, now)))?;
+        }
+        for lane in &shared.lanes {
+            lane.commit()?;
+        }
+        let keepers = keep::start(&shared, clock)?;
+        let recovered = Recovered {
+            orphans: found.orphans,
+            pending_records,
+            torn_bytes: found.torn_bytes,
+            gaps: found.gaps,
+        };
+        Ok((Self { shared, keepers: Mutex::new(keepers) }, recovered))
+    }
+
+    /// This process's boot: microseconds since the unix epoch, above every earlier boot's.
+    #[must_use]
+    pub fn boot(&self) -> u64 {
+        self.shared.boot
+    }
+
+    /// Appends a record: in the kernel when this returns, durable within about 10 ms.
+    ///
+    /// # Errors
+    /// [`JournalError::Full`] for new work when there is no room to end it as well;
+    /// [`JournalError::Io`] when the disk refuses.
+    pub fn append(&self, record: &Record) -> Result<(), JournalError> {
+        self.shared.append(record)
+    }
+
+    /// Waits until everything appended before is durable.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] when the disk refuses even after the segment was replaced.
+    pub fn flush(&self) -> Result<(), JournalError> {
+        for lane in &self.shared.lanes {
+            // The first error replaces the segment; the second is the disk's answer.
+            lane.commit().or_else(|_| lane.commit())?;
+        }
+        Ok(())
+    }
+
+    /// A reader that starts behind what is acknowledged.
+    #[must_use]
+    pub fn reader(&self) -> ShipReader {
+        let readers = self.shared.streams().into_iter().map(|stream| {
+            let reader = stream.reader();
+            (stream, reader)
+        });
+        ShipReader { readers: readers.collect() }
+    }
+
+    /// Up to `most` further records, those of earlier boots first.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] when a segment cannot be read.
+    pub fn read(&self, reader: &mut ShipReader, most: usize) -> Result<Vec<JournalRecord>, JournalError> {
+        let mut found = Vec::new();
+        for (stream, place) in &mut reader.readers {
+            if found.len() >= most {
+                break;
+            }
+            found.append(&mut stream.read(place, most.saturating_sub(found.len()))?);
+        }
+        Ok(found)
+    }
+
+    /// Notes that the control plane has stored every record of a lane up to a sequence.
+    pub fn acknowledge(&self, position: &LanePosition) {
+        for stream in self.shared.streams() {
+            if (stream.boot, u32::from(stream.lane)) == (position.boot, position.lane) {
+                stream.acknowledge(position.sequence);
+                self.shared.moved.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// What has been appended so far.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark(self.shared.streams().iter().map(|s| ((s.boot, s.lane), s.last())).collect())
+    }
+
+    /// Whether everything appended before `mark` is acknowledged.
+    #[must_use]
+    pub fn has_shipped(&self, mark: &Mark) -> bool {
+        // A stream that is gone was acknowledged entirely.
+        self.shared.streams().iter().all(|stream| {
+            let marked = mark.0.iter().find(|(place, _)| *place == (stream.boot, stream.lane));
+            marked.is_none_or(|(_, last)| stream.acknowledged() >= *last)
+        })
+    }
+
+    /// How full it is and what is owed.
+    #[must_use]
+    pub fn status(&self) -> JournalStatus {
+        self.shared.status()
+    }
+
+    /// Makes everything durable, writes the cursor and stops the threads.
+    pub fn close(&self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        for sleeper in self.shared.sleepers.read().iter() {
+            sleeper.unpark();
+        }
+        for keeper in self.keepers.lock().drain(..) {
+            if keeper.join().is_err() {
+                tracing::error!("a thread of the journal ended in a panic");
+            }
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn streams(&self) -> Vec<Arc<Stream>> {
+        let own = self.lanes.iter().map(|lane| &lane.stream);
+        self.earlier.read().iter().chain(own).cloned().collect()
+    }
+
+    fn append(&self, record: &Record) -> Result<(), JournalError> {
+        let fresh = is_new_work(record);
+        if fresh && self.used_bytes.load(Ordering::Relaxed) >= self.limit_bytes / 100 * 95 {
+            return Err(JournalError::Full);
+        }
+        let meaning = meaning(record);
+        let body = frame::encode_body(record);
+        let index = call_number(record) as usize % self.lanes.len().max(1);
+        let Some(lane) = self.lanes.get(index) else { return Err(JournalError::Full) };
+        let length = lane.append(&body, meaning, fresh).map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull => JournalError::Full,
+            _ => JournalError::Io(error),
+        })? as u64;
+        self.used_bytes.fetch_add(length, Ordering::Relaxed);
+        self.appended_bytes.fetch_add(length, Ordering::Relaxed);
+        self.wake(index);
+        Ok(())
+    }
+}
+
+fn id(bytes: &[u8]) -> u128 {
+    bytes.first_chunk::<16>().map_or(0, |bytes| u128::from_be_bytes(*bytes))
+}
+
+/// The call's random half. All records of a call go to one lane.
+fn call_number(record: &Record) -> u64 {
+    let call = match record {
+        Record::Event(event) => id(&event.call_id),
+        Record::Call(call) => id(&call.call_id),
+    };
+    call as u64
+}
+
+/// Intents begin work that must be ended; refusals are bookkeeping that must not crowd it out.
+fn is_new_work(record: &Record) -> bool {
+    match record {
+        Record::Event(event) => event.kind() == EventKind::Intent,
+        Record::Call(call) => call.outcome() == CallOutcome::Refused,
+    }
+}
+
+fn meaning(record: &Record) -> Meaning {
+    let Record::Event(event) = record else { return Meaning::Neutral };
+    let attempt = (id(&event.call_id), event.attempt);
+    match event.kind() {
+        EventKind::Intent => Meaning::Opens { attempt, deadline: event.deadline_micros },
+        EventKind::Final => Meaning::Closes { attempt },
+        EventKind::Correction | EventKind::Unspecified => Meaning::Neutral,
+    }
+}
+
+/// The final of an attempt whose process died: nobody knows what the provider billed.
+fn unresolved(intent: &BillingEvent, now: Timestamp) -> BillingEvent {
+    BillingEvent {
+        kind: EventKind::Final.into(),
+        outcome: Outcome::Unresolved.into(),
+        method: MeterMethod::Held.into(),
+        at_micros: now.as_micros(),
+        usage: Some(Usage::default()),
+        cost_nano_usd: 0,
+        ..intent.clone()
+    }
+}

@@ -1,0 +1,362 @@
+//! The journal against torn writes, full disks and fsync that fails.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tidegate_node::journal::{Journal, JournalError, JournalSettings, Step};
+use tidegate_proto::usage::journal_record::Record;
+use tidegate_proto::usage::{EventKind, JournalRecord, LanePosition, MeterMethod, Outcome};
+
+use crate::support::{call_of, ended, eventually, intent, open, pending, settings};
+
+fn segments(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "seg"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Copies the files as `kill -9` would leave them: no thread of the journal gets to tidy up.
+fn snapshot_of(folder: &Path) -> TempDir {
+    let copy = TempDir::new().unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    copy
+}
+
+fn calls(records: &[JournalRecord]) -> Vec<u128> {
+    records.iter().map(call_of).collect()
+}
+
+fn acknowledge(journal: &Journal, record: &JournalRecord) {
+    journal.acknowledge(&LanePosition { boot: record.boot, lane: record.lane, sequence: record.sequence });
+}
+
+/// No gap and no repetition within a (boot, lane).
+fn assert_sequences(records: &[JournalRecord]) {
+    let mut last: BTreeMap<(u64, u32), u64> = BTreeMap::new();
+    for record in records {
+        if let Some(before) = last.insert((record.boot, record.lane), record.sequence) {
+            assert_eq!(record.sequence, before + 1);
+        }
+    }
+}
+
+#[test]
+fn what_was_appended_is_read_back_in_order_across_segments() {
+    let folder = TempDir::new().unwrap();
+    let (journal, _) = open(&settings(folder.path()));
+    for call in 0..500 {
+        journal.append(&ended(call)).unwrap();
+    }
+    let read = pending(&journal);
+    assert_eq!(calls(&read), (0..500).collect::<Vec<_>>());
+    assert_eq!(read.iter().map(|record| record.sequence).collect::<Vec<_>>(), (1..=500).collect::<Vec<_>>());
+    assert!(segments(folder.path()).len() > 3);
+}
+
+#[test]
+fn a_killed_process_loses_nothing_that_was_appended() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path());
+    let (journal, _) = open(&settings);
+    for call in 0..200 {
+        journal.append(&ended(call)).unwrap();
+    }
+    let copy = snapshot_of(folder.path());
+    let (again, recovered) = open(&JournalSettings { folder: copy.path().to_owned(), ..settings });
+    assert_eq!((recovered.pending_records, recovered.torn_bytes, recovered.gaps), (200, 0, 0));
+    assert!(again.boot() > journal.boot());
+    assert_eq!(calls(&pending(&again)), (0..200).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_cut_or_a_flipped_bit_anywhere_leaves_exactly_a_prefix() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path());
+    let (journal, _) = open(&settings);
+    for call in 0..15 {
+        journal.append(&ended(call)).unwrap();
+    }
+    let copy = snapshot_of(folder.path());
+    drop(journal);
+    let files = segments(copy.path());
+    let sound: Vec<_> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
+    // The last segment with records; the one behind it is reserve.
+    let last = sound.iter().rposition(|bytes| bytes.iter().any(|byte| *byte != 0)).unwrap();
+    let used = sound[last].iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let mut lengths = Vec::new();
+    for offset in 0..used {
+        for damage in ["cut", "flip"] {
+            for (file, bytes) in files.iter().zip(&sound) {
+                std::fs::write(file, bytes).unwrap();
+            }
+            let mut bytes = sound[last].clone();
+            match damage {
+                "cut" => bytes.truncate(offset),
+                _ => bytes[offset] ^= 1 << (offset % 8),
+            }
+            std::fs::write(&files[last], &bytes).unwrap();
+            let (again, recovered) =
+                open(&JournalSettings { folder: copy.path().to_owned(), ..settings.clone() });
+            let read = pending(&again);
+            assert!(read.len() < 15, "{damage} at {offset} went unseen");
+            assert_eq!(calls(&read), (0..read.len() as u128).collect::<Vec<_>>(), "{damage} at {offset}");
+            assert_eq!(recovered.gaps, 0);
+            lengths.push(read.len());
+            drop(again);
+            for file in segments(copy.path()) {
+                if !files.contains(&file) {
+                    std::fs::remove_file(file).unwrap();
+                }
+            }
+        }
+    }
+    assert_eq!(lengths.iter().max(), Some(&14), "damage to the last record costs only the last record");
+}
+
+#[test]
+fn an_attempt_whose_process_died_is_ended_as_unresolved_once() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path());
+    let (journal, _) = open(&settings);
+    journal.append(&intent(1)).unwrap();
+    journal.append(&intent(2)).unwrap();
+    journal.append(&ended(1)).unwrap();
+    let copy = snapshot_of(folder.path());
+    let settings = JournalSettings { folder: copy.path().to_owned(), ..settings };
+    let (again, recovered) = open(&settings);
+    assert_eq!(recovered.orphans.len(), 1);
+    let read = pending(&again);
+    let Some(Record::Event(last)) = &read.last().unwrap().record else { panic!("not an event") };
+    assert_eq!(
+        (last.kind(), last.outcome(), last.method()),
+        (EventKind::Final, Outcome::Unresolved, MeterMethod::Held)
+    );
+    assert_eq!(calls(&read), [1, 2, 1, 2]);
+    let copy_again = snapshot_of(copy.path());
+    let (third, recovered) = open(&JournalSettings { folder: copy_again.path().to_owned(), ..settings });
+    assert!(recovered.orphans.is_empty());
+    assert_eq!(pending(&third).len(), 4);
+}
+
+#[test]
+fn acknowledged_segments_go_and_the_rest_is_shipped_again_after_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path());
+    let (journal, _) = open(&settings);
+    for call in 0..300 {
+        journal.append(&ended(call)).unwrap();
+    }
+    let before = segments(folder.path()).len();
+    let read = pending(&journal);
+    acknowledge(&journal, &read[249]);
+    eventually("acknowledged segments are removed", || segments(folder.path()).len() < before - 2);
+    assert_eq!(journal.status().pending_records, 50);
+    assert!(!journal.has_shipped(&journal.mark()));
+    journal.close();
+    let (again, recovered) = open(&settings);
+    assert_eq!((recovered.pending_records, recovered.gaps), (50, 0));
+    assert_eq!(calls(&pending(&again)), (250..300).collect::<Vec<_>>());
+    let mark = again.mark();
+    acknowledge(&again, pending(&again).last().unwrap());
+    assert!(again.has_shipped(&mark));
+    eventually("nothing of the earlier boot is left", || again.status().used_bytes == 0);
+}
+
+#[test]
+fn an_attempt_in_progress_keeps_its_intent_on_the_disk() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path());
+    let (journal, _) = open(&settings);
+    journal.append(&intent(999)).unwrap();
+    for call in 0..100 {
+        journal.append(&ended(call)).unwrap();
+    }
+    acknowledge(&journal, pending(&journal).last().unwrap());
+    journal.close();
+    assert!(segments(folder.path()).len() > 1, "nothing before an open attempt's end is removed");
+    let (again, recovered) = open(&settings);
+    assert_eq!((recovered.orphans.len(), recovered.pending_records), (1, 0));
+    assert_eq!(calls(&pending(&again)), [999]);
+    eventually("its segment goes once it has ended", || again.status().used_bytes < 4096);
+}
+
+#[test]
+fn a_full_journal_refuses_new_work_and_still_ends_what_has_begun() {
+    let folder = TempDir::new().unwrap();
+    let (journal, _) = open(&JournalSettings { limit_bytes: 20_000, ..settings(folder.path()) });
+    let mut begun = 0;
+    while journal.append(&intent(begun)).is_ok() {
+        begun += 1;
+    }
+    assert!(matches!(journal.append(&intent(begun)), Err(JournalError::Full)));
+    let status = journal.status();
+    assert!(status.alarm && status.refusing && status.used_bytes >= 19_000 && status.used_bytes < 20_000);
+    for call in 0..begun {
+        journal.append(&ended(call)).unwrap();
+    }
+    acknowledge(&journal, pending(&journal).last().unwrap());
+    eventually("it takes new work again", || journal.append(&intent(begun)).is_ok());
+}
+
+#[test]
+fn a_disk_without_space_refuses_new_work_before_its_end_cannot_be_recorded() {
+    let folder = TempDir::new().unwrap();
+    let left = Arc::new(AtomicI64::new(3));
+    let count = Arc::clone(&left);
+    let probe = move |step, _: &str| match step {
+        Step::Create if count.fetch_sub(1, Ordering::SeqCst) <= 0 => Err(io::ErrorKind::StorageFull.into()),
+        _ => Ok(()),
+    };
+    let (journal, _) = open(&JournalSettings { probe: Some(Arc::new(probe)), ..settings(folder.path()) });
+    let mut begun = 0;
+    while journal.append(&intent(begun)).is_ok() {
+        begun += 1;
+    }
+    assert!(begun > 10);
+    // The last quarter of a segment of 4096 bytes.
+    for call in 0..8 {
+        journal.append(&ended(call)).unwrap();
+    }
+    left.store(1000, Ordering::SeqCst);
+    eventually("it takes new work again", || journal.append(&intent(begun)).is_ok());
+}
+
+#[test]
+fn a_segment_whose_fsync_failed_is_written_again_and_never_synced_again() {
+    let folder = TempDir::new().unwrap();
+    let synced = Arc::new(parking_lot::Mutex::new(Vec::<String>::new()));
+    let seen = Arc::clone(&synced);
+    let probe = move |step, name: &str| {
+        if step == Step::Sync {
+            seen.lock().push(name.to_owned());
+            if seen.lock().len() == 1 {
+                return Err(io::Error::from_raw_os_error(5));
+            }
+        }
+        Ok(())
+    };
+    let settings = settings(folder.path());
+    let (journal, _) = open(&JournalSettings { probe: Some(Arc::new(probe)), ..settings.clone() });
+    for call in 0..10 {
+        journal.append(&ended(call)).unwrap();
+    }
+    journal.flush().unwrap();
+    for call in 10..20 {
+        journal.append(&ended(call)).unwrap();
+    }
+    journal.flush().unwrap();
+    let names = synced.lock().clone();
+    assert!(names.len() >= 2);
+    assert!(!names[1..].contains(&names[0]), "the poisoned segment was synced again");
+    assert_eq!(calls(&pending(&journal)), (0..20).collect::<Vec<_>>());
+    assert!(!segments(folder.path()).iter().any(|path| path.ends_with(&names[0])));
+    let copy = snapshot_of(folder.path());
+    let (again, recovered) = open(&JournalSettings { folder: copy.path().to_owned(), ..settings });
+    assert_eq!(recovered.gaps, 0);
+    assert_eq!(calls(&pending(&again)), (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_disk_that_cannot_sync_makes_the_journal_refuse_until_it_can() {
+    let folder = TempDir::new().unwrap();
+    let failing = Arc::new(AtomicUsize::new(usize::MAX));
+    let left = Arc::clone(&failing);
+    let probe = move |step, _: &str| match step {
+        Step::Sync if left.load(Ordering::SeqCst) > 0 => Err(io::Error::from_raw_os_error(5)),
+        _ => Ok(()),
+    };
+    let (journal, _) = open(&JournalSettings { probe: Some(Arc::new(probe)), ..settings(folder.path()) });
+    journal.append(&intent(1)).unwrap();
+    eventually("it is not ready", || journal.status().refusing);
+    assert!(journal.append(&intent(2)).is_err());
+    journal.append(&ended(1)).unwrap();
+    failing.store(0, Ordering::SeqCst);
+    eventually("it is ready again", || !journal.status().refusing);
+    journal.append(&intent(2)).unwrap();
+    assert_eq!(calls(&pending(&journal)), [1, 1, 2]);
+}
+
+#[test]
+fn a_damaged_cursor_ships_again_and_loses_nothing() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path());
+    let (journal, _) = open(&settings);
+    for call in 0..20 {
+        journal.append(&ended(call)).unwrap();
+    }
+    acknowledge(&journal, &pending(&journal)[9]);
+    journal.close();
+    std::fs::write(folder.path().join("cursor"), b"not a cursor").unwrap();
+    let (again, _) = open(&settings);
+    assert_eq!(calls(&pending(&again)), (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_horizon_shrinks_with_the_rate() {
+    let folder = TempDir::new().unwrap();
+    let (journal, _) = open(&JournalSettings { limit_bytes: 1 << 20, ..settings(folder.path()) });
+    let idle = journal.status().horizon_seconds;
+    for call in 0..1000 {
+        journal.append(&ended(call)).unwrap();
+    }
+    eventually("the horizon is told", || journal.status().horizon_seconds < idle / 1000);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Any mixture of appends, acknowledgements and kills: what is owed comes back, in order,
+    /// without gap or repetition.
+    #[test]
+    fn recovered_is_what_was_appended(steps in prop::collection::vec((0u8..4, 1u8..60), 1..12)) {
+        let mut folder = TempDir::new().unwrap();
+        let base = JournalSettings { lanes: 2, ..settings(folder.path()) };
+        let (mut journal, _) = open(&base);
+        let mut owed: Vec<u128> = Vec::new();
+        let mut next = 0u128;
+        for (step, amount) in steps {
+            match step {
+                0 | 1 => for _ in 0..amount {
+                    journal.append(&ended(next)).unwrap();
+                    owed.push(next);
+                    next += 1;
+                },
+                2 => for record in pending(&journal).iter().take(usize::from(amount)) {
+                    acknowledge(&journal, record);
+                    owed.retain(|call| *call != call_of(record));
+                },
+                _ => {
+                    let copy = snapshot_of(folder.path());
+                    let (again, recovered) = open(&JournalSettings { folder: copy.path().to_owned(), ..base.clone() });
+                    prop_assert_eq!(recovered.gaps, 0);
+                    journal = again;
+                    folder = copy;
+                    // What was acknowledged may come back where the cursor was not written yet.
+                    let back = calls(&pending(&journal));
+                    prop_assert!(owed.iter().all(|call| back.contains(call)));
+                    owed = back;
+                }
+            }
+            let read = pending(&journal);
+            assert_sequences(&read);
+            let mut read = calls(&read);
+            read.sort_unstable();
+            owed.sort_unstable();
+            prop_assert_eq!(&read, &owed);
+        }
+    }
+}
