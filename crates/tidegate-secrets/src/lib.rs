@@ -1,1 +1,20 @@
-//! placeholder
+//! Secrets: how they are made, checked, encrypted, sealed and proven.
+//!
+//! Nothing here prints a secret: key material has no Debug, is wiped when dropped, and errors name
+//! what failed without quoting it. This crate stores nothing and sends nothing.
+
+mod base62;
+pub mod ca;
+pub mod envelope;
+mod error;
+pub mod kek;
+pub mod keygen;
+pub mod password;
+pub mod pool;
+pub mod sealing;
+pub mod session;
+mod text;
+pub mod token;
+pub mod virtual_key;
+
+pub use error::SecretsError;

@@ -1,0 +1,105 @@
+//! Session tokens of the management API: JWTs signed by a key derived from the key-encryption key.
+//!
+//! The algorithm belongs to the key (HS256), never to the token; `exp`, `aud` and `iss` are
+//! required and must have their right types. Whether a session was ended is the store's to say.
+
+use std::collections::HashSet;
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use tidegate_types::{MemberId, Secret, SessionId, Timestamp};
+
+use crate::SecretsError;
+use crate::kek::KeyEncryptionKey;
+
+const AUDIENCE: &str = "tidegate-api";
+
+/// Who is signed in, until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// The session.
+    pub session_id: SessionId,
+    /// The member.
+    pub member_id: MemberId,
+    /// Refused from this time on (whole seconds).
+    pub expires_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: MemberId,
+    sid: SessionId,
+    exp: i64,
+    iat: i64,
+    // Not written; read so that one of the wrong type or in the future is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
+}
+
+/// Signs and verifies session tokens. No Debug.
+#[derive(Clone)]
+pub struct SessionKeys {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    issuer: String,
+}
+
+impl SessionKeys {
+    /// The keys of this installation; the same for every control plane that has the same key-encryption key.
+    #[must_use]
+    pub fn derive(kek: &KeyEncryptionKey, issuer: &str) -> Self {
+        let key = kek.derive(b"tidegate sessions");
+        Self {
+            encoding: EncodingKey::from_secret(key.as_ref()),
+            decoding: DecodingKey::from_secret(key.as_ref()),
+            issuer: issuer.to_owned(),
+        }
+    }
+
+    /// Signs a session's token.
+    ///
+    /// # Errors
+    /// [`SecretsError::InvalidSession`].
+    pub fn sign(&self, session: &Session, now: Timestamp) -> Result<Secret, SecretsError> {
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: AUDIENCE.to_owned(),
+            sub: session.member_id,
+            sid: session.session_id,
+            exp: session.expires_at.as_seconds(),
+            iat: now.as_seconds(),
+            nbf: None,
+        };
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding);
+        token.map(Secret::new).map_err(|_| SecretsError::InvalidSession)
+    }
+
+    /// Verifies a session's token at this time.
+    ///
+    /// # Errors
+    /// [`SecretsError::InvalidSession`], whatever the reason.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Session, SecretsError> {
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation())
+            .map_err(|_| SecretsError::InvalidSession)?
+            .claims;
+        let now = now.as_seconds();
+        if claims.exp <= now || claims.nbf.is_some_and(|from| from > now) {
+            return Err(SecretsError::InvalidSession);
+        }
+        let expires_at = Timestamp::from_seconds(claims.exp);
+        Ok(Session { session_id: claims.sid, member_id: claims.sub, expires_at })
+    }
+
+    fn validation(&self) -> Validation {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.required_spec_claims = ["exp", "aud", "iss"].map(str::to_owned).into();
+        validation.aud = Some(HashSet::from([AUDIENCE.to_owned()]));
+        validation.iss = Some(HashSet::from([self.issuer.clone()]));
+        // Time comes as an argument: `verify` compares `exp` and `nbf` itself, without leeway.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation
+    }
+}

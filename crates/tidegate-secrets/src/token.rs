@@ -1,0 +1,73 @@
+//! Tokens that are looked up by their id and compared by their SHA-256: service tokens `tgs_…` of
+//! the management API, join tokens `tgj_…` of nodes, single-use sign-in links `tgl_…`.
+//!
+//! The whole text is hashed: two tokens that share a long prefix share nothing else.
+
+use sha2::{Digest as _, Sha256};
+use tidegate_types::Secret;
+use tidegate_types::id::{Id, IdKind};
+
+use crate::text;
+
+/// What a token opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenKind {
+    /// The management API, as a service.
+    Service,
+    /// The fleet, once, as a new node.
+    Join,
+    /// A first or forgotten sign-in, once.
+    Link,
+}
+
+impl TokenKind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Service => "tgs",
+            Self::Join => "tgj",
+            Self::Link => "tgl",
+        }
+    }
+}
+
+/// A text that has the form of a token and a right checksum: not yet proof of anything.
+#[derive(Clone, Copy)]
+pub struct PresentedToken<K> {
+    id: Id<K>,
+    hash: [u8; 32],
+}
+
+/// Makes a token, shown once, and the SHA-256 that is kept of it.
+#[must_use]
+pub fn issue<K: IdKind>(kind: TokenKind, id: Id<K>, random: [u8; 32]) -> (Secret, [u8; 32]) {
+    let text = text::write(kind.prefix(), id, random);
+    let hash = Sha256::digest(text.expose()).into();
+    (text, hash)
+}
+
+/// Reads the text of a token; `None` when it cannot be one of this kind.
+#[must_use]
+pub fn parse<K: IdKind>(kind: TokenKind, text: &str) -> Option<PresentedToken<K>> {
+    let id = text::read(kind.prefix(), text)?;
+    Some(PresentedToken { id, hash: Sha256::digest(text).into() })
+}
+
+impl<K: IdKind> PresentedToken<K> {
+    /// The id that the text claims.
+    #[must_use]
+    pub fn id(&self) -> Id<K> {
+        self.id
+    }
+
+    /// SHA-256 of the whole text, to look it up by.
+    #[must_use]
+    pub const fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    /// Whether this is the token whose hash was kept; constant-time.
+    #[must_use]
+    pub fn matches(&self, kept: &[u8]) -> bool {
+        aws_lc_rs::constant_time::verify_slices_are_equal(&self.hash, kept).is_ok()
+    }
+}
