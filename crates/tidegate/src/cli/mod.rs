@@ -1,0 +1,161 @@
+//! The admin commands: `tidegate <noun> <verb>` over the management API.
+//!
+//! Every noun's file turns its verbs into a [`request::Request`] and says how the answer looks
+//! as a table; sending and printing happen here, once. Knows the API only as HTTP.
+
+mod audit;
+mod body;
+mod budget;
+mod calls;
+mod catalogue;
+mod client;
+mod credential;
+mod exit;
+mod fleet;
+mod key;
+mod member;
+mod org;
+mod output;
+mod policy;
+mod price;
+mod request;
+mod route;
+mod session;
+mod team;
+mod token;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use self::client::Client;
+use self::output::Format;
+use self::request::Request;
+
+/// How to reach the control plane and how to print.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Connection {
+    /// The control plane, for example http://127.0.0.1:8081.
+    #[arg(long, env = "TIDEGATE_CONTROL_URL", default_value = "http://127.0.0.1:8081", global = true)]
+    url: String,
+    /// A session or service token.
+    #[arg(long, env = "TIDEGATE_TOKEN", hide_env_values = true, default_value = "", global = true)]
+    token: String,
+    /// The organization to work in; needed by platform tokens only.
+    #[arg(long, env = "TIDEGATE_ORGANIZATION", global = true)]
+    organization: Option<String>,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Format::Table, global = true)]
+    output: Format,
+    /// Return only when every live node has applied the change.
+    #[arg(long, global = true)]
+    wait: bool,
+    /// Repeat the command safely: the same key and body get the same answer for 24 hours.
+    #[arg(long, global = true)]
+    idempotency_key: Option<String>,
+    /// Change only the version with this ETag.
+    #[arg(long, global = true)]
+    if_match: Option<String>,
+}
+
+/// A noun: its verbs, and how to reach the control plane.
+#[derive(Debug, Args)]
+pub(crate) struct Noun<V: Subcommand> {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    verb: V,
+}
+
+/// The admin commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Admin {
+    /// Sign in and out, and who you are.
+    Session(Noun<session::Verb>),
+    /// Organizations (platform administrators).
+    Org(Noun<org::Verb>),
+    /// Teams.
+    Team(Noun<team::Verb>),
+    /// People with a role.
+    Member(Noun<member::Verb>),
+    /// Service tokens of the management API.
+    Token(Noun<token::Verb>),
+    /// Virtual keys: what applications call with.
+    Key(Noun<key::Verb>),
+    /// Provider secrets, write-only.
+    Credential(Noun<credential::Verb>),
+    /// Who is called.
+    Provider(Noun<catalogue::ProviderVerb>),
+    /// What is asked for.
+    Model(Noun<catalogue::ModelVerb>),
+    /// Models at providers.
+    Offering(Noun<catalogue::OfferingVerb>),
+    /// Prices of offerings; appended, never changed.
+    Price(Noun<price::Verb>),
+    /// An organization's own model names.
+    Route(Noun<route::Verb>),
+    /// Allow lists, data-retention tier, defaults.
+    Policy(Noun<policy::Verb>),
+    /// Limits on money.
+    Budget(Noun<budget::Verb>),
+    /// What was used and what it cost.
+    Usage(Noun<usage::Verb>),
+    /// One record for each call.
+    Calls(Noun<calls::Verb>),
+    /// Nodes: revisions, lag, rejections; join tokens.
+    Fleet(Noun<fleet::Verb>),
+    /// Who changed what.
+    Audit(Noun<audit::Verb>),
+}
+
+impl Admin {
+    fn plan(self) -> anyhow::Result<(Connection, Request)> {
+        Ok(match self {
+            Self::Session(noun) => (noun.connection, noun.verb.request()?),
+            Self::Org(noun) => (noun.connection, noun.verb.request()?),
+            Self::Team(noun) => (noun.connection, noun.verb.request()?),
+            Self::Member(noun) => (noun.connection, noun.verb.request()?),
+            Self::Token(noun) => (noun.connection, noun.verb.request()?),
+            Self::Key(noun) => (noun.connection, noun.verb.request()?),
+            Self::Credential(noun) => (noun.connection, noun.verb.request()?),
+            Self::Provider(noun) => (noun.connection, noun.verb.request()?),
+            Self::Model(noun) => (noun.connection, noun.verb.request()?),
+            Self::Offering(noun) => (noun.connection, noun.verb.request()?),
+            Self::Price(noun) => (noun.connection, noun.verb.request()?),
+            Self::Route(noun) => (noun.connection, noun.verb.request()?),
+            Self::Policy(noun) => (noun.connection, noun.verb.request()?),
+            Self::Budget(noun) => (noun.connection, noun.verb.request()?),
+            Self::Usage(noun) => (noun.connection, noun.verb.request()?),
+            Self::Calls(noun) => (noun.connection, noun.verb.request()?),
+            Self::Fleet(noun) => (noun.connection, noun.verb.request()?),
+            Self::Audit(noun) => (noun.connection, noun.verb.request()?),
+        })
+    }
+}
+
+/// Carries out an admin command; prints the answer to standard output, refusals to standard error.
+pub(crate) async fn run(command: Admin) -> ExitCode {
+    let (connection, request) = match command.plan() {
+        Ok(planned) => planned,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return exit::INVALID;
+        }
+    };
+    let format = connection.output;
+    let outcome = match Client::new(&connection) {
+        Ok(client) => client.send(&request).await,
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(answer) => {
+            print!("{}", output::render(&answer, &request.columns, format));
+            exit::of_answer(&answer)
+        }
+        Err(failure) => {
+            eprint!("{}", output::render_failure(&failure, format));
+            failure.code()
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Process configuration: one TOML file, every key overridable by `TIDEGATE_SECTION__KEY`.
+//!
+//! Unknown keys and values that cannot hold are refused with the key's name.
+
+mod control_plane;
+mod database;
+mod node;
+mod upstream;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+use tidegate_types::Secret;
+
+pub(crate) use control_plane::{ControlPlane, Encryption};
+pub(crate) use database::{Database, Redis};
+pub(crate) use node::{Node, Tls};
+pub(crate) use upstream::{PrivateTarget, Upstream};
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) log: Log,
+    pub(crate) database: Database,
+    pub(crate) redis: Redis,
+    pub(crate) encryption: Encryption,
+    pub(crate) control_plane: ControlPlane,
+    pub(crate) node: Node,
+    pub(crate) upstream: Upstream,
+}
+
+/// Logs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// `json` or `text`.
+    pub(crate) format: LogFormat,
+    /// A filter such as `info` or `info,tidegate_push=debug`.
+    pub(crate) filter: String,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    Json,
+    Text,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Json, filter: "info".to_owned() }
+    }
+}
+
+impl Config {
+    /// Reads the file (when one is given) and the environment.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            if !file.is_file() {
+                bail!("configuration file {} does not exist", file.display());
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        // Only names with a double underscore are keys: TIDEGATE_TOKEN and the like belong to the CLI.
+        let environment = Env::prefixed("TIDEGATE_").filter(|name| name.as_str().contains("__")).split("__");
+        figment.merge(environment).extract().map_err(|error| anyhow::anyhow!("configuration: {error}"))
+    }
+}
+
+/// A secret value from a key, or from the file that another key names.
+pub(crate) fn secret(value: Option<&str>, file: Option<&PathBuf>, key: &str) -> Result<Option<Secret>> {
+    match (value, file) {
+        (Some(_), Some(_)) => bail!("configuration: give {key} or {key}_file, not both"),
+        (Some(value), None) if value.trim().is_empty() => bail!("configuration: {key} is empty"),
+        (Some(value), None) => Ok(Some(Secret::new(value.trim()))),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("read {key}_file {}", file.display()))?;
+            if text.trim().is_empty() {
+                bail!("configuration: {key}_file {} is empty", file.display());
+            }
+            Ok(Some(Secret::new(text.trim())))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// A key that must be there for this command.
+pub(crate) fn required<T>(value: Option<T>, key: &str) -> Result<T> {
+    value.with_context(|| format!("configuration: {key} is required for this command"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("tidegate.toml");
+        std::fs::write(&file, text)?;
+        Config::load(Some(&file))
+    }
+
+    #[test]
+    fn an_empty_file_gives_the_defaults() {
+        let config = parse("").unwrap();
+        assert_eq!(config.node.listen.port(), 8080);
+        assert_eq!(config.control_plane.listen.port(), 8081);
+        assert!(config.upstream.private.is_empty(), "nothing private is reachable by default");
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_named() {
+        let error = parse("[node]\nlisten_adress = \"x\"").unwrap_err().to_string();
+        assert!(error.contains("listen_adress"), "{error}");
+        let error = parse("[node]\nlisten = 7").unwrap_err().to_string();
+        assert!(error.contains("listen"), "{error}");
+    }
+
+    #[test]
+    fn empty_secrets_are_refused() {
+        assert!(secret(Some("  "), None, "encryption.key").is_err());
+        assert!(secret(None, None, "encryption.key").unwrap().is_none());
+    }
+}

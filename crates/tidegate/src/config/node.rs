@@ -1,0 +1,60 @@
+//! A data-plane node.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A node's listeners, state and control plane.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Node {
+    /// The gateway.
+    pub(crate) listen: SocketAddr,
+    /// `/metrics`, `/livez`, `/readyz`.
+    pub(crate) metrics_listen: SocketAddr,
+    /// Journal, last-good records, identity. Survives restarts.
+    pub(crate) state_dir: PathBuf,
+    /// gRPC address of the control plane, for example `https://control:8443`.
+    pub(crate) control_plane_url: Option<String>,
+    /// Single-use token for the first start.
+    pub(crate) join_token: Option<String>,
+    /// File with it.
+    pub(crate) join_token_file: Option<PathBuf>,
+    /// Name for people.
+    pub(crate) name: Option<String>,
+    /// Longest time in seconds for running streams to finish at shutdown.
+    pub(crate) drain_timeout_seconds: u64,
+    /// Most bytes of journal that wait for the control plane.
+    pub(crate) journal_max_bytes: u64,
+    /// TLS of the gateway; absent: plain HTTP.
+    pub(crate) tls: Option<Tls>,
+    /// Worker threads; absent: one per core.
+    pub(crate) workers: Option<usize>,
+}
+
+/// A certificate and its key, PEM files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) certificate_file: PathBuf,
+    pub(crate) key_file: PathBuf,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::UNSPECIFIED, 8080).into(),
+            metrics_listen: (Ipv4Addr::UNSPECIFIED, 9090).into(),
+            state_dir: PathBuf::from("tidegate-node"),
+            control_plane_url: None,
+            join_token: None,
+            join_token_file: None,
+            name: None,
+            drain_timeout_seconds: 600,
+            journal_max_bytes: 8 << 30,
+            tls: None,
+            workers: None,
+        }
+    }
+}
