@@ -1,0 +1,31 @@
+//! Where wrapped key material belongs: the associated data under which the key-encryption key
+//! wraps it. Everything that reads or writes wrapped material uses these, so that a row that was
+//! moved or swapped does not open.
+
+use tidegate_types::OrganizationId;
+
+use crate::envelope::Aad;
+
+/// The data key of an organization.
+#[must_use]
+pub fn data_key(organization: OrganizationId, version: u32) -> Aad {
+    Aad::new("data key").with(organization.to_u128().to_be_bytes()).with(version.to_be_bytes())
+}
+
+/// The key of a pool's sealed credentials (32 bytes).
+#[must_use]
+pub fn pool_key(pool: &str, version: u32) -> Aad {
+    Aad::new("pool key at rest").with(pool).with(version.to_be_bytes())
+}
+
+/// A pepper of virtual keys (32 bytes).
+#[must_use]
+pub fn pepper(version: u32) -> Aad {
+    Aad::new("pepper").with(version.to_be_bytes())
+}
+
+/// The private key of the certificate authority.
+#[must_use]
+pub fn certificate_authority(version: u32) -> Aad {
+    Aad::new("certificate authority").with(version.to_be_bytes())
+}
