@@ -7,20 +7,18 @@ use std::collections::HashSet;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
-use tidegate_types::{MemberId, Secret, SessionId, Timestamp};
+use tidegate_types::{Secret, SessionId, Timestamp};
 
 use crate::SecretsError;
 use crate::kek::KeyEncryptionKey;
 
 const AUDIENCE: &str = "tidegate-api";
 
-/// Who is signed in, until when.
+/// A sign-in, until when. Whose it is, is the store's to say: a token outlives no role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
     /// The session.
     pub session_id: SessionId,
-    /// The member.
-    pub member_id: MemberId,
     /// Refused from this time on (whole seconds).
     pub expires_at: Timestamp,
 }
@@ -29,8 +27,7 @@ pub struct Session {
 struct Claims {
     iss: String,
     aud: String,
-    sub: MemberId,
-    sid: SessionId,
+    sub: SessionId,
     exp: i64,
     iat: i64,
     // Not written; read so that one of the wrong type or in the future is refused.
@@ -66,8 +63,7 @@ impl SessionKeys {
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: AUDIENCE.to_owned(),
-            sub: session.member_id,
-            sid: session.session_id,
+            sub: session.session_id,
             exp: session.expires_at.as_seconds(),
             iat: now.as_seconds(),
             nbf: None,
@@ -89,7 +85,7 @@ impl SessionKeys {
             return Err(SecretsError::InvalidSession);
         }
         let expires_at = Timestamp::from_seconds(claims.exp);
-        Ok(Session { session_id: claims.sid, member_id: claims.sub, expires_at })
+        Ok(Session { session_id: claims.sub, expires_at })
     }
 
     fn validation(&self) -> Validation {
