@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use tidegate_secrets::virtual_key::Peppers;
 use tidegate_types::OrganizationId;
 use tidegate_types::resource::Credential;
 use tidegate_types::usage::{BillingEvent, CallRecord};
@@ -56,4 +57,8 @@ pub trait Vault: Send + Sync + 'static {
     /// The sign-in of a credential, `None` while it cannot be opened (no pool key, foreign pool).
     /// Called for each attempt: answers from memory, opened once per secret version.
     fn sign_in(&self, credential: &Credential) -> Option<Arc<SignIn>>;
+
+    /// The peppers of virtual keys, `None` before the first pool key. Called for each request:
+    /// hands out a shared handle.
+    fn peppers(&self) -> Option<Arc<Peppers>>;
 }

@@ -1,0 +1,174 @@
+//! What the request's path shares: configuration, limiter, way out, journal, and how to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tidegate_limits::Limiter;
+use tidegate_policy::Config;
+use tidegate_telemetry::Metrics;
+use tidegate_types::id::{Id, IdKind};
+use tidegate_types::{Clock, Timestamp};
+use tidegate_upstream::Upstreams;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::edges::{Authority, Records, Vault};
+use crate::health::Health;
+use crate::metrics::Meters;
+
+/// Bounds of time and size. The defaults are the product's promises.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// For a request's head, once begun.
+    pub head_timeout: Duration,
+    /// For a connection without a request.
+    pub idle_timeout: Duration,
+    /// Before a body's rate counts.
+    pub body_grace: Duration,
+    /// Bytes per second that a body must bring after that.
+    pub body_rate: u64,
+    /// Largest request body in bytes.
+    pub max_body: usize,
+    /// Largest whole answer in bytes.
+    pub max_answer: usize,
+    /// For one attempt until its first event, where no route says less.
+    pub attempt_timeout: Duration,
+    /// For all attempts until the first event, where no route says less.
+    pub total_timeout: Duration,
+    /// Between two pieces of a stream.
+    pub stream_idle_timeout: Duration,
+    /// For a whole stream; also the life of a hold.
+    pub max_stream: Duration,
+    /// For usage after the finish of a stream.
+    pub usage_wait: Duration,
+    /// Answers read on at once after their callers left.
+    pub max_drains: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            body_grace: Duration::from_secs(10),
+            body_rate: 16 * 1024,
+            max_body: 32 * 1024 * 1024,
+            max_answer: 64 * 1024 * 1024,
+            attempt_timeout: Duration::from_secs(300),
+            total_timeout: Duration::from_secs(600),
+            stream_idle_timeout: Duration::from_secs(300),
+            max_stream: Duration::from_secs(3600),
+            usage_wait: Duration::from_millis(250),
+            max_drains: 4096,
+        }
+    }
+}
+
+/// What a gateway is made of.
+pub struct Parts {
+    /// Bounds.
+    pub settings: Settings,
+    /// What the node holds.
+    pub config: Arc<Config>,
+    /// Rates, slots, budgets.
+    pub limiter: Limiter,
+    /// The way out.
+    pub upstreams: Upstreams,
+    /// The journal.
+    pub records: Arc<dyn Records>,
+    /// The authority over epochs.
+    pub authority: Arc<dyn Authority>,
+    /// Opened secrets.
+    pub vault: Arc<dyn Vault>,
+    /// The node's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Source of 128 random bits.
+    pub entropy: fn() -> u128,
+    /// The process's metrics.
+    pub metrics: Metrics,
+    /// Whether the node is ready to serve, for `/readyz`.
+    pub ready: Arc<AtomicBool>,
+}
+
+/// The request's path of one node. Make one, serve many connections with it.
+pub struct Gateway {
+    pub(crate) settings: Settings,
+    pub(crate) config: Arc<Config>,
+    pub(crate) limiter: Limiter,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) authority: Arc<dyn Authority>,
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: fn() -> u128,
+    pub(crate) meters: Meters,
+    pub(crate) ready: Arc<AtomicBool>,
+    pub(crate) health: Health,
+    /// Connections end after their running answers.
+    pub(crate) stopping: CancellationToken,
+    /// Running answers end with an error.
+    pub(crate) cut: CancellationToken,
+    /// Answers read on after their callers left; HTTP/2 streams.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Gateway {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let meters = Meters::new(&parts.metrics, parts.limiter.clone());
+        Arc::new(Self {
+            settings: parts.settings,
+            config: parts.config,
+            limiter: parts.limiter,
+            upstreams: parts.upstreams,
+            records: parts.records,
+            authority: parts.authority,
+            vault: parts.vault,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            meters,
+            ready: parts.ready,
+            health: Health::default(),
+            stopping: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// Finishes: connections close after their running answers; those that still run after
+    /// `timeout` end with an error event and are settled. Returns when all have ended, or
+    /// five seconds after they were told to. Stop accepting before.
+    pub async fn drain(&self, timeout: Duration) {
+        self.stopping.cancel();
+        if tokio::time::timeout(timeout, self.quiet()).await.is_err() {
+            self.cut.cancel();
+            let _ = tokio::time::timeout(Duration::from_secs(5), self.quiet()).await;
+        }
+    }
+
+    /// Waits until nothing is under way: no call, no answer that is read on.
+    async fn quiet(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        while self.meters.in_flight.get() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.tasks.wait().await;
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn new_id<K: IdKind>(&self, now: Timestamp) -> Id<K> {
+        Id::from_parts(u64::try_from(now.as_millis()).unwrap_or(0), (self.entropy)())
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gateway")
+    }
+}

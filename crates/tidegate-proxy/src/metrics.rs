@@ -1,0 +1,80 @@
+//! What is counted of the request's path. Bounded labels only: surface, status, mode.
+
+use std::time::Duration;
+
+use tidegate_telemetry::Metrics;
+use tidegate_telemetry::prometheus_client::encoding::EncodeLabelSet;
+use tidegate_telemetry::prometheus_client::metrics::counter::Counter;
+use tidegate_telemetry::prometheus_client::metrics::family::Family;
+use tidegate_telemetry::prometheus_client::metrics::gauge::Gauge;
+use tidegate_telemetry::prometheus_client::metrics::histogram::Histogram;
+use tidegate_types::usage::Surface;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    surface: &'static str,
+    status: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    outcome: &'static str,
+}
+
+/// Meters of the request's path.
+#[derive(Debug, Clone)]
+pub(crate) struct Meters {
+    requests: Family<RequestLabels, Counter>,
+    duration: Histogram,
+    first_event: Histogram,
+    pub(crate) in_flight: Gauge,
+    attempts: Family<AttemptLabels, Counter>,
+    pub(crate) bound_violations: Counter,
+    pub(crate) drains: Gauge,
+}
+
+/// Seconds; from cache-like answers to long generations.
+const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+impl Meters {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let meters = Self {
+            requests: Family::default(),
+            duration: Histogram::new(BUCKETS),
+            first_event: Histogram::new(BUCKETS),
+            in_flight: Gauge::default(),
+            attempts: Family::default(),
+            bound_violations: Counter::default(),
+            drains: Gauge::default(),
+        };
+        let m = meters.clone();
+        metrics.register(|r| {
+            r.register("requests", "Calls by surface and status", m.requests);
+            r.register("request_duration_seconds", "Time from head to end of answer", m.duration);
+            r.register("time_to_first_event_seconds", "Time from head to first event of the answer", m.first_event);
+            r.register("requests_in_flight", "Calls under way", m.in_flight);
+            r.register("upstream_attempts", "Attempts at providers by outcome", m.attempts);
+            r.register("bound_violations", "Attempts that cost more than was held as their upper bound", m.bound_violations);
+            r.register("drains_in_flight", "Answers read to the end after their caller left", m.drains);
+        });
+        meters
+    }
+
+    pub(crate) fn answered(&self, surface: Option<Surface>, status: u16, took: Duration) {
+        let surface = match surface {
+            Some(Surface::OpenaiChat) => "openai_chat",
+            Some(Surface::AnthropicMessages) => "anthropic_messages",
+            None => "other",
+        };
+        self.requests.get_or_create(&RequestLabels { surface, status: u32::from(status) }).inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn first_event(&self, after: Duration) {
+        self.first_event.observe(after.as_secs_f64());
+    }
+
+    pub(crate) fn attempt(&self, outcome: &'static str) {
+        self.attempts.get_or_create(&AttemptLabels { outcome }).inc();
+    }
+}
