@@ -7,14 +7,18 @@
 //! prices, policies, HTTP connections or the time.
 
 pub mod answer;
+mod anthropic;
 pub mod content;
 pub mod error;
 pub mod json;
+mod openai;
 pub mod outbound;
 pub mod read;
 pub mod refusal;
 pub mod registry;
+pub mod sse;
 pub mod stream;
+mod usage;
 
 pub use content::Content;
 pub use error::{AnswerFault, RequestError};

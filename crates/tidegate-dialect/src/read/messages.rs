@@ -1,1 +1,92 @@
+//! What both dialects' messages have in common: counting, and echoes of our own answers.
 
+use super::place::{Path, array};
+use super::{Finding, FindingKind, InputSize, Spots};
+use crate::RequestError;
+use crate::json::{Span, Value};
+
+/// Members that answers of ours add to assistant messages; SDKs send them back.
+/// The edit table takes them out again.
+const ECHOES: &[&str] = &["provider_metadata"];
+
+/// Collects facts while the messages are walked.
+pub(super) struct Survey<'s> {
+    pub(super) input: &'s mut InputSize,
+    pub(super) findings: &'s mut Vec<Finding>,
+    pub(super) vision: &'s mut bool,
+}
+
+impl Survey<'_> {
+    /// An image whose payload (base64 or address) is no text.
+    pub(super) fn image(&mut self, payload: Option<Value<'_>>) {
+        *self.vision = true;
+        self.input.images += 1;
+        self.payload(payload);
+    }
+
+    /// Bytes that do not become text tokens.
+    pub(super) fn payload(&mut self, payload: Option<Value<'_>>) {
+        let bytes = payload.map_or(0, |value| value.raw().len() as u64);
+        self.input.text_bytes = self.input.text_bytes.saturating_sub(bytes);
+    }
+
+    /// An input whose size the body does not tell.
+    pub(super) fn unboundable(&mut self, path: Path<'_>) {
+        self.input.unboundable.get_or_insert_with(|| path.to_string());
+    }
+
+    /// A part that is not registered.
+    pub(super) fn unregistered(&mut self, path: Path<'_>) {
+        self.unboundable(path);
+        self.findings.push(Finding { path: path.to_string(), kind: FindingKind::Unregistered });
+    }
+
+    /// Something that bills beyond tokens.
+    pub(super) fn bills(&mut self, path: Path<'_>) {
+        self.findings.push(Finding { path: path.to_string(), kind: FindingKind::Bills });
+    }
+}
+
+/// Content is a string, null, or an array of parts handed to `part`.
+pub(super) fn parts<'a>(
+    content: Option<Value<'a>>,
+    path: Path<'_>,
+    part: impl FnMut(Value<'a>, Path<'_>) -> Result<(), RequestError>,
+) -> Result<(), RequestError> {
+    match content {
+        Some(value) if value.text().is_none() => array(&value, path, part),
+        _ => Ok(()),
+    }
+}
+
+impl Spots {
+    /// Notes the members of a message that must not reach the provider.
+    pub(super) fn note_echoes(&mut self, message: &Value<'_>) {
+        if !ECHOES.iter().any(|echo| memchr::memmem::find(message.raw(), echo.as_bytes()).is_some()) {
+            return;
+        }
+        let members: Vec<(bool, usize, usize)> = message
+            .members()
+            .map(|member| (ECHOES.contains(&&*member.key), member.start, member.value.span().end))
+            .collect();
+        self.echoes.extend(removals(&members));
+    }
+}
+
+/// Spans that take the marked members out of an object, each with one comma.
+/// A member is (marked, start of its key, end of its value), in order.
+pub(crate) fn removals(members: &[(bool, usize, usize)]) -> Vec<Span> {
+    let mut kept_before = false;
+    let mut out = Vec::new();
+    for (at, &(marked, start, end)) in members.iter().enumerate() {
+        if !marked {
+            kept_before = true;
+        } else if let (true, Some(previous)) = (kept_before, at.checked_sub(1).and_then(|i| members.get(i))) {
+            out.push(Span { start: previous.2, end });
+        } else {
+            let until = members.get(at + 1).map_or(end, |next| next.1);
+            out.push(Span { start, end: until });
+        }
+    }
+    out
+}

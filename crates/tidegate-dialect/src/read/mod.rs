@@ -18,7 +18,12 @@ pub use labels::Labels;
 pub use place::{Fields, Path};
 pub use size::{InputBound, InputSize};
 
-use crate::json::Span;
+use place::boolean;
+
+pub(crate) use messages::removals;
+
+use crate::json::{Member, Span, Value};
+use crate::registry::{self, Effect, Field};
 use crate::{Dialect, RequestError};
 
 /// What a call needs from a model.
@@ -100,12 +105,25 @@ impl CallBody {
 }
 
 /// Where editable things lie in the bytes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Spots {
     /// The whole object.
-    pub(crate) root: Option<Span>,
-    /// Members of assistant messages that answers of ours may have put there, ready to be taken out.
-    pub(crate) echoes: Vec<(&'static str, Span)>,
+    pub(crate) root: Span,
+    /// Its members in order.
+    pub(crate) members: Vec<Spot>,
+    /// Spans that take out what answers of ours put into assistant messages.
+    pub(crate) echoes: Vec<Span>,
+}
+
+/// A top-level member.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spot {
+    /// The registered field; `None` for others.
+    pub(crate) field: Option<&'static Field>,
+    /// Offset of the key.
+    pub(crate) start: usize,
+    /// The value.
+    pub(crate) value: Span,
 }
 
 /// Reads a client's body.
@@ -113,5 +131,71 @@ pub(crate) struct Spots {
 /// # Errors
 /// [`RequestError`] with the JSON path of what is wrong; the answer is a 400.
 pub fn call(surface: Dialect, body: Bytes) -> Result<CallBody, RequestError> {
-    todo!()
+    // A second handle on the same bytes, so that the walk and the result do not borrow from each other.
+    let bytes = body.clone();
+    let root = Value::parse(&bytes)?;
+    let fields = Fields::read(&root, Path::Root)?;
+    let mut labels = Labels::default();
+    let gateway = GatewayOptions::read(&fields, &mut labels)?;
+    let mut call = CallBody {
+        surface,
+        model: model(&fields)?,
+        stream: fields.get("stream").map_or(Ok(false), |value| boolean(&value, Path::Root.key("stream")))?,
+        output_limit: None,
+        reasoning_budget: None,
+        answers: 1,
+        asked_usage: false,
+        needs: Needs::default(),
+        labels,
+        gateway,
+        findings: Vec::new(),
+        input: InputSize::default(),
+        bytes: body,
+        spots: Spots { root: root.span(), members: Vec::new(), echoes: Vec::new() },
+    };
+    for member in fields.iter() {
+        let field = registered(surface, member, &mut call.findings)?;
+        call.spots.members.push(Spot { field, start: member.start, value: member.value.span() });
+    }
+    match surface {
+        Dialect::OpenaiChat => openai::read(&fields, &mut call)?,
+        Dialect::AnthropicMessages => anthropic::read(&fields, &mut call)?,
+    }
+    Ok(call)
+}
+
+fn model(fields: &Fields<'_>) -> Result<String, RequestError> {
+    let path = Path::Root.key("model");
+    let value = fields.get("model").ok_or_else(|| RequestError::Missing { path: path.to_string() })?;
+    let model = place::text(&value, path)?.into_owned();
+    if model.is_empty() || model.len() > 256 {
+        return Err(place::wrong(path, "a model's name of 1 to 256 bytes"));
+    }
+    Ok(model)
+}
+
+/// The registered field of a member; notes what may bill or retain.
+fn registered(
+    surface: Dialect,
+    member: &Member<'_>,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<&'static Field>, RequestError> {
+    let path = || Path::Root.key(&member.key).to_string();
+    let Some(field) = registry::find(surface, &member.key) else {
+        // Some servers match keys without regard to case: such a field would be read there, not here.
+        if let Some(known) = registry::resembling(surface, &member.key) {
+            return Err(RequestError::LooksLike { path: path(), known });
+        }
+        findings.push(Finding { path: path(), kind: FindingKind::Unregistered });
+        return Ok(None);
+    };
+    if !member.value.is_null() && !field.harmless.contains(&member.value.raw()) {
+        if matches!(field.effect, Effect::Bills | Effect::BillsAndRetains) {
+            findings.push(Finding { path: path(), kind: FindingKind::Bills });
+        }
+        if matches!(field.effect, Effect::Retains | Effect::BillsAndRetains) {
+            findings.push(Finding { path: path(), kind: FindingKind::Retains });
+        }
+    }
+    Ok(Some(field))
 }

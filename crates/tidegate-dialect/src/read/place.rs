@@ -1,5 +1,6 @@
 //! Places in a body, and objects whose members are each taken once.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use smallvec::SmallVec;
@@ -107,4 +108,46 @@ fn duplicate<'m>(members: &'m [Member<'_>]) -> Option<&'m str> {
         [a, b] if a == b => Some(*a),
         _ => None,
     })
+}
+
+/// An error that a value at `path` must be something else.
+pub(crate) fn wrong(path: Path<'_>, expected: &'static str) -> RequestError {
+    RequestError::Wrong { path: path.to_string(), expected }
+}
+
+/// A string.
+pub(crate) fn text<'a>(value: &Value<'a>, path: Path<'_>) -> Result<Cow<'a, str>, RequestError> {
+    value.text().ok_or_else(|| wrong(path, "a string"))
+}
+
+/// A whole number that is not negative.
+pub(crate) fn whole(value: &Value<'_>, path: Path<'_>) -> Result<u64, RequestError> {
+    value.whole().ok_or_else(|| wrong(path, "a whole number, not negative"))
+}
+
+/// A boolean.
+pub(crate) fn boolean(value: &Value<'_>, path: Path<'_>) -> Result<bool, RequestError> {
+    value.bool().ok_or_else(|| wrong(path, "true or false"))
+}
+
+/// An array, its elements with their paths handed to `each`.
+pub(crate) fn array<'a>(
+    value: &Value<'a>,
+    path: Path<'_>,
+    mut each: impl FnMut(Value<'a>, Path<'_>) -> Result<(), RequestError>,
+) -> Result<(), RequestError> {
+    if value.kind() != Kind::Array {
+        return Err(wrong(path, "an array"));
+    }
+    value.elements().enumerate().try_for_each(|(at, element)| each(element, path.index(at)))
+}
+
+/// An array of strings.
+pub(crate) fn texts(value: &Value<'_>, path: Path<'_>) -> Result<Vec<String>, RequestError> {
+    let mut out = Vec::new();
+    array(value, path, |element, path| {
+        out.push(text(&element, path)?.into_owned());
+        Ok(())
+    })?;
+    Ok(out)
 }

@@ -41,6 +41,8 @@ pub struct Field {
     pub effect: Effect,
     /// What becomes of it in translation.
     pub carriage: Carriage,
+    /// JSON values with which it says nothing: no effect, left out in translation.
+    pub harmless: &'static [&'static [u8]],
 }
 
 /// Every registered top-level field of a dialect's requests, sorted by name.
@@ -59,6 +61,26 @@ pub fn find(dialect: Dialect, name: &str) -> Option<&'static Field> {
     fields.binary_search_by(|field| field.name.cmp(name)).ok().and_then(|at| fields.get(at))
 }
 
+/// A registered field that this name would be taken for by a reader that ignores case.
+/// Unicode folds two more characters into ASCII: `ſ` (s) and `K` (k).
+#[must_use]
+pub fn resembling(dialect: Dialect, name: &str) -> Option<&'static str> {
+    let fold = |c: char| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    let same = |field: &&Field| name.chars().map(fold).eq(field.name.chars().map(fold));
+    fields(dialect).iter().find(same).map(|field| field.name)
+}
+
 const fn field(name: &'static str, effect: Effect, carriage: Carriage) -> Field {
-    Field { name, effect, carriage }
+    Field { name, effect, carriage, harmless: &[] }
+}
+
+impl Field {
+    const fn harmless(mut self, values: &'static [&'static [u8]]) -> Self {
+        self.harmless = values;
+        self
+    }
 }

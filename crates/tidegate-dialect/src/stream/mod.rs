@@ -3,11 +3,19 @@
 //! Same dialect: slices of the very input, edited at one place. Other dialects: decoded to
 //! canonical events and encoded again. Keeps no clock: the caller says when waiting is over.
 
+mod anthropic;
+mod openai;
+mod out;
+mod translated;
+
 use bytes::Bytes;
+use out::Out;
 use tidegate_types::usage::Usage;
 
 use crate::answer::AnswerFacts;
-use crate::refusal::Failure;
+use crate::json::Value;
+use crate::refusal::{self, Failure};
+use crate::sse::{Event, Reader, Ready, TooLong};
 use crate::{AnswerFault, Dialect};
 
 /// What the stream has shown so far. Grows, never shrinks.
@@ -42,42 +50,101 @@ pub enum End {
 
 /// A stream from one provider to one client.
 pub struct AnswerStream {
+    surface: Dialect,
+    reader: Reader,
+    way: Way,
     facts: Facts,
+    /// The last event given out had no blank line after it.
+    unfinished: bool,
+}
+
+/// How events go through.
+enum Way {
+    Openai(openai::Passthrough),
+    Anthropic(anthropic::Passthrough),
+    Translated(translated::Translation),
 }
 
 impl AnswerStream {
     /// A stream that a provider of dialect `target` sends to a client of dialect `surface`.
     #[must_use]
     pub fn new(surface: Dialect, target: Dialect, facts: &AnswerFacts) -> Self {
-        todo!()
+        let way = match (surface, target) {
+            (Dialect::OpenaiChat, Dialect::OpenaiChat) => {
+                Way::Openai(openai::Passthrough::new(facts.asked_usage))
+            }
+            (Dialect::AnthropicMessages, Dialect::AnthropicMessages) => {
+                Way::Anthropic(anthropic::Passthrough::default())
+            }
+            _ => Way::Translated(translated::Translation::new(surface, target, facts)),
+        };
+        Self { surface, reader: Reader::default(), way, facts: Facts::default(), unfinished: false }
     }
 
     /// Takes the next bytes from the provider; appends what may go to the client now.
     /// Nothing more is taken after [`Facts::fault`] is set.
     pub fn push(&mut self, chunk: &Bytes, out: &mut Vec<Bytes>) {
-        todo!()
+        if self.facts.fault.is_some() {
+            return;
+        }
+        match self.reader.feed(chunk) {
+            Ok(ready) => self.take(&ready, out),
+            Err(TooLong) => self.facts.fault = Some(AnswerFault::TooLong),
+        }
     }
 
     /// Whether the finish is held back until usage comes: the caller waits at most 250 ms, then calls
     /// [`Self::release`].
     #[must_use]
     pub fn holding(&self) -> bool {
-        todo!()
+        match &self.way {
+            Way::Openai(way) => way.holding(),
+            Way::Anthropic(_) => false,
+            Way::Translated(way) => way.holding(),
+        }
     }
 
     /// Waiting for usage is over: what is held goes out as it is.
     pub fn release(&mut self, out: &mut Vec<Bytes>) {
-        todo!()
+        let mut out = Out::new(out);
+        match &mut self.way {
+            Way::Openai(way) => way.release(&mut out),
+            Way::Anthropic(_) => {}
+            Way::Translated(way) => way.release(&mut out),
+        }
+        out.flush();
     }
 
     /// The provider has closed its stream; what is held goes out.
     pub fn end(&mut self, out: &mut Vec<Bytes>) -> End {
-        todo!()
+        if self.facts.fault.is_none() {
+            if let Some(last) = self.reader.finish() {
+                // Half an event is no event: the client could not read it, nor what comes after it.
+                if last.events().all(|event| whole(&event)) {
+                    self.unfinished = true;
+                    self.take(&last, out);
+                }
+            }
+        }
+        self.release(out);
+        let end = match (&self.facts.fault, self.facts.finished) {
+            (Some(_), _) => End::Faulty,
+            (None, true) => End::Complete,
+            (None, false) => End::Truncated,
+        };
+        if let (End::Complete, Way::Translated(way)) = (end, &mut self.way) {
+            way.close(&mut Out::new(out));
+        }
+        end
     }
 
     /// Ends the client's stream with an error in its dialect, never with a marker of success.
     pub fn fail(&mut self, failure: &Failure<'_>, out: &mut Vec<Bytes>) {
-        todo!()
+        self.release(out);
+        if std::mem::take(&mut self.unfinished) {
+            out.push(Bytes::from_static(b"\n\n"));
+        }
+        out.push(refusal::event(self.surface, failure).into());
     }
 
     /// What has been seen so far.
@@ -85,4 +152,20 @@ impl AnswerStream {
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
+
+    fn take(&mut self, ready: &Ready, out: &mut Vec<Bytes>) {
+        let mut out = Out::new(out);
+        match &mut self.way {
+            Way::Openai(way) => way.take(ready, &mut self.facts, &mut out),
+            Way::Anthropic(way) => way.take(ready, &mut self.facts, &mut out),
+            Way::Translated(way) => way.take(ready, &mut self.facts, &mut out),
+        }
+        out.flush();
+    }
+}
+
+/// Whether an event without its blank line is nevertheless complete.
+fn whole(event: &Event<'_>) -> bool {
+    let data = event.data();
+    *data == *b"[DONE]" || Value::parse(&data).is_ok()
 }

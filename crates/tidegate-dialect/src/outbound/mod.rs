@@ -1,5 +1,7 @@
 //! What is sent to a provider: the same bytes with a few edits, or a translation.
 
+mod passthrough;
+
 use bytes::Bytes;
 
 use crate::read::CallBody;
@@ -36,5 +38,8 @@ pub struct Edits<'a> {
 /// [`RequestError::Untranslatable`] naming the field that the target cannot carry, and whatever
 /// closer reading of the body brings to light. Same dialect: never fails on a body that was read.
 pub fn request(call: &CallBody, target: Dialect, edits: &Edits<'_>) -> Result<Bytes, RequestError> {
+    if call.surface == target {
+        return Ok(passthrough::request(call, edits));
+    }
     todo!()
 }

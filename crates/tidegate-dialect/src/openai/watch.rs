@@ -1,0 +1,119 @@
+//! What a chunk or an answer of OpenAI's shows, without decoding it.
+
+use tidegate_types::usage::Usage;
+
+use crate::json::{Kind, Value};
+use crate::refusal::{UpstreamError, read_value};
+use crate::usage::read_openai;
+
+/// Tokens that a tool call costs beyond its visible text, at most.
+pub(crate) const TOOL_CALL_OVERHEAD: u64 = 16;
+
+/// One chunk at a glance.
+#[derive(Default)]
+pub(crate) struct Glance<'a> {
+    /// It has at least one choice.
+    pub(crate) choices: bool,
+    /// Bits of the choices that it mentions, and of those that it finishes.
+    pub(crate) seen: u128,
+    pub(crate) finished: u128,
+    /// Some output is in it.
+    pub(crate) output: bool,
+    /// UTF-8 bytes of visible output.
+    pub(crate) visible_bytes: u64,
+    /// Its `usage` member, null or not.
+    pub(crate) usage_member: Option<Value<'a>>,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) error: Option<UpstreamError>,
+}
+
+/// Looks at a chunk (or, with `message` for `delta`, at a whole answer).
+pub(crate) fn glance<'a>(root: &Value<'a>) -> Glance<'a> {
+    let mut seen = Glance::default();
+    for member in root.members() {
+        match &*member.key {
+            "choices" => member.value.elements().for_each(|choice| seen.choice(&choice)),
+            "usage" => {
+                seen.usage = read_openai(&member.value);
+                seen.usage_member = Some(member.value);
+            }
+            "error" if !member.value.is_null() => seen.error = Some(read_value(root)),
+            _ => {}
+        }
+    }
+    seen
+}
+
+impl Glance<'_> {
+    fn choice(&mut self, choice: &Value<'_>) {
+        self.choices = true;
+        let mut bit = 1;
+        let mut finished = false;
+        for member in choice.members() {
+            match &*member.key {
+                "index" => bit = 1u128.checked_shl(member.value.whole().unwrap_or(0) as u32).unwrap_or(1),
+                "delta" | "message" => self.delta(&member.value),
+                "finish_reason" => finished = !member.value.is_null(),
+                _ => {}
+            }
+        }
+        self.seen |= bit;
+        if finished {
+            self.finished |= bit;
+            self.output = true;
+        }
+    }
+
+    fn delta(&mut self, delta: &Value<'_>) {
+        let mut visible = 0;
+        // The same reasoning may be there in several conventions at once: only the longest counts.
+        let mut reasoning = 0;
+        for member in delta.members() {
+            match &*member.key {
+                "role" | "id" | "name" => {}
+                "tool_calls" => member.value.elements().for_each(|call| visible += tool_call(&call)),
+                "function_call" => visible += tool_call_text(&member.value) + TOOL_CALL_OVERHEAD,
+                "reasoning" | "reasoning_content" | "reasoning_details" => {
+                    reasoning = reasoning.max(texts_in(&member.value));
+                }
+                "provider_metadata" | "annotations" => {}
+                _ => visible += texts_in(&member.value),
+            }
+        }
+        visible += reasoning;
+        self.output |= visible > 0;
+        self.visible_bytes += visible;
+    }
+}
+
+fn tool_call(call: &Value<'_>) -> u64 {
+    let mut visible = 0;
+    for member in call.members() {
+        match &*member.key {
+            // Only the first piece of a call has an id.
+            "id" if !member.value.is_null() => visible += TOOL_CALL_OVERHEAD,
+            "function" | "custom" => visible += tool_call_text(&member.value),
+            _ => {}
+        }
+    }
+    visible.max(1)
+}
+
+fn tool_call_text(function: &Value<'_>) -> u64 {
+    function.members().map(|member| member.value.text_len() as u64).sum()
+}
+
+/// UTF-8 bytes of all strings in a value (arrays and objects one level deep, which is how reasoning comes).
+fn texts_in(value: &Value<'_>) -> u64 {
+    match value.kind() {
+        Kind::Text => value.text_len() as u64,
+        Kind::Array => value.elements().map(|element| texts_in_object(&element)).sum(),
+        Kind::Object => texts_in_object(value),
+        _ => 0,
+    }
+}
+
+fn texts_in_object(value: &Value<'_>) -> u64 {
+    let texts = value.members().filter(|member| !matches!(&*member.key, "type" | "format" | "id"));
+    texts.map(|member| member.value.text_len() as u64).sum()
+}

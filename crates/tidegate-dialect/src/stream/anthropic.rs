@@ -1,0 +1,47 @@
+//! An Anthropic stream to an Anthropic client: the same bytes, watched.
+
+use super::{Facts, Out};
+use crate::AnswerFault;
+use crate::anthropic::watch::glance;
+use crate::json::Value;
+use crate::sse::Ready;
+use crate::usage::AnthropicCounts;
+
+/// State of such a stream.
+#[derive(Default)]
+pub(super) struct Passthrough {
+    counts: AnthropicCounts,
+}
+
+impl Passthrough {
+    pub(super) fn take(&mut self, ready: &Ready, facts: &mut Facts, out: &mut Out<'_>) {
+        for event in ready.events() {
+            self.note(&event.data(), facts);
+            out.pass(&ready.bytes, event.span);
+            if facts.fault.is_some() {
+                break;
+            }
+        }
+    }
+
+    fn note(&mut self, data: &[u8], facts: &mut Facts) {
+        if data.is_empty() {
+            return;
+        }
+        let Ok(root) = Value::parse(data) else {
+            // Not ours to judge; it counts as output, so that it is paid for.
+            facts.started = true;
+            facts.visible_bytes += data.len() as u64;
+            return;
+        };
+        let seen = glance(&root, &mut self.counts);
+        facts.started |= seen.output;
+        facts.visible_bytes += seen.visible_bytes;
+        facts.finished |= seen.finished;
+        facts.ended |= seen.ended;
+        facts.usage = self.counts.usage().or(facts.usage);
+        if seen.error.is_some() {
+            (facts.reported, facts.fault) = (seen.error, Some(AnswerFault::Reported));
+        }
+    }
+}

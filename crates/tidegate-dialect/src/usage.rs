@@ -1,0 +1,151 @@
+//! Usage as dialects write it, read into and written from the one form of `tidegate-types`.
+//!
+//! OpenAI's prompt tokens include cached ones; Anthropic's input tokens exclude cache reads and writes.
+
+use tidegate_types::usage::Usage;
+
+use crate::json::{Value, Writer};
+
+/// No provider's answer has more tokens than this; larger counts are taken for garbage.
+const MOST_TOKENS: f64 = 1e12;
+
+/// A count: a whole number in any notation. `None`: absent or null. `Err`: garbage.
+fn count(object: &Value<'_>, key: &str) -> Result<Option<u64>, Garbage> {
+    match object.get(key).filter(|value| !value.is_null()) {
+        None => Ok(None),
+        Some(value) => match value.number() {
+            Some(number) if number.fract() == 0.0 && (0.0..=MOST_TOKENS).contains(&number) => {
+                Ok(Some(number as u64))
+            }
+            _ => Err(Garbage),
+        },
+    }
+}
+
+/// Something that is no count.
+struct Garbage;
+
+/// Reads OpenAI's `usage`; `None` when it is absent, null or makes no sense.
+pub(crate) fn read_openai(usage: &Value<'_>) -> Option<Usage> {
+    openai(usage).ok().flatten()
+}
+
+fn openai(usage: &Value<'_>) -> Result<Option<Usage>, Garbage> {
+    let (Some(input), Some(visible)) = (count(usage, "prompt_tokens")?, count(usage, "completion_tokens")?)
+    else {
+        return Ok(None);
+    };
+    let prompt = usage.get("prompt_tokens_details");
+    let completion = usage.get("completion_tokens_details");
+    let of =
+        |details: &Option<Value<'_>>, key| details.as_ref().map_or(Ok(None), |details| count(details, key));
+    let reasoning = of(&completion, "reasoning_tokens")?.unwrap_or(0);
+    let cached = match of(&prompt, "cached_tokens")? {
+        Some(cached) => cached,
+        None => count(usage, "prompt_cache_hit_tokens")?.unwrap_or(0),
+    };
+    let written = match of(&prompt, "cache_write_tokens")? {
+        Some(written) => written,
+        None => count(usage, "cache_creation_input_tokens")?.unwrap_or(0),
+    };
+    // Some services leave reasoning out of completion_tokens, and show it only in the total.
+    let apart = reasoning > 0 && count(usage, "total_tokens")? == Some(input + visible + reasoning);
+    let output = if apart { visible + reasoning } else { visible };
+    Ok(Some(Usage {
+        input_tokens: input,
+        output_tokens: output,
+        cached_input_tokens: cached.min(input),
+        cache_creation_input_tokens: written.min(input.saturating_sub(cached)),
+        reasoning_tokens: reasoning.min(output),
+        requests: 1,
+    }))
+}
+
+/// Anthropic's counts, as far as an event tells them. Cumulative: later ones replace earlier ones.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AnthropicCounts {
+    input: Option<u64>,
+    cache_read: u64,
+    cache_write: u64,
+    output: u64,
+    thinking: u64,
+}
+
+impl AnthropicCounts {
+    /// Takes the counts that `usage` tells; garbage is not taken at all.
+    pub(crate) fn update(&mut self, usage: &Value<'_>) {
+        let mut new = *self;
+        if new.read(usage).is_ok() {
+            *self = new;
+        }
+    }
+
+    fn read(&mut self, usage: &Value<'_>) -> Result<(), Garbage> {
+        self.input = count(usage, "input_tokens")?.or(self.input);
+        self.cache_read = count(usage, "cache_read_input_tokens")?.unwrap_or(self.cache_read);
+        self.cache_write = count(usage, "cache_creation_input_tokens")?.unwrap_or(self.cache_write);
+        self.output = count(usage, "output_tokens")?.unwrap_or(self.output);
+        if let Some(details) = usage.get("output_tokens_details") {
+            self.thinking = count(&details, "thinking_tokens")?.unwrap_or(self.thinking);
+        }
+        Ok(())
+    }
+
+    /// The counts in the one form; `None` when input tokens were never told.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        Some(Usage {
+            input_tokens: self.input? + self.cache_read + self.cache_write,
+            output_tokens: self.output,
+            cached_input_tokens: self.cache_read,
+            cache_creation_input_tokens: self.cache_write,
+            reasoning_tokens: self.thinking.min(self.output),
+            requests: 1,
+        })
+    }
+}
+
+/// Reads a whole answer's `usage` of Anthropic.
+pub(crate) fn read_anthropic(usage: &Value<'_>) -> Option<Usage> {
+    let mut counts = AnthropicCounts::default();
+    counts.update(usage);
+    counts.usage()
+}
+
+/// Writes OpenAI's `usage` object.
+pub(crate) fn write_openai(json: &mut Writer, usage: &Usage) {
+    json.object(|json| {
+        json.key("prompt_tokens").whole(usage.input_tokens);
+        json.key("completion_tokens").whole(usage.output_tokens);
+        json.key("total_tokens").whole(usage.input_tokens.saturating_add(usage.output_tokens));
+        json.key("prompt_tokens_details").object(|json| {
+            json.key("cached_tokens").whole(usage.cached_input_tokens);
+            json.key("audio_tokens").whole(0);
+            if usage.cache_creation_input_tokens > 0 {
+                json.key("cache_write_tokens").whole(usage.cache_creation_input_tokens);
+            }
+        });
+        json.key("completion_tokens_details").object(|json| {
+            json.key("reasoning_tokens").whole(usage.reasoning_tokens);
+            json.key("audio_tokens").whole(0);
+        });
+        if usage.cache_creation_input_tokens > 0 {
+            json.key("cache_creation_input_tokens").whole(usage.cache_creation_input_tokens);
+        }
+    });
+}
+
+/// Writes Anthropic's `usage` object.
+pub(crate) fn write_anthropic(json: &mut Writer, usage: &Usage) {
+    let cached = usage.cached_input_tokens.saturating_add(usage.cache_creation_input_tokens);
+    json.object(|json| {
+        json.key("input_tokens").whole(usage.input_tokens.saturating_sub(cached));
+        json.key("cache_creation_input_tokens").whole(usage.cache_creation_input_tokens);
+        json.key("cache_read_input_tokens").whole(usage.cached_input_tokens);
+        json.key("output_tokens").whole(usage.output_tokens);
+        if usage.reasoning_tokens > 0 {
+            json.key("output_tokens_details").object(|json| {
+                json.key("thinking_tokens").whole(usage.reasoning_tokens);
+            });
+        }
+    });
+}
