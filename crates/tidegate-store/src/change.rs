@@ -1,0 +1,157 @@
+//! A change: rows, audit entry and revision in one transaction, or nothing.
+//!
+//! Resource functions note every document that they write; `commit` gives each the next
+//! revision of its shard. The shard's counter is locked last, so that revisions become
+//! visible in their order.
+
+use std::ops::{Deref, DerefMut};
+
+use serde_json::Value;
+use tidegate_types::resource::{Resource, ResourceKey, content_hash};
+use tidegate_types::{Revision, Shard, Timestamp};
+use uuid::Uuid;
+
+use crate::convert::{shard_index, time, to_json, unsigned};
+use crate::tenant::TenantTx;
+use crate::{Result, StoreError, audit};
+
+/// What the audit says of a change. `before` and `after` must hold no secrets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditNote {
+    /// Dotted verb, for example `key.revoke`.
+    pub action: &'static str,
+    /// Textual id of what was changed.
+    pub object: String,
+    /// As it was.
+    pub before: Option<Value>,
+    /// As it is.
+    pub after: Option<Value>,
+}
+
+/// A committed change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// Revision of its last document; `None` when it changed nothing that nodes hold.
+    pub revision: Option<Revision>,
+    /// Place of its entry in the organization's audit.
+    pub audit_n: u64,
+}
+
+/// A transaction that changes one organization. There is no commit without an audit entry.
+#[derive(Debug)]
+pub struct Change {
+    tx: TenantTx,
+    now: Timestamp,
+    written: Vec<Document>,
+}
+
+#[derive(Debug)]
+struct Document {
+    key: ResourceKey,
+    uid: Option<Uuid>,
+    tightens: bool,
+    content: Option<Value>,
+    content_hash: Option<Vec<u8>>,
+}
+
+impl Change {
+    pub(crate) const fn new(tx: TenantTx, now: Timestamp) -> Self {
+        Self { tx, now, written: Vec::new() }
+    }
+
+    /// The time written on the change's rows.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Notes a new version of a resource.
+    pub(crate) fn write(&mut self, uid: Option<Uuid>, resource: &Resource, tightens: bool) -> Result<()> {
+        let key = resource.key();
+        if key.organization_id != self.tx.organization_id() {
+            return Err(StoreError::NotFound);
+        }
+        let content = Some(to_json(resource, "resource")?);
+        let content_hash = Some(content_hash(resource).to_vec());
+        self.note(Document { key, uid, tightens, content, content_hash });
+        Ok(())
+    }
+
+    /// Notes a deletion; a deletion always takes something away.
+    pub(crate) fn remove(&mut self, uid: Option<Uuid>, key: ResourceKey) {
+        self.note(Document { key, uid, tightens: true, content: None, content_hash: None });
+    }
+
+    fn note(&mut self, document: Document) {
+        self.written.retain(|earlier| earlier.key != document.key);
+        self.written.push(document);
+    }
+
+    /// Writes the audit entry and the revisions, and commits.
+    ///
+    /// # Errors
+    /// Constraint violations that only show at commit; [`StoreError::Unavailable`].
+    pub async fn commit(mut self, note: AuditNote) -> Result<Committed> {
+        let now = self.now;
+        let audit_n = audit::append(&mut self.tx, now, &note).await?;
+        let revision = self.publish().await?;
+        self.tx.commit().await?;
+        Ok(Committed { revision, audit_n })
+    }
+
+    /// Takes the next revisions of the shard and writes the documents under them: one statement,
+    /// so that the counter is locked as briefly as possible.
+    async fn publish(&mut self) -> Result<Option<Revision>> {
+        if self.written.is_empty() {
+            return Ok(None);
+        }
+        let shard = Shard::of(self.tx.organization_id());
+        let written = std::mem::take(&mut self.written);
+        let count = i64::try_from(written.len()).unwrap_or(i64::MAX);
+        let kinds: Vec<&str> = written.iter().map(|d| d.key.kind.as_str()).collect();
+        let ids: Vec<&str> = written.iter().map(|d| d.key.id.as_str()).collect();
+        let uids: Vec<Option<Uuid>> = written.iter().map(|d| d.uid).collect();
+        let tightens: Vec<bool> = written.iter().map(|d| d.tightens).collect();
+        let contents: Vec<Option<&Value>> = written.iter().map(|d| d.content.as_ref()).collect();
+        let hashes: Vec<Option<&[u8]>> = written.iter().map(|d| d.content_hash.as_deref()).collect();
+        let (n,): (i64,) = sqlx::query_as(
+            "WITH head AS (UPDATE feed_head SET n = n + $3 WHERE shard = $2 RETURNING n),
+             stored AS (
+                 INSERT INTO config_resources AS c (organization_id, kind, id, uid, shard, n, tightens, version,
+                                                    created_at, updated_at, content, content_hash)
+                 SELECT $1, d.kind, d.id, d.uid, $2, head.n - $3 + d.place, d.tightens, 1, $4, $4, d.content, d.hash
+                 FROM head, unnest($5::text[], $6::text[], $7::uuid[], $8::boolean[], $9::jsonb[], $10::bytea[])
+                     WITH ORDINALITY AS d (kind, id, uid, tightens, content, hash, place)
+                 ON CONFLICT (organization_id, kind, id) DO UPDATE SET
+                     n = excluded.n, tightens = excluded.tightens, version = c.version + 1,
+                     updated_at = excluded.updated_at, content = excluded.content, content_hash = excluded.content_hash)
+             SELECT n FROM head",
+        )
+        .bind(self.tx.organization())
+        .bind(shard_index(shard))
+        .bind(count)
+        .bind(time(self.now))
+        .bind(&kinds)
+        .bind(&ids)
+        .bind(&uids)
+        .bind(&tightens)
+        .bind(&contents)
+        .bind(&hashes)
+        .fetch_one(self.tx.connection())
+        .await?;
+        Ok(Some(Revision { shard, n: unsigned(n) }))
+    }
+}
+
+impl Deref for Change {
+    type Target = TenantTx;
+    fn deref(&self) -> &TenantTx {
+        &self.tx
+    }
+}
+
+impl DerefMut for Change {
+    fn deref_mut(&mut self) -> &mut TenantTx {
+        &mut self.tx
+    }
+}

@@ -1,0 +1,145 @@
+//! Connections: two logins that may do exactly what they should, checked before anything else.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::Connection as _;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use tidegate_types::Timestamp;
+
+use crate::actor::Actor;
+use crate::change::Change;
+use crate::tenant::TenantTx;
+use crate::{Result, StoreError};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// The control plane's database, reached through its two logins. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    app: PgPool,
+    feed: PgPool,
+}
+
+/// Brings the schema up to date, as the owner's login. Safe to run from several places at once.
+///
+/// # Errors
+/// [`StoreError::Database`] when a migration fails.
+pub async fn migrate(owner_url: &str) -> Result<()> {
+    let mut connection = sqlx::PgConnection::connect_with(&options(owner_url)?).await?;
+    MIGRATIONS.run(&mut connection).await.map_err(|error| StoreError::Database(error.into()))?;
+    // Days of which nodes ship first; the control plane makes the following ones.
+    sqlx::query("SELECT ensure_partitions((now() AT TIME ZONE 'UTC')::date - 1, 10)")
+        .execute(&mut connection)
+        .await?;
+    connection.close().await?;
+    Ok(())
+}
+
+impl Store {
+    /// Connects both logins and checks them.
+    ///
+    /// # Errors
+    /// [`StoreError::UnsafeLogin`] when a login is superuser, owns tables, bypasses row-level
+    /// security, lacks its role or has the other one's, or when the schema is not migrated;
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn connect(app_url: &str, feed_url: &str) -> Result<Self> {
+        let store = Self { app: pool(app_url, 16).await?, feed: pool(feed_url, 8).await? };
+        check_login(&store.app, "tidegate_app", "tidegate_feed").await?;
+        check_login(&store.feed, "tidegate_feed", "tidegate_app").await?;
+        check_schema(&store.app).await?;
+        Ok(store)
+    }
+
+    /// A read-only transaction bound to the actor's organization.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn begin(&self, actor: &Actor) -> Result<TenantTx> {
+        TenantTx::begin(&self.app, actor, "BEGIN READ ONLY").await
+    }
+
+    /// A transaction that changes the actor's organization. `now` is written on every row.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn change(&self, actor: &Actor, now: Timestamp) -> Result<Change> {
+        Ok(Change::new(TenantTx::begin(&self.app, actor, "BEGIN").await?, now))
+    }
+
+    /// Whether the database answers at this moment.
+    pub async fn is_alive(&self) -> bool {
+        sqlx::query("SELECT 1").execute(&self.app).await.is_ok()
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.app.close().await;
+        self.feed.close().await;
+    }
+
+    pub(crate) const fn app(&self) -> &PgPool {
+        &self.app
+    }
+
+    pub(crate) const fn feed(&self) -> &PgPool {
+        &self.feed
+    }
+}
+
+fn options(url: &str) -> Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(url)?;
+    Ok(options.application_name("tidegate"))
+}
+
+async fn pool(url: &str, size: u32) -> Result<PgPool> {
+    let options =
+        options(url)?.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]);
+    let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(3));
+    Ok(pool.connect_with(options).await?)
+}
+
+async fn check_login(pool: &PgPool, needed: &str, foreign: &str) -> Result<()> {
+    let (power, owns, has, too_much): (bool, bool, bool, bool) = sqlx::query_as(
+        "SELECT EXISTS (SELECT FROM pg_roles r WHERE (r.rolsuper OR r.rolbypassrls) AND pg_has_role(r.oid, 'MEMBER')),
+                EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace
+                            AND c.relkind IN ('r', 'p') AND pg_has_role(c.relowner, 'MEMBER')),
+                EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND pg_has_role(oid, 'USAGE')),
+                EXISTS (SELECT FROM pg_roles WHERE rolname = $2 AND pg_has_role(oid, 'MEMBER'))",
+    )
+    .bind(needed)
+    .bind(foreign)
+    .fetch_one(pool)
+    .await?;
+    let fault = match (power, owns, has, too_much) {
+        (true, ..) => {
+            "it is, or may become, a superuser or a role that bypasses row-level security".to_owned()
+        }
+        (_, true, ..) => "it owns tables; give the owner to `tidegate migrate` only".to_owned(),
+        (_, _, false, _) => {
+            format!("it is not a member of {needed} (run `tidegate migrate`, then GRANT {needed})")
+        }
+        (_, _, _, true) => format!("it is a member of {foreign} as well; use two logins"),
+        _ => return Ok(()),
+    };
+    Err(StoreError::UnsafeLogin(fault))
+}
+
+async fn check_schema(pool: &PgPool) -> Result<()> {
+    let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let (present,): (Option<i64>,) =
+        sqlx::query_as("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(pool).await?;
+    if present.unwrap_or(0) < needed {
+        return Err(StoreError::UnsafeLogin(
+            "the schema is older than this program; run `tidegate migrate`".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Changes whenever a migration does.
+#[cfg(feature = "testing")]
+pub(crate) fn migration_checksums() -> impl Iterator<Item = &'static [u8]> {
+    MIGRATIONS.iter().map(|migration| &*migration.checksum)
+}

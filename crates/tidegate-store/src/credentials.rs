@@ -1,0 +1,165 @@
+//! Credentials: the secret stays encrypted here and goes to nodes sealed, once per pool.
+
+use std::fmt;
+
+use serde_json::json;
+use tidegate_types::CredentialId;
+use tidegate_types::resource::{Credential, CredentialScope, Resource, ResourceKind};
+use uuid::Uuid;
+
+use crate::change::Change;
+use crate::convert::signed32;
+use crate::tenant::TenantTx;
+use crate::{Page, Result, StoreError, Stored, document};
+
+const KIND: ResourceKind = ResourceKind::Credential;
+
+fn unwrap(resource: Resource) -> Option<Credential> {
+    match resource {
+        Resource::Credential(value) => Some(value),
+        _ => None,
+    }
+}
+
+/// The credential with this id.
+///
+/// # Errors
+/// [`StoreError::NotFound`], also for other organizations' ids.
+pub async fn get(tx: &mut TenantTx, id: CredentialId) -> Result<Stored<Credential>> {
+    let owner = tx.organization_id();
+    document::get(tx, owner, KIND, id, unwrap).await
+}
+
+/// A page of credentials after `after`.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(
+    tx: &mut TenantTx,
+    after: Option<CredentialId>,
+    limit: u32,
+) -> Result<Page<Stored<Credential>>> {
+    let owner = tx.organization_id();
+    document::list(tx, owner, KIND, json!({}), after, limit, unwrap).await
+}
+
+/// The secret as the control plane keeps it: encrypted under the organization's data key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// Counts the secrets that this credential has had (part of the associated data).
+    pub secret_version: u32,
+    /// Version of the data key that encrypted it.
+    pub data_key_version: u32,
+    /// Nonce, ciphertext and tag.
+    pub ciphertext: Vec<u8>,
+    /// Last characters of the secret, for people.
+    pub hint: String,
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope").field("secret_version", &self.secret_version).finish_non_exhaustive()
+    }
+}
+
+/// The credential's encrypted secret (to seal it for a new pool key).
+///
+/// # Errors
+/// [`StoreError::NotFound`].
+pub async fn envelope(tx: &mut TenantTx, id: CredentialId) -> Result<Envelope> {
+    let row: Option<(i32, i32, Vec<u8>, String)> = sqlx::query_as(
+        "SELECT secret_version, data_key_version, ciphertext, hint FROM credentials
+         WHERE organization_id = $1 AND credential_id = $2",
+    )
+    .bind(tx.organization())
+    .bind(id.to_uuid())
+    .fetch_optional(tx.connection())
+    .await?;
+    let (secret_version, data_key_version, ciphertext, hint) = row.ok_or(StoreError::NotFound)?;
+    Ok(Envelope {
+        secret_version: secret_version.unsigned_abs(),
+        data_key_version: data_key_version.unsigned_abs(),
+        ciphertext,
+        hint,
+    })
+}
+
+/// Adds a credential with its encrypted secret.
+///
+/// # Errors
+/// [`StoreError::Taken`] for a name in use, [`StoreError::Dangling`] for an unknown team.
+pub async fn insert(change: &mut Change, credential: &Credential, envelope: &Envelope) -> Result<()> {
+    change.write(Some(credential.id.to_uuid()), &Resource::Credential(credential.clone()), false)?;
+    sqlx::query(
+        "INSERT INTO credentials (organization_id, credential_id, name, team_id, provider, secret_version,
+             data_key_version, ciphertext, hint) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(credential.organization_id.to_uuid())
+    .bind(credential.id.to_uuid())
+    .bind(&credential.name)
+    .bind(team_of(credential))
+    .bind(credential.provider.as_str())
+    .bind(signed32(envelope.secret_version))
+    .bind(signed32(envelope.data_key_version))
+    .bind(&envelope.ciphertext)
+    .bind(&envelope.hint)
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+/// Stores a new version; with `envelope`, also a new (or newly encrypted) secret.
+///
+/// # Errors
+/// [`StoreError::NotFound`], [`StoreError::VersionConflict`], and as [`insert`].
+pub async fn update(
+    change: &mut Change,
+    credential: &Credential,
+    envelope: Option<&Envelope>,
+    expected: Option<i64>,
+    tightens: bool,
+) -> Result<()> {
+    document::lock(change, KIND, credential.id, expected).await?;
+    change.write(Some(credential.id.to_uuid()), &Resource::Credential(credential.clone()), tightens)?;
+    sqlx::query(
+        "UPDATE credentials SET name = $3, team_id = $4, provider = $5, secret_version = coalesce($6, secret_version),
+             data_key_version = coalesce($7, data_key_version), ciphertext = coalesce($8, ciphertext),
+             hint = coalesce($9, hint)
+         WHERE organization_id = $1 AND credential_id = $2",
+    )
+    .bind(credential.organization_id.to_uuid())
+    .bind(credential.id.to_uuid())
+    .bind(&credential.name)
+    .bind(team_of(credential))
+    .bind(credential.provider.as_str())
+    .bind(envelope.map(|e| signed32(e.secret_version)))
+    .bind(envelope.map(|e| signed32(e.data_key_version)))
+    .bind(envelope.map(|e| e.ciphertext.as_slice()))
+    .bind(envelope.map(|e| e.hint.as_str()))
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+fn team_of(credential: &Credential) -> Option<Uuid> {
+    match credential.scope {
+        CredentialScope::Team { team_id } => Some(team_id.to_uuid()),
+        CredentialScope::System | CredentialScope::Organization => None,
+    }
+}
+
+/// Deletes a credential.
+///
+/// # Errors
+/// [`StoreError::NotFound`], [`StoreError::VersionConflict`], [`StoreError::InUse`].
+pub async fn delete(change: &mut Change, id: CredentialId, expected: Option<i64>) -> Result<()> {
+    document::lock(change, KIND, id, expected).await?;
+    document::remove(change, KIND, id);
+    let organization = change.organization();
+    sqlx::query("DELETE FROM credentials WHERE organization_id = $1 AND credential_id = $2")
+        .bind(organization)
+        .bind(id.to_uuid())
+        .execute(change.connection())
+        .await?;
+    Ok(())
+}

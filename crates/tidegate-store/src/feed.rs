@@ -1,0 +1,89 @@
+//! The feed: what changed in a shard since a revision. Read across organizations.
+//!
+//! Only the newest version of each resource is kept, so a delta from 0 is a snapshot.
+
+use serde_json::Value;
+use tidegate_types::resource::{ResourceKey, ResourceKind, Versioned};
+use tidegate_types::{OrganizationId, Position, Revision, Shard};
+use uuid::Uuid;
+
+use crate::connect::Store;
+use crate::convert::{bytes32, from_json, shard, shard_index, signed, unsigned};
+use crate::{Result, StoreError};
+
+/// A version of a resource with the hash of its canonical content (`None`: deleted).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// The version.
+    pub versioned: Versioned,
+    /// SHA-256 of the canonical content without sealed bytes.
+    pub content_hash: Option<[u8; 32]>,
+}
+
+/// The newest revision of every shard.
+///
+/// # Errors
+/// When the database is away.
+pub async fn heads(store: &Store) -> Result<Position> {
+    let rows: Vec<(i16, i64)> =
+        sqlx::query_as("SELECT shard, n FROM feed_head ORDER BY shard").fetch_all(store.feed()).await?;
+    let mut position = Position::default();
+    for (index, n) in rows {
+        position.advance(Revision { shard: shard(index)?, n: unsigned(n) });
+    }
+    Ok(position)
+}
+
+type Row = (Uuid, String, String, i64, bool, Option<Value>, Option<Vec<u8>>);
+
+fn item(in_shard: Shard, (organization, kind, id, n, tightens, content, hash): Row) -> Result<Item> {
+    let kind = ResourceKind::parse(&kind).ok_or(StoreError::Unreadable("resource kind"))?;
+    let resource = content.map(|content| from_json(content, "resource")).transpose()?;
+    Ok(Item {
+        versioned: Versioned {
+            key: ResourceKey { organization_id: OrganizationId::from_uuid(organization), kind, id },
+            revision: Revision { shard: in_shard, n: unsigned(n) },
+            tightens,
+            resource,
+        },
+        content_hash: hash.map(|hash| bytes32(&hash, "content hash")).transpose()?,
+    })
+}
+
+/// The next `limit` changes of a shard after `n`, deletions included, in order. The last one's
+/// revision is where to go on; fewer than `limit`: there is no more at this moment.
+///
+/// # Errors
+/// When the database is away.
+pub async fn changes_since(store: &Store, of: Shard, n: u64, limit: u32) -> Result<Vec<Item>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT organization_id, kind, id, n, tightens, content, content_hash FROM config_resources
+         WHERE shard = $1 AND n > $2 ORDER BY n LIMIT $3",
+    )
+    .bind(shard_index(of))
+    .bind(signed(n))
+    .bind(i64::from(limit))
+    .fetch_all(store.feed())
+    .await?;
+    rows.into_iter().map(|row| item(of, row)).collect()
+}
+
+/// A page of the snapshot of a shard as of `upto`: resources with a revision after `n` and up to
+/// `upto`, without deletions. What moved beyond `upto` meanwhile comes with
+/// [`changes_since`]`(upto)`. Fewer than `limit`: this was the last page.
+///
+/// # Errors
+/// When the database is away.
+pub async fn snapshot_page(store: &Store, of: Shard, n: u64, upto: u64, limit: u32) -> Result<Vec<Item>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT organization_id, kind, id, n, tightens, content, content_hash FROM config_resources
+         WHERE shard = $1 AND n > $2 AND n <= $3 AND content IS NOT NULL ORDER BY n LIMIT $4",
+    )
+    .bind(shard_index(of))
+    .bind(signed(n))
+    .bind(signed(upto))
+    .bind(i64::from(limit))
+    .fetch_all(store.feed())
+    .await?;
+    rows.into_iter().map(|row| item(of, row)).collect()
+}
