@@ -40,6 +40,8 @@ pub struct SignedChain {
     pub chain: Vec<CertificateDer<'static>>,
     /// First instant at which the leaf is no longer valid.
     pub not_after: Timestamp,
+    /// The leaf's serial number, hexadecimal.
+    pub serial: String,
 }
 
 /// What a control plane shows. No Debug.
@@ -137,7 +139,8 @@ impl CertificateAuthority {
             .signed_by(&request.public_key, &self.issuer)
             .map_err(|_| SecretsError::Certificate("cannot sign"))?;
         let not_after = Timestamp::from_seconds(now.as_seconds() + NODE_DAYS * DAY);
-        Ok(SignedChain { chain: vec![leaf.der().clone(), self.root.clone()], not_after })
+        let serial = params.serial_number.as_ref().map(ToString::to_string).unwrap_or_default();
+        Ok(SignedChain { chain: vec![leaf.der().clone(), self.root.clone()], not_after, serial })
     }
 }
 
