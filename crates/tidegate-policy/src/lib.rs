@@ -1,1 +1,34 @@
-//! placeholder
+//! What a node holds, and what it decides with it: the compiled configuration and the plan of a call.
+//!
+//! Pure: no I/O, no clock, no randomness. A [`Config`] takes changes and answers [`View`]s, one per
+//! request; [`plan`] turns a view and a call's facts into ordered candidates. The control plane
+//! judges resources with the same code before it stores them ([`compile_check`]).
+
+mod allow;
+mod apply;
+mod calendar;
+mod catalogue;
+mod check;
+mod compiled;
+mod config;
+mod held;
+mod incoming;
+mod intern;
+mod key_index;
+mod plan;
+mod reason;
+mod snapshot;
+mod view;
+
+pub use catalogue::Catalogue;
+pub use check::compile_check;
+pub use compiled::{Budget, KeyRecord, Offering, Organization, Policy, Route};
+pub use config::{Config, Counts};
+pub use incoming::{Applied, Body, Incoming, Part, Rejected};
+pub use plan::{
+    Allower, BudgetRef, CallFacts, Candidate, EffectivePolicy, Filter, ListedModel, Plan, PlanRefusal,
+    RateLimit, RateScope, Removed, Role, Why, models_for, plan, public_models,
+};
+pub use reason::Reason;
+pub use snapshot::OrgSnapshot;
+pub use view::{KeyRefusal, View};

@@ -1,0 +1,361 @@
+//! Taking changes in: each is judged alone, then the touched organizations are assembled and swapped.
+//!
+//! Keys come last and go straight into the index, so that a key change rebuilds nothing.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use tidegate_types::resource::{Resource, ResourceKey, ResourceKind, VirtualKey};
+use tidegate_types::{
+    BudgetId, CredentialId, Digest, KeyId, ModelId, OfferingId, OrganizationId, PolicyId, ProviderId,
+    Revision, RouteId, Shard, TeamId,
+};
+
+use crate::compiled::KeyRecord;
+use crate::config::Config;
+use crate::held::{Change, OrgState, Raw, Rejection, Section, ShardState};
+use crate::incoming::{Applied, Body, Incoming, Part, Rejected};
+use crate::reason::{Reason, one_line};
+
+/// Most bytes of the variable parts of one organization's resources, keys apart.
+const MOST_BYTES: usize = 64 << 20;
+
+/// Most bytes of one key's variable parts.
+const MOST_KEY_BYTES: usize = 64 << 10;
+
+type Touched = BTreeMap<OrganizationId, Section>;
+
+/// One batch at work on one shard.
+struct Batch<'a> {
+    config: &'a Config,
+    shard: Shard,
+    state: &'a mut ShardState,
+    touched: Touched,
+    /// Changes up to this one are already held; 0 in snapshots.
+    held: u64,
+}
+
+pub(crate) fn apply(config: &Config, shard: Shard, changes: Vec<Incoming>, part: Part) -> Applied {
+    let Some(lock) = config.shards.get(shard.index()) else { return Applied::default() };
+    let mut state = lock.lock();
+    let held = if part == Part::Delta { state.n } else { 0 };
+    if let Part::Snapshot { first: true, .. } = part {
+        state.named = Some(Default::default());
+    }
+    let mut batch = Batch { config, shard, state: &mut state, touched: Touched::new(), held };
+    let (keys, others): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|change| change.key.kind == ResourceKind::Key);
+    others.into_iter().for_each(|change| batch.take(change));
+    batch.assemble();
+    keys.into_iter().for_each(|change| batch.take(change));
+    if let Part::Snapshot { last: true, .. } = part {
+        batch.drop_unnamed();
+        batch.assemble();
+    }
+    let rejected = state
+        .rejected
+        .values()
+        .map(|rejection| Rejected {
+            key: rejection.key.clone(),
+            n: rejection.n,
+            reason: rejection.reason.clone(),
+        })
+        .collect();
+    Applied { digest: state.digest, rejected }
+}
+
+impl Batch<'_> {
+    fn take(&mut self, change: Incoming) {
+        let (id, mut fault) = match raw_id(&change.key) {
+            Some(id) => (id, None),
+            None => (hashed(&change.key.id), Some(Reason::new("id", "is not an id of its kind"))),
+        };
+        let raw = (change.key.organization_id, change.key.kind, id);
+        if let Some(named) = &mut self.state.named {
+            named.insert(raw);
+        }
+        if Shard::of(change.key.organization_id) != self.shard {
+            return self.reject(&change, raw, &[Reason::new("organization_id", "belongs to another shard")]);
+        }
+        if change.n <= self.held || self.is_older(raw, change.n) {
+            return;
+        }
+        self.state.n = self.state.n.max(change.n);
+        let Incoming { body, .. } = change;
+        let change = Incoming { body: Body::Deleted, ..change };
+        match body {
+            Body::Deleted => self.forget(raw, change.n),
+            Body::Unreadable(reason) => self.reject_unread(&change, raw, Reason::new("", reason)),
+            Body::Present(resource) => {
+                fault = fault.or_else(|| contradiction(&change.key, &resource));
+                match fault {
+                    Some(fault) => self.reject_unread(&change, raw, fault),
+                    None => self.put(&change, raw, *resource),
+                }
+            }
+        }
+    }
+
+    /// Never goes back to an older version, whatever a snapshot says.
+    fn is_older(&self, raw: Raw, n: u64) -> bool {
+        let held = self.version(raw).map_or(0, |(n, _)| n);
+        let rejected = self.state.rejected.get(&raw).map_or(0, |rejection| rejection.n);
+        n < held.max(rejected)
+    }
+
+    fn key(&self, (organization, _, id): Raw) -> Option<Arc<KeyRecord>> {
+        let state = self.state.organizations.get(&organization)?;
+        let id = KeyId::from_u128(id);
+        state.keys.contains(&id).then(|| self.config.keys.get(id)).flatten()
+    }
+
+    fn version(&self, raw: Raw) -> Option<(u64, Digest)> {
+        match raw {
+            (_, ResourceKind::Key, _) => self.key(raw).map(|key| (key.n, key.member)),
+            (organization, kind, id) => self.state.organizations.get(&organization)?.version(kind, id),
+        }
+    }
+
+    fn put(&mut self, change: &Incoming, raw: Raw, resource: Resource) {
+        let before = self.version(raw);
+        let member = self.member(change, true);
+        // A panic while compiling would be our fault; it costs this resource only.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.compile(change, raw, resource, member)));
+        match outcome {
+            Ok(Ok(())) => {
+                self.replace_member(raw, before);
+                self.state.digest.add(member);
+                self.touch(raw, change.n);
+            }
+            Ok(Err(faults)) => self.reject(change, raw, &faults),
+            Err(_) => self.reject_unread(change, raw, Reason::new("", "compiling it failed")),
+        }
+    }
+
+    /// Compiles a resource; one that is wrong is closed here if the change tightens.
+    fn compile(
+        &mut self,
+        change: &Incoming,
+        raw: Raw,
+        resource: Resource,
+        member: Digest,
+    ) -> Result<(), Vec<Reason>> {
+        let (organization, kind, id) = raw;
+        if let Resource::Key(source) = resource {
+            return self.compile_key(change, raw, source, member);
+        }
+        let change = Change { n: change.n, tightens: change.tightens, member };
+        let state = self.organization(organization);
+        let room = MOST_BYTES.saturating_sub(state.bytes);
+        state.change(kind, id, |state| match resource {
+            Resource::Organization(source) => state.organization.put(id, source, change, room),
+            Resource::Team(source) => state.teams.put(id, source, change, room),
+            Resource::Policy(source) => state.policies.put(id, source, change, room),
+            Resource::Provider(source) => state.providers.put(id, source, change, room),
+            Resource::Model(source) => state.models.put(id, source, change, room),
+            Resource::Offering(source) => state.offerings.put(id, source, change, room),
+            Resource::Credential(source) => state.credentials.put(id, source, change, room),
+            Resource::Route(source) => state.routes.put(id, source, change, room),
+            Resource::Budget(source) => state.budgets.put(id, source, change, room),
+            Resource::BudgetEpoch(source) => state.epochs.put(id, source, change, room),
+            Resource::Pool(source) => state.pools.put(id, source, change, room),
+            Resource::Key(_) => Ok(()),
+        })
+    }
+
+    fn compile_key(
+        &mut self,
+        change: &Incoming,
+        raw: Raw,
+        source: VirtualKey,
+        member: Digest,
+    ) -> Result<(), Vec<Reason>> {
+        let mut faults = KeyRecord::faults(&source);
+        if KeyRecord::weight(&source) > MOST_KEY_BYTES {
+            faults.push(Reason::new("", "is too large"));
+        }
+        let known = self.key(raw).is_some();
+        if !known && self.config.keys.get(source.id).is_some() {
+            faults.push(Reason::new("id", "belongs to a key of another organization"));
+        }
+        let state = self.organization(raw.0);
+        if !known && state.keys.len() >= KeyRecord::MOST {
+            faults.push(Reason::new(
+                "",
+                format!("the organization has {} keys, the most there may be", KeyRecord::MOST),
+            ));
+        }
+        if !faults.is_empty() {
+            if change.tightens {
+                self.close(raw);
+            }
+            return Err(faults);
+        }
+        state.keys.insert(source.id);
+        let record = KeyRecord::build(source, Arc::clone(&state.cell), &mut state.shared, change.n, member);
+        self.config.keys.insert(Arc::new(record));
+        Ok(())
+    }
+
+    /// Rejects what cannot be read at all.
+    fn reject_unread(&mut self, change: &Incoming, raw: Raw, fault: Reason) {
+        if change.tightens {
+            self.close(raw);
+        }
+        self.reject(change, raw, &[fault]);
+    }
+
+    /// Keeps what is held and remembers what is wrong with the newer version.
+    fn reject(&mut self, change: &Incoming, raw: Raw, faults: &[Reason]) {
+        let before = self.version(raw);
+        let member = self.member(change, false);
+        self.replace_member(raw, before);
+        self.state.digest.add(member);
+        let rejection = Rejection { key: change.key.clone(), n: change.n, reason: one_line(faults), member };
+        self.state.rejected.insert(raw, rejection);
+        self.touch(raw, change.n);
+    }
+
+    fn close(&mut self, raw: Raw) {
+        let (organization, kind, id) = raw;
+        match kind {
+            ResourceKind::Key => {
+                if let Some(key) = self.key(raw) {
+                    self.config.keys.insert(Arc::new(KeyRecord { closed: true, ..(*key).clone() }));
+                }
+            }
+            _ => self.organization(organization).close(kind, id),
+        }
+    }
+
+    /// Takes a resource out.
+    fn forget(&mut self, raw: Raw, n: u64) {
+        let before = self.version(raw);
+        self.replace_member(raw, before);
+        let (organization, kind, id) = raw;
+        if let Some(state) = self.state.organizations.get_mut(&organization) {
+            state.remove(kind, id);
+            if kind == ResourceKind::Key && state.keys.remove(&KeyId::from_u128(id)) {
+                self.config.keys.remove(KeyId::from_u128(id));
+            }
+        }
+        self.touch(raw, n);
+    }
+
+    fn drop_unnamed(&mut self) {
+        let Some(named) = self.state.named.take() else { return };
+        let held = self
+            .state
+            .organizations
+            .iter()
+            .flat_map(|(organization, state)| state.ids().map(|(kind, id)| (*organization, kind, id)));
+        let rejected = self.state.rejected.keys().copied();
+        let gone: Vec<Raw> = held.chain(rejected).filter(|raw| !named.contains(raw)).collect();
+        gone.into_iter().for_each(|raw| self.forget(raw, 0));
+    }
+
+    /// What this version of a resource adds to the digest.
+    fn member(&self, change: &Incoming, applied: bool) -> Digest {
+        let revision = Revision { shard: self.shard, n: change.n };
+        Digest::of_member(&change.key.to_string(), revision, &change.content_hash, applied)
+    }
+
+    /// Takes out of the digest what the resource added so far.
+    fn replace_member(&mut self, raw: Raw, before: Option<(u64, Digest)>) {
+        let member = match self.state.rejected.remove(&raw) {
+            Some(rejection) => Some(rejection.member),
+            None => before.map(|(_, member)| member),
+        };
+        if let Some(member) = member {
+            self.state.digest.remove(member);
+        }
+    }
+
+    fn organization(&mut self, id: OrganizationId) -> &mut OrgState {
+        let config = self.config;
+        self.state.organizations.entry(id).or_insert_with(|| OrgState::new(config.cell(id)))
+    }
+
+    fn touch(&mut self, (organization, kind, _): Raw, n: u64) {
+        if kind == ResourceKind::Key {
+            return;
+        }
+        self.touched.entry(organization).or_default().add(Section::of(kind));
+        if let Some(state) = self.state.organizations.get_mut(&organization) {
+            state.n = state.n.max(n);
+        }
+    }
+
+    /// Builds and swaps what was touched. Should that panic, the last good snapshot stays.
+    fn assemble(&mut self) {
+        for (id, dirty) in std::mem::take(&mut self.touched) {
+            let Some(state) = self.state.organizations.get(&id) else { continue };
+            let swap = || {
+                if id == OrganizationId::SYSTEM {
+                    return swap_shared(self.config, state, dirty);
+                }
+                let before = state.cell.snapshot.load_full();
+                let after = state.assemble(before.as_deref(), dirty, self.shard, &self.config.pool);
+                state.cell.snapshot.store(after.map(Arc::new));
+            };
+            let _kept = catch_unwind(AssertUnwindSafe(swap));
+        }
+    }
+}
+
+fn swap_shared(config: &Config, state: &OrgState, dirty: Section) {
+    if dirty.has(ResourceKind::Pool)
+        && let Some(pool) = state.pools.in_force().find(|pool| *pool.name == *config.pool)
+    {
+        config.pool_state.store(Arc::clone(pool));
+    }
+    if dirty.has(ResourceKind::Offering) || dirty.has(ResourceKind::Credential) {
+        config.catalogue.store(Arc::new(state.shared_catalogue()));
+    }
+}
+
+/// A resource that is not the one it is sent as, or has an owner that its kind cannot have.
+fn contradiction(key: &ResourceKey, resource: &Resource) -> Option<Reason> {
+    if resource.key() != *key {
+        return Some(Reason::new("key", "is not that of the resource"));
+    }
+    wrong_owner(key)
+}
+
+/// Tenants own no pools, the system owns nothing but pools and the catalogue.
+pub(crate) fn wrong_owner(key: &ResourceKey) -> Option<Reason> {
+    let system = key.organization_id == OrganizationId::SYSTEM;
+    let allowed = match key.kind {
+        ResourceKind::Provider | ResourceKind::Model | ResourceKind::Offering | ResourceKind::Credential => {
+            true
+        }
+        ResourceKind::Pool => system,
+        _ => !system,
+    };
+    (!allowed).then(|| Reason::new("organization_id", "cannot own a resource of this kind"))
+}
+
+/// The bits of a resource's id; names are hashed.
+fn raw_id(key: &ResourceKey) -> Option<u128> {
+    let text = key.id.as_str();
+    match key.kind {
+        ResourceKind::Organization => text.parse().ok().map(OrganizationId::to_u128),
+        ResourceKind::Team => text.parse().ok().map(TeamId::to_u128),
+        ResourceKind::Key => text.parse().ok().map(KeyId::to_u128),
+        ResourceKind::Credential => text.parse().ok().map(CredentialId::to_u128),
+        ResourceKind::Provider => text.parse().ok().map(ProviderId::to_u128),
+        ResourceKind::Model => text.parse().ok().map(ModelId::to_u128),
+        ResourceKind::Offering => text.parse().ok().map(OfferingId::to_u128),
+        ResourceKind::Route => text.parse().ok().map(RouteId::to_u128),
+        ResourceKind::Policy => text.parse().ok().map(PolicyId::to_u128),
+        ResourceKind::Budget => text.parse().ok().map(BudgetId::to_u128),
+        ResourceKind::BudgetEpoch | ResourceKind::Pool => Some(hashed(text)),
+    }
+}
+
+fn hashed(text: &str) -> u128 {
+    let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+    hash.iter().take(16).fold(0, |bits, byte| (bits << 8) | u128::from(*byte))
+}

@@ -1,0 +1,35 @@
+//! Credentials stay as they are written, sealed; a closed one is disabled.
+
+use tidegate_types::OrganizationId;
+use tidegate_types::resource::{Credential, CredentialScope};
+
+use super::{Piece, text};
+use crate::reason::Reason;
+
+impl Piece for Credential {
+    type Source = Self;
+    const MOST: usize = 10_000;
+
+    fn faults(source: &Self) -> Vec<Reason> {
+        let mut faults = Vec::new();
+        text::name("name", &source.name, &mut faults);
+        let system_owner = source.organization_id == OrganizationId::SYSTEM;
+        if system_owner != (source.scope == CredentialScope::System) {
+            faults.push(Reason::new("scope", "system scope and system ownership belong together"));
+        }
+        text::at_most("sealed", source.sealed.len(), 256, &mut faults);
+        faults
+    }
+
+    fn weight(source: &Self) -> usize {
+        source.name.len() + source.sealed.iter().map(|sealed| sealed.bytes.len()).sum::<usize>()
+    }
+
+    fn build(source: Self, _n: u64) -> Self {
+        source
+    }
+
+    fn close(self) -> Self {
+        Self { enabled: false, ..self }
+    }
+}

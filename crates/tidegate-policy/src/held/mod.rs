@@ -1,0 +1,37 @@
+//! The writer's side: what is held of each resource, so that a change can be judged and undone.
+
+mod organization;
+mod table;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use tidegate_types::resource::{ResourceKey, ResourceKind};
+use tidegate_types::{Digest, OrganizationId};
+
+pub(crate) use organization::{OrgState, Section};
+pub(crate) use table::Change;
+
+/// Identity of a resource in little space: the bits of its id, or of a hash of its name.
+pub(crate) type Raw = (OrganizationId, ResourceKind, u128);
+
+/// A version that was rejected and not yet replaced.
+#[derive(Debug)]
+pub(crate) struct Rejection {
+    pub(crate) key: ResourceKey,
+    pub(crate) n: u64,
+    pub(crate) reason: String,
+    /// What it adds to the shard's digest.
+    pub(crate) member: Digest,
+}
+
+/// One shard, as its writer sees it.
+#[derive(Debug, Default)]
+pub(crate) struct ShardState {
+    pub(crate) organizations: HashMap<OrganizationId, OrgState, ahash::RandomState>,
+    pub(crate) rejected: BTreeMap<Raw, Rejection>,
+    pub(crate) digest: Digest,
+    /// The newest change seen.
+    pub(crate) n: u64,
+    /// What the parts of a snapshot have named so far; `None` outside a snapshot.
+    pub(crate) named: Option<HashSet<Raw, ahash::RandomState>>,
+}

@@ -1,0 +1,284 @@
+//! The candidates of one model: its offerings times the credentials for them, filtered.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use tidegate_pricing::Tariff;
+use tidegate_types::resource::{
+    AuthScheme, Capabilities, Credential, CredentialScope, Model, Provider, ZdrTier,
+};
+use tidegate_types::usage::CredentialType;
+use tidegate_types::{ModelName, OrganizationId, ProviderSlug, Timestamp};
+
+use super::budgets::{Covering, of_attempt};
+use super::effective::Demands;
+use super::facts::CallFacts;
+use super::filter::{Allower, Filter};
+use super::order::{Candidates, Rank, by_rank};
+use super::outcome::{Candidate, Removed, Role};
+use crate::allow::allows_provider;
+use crate::catalogue::Entry;
+use crate::compiled::Offering;
+use crate::view::View;
+
+/// No tokenizer has a token of more bytes than this.
+const MOST_BYTES_PER_TOKEN: u64 = 128;
+
+/// What is looked for: one model, perhaps at some providers only.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) model: &'a ModelName,
+    pub(crate) providers: &'a [ProviderSlug],
+    pub(crate) role: Role,
+}
+
+/// Everything that filters ask.
+pub(crate) struct Search<'a, 'd> {
+    pub(crate) view: &'a View,
+    pub(crate) facts: &'a CallFacts<'a>,
+    pub(crate) now: Timestamp,
+    pub(crate) demands: &'a Demands<'d>,
+    pub(crate) covering: Covering,
+}
+
+pub(crate) type Taken = SmallVec<[Removed; 4]>;
+
+/// One offering on its way through the filters.
+struct Offer<'a> {
+    target: Target<'a>,
+    model: &'a Arc<Model>,
+    offering: &'a Arc<Offering>,
+    provider: &'a Arc<Provider>,
+    tariff: Tariff,
+    max_output_tokens: u32,
+}
+
+impl<'s> Search<'_, '_> {
+    /// The candidates of a target in the order in which they are tried; what is taken out goes to
+    /// `removed`.
+    pub(crate) fn gather(&'s self, target: Target<'s>, removed: &mut Taken) -> Candidates {
+        let mut found = Candidates::new();
+        let (own, shared) = (&self.view.organization.own, &self.view.catalogue);
+        let name = target.model.as_str();
+        let mut take_out = |filter| {
+            removed.push(Removed { model: target.model.clone(), provider: None, credential: None, filter })
+        };
+        let Some(model) = own.models.get(name).or_else(|| shared.models.get(name)) else {
+            take_out(Filter::UnknownModel);
+            return found;
+        };
+        if let Some(allower) = self.model_denied(target.model) {
+            take_out(Filter::Model(allower));
+            return found;
+        }
+        let entries = own.offerings_of(target.model).iter().chain(shared.offerings_of(target.model));
+        if entries.clone().next().is_none() {
+            take_out(Filter::NotOffered);
+        }
+        for entry in entries {
+            match self.offer(target, model, entry) {
+                Ok(offer) => self.sign_in(&offer, &mut found, removed),
+                Err(filter) => removed.push(Removed {
+                    model: target.model.clone(),
+                    provider: Some(entry.offering.provider.clone()),
+                    credential: None,
+                    filter,
+                }),
+            }
+        }
+        by_rank(&mut found);
+        found
+    }
+
+    fn model_denied(&'s self, model: &ModelName) -> Option<Allower> {
+        if self.view.allow().is_some_and(|allow| !allow.models.allows(model)) {
+            return Some(Allower::Key);
+        }
+        let denying = self.demands.policies.iter().find(|policy| !policy.models.allows(model));
+        denying.map(|policy| Allower::Policy(Arc::clone(&policy.name)))
+    }
+
+    fn provider_denied(&'s self, provider: &ProviderSlug) -> Option<Allower> {
+        if self.view.allow().is_some_and(|allow| !allows_provider(&allow.providers, provider)) {
+            return Some(Allower::Key);
+        }
+        let denying =
+            self.demands.policies.iter().find(|policy| !allows_provider(&policy.providers, provider));
+        denying.map(|policy| Allower::Policy(Arc::clone(&policy.name)))
+    }
+
+    /// The filters of an offering, in their order.
+    fn offer(
+        &'s self,
+        target: Target<'s>,
+        model: &'s Arc<Model>,
+        entry: &'s Entry,
+    ) -> Result<Offer<'s>, Filter> {
+        let offering = &entry.offering;
+        if !allows_provider(target.providers, &offering.provider) {
+            return Err(Filter::RouteProviders);
+        }
+        if let Some(allower) = self.provider_denied(&offering.provider) {
+            return Err(Filter::Provider(allower));
+        }
+        let (demanded, promised) = (self.demands.effective.zdr, offering.zdr_at(self.now));
+        if promised < demanded {
+            return Err(Filter::Zdr { demanded, promised });
+        }
+        if model.kind != self.facts.kind {
+            return Err(Filter::Kind);
+        }
+        if let Some(lack) = lacking(self.facts.needs, model.capabilities) {
+            return Err(Filter::Lacks(lack));
+        }
+        let tariff = match (offering.price_at(self.now), self.demands.effective.ceiling_price) {
+            (Some(price), _) => Tariff::Listed(Arc::clone(price)),
+            (None, Some(ceiling)) => Tariff::Ceiling(ceiling),
+            (None, None) => return Err(Filter::NoPrice),
+        };
+        let max_output_tokens = offering.max_output_tokens.unwrap_or(model.max_output_tokens);
+        if self.facts.max_output_tokens.is_some_and(|asked| asked > max_output_tokens) {
+            return Err(Filter::Output { most: max_output_tokens });
+        }
+        let images = self.facts.needs.vision;
+        if !images && self.facts.input_bytes / MOST_BYTES_PER_TOKEN > u64::from(model.context_window) {
+            return Err(Filter::Context { window: model.context_window });
+        }
+        let provider = self.provider_of(entry).filter(|provider| provider.enabled && offering.enabled);
+        let provider = provider.ok_or(Filter::Disabled)?;
+        if self.is_closed(target.model) {
+            return Err(Filter::Closed);
+        }
+        Ok(Offer { target, model, offering, provider, tariff, max_output_tokens })
+    }
+
+    /// An own offering may be at an own provider or at a shared one; a shared offering is never at
+    /// an own provider, or the operator's credentials would go there.
+    fn provider_of(&'s self, entry: &'s Entry) -> Option<&'s Arc<Provider>> {
+        let shared = || {
+            let own = entry.offering.organization_id != OrganizationId::SYSTEM;
+            self.view.catalogue.providers.get(&entry.offering.provider).filter(|_| own)
+        };
+        entry.provider.as_ref().or_else(shared)
+    }
+
+    fn is_closed(&'s self, model: &ModelName) -> bool {
+        self.view.organization.own.closed_models.contains(model)
+            || self.view.catalogue.closed_models.contains(model)
+    }
+
+    /// Crosses an offering with the credentials that may be used for it.
+    fn sign_in(&'s self, offer: &Offer<'s>, found: &mut Candidates, removed: &mut Taken) {
+        let system_owned = offer.offering.organization_id == OrganizationId::SYSTEM;
+        if offer.provider.auth == AuthScheme::None {
+            let paid_by = if system_owned { CredentialType::System } else { CredentialType::Byok };
+            return self.admit(offer, None, paid_by, found, removed);
+        }
+        let before = found.len() + removed.len();
+        for credential in self.own_credentials(offer.provider) {
+            if !credential.enabled {
+                removed.push(offer.without(Some(credential), Filter::CredentialDisabled));
+            } else if system_owned && self.demands.effective.zdr >= ZdrTier::ZdrWithSafetyRetention {
+                // The offering's facts are of the operator's contract, not of the organization's.
+                removed.push(offer.without(Some(credential), Filter::Unattested));
+            } else {
+                self.admit(offer, Some(credential), CredentialType::Byok, found, removed);
+            }
+        }
+        for credential in self.system_credentials(offer) {
+            if !self.demands.effective.allow_system_credentials {
+                removed.push(offer.without(Some(credential), Filter::SystemCredentials));
+            } else if !credential.enabled {
+                removed.push(offer.without(Some(credential), Filter::CredentialDisabled));
+            } else {
+                self.admit(offer, Some(credential), CredentialType::System, found, removed);
+            }
+        }
+        if found.len() + removed.len() == before {
+            removed.push(offer.without(None, Filter::NoCredential));
+        }
+    }
+
+    /// The organization's and the team's credentials for a provider. Where the organization has a
+    /// provider of its own by that name, its credentials are for that one and go nowhere else.
+    fn own_credentials(&'s self, provider: &Provider) -> impl Iterator<Item = &'s Arc<Credential>> {
+        let organization = &self.view.organization;
+        let meant = provider.organization_id != OrganizationId::SYSTEM
+            || !organization.own.providers.contains_key(&provider.slug);
+        let team = self.view.key.team;
+        let credentials = organization.credentials.get(&provider.slug).filter(|_| meant);
+        credentials.into_iter().flatten().filter(move |credential| match credential.scope {
+            CredentialScope::Team { team_id } => team_id == team,
+            CredentialScope::Organization => true,
+            CredentialScope::System => false,
+        })
+    }
+
+    /// The operator's credentials: for the operator's own offerings at the operator's own providers.
+    fn system_credentials(&'s self, offer: &Offer<'s>) -> impl Iterator<Item = &'s Arc<Credential>> {
+        let system_owned = offer.offering.organization_id == OrganizationId::SYSTEM
+            && offer.provider.organization_id == OrganizationId::SYSTEM;
+        let credentials = self.view.catalogue.credentials.get(&offer.provider.slug).filter(|_| system_owned);
+        credentials.into_iter().flatten()
+    }
+
+    fn admit(
+        &self,
+        offer: &Offer<'s>,
+        credential: Option<&Arc<Credential>>,
+        paid_by: CredentialType,
+        found: &mut Candidates,
+        removed: &mut Taken,
+    ) {
+        match of_attempt(&self.covering, offer.model, offer.provider, paid_by) {
+            Err(budget) => removed.push(offer.without(credential, Filter::BudgetClosed(budget))),
+            Ok(budgets) => found.push(Candidate {
+                provider: Arc::clone(offer.provider),
+                model: Arc::clone(offer.model),
+                offering: Arc::clone(offer.offering),
+                credential: credential.cloned(),
+                credential_type: paid_by,
+                tariff: offer.tariff.clone(),
+                max_output_tokens: offer.max_output_tokens,
+                budgets,
+                role: offer.target.role,
+                rank: self.rank(offer, credential, paid_by),
+            }),
+        }
+    }
+
+    fn rank(
+        &'s self,
+        offer: &Offer<'s>,
+        credential: Option<&Arc<Credential>>,
+        paid_by: CredentialType,
+    ) -> Rank {
+        // Four bytes to a token and a thousand tokens of output: good enough to compare prices.
+        let output = self.facts.max_output_tokens.unwrap_or(1_000);
+        let estimate = offer.tariff.bound(self.facts.input_bytes / 4, u64::from(output));
+        Rank::new(credential.map(|credential| &**credential), paid_by != CredentialType::System, estimate)
+    }
+}
+
+impl Offer<'_> {
+    fn without(&self, credential: Option<&Arc<Credential>>, filter: Filter) -> Removed {
+        Removed {
+            model: self.target.model.clone(),
+            provider: Some(self.offering.provider.clone()),
+            credential: credential.map(|credential| credential.id),
+            filter,
+        }
+    }
+}
+
+/// The first thing that is needed and cannot be had.
+fn lacking(needs: Capabilities, has: Capabilities) -> Option<&'static str> {
+    [
+        (needs.tools && !has.tools, "tools"),
+        (needs.vision && !has.vision, "images"),
+        (needs.reasoning && !has.reasoning, "reasoning"),
+        (needs.structured_output && !has.structured_output, "structured output"),
+    ]
+    .into_iter()
+    .find_map(|(lacks, what)| lacks.then_some(what))
+}

@@ -1,0 +1,65 @@
+//! What the policies of a call demand together: the strictest of each.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use tidegate_types::PicoUsd;
+use tidegate_types::resource::ZdrTier;
+
+use super::facts::CallFacts;
+use crate::compiled::Policy;
+use crate::view::View;
+
+/// Attempts for one call where no policy says less.
+const MAX_ATTEMPTS: u8 = 3;
+
+/// The demands of organization, team, key and request together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EffectivePolicy {
+    /// The strictest tier.
+    pub zdr: ZdrTier,
+    /// The smallest grant of output for calls under a hard budget that name none.
+    pub default_max_output_tokens: Option<u32>,
+    /// The dearest ceiling price that a policy names; `None`: calls without a price are refused.
+    pub ceiling_price: Option<PicoUsd>,
+    /// Whether no policy forbids system credentials.
+    pub allow_system_credentials: bool,
+    /// Whether a policy permits, and none forbids, that a route carries a catalogue model's name.
+    pub routes_may_shadow: bool,
+    /// The fewest attempts.
+    pub max_attempts: u8,
+    /// The route's longest time for one attempt until its first event, in milliseconds.
+    pub attempt_timeout_ms: Option<u32>,
+    /// The route's longest time for all attempts until the first event, in milliseconds.
+    pub total_timeout_ms: Option<u32>,
+}
+
+/// The policies that hold for a call, and what they demand together.
+pub(crate) struct Demands<'a> {
+    pub(crate) policies: SmallVec<[&'a Arc<Policy>; 4]>,
+    pub(crate) effective: EffectivePolicy,
+    /// The first policy whose tightening could not be applied.
+    pub(crate) closed: Option<&'a Arc<Policy>>,
+}
+
+pub(crate) fn demands<'a>(view: &'a View, facts: &CallFacts<'_>) -> Demands<'a> {
+    let policies: SmallVec<[_; 4]> = view.organization.policies.of(view.key.team, view.key.id).collect();
+    let shadow = |wanted| policies.iter().any(|policy| policy.routes_may_shadow == Some(wanted));
+    let effective = EffectivePolicy {
+        zdr: policies.iter().map(|policy| policy.zdr).max().unwrap_or_default().max(facts.zdr_asked),
+        default_max_output_tokens: policies
+            .iter()
+            .filter_map(|policy| policy.default_max_output_tokens)
+            .min(),
+        ceiling_price: policies.iter().filter_map(|policy| policy.ceiling_price).max(),
+        allow_system_credentials: policies
+            .iter()
+            .all(|policy| policy.allow_system_credentials != Some(false)),
+        routes_may_shadow: shadow(true) && !shadow(false),
+        max_attempts: policies.iter().filter_map(|policy| policy.max_attempts).min().unwrap_or(MAX_ATTEMPTS),
+        attempt_timeout_ms: None,
+        total_timeout_ms: None,
+    };
+    let closed = policies.iter().copied().find(|policy| policy.closed);
+    Demands { policies, effective, closed }
+}

@@ -1,0 +1,142 @@
+//! The filters: each says why a model, an offering or a credential is not a candidate.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tidegate_types::BudgetId;
+use tidegate_types::resource::ZdrTier;
+
+/// Whose allow list it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Allower {
+    /// The key's.
+    Key,
+    /// That of the policy with this name.
+    Policy(Arc<str>),
+}
+
+/// Why something is not a candidate, in the order in which it is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filter {
+    /// The route names a model that does not exist.
+    UnknownModel,
+    /// Nobody offers the model.
+    NotOffered,
+    /// An allow list does not name the model.
+    Model(Allower),
+    /// The route's target names other providers.
+    RouteProviders,
+    /// An allow list does not name the provider.
+    Provider(Allower),
+    /// The provider's promises are too weak, unknown or expired.
+    Zdr {
+        /// What is demanded.
+        demanded: ZdrTier,
+        /// What is known to be kept.
+        promised: ZdrTier,
+    },
+    /// Another kind of model.
+    Kind,
+    /// The model lacks something that the request uses.
+    Lacks(&'static str),
+    /// No price is known, and no policy names a ceiling price.
+    NoPrice,
+    /// More output is asked for than can be had.
+    Output {
+        /// The most.
+        most: u32,
+    },
+    /// The input cannot fit.
+    Context {
+        /// Tokens of input and output together.
+        window: u32,
+    },
+    /// The offering or its provider is disabled or missing.
+    Disabled,
+    /// A tightening of the model could not be applied.
+    Closed,
+    /// Policies forbid system credentials, and there is no own one.
+    SystemCredentials,
+    /// There is no credential for the provider.
+    NoCredential,
+    /// The credential is disabled.
+    CredentialDisabled,
+    /// The organization's own credential has no attested data-handling terms.
+    Unattested,
+    /// A budget that covers it could not be tightened.
+    BudgetClosed(BudgetId),
+}
+
+impl Filter {
+    /// Place in the order of filters: what a later one took out had passed all earlier ones.
+    pub(crate) const fn stage(&self) -> u8 {
+        match self {
+            Self::UnknownModel => 0,
+            Self::NotOffered => 1,
+            Self::Model(_) => 2,
+            Self::RouteProviders => 3,
+            Self::Provider(_) => 4,
+            Self::Zdr { .. } => 5,
+            Self::Kind => 6,
+            Self::Lacks(_) => 7,
+            Self::NoPrice => 8,
+            Self::Output { .. } => 9,
+            Self::Context { .. } => 10,
+            Self::Disabled => 11,
+            Self::Closed => 12,
+            Self::NoCredential => 13,
+            Self::SystemCredentials => 14,
+            Self::CredentialDisabled => 15,
+            Self::Unattested => 16,
+            Self::BudgetClosed(_) => 17,
+        }
+    }
+}
+
+impl fmt::Display for Allower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key => f.write_str("the key's allow list"),
+            Self::Policy(name) => write!(f, "policy '{name}'"),
+        }
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownModel => f.write_str("there is no such model"),
+            Self::NotOffered => f.write_str("no provider offers it"),
+            Self::Model(allower) => write!(f, "{allower} does not allow this model"),
+            Self::RouteProviders => f.write_str("the route names other providers"),
+            Self::Provider(allower) => write!(f, "{allower} does not allow this provider"),
+            Self::Zdr { demanded, promised } => {
+                write!(f, "data handling {} is demanded, {} is known", tier(*demanded), tier(*promised))
+            }
+            Self::Kind => f.write_str("it is another kind of model"),
+            Self::Lacks(what) => write!(f, "it cannot do {what}"),
+            Self::NoPrice => f.write_str("it has no price"),
+            Self::Output { most } => write!(f, "it writes at most {most} output tokens"),
+            Self::Context { window } => write!(f, "its context window of {window} tokens is too small"),
+            Self::Disabled => f.write_str("the offering or its provider is disabled"),
+            Self::Closed => f.write_str("a restriction of it could not be applied, so it is refused"),
+            Self::SystemCredentials => {
+                f.write_str("policies forbid system credentials, and there is no own one")
+            }
+            Self::NoCredential => f.write_str("there is no credential for the provider"),
+            Self::CredentialDisabled => f.write_str("the credential is disabled"),
+            Self::Unattested => f.write_str("the own credential has no attested data-handling terms"),
+            Self::BudgetClosed(id) => write!(f, "budget {id} could not be applied, so it refuses"),
+        }
+    }
+}
+
+/// A tier's name, as the management API writes it.
+pub(crate) const fn tier(tier: ZdrTier) -> &'static str {
+    match tier {
+        ZdrTier::None => "none",
+        ZdrTier::NoTraining => "no_training",
+        ZdrTier::ZdrWithSafetyRetention => "zdr_with_safety_retention",
+        ZdrTier::Zdr => "zdr",
+    }
+}

@@ -1,0 +1,25 @@
+//! The plan of a call: which candidates may answer it, in which order, under which budgets.
+//!
+//! The stages: `resolve` the name, `effective` policy, matching `budgets`, `filter` each offering and
+//! credential, `order` what is left. Nothing here knows of HTTP, Redis or time passing.
+
+mod budgets;
+mod candidates;
+mod effective;
+mod facts;
+mod filter;
+mod listing;
+mod nearest;
+mod order;
+mod outcome;
+mod refusal;
+mod resolve;
+mod stages;
+
+pub use effective::EffectivePolicy;
+pub use facts::CallFacts;
+pub use filter::{Allower, Filter};
+pub use listing::{ListedModel, models_for, public_models};
+pub use outcome::{BudgetRef, Candidate, Plan, RateLimit, RateScope, Removed, Role};
+pub use refusal::{PlanRefusal, Why};
+pub use stages::plan;

@@ -1,0 +1,79 @@
+//! The stages of planning in their order.
+
+use smallvec::SmallVec;
+use tidegate_types::Timestamp;
+use tidegate_types::resource::{KeyLimits, RouteTarget};
+
+use super::budgets::covering;
+use super::candidates::{Search, Taken, Target};
+use super::effective::demands;
+use super::facts::CallFacts;
+use super::order::{Candidates, append_new, by_draw};
+use super::outcome::{Plan, RateLimit, RateScope, Role};
+use super::refusal::{PlanRefusal, Why, nobody_left};
+use super::resolve::{Named, resolve};
+use crate::compiled::Route;
+use crate::view::View;
+
+/// Plans a call: who may answer it, in which order, and what it counts towards. The key has been
+/// admitted ([`View::admit`]). `draw` is uniform over all of `u64` and decides between a route's
+/// targets; the same arguments give the same plan.
+///
+/// # Errors
+/// [`PlanRefusal`] when the name means nothing, is not allowed, or no candidate passes the filters.
+pub fn plan(view: &View, facts: &CallFacts<'_>, now: Timestamp, draw: u64) -> Result<Plan, PlanRefusal> {
+    let mut demands = demands(view, facts);
+    if let Some(policy) = demands.closed {
+        return Err(Why::Closed { what: format!("policy '{}'", policy.name) }.into());
+    }
+    let named = resolve(view, &demands.effective, facts.model_asked)?;
+    if let Named::Route(route) = &named {
+        demands.effective.attempt_timeout_ms = route.attempt_timeout_ms;
+        demands.effective.total_timeout_ms = route.total_timeout_ms;
+    }
+    let search = Search { view, facts, now, demands: &demands, covering: covering(view, facts, now) };
+    let mut removed = Taken::new();
+    let candidates = match &named {
+        Named::Model(model) => {
+            search.gather(Target { model: &model.name, providers: &[], role: Role::Named }, &mut removed)
+        }
+        Named::Route(route) => of_route(&search, route, draw, &mut removed),
+    };
+    drop(search);
+    if candidates.is_empty() {
+        return Err(nobody_left(facts.model_asked, removed));
+    }
+    let route = match named {
+        Named::Route(route) => Some(route),
+        Named::Model(_) => None,
+    };
+    let epoch = view.organization.epoch;
+    Ok(Plan { route, candidates, removed, rates: rates(view), policy: demands.effective, epoch })
+}
+
+/// The drawn target, the other targets, the fallbacks. A target of weight 0 is switched off.
+pub(super) fn of_route<'s>(
+    search: &'s Search<'_, '_>,
+    route: &'s Route,
+    draw: u64,
+    removed: &mut Taken,
+) -> Candidates {
+    let target =
+        |target: &'s RouteTarget, role| Target { model: &target.model, providers: &target.providers, role };
+    let live = route.targets.iter().filter(|target| target.weight > 0);
+    let drawn = live.map(|live| (live.weight, search.gather(target(live, Role::Undrawn), removed))).collect();
+    let mut candidates = Candidates::new();
+    append_new(&mut candidates, by_draw(drawn, draw));
+    for (place, fallback) in route.fallbacks.iter().enumerate() {
+        let role = Role::Fallback(u8::try_from(place).unwrap_or(u8::MAX));
+        append_new(&mut candidates, search.gather(target(fallback, role), removed));
+    }
+    candidates
+}
+
+/// The rate limits of the key and its team, as far as they have any.
+fn rates(view: &View) -> SmallVec<[RateLimit; 2]> {
+    let key = RateLimit { scope: RateScope::Key(view.key.id), limits: view.key.limits };
+    let team = view.team().map(|team| RateLimit { scope: RateScope::Team(team.id), limits: team.limits });
+    [Some(key), team].into_iter().flatten().filter(|rate| rate.limits != KeyLimits::default()).collect()
+}
