@@ -210,6 +210,12 @@ impl<K: IdKind> Id<K> {
         String::from_utf8_lossy(&encode(self.raw)).into_owned()
     }
 
+    /// The 26 characters without the prefix, as ASCII bytes and without an allocation.
+    #[must_use]
+    pub fn ulid_bytes(self) -> [u8; 26] {
+        encode(self.raw)
+    }
+
     /// Reads the 26 characters without the prefix.
     ///
     /// # Errors

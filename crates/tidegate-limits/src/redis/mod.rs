@@ -1,73 +1,162 @@
-//! placeholder while the Redis store is being written
-use std::sync::Arc;
-use tidegate_types::resource::{OpenHold, OpeningBalance};
-use tidegate_types::window::Window;
-use tidegate_types::{BudgetId, Clock, OrganizationId, Timestamp};
-use tokio_util::sync::CancellationToken;
+//! The limiter over Redis: shared by all nodes of a pool.
+//!
+//! One script call decides; everything else (settling, renewing, sweeping, reconnecting) runs in
+//! three background tasks. Key layout in `names`, semantics in `scripts/*.lua`.
 
-use crate::admit::{Admit, Lease, Rates};
-use crate::budget::{Balance, Hold, Settlement};
+mod breaker;
+mod command;
+mod decide;
+mod denied;
+mod epoch_command;
+mod epochs;
+mod fallback;
+mod link;
+mod names;
+mod queue;
+mod running;
+mod script;
+mod sweep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+use dashmap::DashSet;
+use tidegate_types::{Clock, OrganizationId, Timestamp};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::breaker::Breaker;
+use self::denied::Denied;
+use self::fallback::FairShares;
+use self::queue::{Outlet, Queue};
+use self::running::Running;
+use self::script::Scripts;
+use crate::admit::Lease;
+use crate::budget::Settlement;
 use crate::error::LimitError;
 use crate::limiter::{Mode, Stats};
-use crate::settings::RedisSettings;
+use crate::settings::{RedisSettings, Timing};
 
-pub(crate) struct RedisStore {}
-pub(crate) struct Decision {
-    pub(crate) epoch: u64,
-    pub(crate) rates: Rates,
-    pub(crate) at: Timestamp,
-    pub(crate) local: bool,
+/// Longest time that the start waits for the first connection.
+const START: Duration = Duration::from_secs(1);
+
+/// Everything a node keeps for its Redis.
+pub(crate) struct RedisStore {
+    breaker: Breaker,
+    scripts: Arc<Scripts>,
+    denied: Denied,
+    shares: FairShares,
+    running: Running,
+    queue: Queue,
+    /// Organizations that had holds since the start: those that are swept.
+    seen: DashSet<OrganizationId, RandomState>,
+    timing: Timing,
+    seed: u64,
+    permits: std::sync::atomic::AtomicU64,
+    tasks: TaskTracker,
 }
 
 impl RedisStore {
     pub(crate) async fn start(
-        _: RedisSettings,
-        _: Arc<dyn Clock>,
-        _: CancellationToken,
+        settings: RedisSettings,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
     ) -> Result<Arc<Self>, LimitError> {
-        Err(LimitError::Away)
+        let client = link::client(&settings.url)?;
+        let scripts = Arc::new(Scripts::new());
+        let RedisSettings { connections, decision, seed, timing, .. } = settings;
+        let breaker = Breaker::new(client, Arc::clone(&scripts), clock, decision, connections, seed);
+        if let Ok(begun) = tokio::time::timeout(START, breaker.begin()).await {
+            begun?;
+        }
+        let store = Arc::new(Self {
+            breaker,
+            scripts,
+            denied: Denied::default(),
+            shares: FairShares::default(),
+            running: Running::default(),
+            queue: Queue::default(),
+            seen: DashSet::default(),
+            timing,
+            seed,
+            permits: std::sync::atomic::AtomicU64::new(0),
+            tasks: TaskTracker::new(),
+        });
+        store.spawn(&stop);
+        Ok(store)
     }
-    pub(crate) async fn admit(&self, _: &Admit) -> Result<Decision, LimitError> {
-        Err(LimitError::Away)
+
+    fn spawn(self: &Arc<Self>, stop: &CancellationToken) {
+        let (store, token) = (Arc::clone(self), stop.clone());
+        self.tasks.spawn(async move {
+            store.breaker.keep(token, || store.shares.recovered(store.breaker.now())).await;
+        });
+        let (store, token) = (Arc::clone(self), stop.clone());
+        self.tasks.spawn(async move {
+            let outlet = Outlet {
+                breaker: &store.breaker,
+                scripts: &store.scripts,
+                running: &store.running,
+                grace_micros: store.grace_micros(),
+                lease: store.timing.lease,
+            };
+            store.queue.run(outlet, token).await;
+        });
+        let (store, token) = (Arc::clone(self), stop.clone());
+        self.tasks.spawn(async move { store.sweep_until(token).await });
+        self.tasks.close();
     }
-    pub(crate) async fn hold(&self, _: OrganizationId, _: &Hold) -> Result<u64, LimitError> {
-        Err(LimitError::Away)
+
+    fn grace_micros(&self) -> i64 {
+        i64::try_from(self.timing.grace.as_micros()).unwrap_or(i64::MAX)
     }
-    pub(crate) fn settle(&self, _: Settlement) {}
-    pub(crate) fn give_back(&self, _: Lease, _: Option<u64>) {}
-    pub(crate) async fn balances(
-        &self,
-        _: OrganizationId,
-        _: &[(BudgetId, Window)],
-    ) -> Result<Vec<Balance>, LimitError> {
-        Err(LimitError::Away)
+
+    fn lease_ms(&self) -> u64 {
+        u64::try_from(self.timing.lease.as_millis()).unwrap_or(u64::MAX)
     }
-    pub(crate) async fn open_epoch(
-        &self,
-        _: OrganizationId,
-        _: u64,
-        _: &[OpeningBalance],
-        _: &[OpenHold],
-    ) -> Result<(), LimitError> {
-        Err(LimitError::Away)
+
+    pub(crate) fn settle(&self, settlement: Settlement) {
+        self.queue.settle(settlement);
     }
-    pub(crate) async fn close_epoch(&self, _: OrganizationId, _: u64) -> Result<(), LimitError> {
-        Err(LimitError::Away)
+
+    pub(crate) fn give_back(&self, lease: Lease, tokens_used: Option<u64>) {
+        self.running.remove(lease.organization_id, lease.call_id);
+        for entry in &lease.scopes {
+            self.denied.freed(lease.organization_id, entry.scope);
+        }
+        // What was granted from the fair share was never taken from Redis.
+        if !lease.local {
+            self.queue.release(lease, tokens_used);
+        }
     }
+
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::default()
+        self.breaker.now()
     }
+
     pub(crate) fn run_id(&self) -> Option<String> {
-        None
+        self.breaker.run_id()
     }
+
     pub(crate) fn mode(&self) -> Mode {
-        Mode::Away
+        if self.breaker.is_closed() { Mode::Healthy } else { Mode::Away }
     }
-    pub(crate) fn set_live_nodes(&self, _: u32) {}
-    pub(crate) async fn idle(&self) {}
-    pub(crate) async fn sweep(&self) {}
-    pub(crate) async fn stopped(&self) {}
+
+    pub(crate) fn set_live_nodes(&self, nodes: u32) {
+        self.shares.set_nodes(nodes);
+    }
+
+    pub(crate) async fn idle(&self) {
+        self.queue.idle().await;
+    }
+
+    pub(crate) async fn stopped(&self) {
+        self.tasks.wait().await;
+    }
+
     pub(crate) fn stats(&self) -> Stats {
-        Stats::default()
+        let (queued, waiting, dropped) = self.queue.counts();
+        Stats { queued, waiting, dropped, denied_locally: self.denied.hits(), trips: self.breaker.trips() }
     }
 }

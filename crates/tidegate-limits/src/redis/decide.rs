@@ -1,0 +1,227 @@
+//! Admitting a call and placing holds: ask the script, read its verdict.
+//!
+//! A decision whose answer is lost may have been carried out: it is undone from the queue, also
+//! when the caller goes away while it waits.
+
+use redis::Value;
+use smallvec::SmallVec;
+use tidegate_types::{NanoUsd, OrganizationId, Timestamp};
+
+use super::RedisStore;
+use super::command::{Bucket, Question, buckets_of, slots_of};
+use crate::admit::{Admit, Lease, Rates, ScopeLimits};
+use crate::budget::{End, Hold};
+use crate::error::{LimitError, Refusal};
+use crate::rate;
+
+/// A call that may pass.
+pub(crate) struct Decision {
+    pub(crate) epoch: u64,
+    pub(crate) rates: Rates,
+    pub(crate) at: Timestamp,
+    /// Decided without Redis.
+    pub(crate) local: bool,
+}
+
+/// What the script said.
+enum Verdict {
+    Granted {
+        epoch: u64,
+        at: i64,
+        rates: Rates,
+    },
+    Refused(LimitError),
+    /// Not a reply of this script.
+    Garbled,
+}
+
+/// A decision that is being asked; undone unless its answer arrives.
+struct Undecided<'a> {
+    store: &'a RedisStore,
+    organization: OrganizationId,
+    admit: Option<&'a Admit>,
+    hold: Option<&'a Hold>,
+    armed: bool,
+}
+
+impl Drop for Undecided<'_> {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        // A further step is not undone: the attempt's settlement ends the whole hold.
+        if let Some(hold) = self.hold.filter(|hold| hold.step == 0) {
+            self.store.settle(hold.settlement(self.organization, hold.epoch, End::Void));
+        }
+        if let Some(admit) = self.admit.filter(|admit| slots_of(&admit.scopes).next().is_some()) {
+            let lease = Lease {
+                organization_id: admit.organization_id,
+                call_id: admit.call_id,
+                scopes: admit.scopes.clone(),
+                tokens: admit.tokens,
+                local: false,
+            };
+            self.store.queue.release(lease, None);
+        }
+    }
+}
+
+impl RedisStore {
+    pub(crate) async fn admit(&self, admit: &Admit) -> Result<Decision, LimitError> {
+        if let Some(refused) = self.denied.check(admit) {
+            return Err(LimitError::Refused(Box::new(refused)));
+        }
+        let organization = admit.organization_id;
+        let buckets = buckets_of(&admit.scopes, admit.tokens, |scope| self.shares.floor(organization, scope));
+        let limited = !buckets.is_empty() || slots_of(&admit.scopes).next().is_some();
+        if !limited && admit.hold.is_none() {
+            return Ok(Decision { epoch: 0, rates: Rates::default(), at: self.now(), local: true });
+        }
+        let undecided = Undecided {
+            store: self,
+            organization,
+            admit: Some(admit),
+            hold: admit.hold.as_ref(),
+            armed: true,
+        };
+        let call = admit.call_id.ulid_bytes();
+        match self.ask(undecided, &buckets, &admit.scopes, &call).await {
+            Ok(decision) => {
+                self.running.insert(organization, admit.call_id, &admit.scopes);
+                Ok(decision)
+            }
+            Err(LimitError::Refused(refused)) => {
+                self.denied.note(admit, &refused);
+                Err(LimitError::Refused(refused))
+            }
+            Err(LimitError::Away) if !admit.hold.as_ref().is_some_and(is_hard) => {
+                self.shares.admit(admit, &self.running)?;
+                self.running.insert(organization, admit.call_id, &admit.scopes);
+                Ok(Decision { epoch: 0, rates: Rates::default(), at: self.now(), local: true })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn hold(&self, organization: OrganizationId, hold: &Hold) -> Result<u64, LimitError> {
+        let undecided = Undecided { store: self, organization, admit: None, hold: Some(hold), armed: true };
+        match self.ask(undecided, &[], &[], &[]).await {
+            Ok(decision) => Ok(decision.epoch),
+            Err(LimitError::Away) if !is_hard(hold) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ask(
+        &self,
+        mut undecided: Undecided<'_>,
+        buckets: &[Bucket],
+        scopes: &[ScopeLimits],
+        call: &[u8],
+    ) -> Result<Decision, LimitError> {
+        let (organization, hold) = (undecided.organization, undecided.hold);
+        // Low bits of a ULID are random: organizations spread over the connections.
+        let spread = u64::try_from(organization.to_u128() & u128::from(u32::MAX)).unwrap_or(0);
+        let Some(link) = self.breaker.front(spread) else {
+            undecided.armed = false;
+            return Err(LimitError::Away);
+        };
+        if hold.is_some() && !self.seen.contains(&organization) {
+            self.seen.insert(organization);
+        }
+        let question = Question {
+            organization,
+            run_id: link.run_id(),
+            hold,
+            buckets,
+            scopes,
+            call,
+            grace_micros: self.grace_micros(),
+            lease_ms: self.lease_ms(),
+        };
+        let command = question.command(&self.scripts);
+        let Ok(reply) = self.breaker.ask(&link, &command).await else { return Err(LimitError::Away) };
+        match read(&reply, buckets, scopes, hold) {
+            Verdict::Granted { epoch, at, rates } => {
+                undecided.armed = false;
+                Ok(Decision { epoch, rates, at: Timestamp::from_micros(at), local: false })
+            }
+            Verdict::Refused(error) => {
+                undecided.armed = false;
+                Err(error)
+            }
+            Verdict::Garbled => {
+                tracing::error!("redis answered a decision with something else");
+                self.breaker.trip();
+                Err(LimitError::Away)
+            }
+        }
+    }
+}
+
+fn is_hard(hold: &Hold) -> bool {
+    hold.budgets.iter().any(|part| part.hard)
+}
+
+/// An integer, or a decimal text.
+pub(super) fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
+fn read(reply: &Value, buckets: &[Bucket], scopes: &[ScopeLimits], hold: Option<&Hold>) -> Verdict {
+    let Value::Array(parts) = reply else { return Verdict::Garbled };
+    let Some(numbers) = parts.iter().map(number).collect::<Option<SmallVec<[i64; 16]>>>() else {
+        return Verdict::Garbled;
+    };
+    let refused = |refusal: Option<Refusal>, rates| match refusal {
+        Some(refusal) => Verdict::Refused(LimitError::refused(refusal, rates)),
+        None => Verdict::Garbled,
+    };
+    let nth = |index: i64| usize::try_from(index - 1).ok();
+    match *numbers.as_slice() {
+        [0, at, epoch, ref tats @ ..] => {
+            Verdict::Granted { epoch: epoch.unsigned_abs(), at, rates: rates(buckets, tats, at) }
+        }
+        [1, at, index, wait, ref tats @ ..] => {
+            let refusal = nth(index).and_then(|index| buckets.get(index)).map(|bucket| Refusal::Rate {
+                scope: bucket.scope,
+                kind: bucket.kind,
+                limit: bucket.per_minute,
+                retry_after_ms: rate::millis_up(wait).max(1),
+            });
+            refused(refusal, rates(buckets, tats, at))
+        }
+        [2, at, index, ref tats @ ..] => {
+            let slot = nth(index).and_then(|index| slots_of(scopes).nth(index));
+            let refusal = slot.map(|(scope, limit)| Refusal::Concurrency { scope, limit });
+            refused(refusal, rates(buckets, tats, at))
+        }
+        [3, at, index, spent, held, unresolved, limit, ref tats @ ..] => {
+            let part = hold.and_then(|hold| hold.budgets.get(nth(index)?));
+            let refusal = part.map(|part| Refusal::Budget {
+                budget_id: part.budget_id,
+                limit: NanoUsd::new(limit),
+                spent: NanoUsd::new(spent),
+                held: NanoUsd::new(held),
+                unresolved: NanoUsd::new(unresolved),
+                resets_at: (part.window.end.as_micros() != i64::MAX).then_some(part.window.end),
+            });
+            refused(refusal, rates(buckets, tats, at))
+        }
+        [4, _, found] => Verdict::Refused(LimitError::NoEpoch { found: found.unsigned_abs() }),
+        [5, _] => Verdict::Refused(LimitError::HoldEnded),
+        _ => Verdict::Garbled,
+    }
+}
+
+fn rates(buckets: &[Bucket], tats: &[i64], now: i64) -> Rates {
+    let mut rates = Rates::default();
+    for (bucket, tat) in buckets.iter().zip(tats) {
+        rates.note(bucket.kind, rate::state(*tat, now, bucket.per_minute));
+    }
+    rates
+}

@@ -1,0 +1,114 @@
+//! Opening and closing an organization's epoch, and reading its counters.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use redis::{Cmd, Pipeline, Value};
+use tidegate_types::resource::{OpenHold, OpeningBalance};
+use tidegate_types::window::Window;
+use tidegate_types::{BudgetId, NanoUsd, OrganizationId};
+
+use super::RedisStore;
+use super::command;
+use super::decide::number;
+use super::epoch_command::{EpochStep, EpochWriter};
+use super::link::Link;
+use crate::budget::Balance;
+use crate::error::LimitError;
+
+/// Longest time for one trip; these calls are rare and may carry a lot.
+const TRIP: Duration = Duration::from_secs(2);
+/// Most writes in one trip.
+const BATCH: usize = 200;
+
+impl RedisStore {
+    pub(crate) async fn open_epoch(
+        &self,
+        organization: OrganizationId,
+        epoch: u64,
+        balances: &[OpeningBalance],
+        holds: &[OpenHold],
+    ) -> Result<(), LimitError> {
+        let link = self.breaker.back().ok_or(LimitError::Away)?;
+        let permit = self.permits.fetch_add(1, Ordering::Relaxed);
+        let nonce = format!("{:x}.{permit:x}", self.seed);
+        let writer =
+            EpochWriter { scripts: &self.scripts, organization, epoch, run_id: link.run_id(), nonce: &nonce };
+        match self.step(&link, &[writer.step(EpochStep::Begin)]).await? {
+            Step::Already => return Ok(()),
+            Step::Done => {}
+        }
+        let grace = self.grace_micros();
+        let balances = balances.iter().map(|balance| writer.balance(balance));
+        let holds = crate::epoch::grouped(holds);
+        let writes: Vec<Cmd> = balances.chain(holds.iter().map(|hold| writer.hold(hold, grace))).collect();
+        for batch in writes.chunks(BATCH) {
+            self.step(&link, batch).await?;
+        }
+        self.step(&link, &[writer.step(EpochStep::Finish)]).await?;
+        self.seen.insert(organization);
+        self.queue.epoch_opened();
+        Ok(())
+    }
+
+    pub(crate) async fn close_epoch(
+        &self,
+        organization: OrganizationId,
+        epoch: u64,
+    ) -> Result<(), LimitError> {
+        let link = self.breaker.back().ok_or(LimitError::Away)?;
+        let writer =
+            EpochWriter { scripts: &self.scripts, organization, epoch, run_id: link.run_id(), nonce: "-" };
+        self.step(&link, &[writer.step(EpochStep::Close)]).await.map(|_| ())
+    }
+
+    async fn step(&self, link: &Link, commands: &[Cmd]) -> Result<Step, LimitError> {
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        for command in commands {
+            pipeline.add_command(command.clone());
+        }
+        let replies = self.breaker.ask_many(link, &pipeline, TRIP).await.map_err(|_| LimitError::Away)?;
+        let mut step = Step::Done;
+        for reply in &replies {
+            let Value::Array(parts) = reply else { return Err(LimitError::Away) };
+            let numbers: Vec<i64> = parts.iter().filter_map(number).collect();
+            match *numbers.as_slice() {
+                [0] => {}
+                [1] => step = Step::Already,
+                [2, found] => return Err(LimitError::NoEpoch { found: found.unsigned_abs() }),
+                _ => return Err(LimitError::Away),
+            }
+        }
+        Ok(step)
+    }
+
+    pub(crate) async fn balances(
+        &self,
+        organization: OrganizationId,
+        asked: &[(BudgetId, Window)],
+    ) -> Result<Vec<Balance>, LimitError> {
+        let link = self.breaker.back().ok_or(LimitError::Away)?;
+        let command = command::balances(&self.scripts, link.run_id(), organization, asked);
+        let reply = link.ask(&command, TRIP).await.map_err(|_| LimitError::Away)?;
+        let rows = match reply {
+            Value::Array(rows) if rows.len() == asked.len() => rows,
+            Value::Nil => return Err(LimitError::NoEpoch { found: 0 }),
+            _ => return Err(LimitError::Away),
+        };
+        asked.iter().zip(&rows).map(|((budget_id, window), row)| balance(*budget_id, *window, row)).collect()
+    }
+}
+
+enum Step {
+    Done,
+    Already,
+}
+
+fn balance(budget_id: BudgetId, window: Window, row: &Value) -> Result<Balance, LimitError> {
+    let Value::Array(parts) = row else { return Err(LimitError::Away) };
+    let read = |index: usize| parts.get(index).and_then(number).map(NanoUsd::new);
+    let (Some(spent), Some(held), Some(unresolved)) = (read(0), read(1), read(2)) else {
+        return Err(LimitError::Away);
+    };
+    Ok(Balance { budget_id, window, spent, held, unresolved, limit: read(3) })
+}

@@ -1,0 +1,154 @@
+//! One connection to Redis: handshake, and asking with a hard stop.
+//!
+//! The handshake reads who the server is. A connection never changes its server, so what was
+//! read holds as long as the connection lives.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo as _, Pipeline, ServerErrorKind, Value};
+use tidegate_types::{Clock, Secret, Timestamp};
+use tokio::time::{Instant, timeout};
+
+use super::script::Scripts;
+use crate::error::{LimitError, Unfit};
+
+/// Longest time for connecting and the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(1);
+
+/// A connection whose server may be used.
+pub(super) struct Link {
+    connection: MultiplexedConnection,
+    run_id: String,
+}
+
+/// Why a question was not answered. The server may have acted on it all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// No answer in time, or the connection broke.
+    Silent,
+    /// The server answers, but not this script: it forgot it.
+    Forgot,
+    /// The server answers with another error (out of memory, read only, loading, not permitted).
+    Server,
+}
+
+/// The server's clock against the local one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Offset {
+    /// Server minus local, microseconds.
+    pub(super) micros: i64,
+    /// How far it may be off: half the round trip, microseconds.
+    pub(super) error: u64,
+}
+
+/// Reads the URL.
+pub(super) fn client(url: &Secret) -> Result<Client, LimitError> {
+    let unfit = |_| LimitError::Unfit(Unfit::Url);
+    let info = url.expose().into_connection_info().map_err(unfit)?;
+    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+    Client::open(info).map_err(unfit)
+}
+
+impl Link {
+    /// Connects, loads the scripts and reads who the server is.
+    pub(super) async fn connect(client: &Client, scripts: &Scripts) -> Result<Self, LimitError> {
+        timeout(HANDSHAKE, Self::shake_hands(client, scripts)).await.unwrap_or(Err(LimitError::Away))
+    }
+
+    async fn shake_hands(client: &Client, scripts: &Scripts) -> Result<Self, LimitError> {
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(None)
+            .set_connection_timeout(None)
+            .set_pipeline_buffer_size(1024);
+        let connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map_err(|_| LimitError::Away)?;
+        let mut link = Self { connection, run_id: String::new() };
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("INFO").arg("server").cmd("INFO").arg("memory");
+        scripts.load(&mut pipeline);
+        let replies = link.ask_many(&pipeline, HANDSHAKE).await.map_err(|_| LimitError::Away)?;
+        if replies.iter().skip(2).any(|reply| matches!(reply, Value::ServerError(_))) {
+            return Err(LimitError::Unfit(Unfit::Command("SCRIPT LOAD")));
+        }
+        let run_id = replies.first().and_then(|reply| info(reply, "run_id:"));
+        let policy = replies.get(1).and_then(|reply| info(reply, "maxmemory_policy:"));
+        let (Some(run_id), Some(policy)) = (run_id, policy) else {
+            return Err(LimitError::Unfit(Unfit::Command("INFO")));
+        };
+        if policy != "noeviction" {
+            return Err(LimitError::Unfit(Unfit::Eviction(policy.to_owned())));
+        }
+        link.run_id = run_id.to_owned();
+        Ok(link)
+    }
+
+    /// Identity of the server's process.
+    pub(super) fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
+    /// Asks one thing.
+    pub(super) async fn ask(&self, command: &Cmd, stop: Duration) -> Result<Value, Failure> {
+        let mut connection = self.connection.clone();
+        match timeout(stop, connection.send_packed_command(command)).await {
+            Ok(Ok(Value::ServerError(error))) => {
+                if error.kind() == Some(ServerErrorKind::NoScript) {
+                    return Err(Failure::Forgot);
+                }
+                // Only the error's code: details may repeat arguments.
+                tracing::warn!(code = error.code(), "redis refused a command");
+                Err(Failure::Server)
+            }
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(_)) | Err(_) => Err(Failure::Silent),
+        }
+    }
+
+    /// Asks many things in one trip; the answers may be errors.
+    pub(super) async fn ask_many(&self, pipeline: &Pipeline, stop: Duration) -> Result<Vec<Value>, Failure> {
+        let mut connection = self.connection.clone();
+        match timeout(stop, connection.send_packed_commands(pipeline, 0, pipeline.len())).await {
+            Ok(Ok(values)) if values.len() == pipeline.len() => Ok(values),
+            _ => Err(Failure::Silent),
+        }
+    }
+
+    /// Teaches the server the scripts again.
+    pub(super) async fn teach(&self, scripts: &Scripts, stop: Duration) -> Result<(), Failure> {
+        let mut pipeline = Pipeline::new();
+        scripts.load(&mut pipeline);
+        self.ask_many(&pipeline, stop).await.map(|_| ())
+    }
+
+    /// Whether the server answers, and what its clock says.
+    pub(super) async fn probe(&self, clock: &dyn Clock, stop: Duration) -> Result<Offset, Failure> {
+        let (before, began) = (clock.now(), Instant::now());
+        let reply = self.ask(&redis::cmd("TIME"), stop).await?;
+        let trip = began.elapsed();
+        let server = server_time(&reply).ok_or(Failure::Server)?;
+        let half = i64::try_from(trip.as_micros() / 2).unwrap_or(i64::MAX);
+        let micros = server.as_micros() - before.as_micros().saturating_add(half);
+        Ok(Offset { micros, error: half.unsigned_abs() })
+    }
+}
+
+/// The value of one line of INFO.
+fn info<'a>(reply: &'a Value, field: &str) -> Option<&'a str> {
+    let bytes = match reply {
+        Value::BulkString(bytes) => bytes.as_slice(),
+        Value::VerbatimString { text, .. } => text.as_bytes(),
+        _ => return None,
+    };
+    std::str::from_utf8(bytes).ok()?.lines().find_map(|line| line.strip_prefix(field)).map(str::trim)
+}
+
+fn server_time(reply: &Value) -> Option<Timestamp> {
+    let Value::Array(parts) = reply else { return None };
+    let [Value::BulkString(seconds), Value::BulkString(micros)] = parts.as_slice() else { return None };
+    let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse::<i64>().ok();
+    Some(Timestamp::from_micros(number(seconds)? * 1_000_000 + number(micros)?))
+}

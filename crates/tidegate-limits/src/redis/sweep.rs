@@ -1,0 +1,109 @@
+//! Overdue holds: found by deadline, turned into unresolved by the script, one by one.
+
+use std::time::Duration;
+
+use redis::{Pipeline, Value};
+use smallvec::SmallVec;
+use tidegate_types::OrganizationId;
+use tokio_util::sync::CancellationToken;
+
+use super::RedisStore;
+use super::command;
+use super::link::Link;
+use super::names::{Name, Names};
+
+/// Organizations looked at, and holds turned, in one trip.
+const BATCH: usize = 100;
+/// Longest time for one trip.
+const TRIP: Duration = Duration::from_secs(2);
+
+impl RedisStore {
+    pub(super) async fn sweep_until(&self, stop: CancellationToken) {
+        let mut every = tokio::time::interval(self.timing.sweep);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = every.tick() => {}
+            }
+            self.denied.forget();
+            self.shares.forget(self.now(), !self.breaker.is_closed());
+            self.sweep().await;
+        }
+    }
+
+    /// Turns every overdue hold of the organizations seen.
+    pub(crate) async fn sweep(&self) {
+        let organizations: Vec<OrganizationId> = self.seen.iter().map(|id| *id).collect();
+        for some in organizations.chunks(BATCH) {
+            let Some(link) = self.breaker.back() else { return };
+            // A lost trip is made up for by the next sweep.
+            let Some(overdue) = self.overdue(&link, some).await else { return };
+            for holds in overdue.chunks(BATCH) {
+                if self.turn(&link, holds).await.is_none() {
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn overdue(
+        &self,
+        link: &Link,
+        organizations: &[OrganizationId],
+    ) -> Option<Vec<(OrganizationId, Name)>> {
+        let latest = self.now().as_micros().saturating_sub(self.grace_micros()).div_euclid(1000);
+        let mut pipeline = Pipeline::with_capacity(organizations.len());
+        for organization in organizations {
+            let key = Names::of(*organization).deadlines();
+            pipeline
+                .cmd("ZRANGEBYSCORE")
+                .arg(key.as_slice())
+                .arg("-inf")
+                .arg(latest)
+                .arg("LIMIT")
+                .arg(0)
+                .arg(1000);
+        }
+        let replies = self.breaker.ask_many(link, &pipeline, TRIP).await.ok()?;
+        let found = organizations.iter().zip(&replies).flat_map(|(organization, reply)| {
+            texts(reply).map(|member| (*organization, Name::from_slice(member)))
+        });
+        Some(found.collect())
+    }
+
+    async fn turn(&self, link: &Link, holds: &[(OrganizationId, Name)]) -> Option<()> {
+        let mut fields_of = Pipeline::with_capacity(holds.len());
+        for (organization, member) in holds {
+            fields_of.cmd("HKEYS").arg(Names::of(*organization).hold(member).as_slice());
+        }
+        let replies = self.breaker.ask_many(link, &fields_of, TRIP).await.ok()?;
+        let mut turning = Pipeline::with_capacity(holds.len());
+        for ((organization, member), reply) in holds.iter().zip(&replies) {
+            // Budgets are `<ulid>:<start>`; the hold's own fields are single letters.
+            let fields: SmallVec<[Name; 4]> =
+                texts(reply).filter(|field| field.len() > 1).map(Name::from_slice).collect();
+            let (scripts, grace) = (&self.scripts, self.grace_micros());
+            turning.add_command(command::overdue(
+                scripts,
+                link.run_id(),
+                *organization,
+                member,
+                &fields,
+                grace,
+            ));
+        }
+        self.breaker.ask_many(link, &turning, TRIP).await.ok().map(|_| ())
+    }
+}
+
+fn texts(reply: &Value) -> impl Iterator<Item = &[u8]> {
+    let items = match reply {
+        Value::Array(items) => items.as_slice(),
+        _ => &[],
+    };
+    items.iter().filter_map(|item| match item {
+        Value::BulkString(bytes) => Some(bytes.as_slice()),
+        _ => None,
+    })
+}

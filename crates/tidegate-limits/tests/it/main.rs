@@ -1,0 +1,10 @@
+//! The limiter through its public face, over memory and over a real Redis.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod epochs;
+mod faults;
+mod hot_keys;
+mod model;
+mod semantics;
+mod shared_budget;
+mod support;

@@ -1,0 +1,215 @@
+//! A limiter under test, either kind, and short ways to say what is asked of it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use smallvec::{SmallVec, smallvec};
+use tidegate_limits::{
+    Admit, Balance, BudgetHold, Hold, LimitError, Limiter, RateScope, RedisSettings, Refusal, ScopeLimits,
+    Timing,
+};
+use tidegate_testkit::redis::Server;
+use tidegate_types::resource::KeyLimits;
+use tidegate_types::window::Window;
+use tidegate_types::{BudgetId, CallId, Clock, KeyId, NanoUsd, OrganizationId, Secret, TeamId, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const ORGANIZATION: OrganizationId = OrganizationId::from_u128(0xA11CE);
+pub(crate) const TIMING: Timing = Timing {
+    grace: Duration::from_millis(300),
+    sweep: Duration::from_millis(100),
+    lease: Duration::from_millis(1500),
+};
+/// Longest wait for something that must happen.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// The machine's clock.
+pub(crate) struct RealClock;
+
+impl Clock for RealClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Timestamp::from_micros(since.as_micros().try_into().unwrap())
+    }
+}
+
+/// A clock that stands still until it is moved.
+pub(crate) struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(1_800_000_000_000_000)))
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.fetch_add(by.as_micros().try_into().unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A limiter and what stands behind it.
+pub(crate) struct Bench {
+    pub(crate) limiter: Limiter,
+    pub(crate) server: Option<Server>,
+    clock: Option<Arc<HandClock>>,
+    stop: CancellationToken,
+}
+
+pub(crate) fn settings(server: &Server, seed: u64) -> RedisSettings {
+    RedisSettings { timing: TIMING, ..RedisSettings::new(Secret::new(server.url()), seed) }
+}
+
+pub(crate) async fn connect(server: &Server, seed: u64, stop: &CancellationToken) -> Limiter {
+    let mut settings = settings(server, seed);
+    // The machine is shared with compilers: a pause of the test is not an outage of Redis.
+    settings.decision = Duration::from_secs(2);
+    Limiter::redis(settings, Arc::new(RealClock), stop.clone()).await.unwrap()
+}
+
+impl Bench {
+    pub(crate) fn memory() -> Self {
+        let clock = HandClock::new();
+        let limiter = Limiter::memory("boot-1".into(), Arc::clone(&clock) as Arc<dyn Clock>, TIMING);
+        Self { limiter, server: None, clock: Some(clock), stop: CancellationToken::new() }
+    }
+
+    pub(crate) async fn redis() -> Self {
+        let server = Server::start().unwrap();
+        let stop = CancellationToken::new();
+        let limiter = connect(&server, 7, &stop).await;
+        Self { limiter, server: Some(server), clock: None, stop }
+    }
+
+    /// Lets time pass: at once in memory, really with Redis.
+    pub(crate) async fn pass(&self, time: Duration) {
+        match &self.clock {
+            Some(clock) => clock.advance(time),
+            None => tokio::time::sleep(time).await,
+        }
+    }
+
+    /// Everything that was queued is through, and overdue holds are turned.
+    pub(crate) async fn settled(&self) {
+        tokio::time::timeout(SOON, self.limiter.idle()).await.expect("the queue drains");
+        self.limiter.sweep().await;
+    }
+
+    pub(crate) async fn balance(&self, budget: u128) -> Balance {
+        self.settled().await;
+        self.limiter.balances(ORGANIZATION, &[(BudgetId::from_u128(budget), month())]).await.unwrap()[0]
+    }
+
+    /// (spent, held, unresolved) of a budget's month.
+    pub(crate) async fn figures(&self, budget: u128) -> (i64, i64, i64) {
+        let balance = self.balance(budget).await;
+        (balance.spent.get(), balance.held.get(), balance.unresolved.get())
+    }
+
+    pub(crate) async fn open(&self, epoch: u64) {
+        self.limiter.open_epoch(ORGANIZATION, epoch, &[], &[]).await.unwrap();
+    }
+
+    pub(crate) fn deadline(&self) -> Timestamp {
+        self.limiter.now().plus_millis(60_000)
+    }
+
+    pub(crate) fn hold(&self, call: CallId, attempt: u16, parts: &[BudgetHold]) -> Hold {
+        Hold {
+            call_id: call,
+            attempt,
+            step: 0,
+            epoch: 1,
+            deadline: self.deadline(),
+            budgets: SmallVec::from_slice(parts),
+        }
+    }
+
+    /// Places a hold without rates.
+    pub(crate) async fn place(&self, hold: &Hold) -> Result<u64, LimitError> {
+        self.limiter
+            .admit(&admit(hold.call_id, &[], 0, Some(hold.clone())))
+            .await
+            .map(|admitted| admitted.epoch)
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Runs a scenario over memory, then over Redis.
+pub(crate) async fn on_both<F: Future<Output = ()>>(scenario: impl Fn(Arc<Bench>) -> F) {
+    println!("over memory");
+    scenario(Arc::new(Bench::memory())).await;
+    println!("over redis");
+    scenario(Arc::new(Bench::redis().await)).await;
+}
+
+/// Asks until `check` holds; panics with `what` when it does not come true.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut check: impl FnMut() -> F) {
+    let began = Instant::now();
+    while !check().await {
+        assert!(began.elapsed() < SOON, "{what} did not come true within {SOON:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A call id never used before in this process.
+pub(crate) fn call() -> CallId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    CallId::from_u128(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+pub(crate) fn month() -> Window {
+    // Far in the future, so that counters outlive the test.
+    Window { start: Timestamp::from_seconds(1_700_000_000), end: Timestamp::from_seconds(4_000_000_000) }
+}
+
+pub(crate) fn hard(budget: u128, limit: i64, amount: i64) -> BudgetHold {
+    BudgetHold {
+        budget_id: BudgetId::from_u128(budget),
+        window: month(),
+        limit: NanoUsd::new(limit),
+        limit_revision: 1,
+        amount: NanoUsd::new(amount),
+        hard: true,
+    }
+}
+
+pub(crate) fn soft(budget: u128, limit: i64, amount: i64) -> BudgetHold {
+    BudgetHold { hard: false, ..hard(budget, limit, amount) }
+}
+
+pub(crate) const fn spent(nano: i64) -> tidegate_limits::End {
+    tidegate_limits::End::Spent(NanoUsd::new(nano))
+}
+
+pub(crate) fn key(requests: Option<u32>, tokens: Option<u32>, concurrency: Option<u32>) -> ScopeLimits {
+    let limits = KeyLimits { requests_per_minute: requests, tokens_per_minute: tokens, concurrency };
+    ScopeLimits { scope: RateScope::Key(KeyId::from_u128(77)), limits }
+}
+
+pub(crate) fn team(requests: Option<u32>, tokens: Option<u32>, concurrency: Option<u32>) -> ScopeLimits {
+    ScopeLimits { scope: RateScope::Team(TeamId::from_u128(88)), ..key(requests, tokens, concurrency) }
+}
+
+pub(crate) fn admit(call: CallId, scopes: &[ScopeLimits], tokens: u64, hold: Option<Hold>) -> Admit {
+    let scopes = if scopes.is_empty() { smallvec![] } else { SmallVec::from_slice(scopes) };
+    Admit { organization_id: ORGANIZATION, call_id: call, scopes, tokens, hold }
+}
+
+pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, LimitError>) -> Refusal {
+    match result {
+        Err(LimitError::Refused(refused)) => refused.refusal,
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
