@@ -20,6 +20,15 @@ pub struct Item {
     pub content_hash: Option<[u8; 32]>,
 }
 
+impl Item {
+    /// Whether the stored content could not be read by this version: it has a hash, but no
+    /// resource. One such row must not hold up the others.
+    #[must_use]
+    pub const fn is_unreadable(&self) -> bool {
+        self.versioned.resource.is_none() && self.content_hash.is_some()
+    }
+}
+
 /// The newest revision of every shard.
 ///
 /// # Errors
@@ -38,7 +47,7 @@ type Row = (Uuid, String, String, i64, bool, Option<Value>, Option<Vec<u8>>);
 
 fn item(in_shard: Shard, (organization, kind, id, n, tightens, content, hash): Row) -> Result<Item> {
     let kind = ResourceKind::parse(&kind).ok_or(StoreError::Unreadable("resource kind"))?;
-    let resource = content.map(|content| from_json(content, "resource")).transpose()?;
+    let resource = content.and_then(|content| from_json(content, "resource").ok());
     Ok(Item {
         versioned: Versioned {
             key: ResourceKey { organization_id: OrganizationId::from_uuid(organization), kind, id },

@@ -32,14 +32,14 @@ pub mod service_tokens;
 pub mod sign_in;
 pub mod wrapped;
 
-// pub mod epochs;
+pub mod epochs;
 pub mod feed;
 pub mod fleet;
-// pub mod intake;
+pub mod intake;
 pub mod join_tokens;
-// pub mod ledger;
-// pub mod upkeep;
-// pub mod usage;
+pub mod ledger;
+pub mod upkeep;
+pub mod usage;
 
 #[cfg(feature = "testing")]
 pub mod testing;
