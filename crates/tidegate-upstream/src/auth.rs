@@ -4,10 +4,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tidegate_types::Secret;
 use tidegate_types::resource::AuthScheme;
 
+use crate::headers::{ANTHROPIC_VERSION, DEFAULT_ANTHROPIC_VERSION};
+
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
-/// The version that a caller who named none is given.
-const DEFAULT_ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// An opened credential, ready to be put on requests. Debug prints nothing of it.
 #[derive(Clone)]

@@ -3,8 +3,10 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tidegate_types::resource::DialectName;
 
-const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+pub(crate) const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+/// The version that a caller who named none is given.
+pub(crate) const DEFAULT_ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION")));
 
@@ -20,6 +22,9 @@ pub fn forwarded(caller: &HeaderMap, dialect: DialectName, same_dialect: bool) -
     if same_dialect && dialect == DialectName::AnthropicMessages {
         copy(caller, &mut headers, &ANTHROPIC_VERSION);
         copy(caller, &mut headers, &ANTHROPIC_BETA);
+    }
+    if dialect == DialectName::AnthropicMessages {
+        headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_ANTHROPIC_VERSION);
     }
     headers
 }
@@ -69,6 +74,13 @@ mod tests {
             names(DialectName::AnthropicMessages, true),
             ["anthropic-beta", "anthropic-version", "content-type", "user-agent"]
         );
-        assert_eq!(names(DialectName::AnthropicMessages, false), ["content-type", "user-agent"]);
+        assert_eq!(
+            names(DialectName::AnthropicMessages, false),
+            ["anthropic-version", "content-type", "user-agent"]
+        );
+        assert_eq!(
+            forwarded(&caller, DialectName::AnthropicMessages, false)[ANTHROPIC_VERSION],
+            "2023-06-01"
+        );
     }
 }

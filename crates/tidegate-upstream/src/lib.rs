@@ -26,4 +26,4 @@ pub use failure::{SendError, SettingsError};
 pub use headers::forwarded;
 pub use private::PrivateTarget;
 pub use resolve::Resolver;
-pub use send::{RequestBody, Upstreams};
+pub use send::{Line, RequestBody, Unsent, Upstreams, post};

@@ -16,7 +16,7 @@ use crate::body::ResponseBody;
 use crate::connect::{Connector, Settings};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::failure::{SendError, SettingsError};
-use crate::pool::{Connection, H1, H2};
+use crate::pool::{Connection, H1};
 
 /// What is sent: one piece.
 pub type RequestBody = Full<Bytes>;
@@ -66,9 +66,23 @@ impl Upstreams {
         Ok(endpoints.entry(base_url.into()).or_insert(parsed).clone())
     }
 
-    /// Posts `body` to a path of the endpoint (from [`Endpoint::path`]). `owner` is whose
-    /// provider it is: the operator's list of private targets depends on it. Resolves when
-    /// the head of the answer is there; dropping the future aborts.
+    /// A connection for one request: a kept one that is still open, or a new one. Nothing has
+    /// been sent yet. `owner` is whose provider it is: the operator's list of private targets
+    /// depends on it.
+    ///
+    /// # Errors
+    /// [`SendError`], never one that [`SendError::was_sent`].
+    pub async fn line(&self, endpoint: &Arc<Endpoint>, owner: OrganizationId) -> Result<Line, SendError> {
+        let accepts = |address| self.0.connector.permits(endpoint, address, owner);
+        let connection = match endpoint.pool.take(self.0.idle_timeout, accepts).await {
+            Some(kept) => kept,
+            None => Box::pin(self.0.connector.connect(endpoint, owner)).await?,
+        };
+        Ok(Line { connection, endpoint: endpoint.clone(), max_idle: self.0.max_idle })
+    }
+
+    /// Posts `body` to a path of the endpoint (from [`Endpoint::path`]). Resolves when the head
+    /// of the answer is there; dropping the future aborts.
     ///
     /// # Errors
     /// [`SendError`]; [`SendError::was_sent`] says whether the provider may have seen it.
@@ -80,58 +94,16 @@ impl Upstreams {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response<ResponseBody>, SendError> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
-        *request.headers_mut() = headers;
-        *request.uri_mut() = Uri::from(path);
-        let accepts = |address| self.0.connector.permits(endpoint, address, owner);
+        let mut request = post(path, headers, body);
         // A connection may close between take and write; then the request comes back unwritten.
-        while let Some(connection) = endpoint.pool.take(self.0.idle_timeout, accepts).await {
-            match self.exchange(endpoint, connection, request).await {
-                Err(Unsent { error: _, request: Some(back) }) => request = *back,
-                Err(Unsent { error, request: None }) => return Err(error),
+        for _ in 0..3 {
+            match self.line(endpoint, owner).await?.send(request).await {
                 Ok(response) => return Ok(response),
+                Err(Unsent { request: Some(back), .. }) => request = *back,
+                Err(Unsent { error, request: None }) => return Err(error),
             }
         }
-        let connection = Box::pin(self.0.connector.connect(endpoint, owner)).await?;
-        self.exchange(endpoint, connection, request).await.map_err(|unsent| match unsent.request {
-            Some(_) => SendError::Unwritten,
-            None => unsent.error,
-        })
-    }
-
-    async fn exchange(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        connection: Connection,
-        request: Request<RequestBody>,
-    ) -> Result<Response<ResponseBody>, Unsent> {
-        match connection {
-            Connection::H1(h1) => self.over_h1(endpoint, h1, request).await,
-            Connection::H2(h2) => over_h2(endpoint, h2, request).await,
-        }
-    }
-
-    async fn over_h1(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        mut h1: Box<H1>,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<ResponseBody>, Unsent> {
-        request.headers_mut().insert(header::HOST, endpoint.host_header.clone());
-        let mut answer = std::pin::pin!(h1.sender.try_send_request(request));
-        let head = {
-            let h1 = &mut *h1;
-            std::future::poll_fn(|cx| {
-                // The machine first: it writes the request and reads the head.
-                h1.drive(cx);
-                answer.as_mut().poll(cx)
-            })
-            .await
-        };
-        let (head, incoming) = head.map_err(Unsent::from_hyper)?.into_parts();
-        let body = ResponseBody::h1(incoming, h1, endpoint.clone(), self.0.max_idle);
-        Ok(Response::from_parts(head, body))
+        Err(SendError::Unwritten)
     }
 
     /// Closes connections that nobody used lately. Call it every few seconds.
@@ -142,31 +114,88 @@ impl Upstreams {
     }
 }
 
-async fn over_h2(
-    endpoint: &Arc<Endpoint>,
-    mut h2: H2,
-    mut request: Request<RequestBody>,
-) -> Result<Response<ResponseBody>, Unsent> {
-    if let Some(path) = request.uri().path_and_query().cloned() {
-        *request.uri_mut() = endpoint.absolute(path);
-    }
-    endpoint.pool.share(&h2);
-    let (head, incoming) =
-        h2.sender.try_send_request(request).await.map_err(Unsent::from_hyper)?.into_parts();
-    Ok(Response::from_parts(head, ResponseBody::h2(incoming)))
+/// A POST with everything but what the connection adds.
+#[must_use]
+pub fn post(path: PathAndQuery, headers: HeaderMap, body: Bytes) -> Request<RequestBody> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = Method::POST;
+    *request.headers_mut() = headers;
+    *request.uri_mut() = Uri::from(path);
+    request
 }
 
-/// An exchange without an answer; with the request when it was never written.
-struct Unsent {
-    error: SendError,
-    request: Option<Box<Request<RequestBody>>>,
+/// A connection that one request may use.
+pub struct Line {
+    connection: Connection,
+    endpoint: Arc<Endpoint>,
+    max_idle: usize,
+}
+
+impl Line {
+    /// Sends the request; resolves when the head of the answer is there. Dropping the future
+    /// aborts.
+    ///
+    /// # Errors
+    /// [`Unsent`], with the request when it was never written.
+    pub async fn send(self, mut request: Request<RequestBody>) -> Result<Response<ResponseBody>, Unsent> {
+        match self.connection {
+            Connection::H1(h1) => {
+                request.headers_mut().insert(header::HOST, self.endpoint.host_header.clone());
+                over_h1(h1, request, self.endpoint, self.max_idle).await
+            }
+            Connection::H2(mut h2) => {
+                if let Some(path) = request.uri().path_and_query().cloned() {
+                    *request.uri_mut() = self.endpoint.absolute(path);
+                }
+                self.endpoint.pool.share(&h2);
+                let answer = h2.sender.try_send_request(request).await.map_err(Unsent::from_hyper)?;
+                Ok(answer.map(ResponseBody::h2))
+            }
+        }
+    }
+}
+
+async fn over_h1(
+    mut h1: Box<H1>,
+    request: Request<RequestBody>,
+    home: Arc<Endpoint>,
+    max_idle: usize,
+) -> Result<Response<ResponseBody>, Unsent> {
+    let mut answer = std::pin::pin!(h1.sender.try_send_request(request));
+    let answered = std::future::poll_fn(|cx| {
+        // The machine first: it writes the request and reads the head.
+        h1.drive(cx);
+        answer.as_mut().poll(cx)
+    })
+    .await;
+    let (head, incoming) = answered.map_err(Unsent::from_hyper)?.into_parts();
+    Ok(Response::from_parts(head, ResponseBody::h1(incoming, h1, home, max_idle)))
+}
+
+/// An exchange without an answer.
+#[derive(Debug)]
+pub struct Unsent {
+    /// What happened.
+    pub error: SendError,
+    /// The request, when not a byte of it was written: it may be sent again.
+    pub request: Option<Box<Request<RequestBody>>>,
 }
 
 impl Unsent {
     fn from_hyper(mut failed: hyper::client::conn::TrySendError<Request<RequestBody>>) -> Self {
         let request = failed.take_message().map(Box::new);
-        let error = if failed.error().is_parse() { SendError::Garbled } else { SendError::Broken };
+        let error = match &request {
+            Some(_) => SendError::Unwritten,
+            None if failed.error().is_parse() => SendError::Garbled,
+            None => SendError::Broken,
+        };
         Self { error, request }
+    }
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Line")
     }
 }
 
