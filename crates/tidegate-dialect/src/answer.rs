@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use tidegate_types::usage::Usage;
 
-use crate::{AnswerFault, Dialect};
+use crate::json::Value;
+use crate::usage::read_anthropic;
+use crate::{AnswerFault, Dialect, anthropic, openai};
 
 /// What the gateway puts into answers that it writes itself.
 #[derive(Debug, Clone)]
@@ -39,5 +41,38 @@ pub fn complete(
     body: &Bytes,
     facts: &AnswerFacts,
 ) -> Result<Complete, AnswerFault> {
-    todo!()
+    let root = Value::parse(body).map_err(|_| AnswerFault::Malformed("not JSON"))?;
+    let (usage, visible_bytes) = match target {
+        Dialect::OpenaiChat => {
+            let seen = openai::watch::glance(&root);
+            if !seen.choices {
+                return Err(AnswerFault::Malformed("no choices"));
+            }
+            (seen.usage, seen.visible_bytes)
+        }
+        Dialect::AnthropicMessages => {
+            let content = root.get("content").ok_or(AnswerFault::Malformed("no content"))?;
+            let visible = content.elements().map(|block| anthropic::watch::block_bytes(&block)).sum();
+            (root.get("usage").and_then(|usage| read_anthropic(&usage)), visible)
+        }
+    };
+    let bytes =
+        if surface == target { body.clone() } else { translate(surface, target, &root, facts)?.into() };
+    Ok(Complete { bytes, usage, visible_bytes })
+}
+
+fn translate(
+    surface: Dialect,
+    target: Dialect,
+    root: &Value<'_>,
+    facts: &AnswerFacts,
+) -> Result<Vec<u8>, AnswerFault> {
+    let answer = match target {
+        Dialect::OpenaiChat => openai::answer::decode(root)?,
+        Dialect::AnthropicMessages => anthropic::answer::decode(root)?,
+    };
+    Ok(match surface {
+        Dialect::OpenaiChat => openai::answer::encode(&answer, facts),
+        Dialect::AnthropicMessages => anthropic::answer::encode(&answer, facts),
+    })
 }

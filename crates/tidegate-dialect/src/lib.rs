@@ -8,7 +8,9 @@
 
 pub mod answer;
 mod anthropic;
+mod canonical;
 pub mod content;
+mod decode;
 pub mod error;
 pub mod json;
 mod openai;

@@ -1,3 +1,9 @@
 //! Anthropic messages.
 
+pub(crate) mod answer;
+mod blocks;
+pub(crate) mod call;
+pub(crate) mod decode_stream;
+pub(crate) mod encode;
+pub(crate) mod encode_stream;
 pub(crate) mod watch;

@@ -5,7 +5,7 @@ mod passthrough;
 use bytes::Bytes;
 
 use crate::read::CallBody;
-use crate::{Dialect, RequestError};
+use crate::{Dialect, RequestError, anthropic, openai};
 
 /// Under which key OpenAI-compatible providers take the output limit when the client named none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,5 +41,13 @@ pub fn request(call: &CallBody, target: Dialect, edits: &Edits<'_>) -> Result<By
     if call.surface == target {
         return Ok(passthrough::request(call, edits));
     }
-    todo!()
+    let canonical = match call.surface {
+        Dialect::OpenaiChat => openai::call::decode(call)?,
+        Dialect::AnthropicMessages => anthropic::call::decode(call)?,
+    };
+    let body = match target {
+        Dialect::OpenaiChat => openai::encode::encode(&canonical, edits)?,
+        Dialect::AnthropicMessages => anthropic::encode::encode(&canonical, edits)?,
+    };
+    Ok(body.into())
 }

@@ -92,10 +92,10 @@ fn block(value: &Value<'_>, path: Path<'_>, call: &mut CallBody) -> Result<(), R
     let kind =
         block.get("type").ok_or_else(|| RequestError::Missing { path: path.key("type").to_string() })?;
     let source = block.get("source");
-    if let Some(source) = source {
-        if source.text().is_none() {
-            Fields::read(&source, path.key("source"))?;
-        }
+    if let Some(source) = source
+        && source.text().is_none()
+    {
+        Fields::read(&source, path.key("source"))?;
     }
     match &*text(&kind, path.key("type"))? {
         "text" | "thinking" | "redacted_thinking" | "tool_use" | "server_tool_use" => {}

@@ -15,10 +15,8 @@ use bytes::Bytes;
 
 pub use gateway::GatewayOptions;
 pub use labels::Labels;
-pub use place::{Fields, Path};
+pub(crate) use place::{Fields, Path, array, boolean, text, texts, whole, wrong};
 pub use size::{InputBound, InputSize};
-
-use place::boolean;
 
 pub(crate) use messages::removals;
 

@@ -10,7 +10,7 @@ use crate::json::{Kind, Member, Value};
 
 /// A JSON path, kept as a chain on the stack and written out only for an error.
 #[derive(Clone, Copy)]
-pub enum Path<'a> {
+pub(crate) enum Path<'a> {
     /// The whole body.
     Root,
     /// A member of the object at the path.
@@ -24,14 +24,14 @@ const KEY_SHOWN: usize = 64;
 
 impl Path<'_> {
     /// The path of a member.
-    #[must_use]
-    pub fn key<'b>(&'b self, key: &'b str) -> Path<'b> {
+
+    pub(crate) fn key<'b>(&'b self, key: &'b str) -> Path<'b> {
         Path::Key(self, key)
     }
 
     /// The path of an element.
-    #[must_use]
-    pub fn index(&self, index: usize) -> Path<'_> {
+
+    pub(crate) fn index(&self, index: usize) -> Path<'_> {
         Path::Index(self, index)
     }
 }
@@ -52,7 +52,7 @@ impl fmt::Display for Path<'_> {
 }
 
 /// The members of one object, proven to be without duplicates.
-pub struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     members: SmallVec<[Member<'a>; 16]>,
 }
 
@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// [`RequestError::Wrong`] when it is no object, [`RequestError::Duplicate`] when a key is there twice.
-    pub fn read(value: &Value<'a>, path: Path<'_>) -> Result<Self, RequestError> {
+    pub(crate) fn read(value: &Value<'a>, path: Path<'_>) -> Result<Self, RequestError> {
         if value.kind() != Kind::Object {
             return Err(RequestError::Wrong { path: path.to_string(), expected: "an object" });
         }
@@ -73,13 +73,13 @@ impl<'a> Fields<'a> {
     }
 
     /// All members that have not been taken, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Member<'a>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Member<'a>> {
         self.members.iter()
     }
 
     /// The value of this key, unless it is absent or null.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<Value<'a>> {
+
+    pub(crate) fn get(&self, key: &str) -> Option<Value<'a>> {
         self.members
             .iter()
             .find(|member| member.key == key)
@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes the value of this key out; `None` when it is absent or null.
-    pub fn take(&mut self, key: &str) -> Option<Value<'a>> {
+    pub(crate) fn take(&mut self, key: &str) -> Option<Value<'a>> {
         let at = self.members.iter().position(|member| member.key == key)?;
         Some(self.members.remove(at).value).filter(|value| !value.is_null())
     }

@@ -5,14 +5,14 @@ use super::Effect::{Bills, BillsAndRetains, Gateway, Plain, Retains};
 use super::{Field, field};
 
 pub(super) const FIELDS: &[Field] = &[
-    field("cache_control", Plain, Dropped("the target caches by itself; carried to its own dialect")),
+    field("cache_control", Plain, Dropped("targets cache by themselves")),
     field("container", BillsAndRetains, Refused("runs on the provider's machines")),
     field("context_management", Bills, Refused("no counterpart")),
     field("inference_geo", Bills, Refused("residency is set by policy, not by the caller")),
     field("max_tokens", Plain, Carried("output limit")),
     field("mcp_servers", BillsAndRetains, Refused("tools run by the server")),
     field("messages", Plain, Carried("turns")),
-    field("metadata", Plain, Carried("user_id: safety_identifier")),
+    field("metadata", Plain, Carried("user_id: user")),
     field("model", Plain, Carried("the upstream's name of the model")),
     field("models", Gateway, Dropped("read by the gateway")),
     field("output_config", Plain, Carried("format: response_format; effort: reasoning_effort")),

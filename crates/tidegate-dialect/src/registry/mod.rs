@@ -2,6 +2,7 @@
 //! and what becomes of each when the target speaks another dialect. The docs table is made from it.
 
 mod anthropic;
+mod nested;
 mod openai;
 
 use crate::Dialect;
@@ -59,6 +60,15 @@ pub fn fields(dialect: Dialect) -> &'static [Field] {
 pub fn find(dialect: Dialect, name: &str) -> Option<&'static Field> {
     let fields = fields(dialect);
     fields.binary_search_by(|field| field.name.cmp(name)).ok().and_then(|at| fields.get(at))
+}
+
+/// Every registered nested field that is not carried; all others that a decoder does not know are refused.
+#[must_use]
+pub fn nested(dialect: Dialect) -> &'static [Field] {
+    match dialect {
+        Dialect::OpenaiChat => nested::OPENAI,
+        Dialect::AnthropicMessages => nested::ANTHROPIC,
+    }
 }
 
 /// A registered field that this name would be taken for by a reader that ignores case.

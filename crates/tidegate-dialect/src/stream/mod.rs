@@ -117,13 +117,13 @@ impl AnswerStream {
 
     /// The provider has closed its stream; what is held goes out.
     pub fn end(&mut self, out: &mut Vec<Bytes>) -> End {
-        if self.facts.fault.is_none() {
-            if let Some(last) = self.reader.finish() {
-                // Half an event is no event: the client could not read it, nor what comes after it.
-                if last.events().all(|event| whole(&event)) {
-                    self.unfinished = true;
-                    self.take(&last, out);
-                }
+        if self.facts.fault.is_none()
+            && let Some(last) = self.reader.finish()
+        {
+            // Half an event is no event: the client could not read it, nor what comes after it.
+            if last.events().all(|event| whole(&event)) {
+                self.unfinished = true;
+                self.take(&last, out);
             }
         }
         self.release(out);

@@ -1,0 +1,269 @@
+//! Requests of OpenAI chat completions out of the one form.
+
+use crate::canonical::{
+    Call, Effort, Image, OutputFormat, Part, Reasoning, ReasoningMode, Role, Tool, ToolChoice, Turn,
+};
+use crate::json::Writer;
+use crate::outbound::{Edits, LimitKey};
+use crate::{Content, RequestError};
+
+/// Most stop sequences that OpenAI takes.
+const MOST_STOPS: usize = 4;
+
+/// Encodes a call.
+pub(crate) fn encode(call: &Call, edits: &Edits<'_>) -> Result<Vec<u8>, RequestError> {
+    refuse_what_has_no_place(call)?;
+    let mut json = Writer::new();
+    json.object(|json| {
+        json.key("model").text(edits.model);
+        json.key("messages").array(|json| call.turns.iter().for_each(|turn| write_turn(json, turn)));
+        settings(json, call, edits);
+        if !call.tools.is_empty() {
+            json.key("tools").array(|json| call.tools.iter().for_each(|tool| write_tool(json, tool)));
+        }
+        if let Some(choice) = &call.tool_choice {
+            write_choice(json.key("tool_choice"), choice);
+        }
+        if let (Some(parallel), false) = (call.parallel_tools, call.tools.is_empty()) {
+            json.key("parallel_tool_calls").bool(parallel);
+        }
+        if let Some(format) = &call.format {
+            write_format(json.key("response_format"), format);
+        }
+        if let Some(effort) = effort(&call.reasoning) {
+            json.key("reasoning_effort").text(effort);
+        }
+        if let Some(user) = &call.user {
+            json.key("user").text(user.expose());
+        }
+        if call.stream {
+            json.key("stream").bool(true);
+            json.key("stream_options").object(|json| {
+                json.key("include_usage").bool(true);
+            });
+        }
+        if edits.no_store {
+            json.key("store").bool(false);
+        }
+    });
+    Ok(json.into_bytes())
+}
+
+fn refuse_what_has_no_place(call: &Call) -> Result<(), RequestError> {
+    let refuse = |field: &str, why| Err(RequestError::Untranslatable { field: field.to_owned(), why });
+    if call.top_k.is_some() {
+        return refuse("top_k", "the target has no counterpart");
+    }
+    if call.stop.len() > MOST_STOPS {
+        return refuse(call.names.stop, "the target takes 4 stop sequences at most");
+    }
+    for turn in &call.turns {
+        let at = |what: &str| format!("messages[{}].content ({what})", turn.at);
+        for part in &turn.parts {
+            match part {
+                Part::Image { .. } | Part::File { .. } if turn.role != Role::User => {
+                    return refuse(&at("image or file"), "the target takes these from users only");
+                }
+                Part::ToolResult { parts, .. }
+                    if parts.iter().any(|part| !matches!(part, Part::Text { .. })) =>
+                {
+                    return refuse(&at("tool_result"), "the target takes only text in tool results");
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn settings(json: &mut Writer, call: &Call, edits: &Edits<'_>) {
+    let limit = match (call.output_limit, edits.output_limit) {
+        (Some(asked), Some(granted)) => Some(asked.min(granted)),
+        (asked, granted) => asked.or(granted),
+    };
+    if let Some(limit) = limit {
+        let key = match edits.limit_key {
+            LimitKey::MaxCompletionTokens => "max_completion_tokens",
+            LimitKey::MaxTokens => "max_tokens",
+        };
+        json.key(key).whole(limit);
+    }
+    if !call.stop.is_empty() {
+        json.key("stop").array(|json| call.stop.iter().for_each(|stop| drop(json.text(stop.expose()))));
+    }
+    let numbers = [
+        ("temperature", &call.temperature),
+        ("top_p", &call.top_p),
+        ("frequency_penalty", &call.frequency_penalty),
+        ("presence_penalty", &call.presence_penalty),
+    ];
+    for (key, number) in numbers {
+        if let Some(number) = number {
+            json.key(key).raw(number);
+        }
+    }
+}
+
+/// One turn may be several messages: results of tools come first, each as its own.
+fn write_turn(json: &mut Writer, turn: &Turn) {
+    let mut rest: Vec<&Part> = Vec::new();
+    for part in &turn.parts {
+        match part {
+            Part::ToolResult { id, parts, is_error, .. } => write_result(json, id, parts, *is_error),
+            // Reasoning is its provider's own; the registry says so.
+            Part::Thinking { .. } | Part::RedactedThinking { .. } => {}
+            other => rest.push(other),
+        }
+    }
+    if rest.is_empty() && !turn.parts.is_empty() && turn.role == Role::User {
+        return;
+    }
+    json.object(|json| {
+        json.key("role").text(match turn.role {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        });
+        let (calls, content): (Vec<&Part>, Vec<&Part>) =
+            rest.iter().partition(|part| matches!(part, Part::ToolUse { .. }));
+        if content.is_empty() && !calls.is_empty() {
+            json.key("content").null();
+        } else {
+            write_content(json.key("content"), &content);
+        }
+        if !calls.is_empty() {
+            json.key("tool_calls").array(|json| calls.iter().for_each(|call| write_call(json, call)));
+        }
+    });
+}
+
+fn write_content(json: &mut Writer, parts: &[&Part]) {
+    match parts {
+        [] => drop(json.text("")),
+        [Part::Text { text, .. }] => drop(json.text(text.expose())),
+        parts => drop(json.array(|json| parts.iter().for_each(|part| write_part(json, part)))),
+    }
+}
+
+fn write_part(json: &mut Writer, part: &Part) {
+    match part {
+        Part::Text { text, .. } => {
+            json.object(|json| drop(json.key("type").text("text").key("text").text(text.expose())));
+        }
+        Part::Image { image, .. } => {
+            json.object(|json| {
+                json.key("type").text("image_url").key("image_url").object(|json| {
+                    json.key("url").text(&match image {
+                        Image::Url(url) => url.expose().to_owned(),
+                        Image::Base64 { media_type, data } => data_url(media_type, data),
+                    });
+                });
+            });
+        }
+        Part::File { media_type, data, name, .. } => {
+            json.object(|json| {
+                json.key("type").text("file").key("file").object(|json| {
+                    json.key("filename").text(name.as_ref().map_or("file", Content::expose));
+                    json.key("file_data").text(&data_url(media_type, data));
+                });
+            });
+        }
+        _ => {}
+    }
+}
+
+fn data_url(media_type: &str, data: &Content) -> String {
+    format!("data:{media_type};base64,{}", data.expose())
+}
+
+fn write_call(json: &mut Writer, part: &Part) {
+    if let Part::ToolUse { id, name, input, .. } = part {
+        json.object(|json| {
+            json.key("id").text(id).key("type").text("function").key("function").object(|json| {
+                json.key("name").text(name).key("arguments").text(&input.text());
+            });
+        });
+    }
+}
+
+fn write_result(json: &mut Writer, id: &str, parts: &[Part], is_error: bool) {
+    json.object(|json| {
+        json.key("role").text("tool").key("tool_call_id").text(id);
+        // There is no flag for errors: the text says it.
+        let prefix = Part::Text { text: "Error:".into(), cache: None };
+        match (is_error, parts) {
+            (true, [Part::Text { text, .. }]) => {
+                json.key("content").text(&format!("Error: {}", text.expose()));
+            }
+            (true, parts) => {
+                let parts: Vec<&Part> = std::iter::once(&prefix).chain(parts).collect();
+                write_content(json.key("content"), &parts);
+            }
+            (false, parts) => write_content(json.key("content"), &parts.iter().collect::<Vec<_>>()),
+        }
+    });
+}
+
+fn write_tool(json: &mut Writer, tool: &Tool) {
+    json.object(|json| {
+        json.key("type").text("function").key("function").object(|json| {
+            json.key("name").text(&tool.name);
+            if let Some(description) = &tool.description {
+                json.key("description").text(description.expose());
+            }
+            if let Some(schema) = &tool.schema {
+                json.key("parameters").raw(schema);
+            }
+            if let Some(strict) = tool.strict {
+                json.key("strict").bool(strict);
+            }
+        });
+    });
+}
+
+fn write_choice(json: &mut Writer, choice: &ToolChoice) {
+    match choice {
+        ToolChoice::Auto => drop(json.text("auto")),
+        ToolChoice::None => drop(json.text("none")),
+        ToolChoice::Any => drop(json.text("required")),
+        ToolChoice::Named(name) => drop(json.object(|json| {
+            json.key("type")
+                .text("function")
+                .key("function")
+                .object(|json| drop(json.key("name").text(name)));
+        })),
+    }
+}
+
+fn write_format(json: &mut Writer, format: &OutputFormat) {
+    json.object(|json| match format {
+        OutputFormat::JsonObject => drop(json.key("type").text("json_object")),
+        OutputFormat::Schema { name, schema, strict } => {
+            json.key("type").text("json_schema").key("json_schema").object(|json| {
+                json.key("name").text(name.as_deref().unwrap_or("output"));
+                json.key("schema").raw(schema).key("strict").bool(strict.unwrap_or(true));
+            });
+        }
+    });
+}
+
+/// OpenAI has one word for how much reasoning; budgets of tokens become the nearest.
+fn effort(reasoning: &Reasoning) -> Option<&'static str> {
+    let word = |effort| match effort {
+        Effort::Low => "low",
+        Effort::Medium => "medium",
+        Effort::High => "high",
+        Effort::ExtraHigh | Effort::Max => "xhigh",
+    };
+    match (reasoning.effort, reasoning.mode) {
+        // Models that do not reason refuse even "none": silence is their off.
+        (_, ReasoningMode::Off) => None,
+        (Some(effort), _) => Some(word(effort)),
+        (None, ReasoningMode::Budget(tokens)) => Some(match tokens {
+            0..=4_096 => "low",
+            4_097..=16_384 => "medium",
+            _ => "high",
+        }),
+        (None, _) => None,
+    }
+}
