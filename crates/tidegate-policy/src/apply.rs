@@ -67,7 +67,7 @@ pub(crate) fn apply(config: &Config, shard: Shard, changes: Vec<Incoming>, part:
 }
 
 impl Batch<'_> {
-    fn take(&mut self, change: Incoming) {
+    fn take(&mut self, mut change: Incoming) {
         let (id, mut fault) = match raw_id(&change.key) {
             Some(id) => (id, None),
             None => (hashed(&change.key.id), Some(Reason::new("id", "is not an id of its kind"))),
@@ -83,8 +83,7 @@ impl Batch<'_> {
             return;
         }
         self.state.n = self.state.n.max(change.n);
-        let Incoming { body, .. } = change;
-        let change = Incoming { body: Body::Deleted, ..change };
+        let body = std::mem::replace(&mut change.body, Body::Deleted);
         match body {
             Body::Deleted => self.forget(raw, change.n),
             Body::Unreadable(reason) => self.reject_unread(&change, raw, Reason::new("", reason)),

@@ -49,9 +49,10 @@ impl From<Versioned> for Incoming {
 /// What a batch of changes is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// Changes since what is held.
+    /// Changes after everything that is held of the shard, in their order; older ones are skipped.
     Delta,
-    /// A part of everything there is; what no part has named is dropped at the end.
+    /// A part of everything there is, in any order; what no part has named is dropped at the end.
+    /// What a node loads from its disk is a snapshot too.
     Snapshot {
         /// The first part.
         first: bool,

@@ -19,7 +19,8 @@ pub fn bound(price: &Price, max_input_tokens: u64, max_output_tokens: u64) -> Na
         .filter(|(tier, _)| u64::from(tier.from_input_tokens) <= max_input_tokens)
         .map(|(tier, next)| {
             let costs = UnitCosts::of(tier);
-            let most_input = next.map_or(max_input_tokens, |next| max_input_tokens.min(next.saturating_sub(1)));
+            let most_input =
+                next.map_or(max_input_tokens, |next| max_input_tokens.min(next.saturating_sub(1)));
             let input = times(most_input, costs.input.max(costs.cached).max(costs.cache_write));
             let output = times(max_output_tokens, costs.output.max(costs.reasoning));
             input.saturating_add(output).saturating_add(i128::from(costs.request))

@@ -85,7 +85,7 @@ pub struct PlanRefusal {
     /// What is wrong.
     pub why: Why,
     /// What the filters took out.
-    pub removed: SmallVec<[Removed; 4]>,
+    pub removed: Vec<Removed>,
 }
 
 impl PlanRefusal {
@@ -117,7 +117,7 @@ impl PlanRefusal {
 
 impl From<Why> for PlanRefusal {
     fn from(why: Why) -> Self {
-        Self { why, removed: SmallVec::new() }
+        Self { why, removed: Vec::new() }
     }
 }
 
@@ -137,7 +137,7 @@ pub(crate) fn nobody_left(name: &str, removed: SmallVec<[Removed; 4]>) -> PlanRe
         Filter::BudgetClosed(id) => Why::Closed { what: format!("budget {id}") },
         _ => Why::NoProvider { name, filter },
     };
-    PlanRefusal { why, removed }
+    PlanRefusal { why, removed: removed.into_vec() }
 }
 
 fn suggestion(nearest: &[String]) -> String {
