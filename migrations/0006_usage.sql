@@ -120,13 +120,14 @@ CREATE TABLE open_attempts (
     call_id uuid NOT NULL,
     attempt integer NOT NULL,
     node_id uuid NOT NULL,
-    epoch bigint NOT NULL,
+    boot bigint NOT NULL,
     deadline timestamptz NOT NULL,
     holds jsonb NOT NULL,
     reaped boolean NOT NULL DEFAULT false,
     PRIMARY KEY (organization_id, call_id, attempt)
 );
 CREATE INDEX open_attempts_due ON open_attempts (deadline) WHERE NOT reaped;
+CREATE INDEX open_attempts_node ON open_attempts (node_id) WHERE NOT reaped;
 SELECT protect_tenant('open_attempts', 'SELECT', 'SELECT, INSERT, UPDATE, DELETE');
 
 -- Per budget and window, nano-USD; windows in microseconds since the unix epoch.
@@ -151,8 +152,6 @@ CREATE TABLE budget_epochs (
     permit_deadline timestamptz NOT NULL,
     store_run_id text NOT NULL,
     opened_at timestamptz,
-    -- Revision (in the organization's shard) of the change that published this epoch.
-    revision_n bigint NOT NULL,
     PRIMARY KEY (organization_id, pool)
 );
 SELECT protect_tenant('budget_epochs', 'SELECT, INSERT, UPDATE', 'SELECT');

@@ -27,6 +27,7 @@ pub mod teams;
 pub mod audit;
 pub mod idempotency;
 pub mod members;
+pub mod person_ties;
 pub mod persons;
 pub mod service_tokens;
 pub mod sign_in;
@@ -40,6 +41,7 @@ pub mod join_tokens;
 pub mod ledger;
 pub mod upkeep;
 pub mod usage;
+pub mod watch;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -151,12 +151,14 @@ impl std::fmt::Debug for Authority {
     }
 }
 
+type AuthorityRow = (i32, Vec<u8>, Vec<u8>, DateTime<Utc>);
+
 /// The authorities, newest first: the newest signs, all are trusted.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn authorities(tx: &mut TenantTx) -> Result<Vec<Authority>> {
-    let rows: Vec<(i32, Vec<u8>, Vec<u8>, DateTime<Utc>)> = sqlx::query_as(
+    let rows: Vec<AuthorityRow> = sqlx::query_as(
         "SELECT version, certificate, wrapped_key, created_at FROM certificate_authorities ORDER BY version DESC",
     )
     .fetch_all(tx.connection())

@@ -1,0 +1,309 @@
+//! Budget epochs: who may write the live counters of an organization in a pool, and from what.
+//!
+//! absent → opening (a permit, 2 s) → open → burnt: the next epoch is published and waits until
+//! every node of the pool has shipped what it had → opening → … A permit that lapses is burnt
+//! too: its counters may have been written late, and spent from.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use tidegate_types::resource::{BudgetEpoch, OpenHold, OpeningBalance, Resource, ResourceKind};
+use tidegate_types::{BudgetId, CallId, NanoUsd, OrganizationId, Shard, Timestamp};
+use uuid::Uuid;
+
+use crate::actor::SystemActor;
+use crate::change::{AuditNote, Change};
+use crate::connect::Store;
+use crate::convert::{from_json, shard_index, signed, time, timestamp, unsigned};
+use crate::intake::HoldRow;
+use crate::{Result, StoreError};
+
+/// How long a permit is good for.
+const PERMIT_MS: i64 = 2000;
+/// A node that asks so soon after the opening has read the counters before it.
+const SETTLED_MS: i64 = 1000;
+
+/// What a node found and asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// The node's pool.
+    pub pool: &'a str,
+    /// Identity of the counter store's process.
+    pub store_run_id: &'a str,
+    /// Epoch found there; 0: nothing.
+    pub found_epoch: u64,
+}
+
+/// Why a node has to ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Another node has the permit.
+    Opening,
+    /// Nodes have yet to ship what they had.
+    Shipping,
+}
+
+/// The answer to a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Write these counters, then confirm.
+    Open(Opening),
+    /// Not now.
+    Retry {
+        /// When to ask again.
+        after_ms: u32,
+        /// What is waited for.
+        wait: Wait,
+    },
+    /// The epoch is open: read the counter store again.
+    Already {
+        /// Its number.
+        epoch: u64,
+    },
+}
+
+/// Counters to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// The epoch.
+    pub epoch: u64,
+    /// Names the permission in [`confirm`].
+    pub permit: String,
+    /// Windows that have not ended and were used.
+    pub balances: Vec<OpeningBalance>,
+    /// Attempts that are still running.
+    pub holds: Vec<OpenHold>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    epoch: i64,
+    state: String,
+    permit: String,
+    permit_deadline: DateTime<Utc>,
+    store_run_id: String,
+    opened_at: Option<DateTime<Utc>>,
+}
+
+/// Decides what a node that found no counters, or foreign ones, may do. `permit`: a fresh random
+/// text.
+///
+/// # Errors
+/// [`StoreError::Dangling`] for an unknown organization or pool; [`StoreError::Unavailable`].
+pub async fn open(store: &Store, asked: &Asked<'_>, permit: &str, now: Timestamp) -> Result<Decision> {
+    let mut change = lock(store, asked.organization_id, asked.pool, now).await?;
+    let Some(row) = current(&mut change, asked.pool).await? else {
+        // Nothing was ever open here: nobody can have spent from counters.
+        return allow(change, asked, asked.found_epoch + 1, permit, true).await;
+    };
+    let epoch = unsigned(row.epoch);
+    match row.state.as_str() {
+        "opening" if now <= timestamp(row.permit_deadline) => {
+            let left = timestamp(row.permit_deadline).millis_since(now).clamp(20, 250);
+            Ok(Decision::Retry { after_ms: u32::try_from(left).unwrap_or(250), wait: Wait::Opening })
+        }
+        "shipping" if all_shipped(&mut change, asked.pool).await? => {
+            allow(change, asked, epoch, permit, false).await
+        }
+        "shipping" => Ok(Decision::Retry { after_ms: 250, wait: Wait::Shipping }),
+        "open" if !is_lost(asked, &row, now) => Ok(Decision::Already { epoch }),
+        _ => {
+            burn(change, asked, epoch + 1).await?;
+            Ok(Decision::Retry { after_ms: 100, wait: Wait::Shipping })
+        }
+    }
+}
+
+/// Whether the counters that were opened are gone from where the node looks.
+fn is_lost(asked: &Asked<'_>, row: &Row, now: Timestamp) -> bool {
+    let same = asked.found_epoch == unsigned(row.epoch) && asked.store_run_id == row.store_run_id;
+    let settled = row.opened_at.is_none_or(|opened| now.millis_since(timestamp(opened)) >= SETTLED_MS);
+    !same && settled
+}
+
+/// Says that the counters were written. False: the permit has lapsed, and they are burnt.
+///
+/// # Errors
+/// When the database is away.
+pub async fn confirm(
+    store: &Store,
+    asked: &Asked<'_>,
+    epoch: u64,
+    permit: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let mut change = lock(store, asked.organization_id, asked.pool, now).await?;
+    let Some(row) = current(&mut change, asked.pool).await? else { return Ok(false) };
+    if row.permit != permit || unsigned(row.epoch) != epoch {
+        return Ok(false);
+    }
+    match row.state.as_str() {
+        "open" => Ok(row.store_run_id == asked.store_run_id),
+        "opening" if now <= timestamp(row.permit_deadline) => {
+            let organization = change.organization();
+            sqlx::query(
+                "UPDATE budget_epochs SET state = 'open', store_run_id = $3, opened_at = $4
+                 WHERE organization_id = $1 AND pool = $2",
+            )
+            .bind(organization)
+            .bind(asked.pool)
+            .bind(asked.store_run_id)
+            .bind(time(now))
+            .execute(change.connection())
+            .await?;
+            change.commit(note("budget_epoch.open", asked.pool, epoch)).await?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// A change of the organization in which nobody else decides on its epoch in this pool.
+async fn lock(store: &Store, organization: OrganizationId, pool: &str, now: Timestamp) -> Result<Change> {
+    if organization == OrganizationId::SYSTEM {
+        return Err(StoreError::NotFound);
+    }
+    let mut change = store.change(&SystemActor::new("epochs").acting_for(organization), now).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1 || '/' || $2, 0))")
+        .bind(organization.to_string())
+        .bind(pool)
+        .execute(change.connection())
+        .await?;
+    Ok(change)
+}
+
+async fn current(change: &mut Change, pool: &str) -> Result<Option<Row>> {
+    let organization = change.organization();
+    Ok(sqlx::query_as(
+        "SELECT epoch, state, permit, permit_deadline, store_run_id, opened_at FROM budget_epochs
+         WHERE organization_id = $1 AND pool = $2",
+    )
+    .bind(organization)
+    .bind(pool)
+    .fetch_optional(change.connection())
+    .await?)
+}
+
+/// Gives the permit durably, with what was spent and is held at this moment.
+async fn allow(
+    mut change: Change,
+    asked: &Asked<'_>,
+    epoch: u64,
+    permit: &str,
+    publish: bool,
+) -> Result<Decision> {
+    let balances = balances(&mut change).await?;
+    let holds = holds(&mut change).await?;
+    store_epoch(&mut change, asked.pool, epoch, "opening", permit).await?;
+    if publish {
+        publish_epoch(&mut change, asked, epoch)?;
+    }
+    let committed = change.commit(note("budget_epoch.permit", asked.pool, epoch)).await?;
+    tracing::info!(organization = %asked.organization_id, pool = asked.pool, epoch, audit = committed.audit_n, "budget epoch opening");
+    Ok(Decision::Open(Opening { epoch, permit: permit.to_owned(), balances, holds }))
+}
+
+/// Publishes the next epoch and lets it wait for the nodes.
+async fn burn(mut change: Change, asked: &Asked<'_>, next: u64) -> Result<()> {
+    store_epoch(&mut change, asked.pool, next, "shipping", "").await?;
+    publish_epoch(&mut change, asked, next)?;
+    change.commit(note("budget_epoch.burn", asked.pool, next)).await?;
+    tracing::warn!(organization = %asked.organization_id, pool = asked.pool, epoch = next, "budget counters lost: epoch burnt");
+    Ok(())
+}
+
+fn publish_epoch(change: &mut Change, asked: &Asked<'_>, epoch: u64) -> Result<()> {
+    let resource = BudgetEpoch { organization_id: asked.organization_id, pool: asked.pool.to_owned(), epoch };
+    change.write(None, &Resource::BudgetEpoch(resource), true)
+}
+
+async fn store_epoch(change: &mut Change, pool: &str, epoch: u64, state: &str, permit: &str) -> Result<()> {
+    let organization = change.organization();
+    let deadline = time(change.now().plus_millis(PERMIT_MS));
+    sqlx::query(
+        "INSERT INTO budget_epochs (organization_id, pool, epoch, state, permit, permit_deadline, store_run_id)
+         VALUES ($1, $2, $3, $4, $5, $6, '')
+         ON CONFLICT (organization_id, pool) DO UPDATE SET epoch = excluded.epoch, state = excluded.state,
+             permit = excluded.permit, permit_deadline = excluded.permit_deadline,
+             store_run_id = excluded.store_run_id, opened_at = NULL",
+    )
+    .bind(organization)
+    .bind(pool)
+    .bind(signed(epoch))
+    .bind(state)
+    .bind(permit)
+    .bind(deadline)
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+/// Whether every node of the pool that ever spoke, and was not taken out, has shipped all it
+/// wrote before it applied the burning change (the newest version of the epoch's document). A
+/// node that is away keeps the epoch closed.
+async fn all_shipped(change: &mut Change, pool: &str) -> Result<bool> {
+    let shard = Shard::of(change.organization_id());
+    let organization = change.organization();
+    let (waiting,): (i64,) = sqlx::query_as(
+        "SELECT count(*) FROM nodes n, config_resources c
+         WHERE n.pool = $1 AND n.state = 'enrolled' AND n.last_seen IS NOT NULL
+             AND c.organization_id = $2 AND c.kind = $3 AND c.id = $1 AND coalesce(n.shipped[$4 + 1], 0) < c.n",
+    )
+    .bind(pool)
+    .bind(organization)
+    .bind(ResourceKind::BudgetEpoch.as_str())
+    .bind(i32::from(shard_index(shard)))
+    .fetch_one(change.connection())
+    .await?;
+    Ok(waiting == 0)
+}
+
+async fn balances(change: &mut Change) -> Result<Vec<OpeningBalance>> {
+    let (organization, now) = (change.organization(), change.now().as_micros());
+    let rows: Vec<(Uuid, i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT budget_id, window_start, window_end, spent, unresolved FROM budget_spend
+         WHERE organization_id = $1 AND window_end > $2 ORDER BY budget_id, window_start",
+    )
+    .bind(organization)
+    .bind(now)
+    .fetch_all(change.connection())
+    .await?;
+    let balances = rows.into_iter().map(|(budget, start, end, spent, unresolved)| OpeningBalance {
+        budget_id: BudgetId::from_uuid(budget),
+        window_start: Timestamp::from_micros(start),
+        window_end: Timestamp::from_micros(end),
+        spent: NanoUsd::new(spent),
+        unresolved: NanoUsd::new(unresolved),
+    });
+    Ok(balances.collect())
+}
+
+async fn holds(change: &mut Change) -> Result<Vec<OpenHold>> {
+    let (organization, now) = (change.organization(), change.now().as_micros());
+    let rows: Vec<(Uuid, i32, DateTime<Utc>, Value)> = sqlx::query_as(
+        "SELECT call_id, attempt, deadline, holds FROM open_attempts
+         WHERE organization_id = $1 AND NOT reaped ORDER BY call_id, attempt",
+    )
+    .bind(organization)
+    .fetch_all(change.connection())
+    .await?;
+    let mut holds = Vec::new();
+    for (call, attempt, deadline, held) in rows {
+        let held: Vec<HoldRow> = from_json(held, "holds")?;
+        holds.extend(held.into_iter().filter(|hold| hold.end > now).map(|hold| OpenHold {
+            call_id: CallId::from_uuid(call),
+            attempt: u16::try_from(attempt).unwrap_or(u16::MAX),
+            budget_id: BudgetId::from_uuid(hold.budget_id),
+            window_start: Timestamp::from_micros(hold.start),
+            window_end: Timestamp::from_micros(hold.end),
+            amount: NanoUsd::new(hold.amount),
+            deadline: timestamp(deadline),
+        }));
+    }
+    Ok(holds)
+}
+
+fn note(action: &'static str, pool: &str, epoch: u64) -> AuditNote {
+    AuditNote { action, object: pool.to_owned(), before: None, after: Some(json!({ "epoch": epoch })) }
+}

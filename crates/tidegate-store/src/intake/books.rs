@@ -1,0 +1,195 @@
+//! What records mean for the books. Pure.
+//!
+//! An attempt counts as its latest finding says: correction before final before intent. A batch
+//! changes the books by the difference of what the attempt meant before and after it, so that
+//! neither order nor repetition matters.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use tidegate_types::CallId;
+use tidegate_types::usage::{CallOutcome, CallRecord, RefusalCause};
+use uuid::Uuid;
+
+use super::rows::{AttemptKey, HoldRow, hour_of};
+use crate::convert::from_json;
+use crate::{Result, StoreError};
+
+/// A stored event of an attempt, as far as the books need it.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct Known {
+    pub(crate) organization_id: Uuid,
+    pub(crate) day: chrono::NaiveDate,
+    pub(crate) call_id: Uuid,
+    pub(crate) attempt: i32,
+    pub(crate) kind: String,
+    pub(crate) node_id: Uuid,
+    pub(crate) boot: i64,
+    pub(crate) team_id: Uuid,
+    pub(crate) key_id: Uuid,
+    pub(crate) model_id: Uuid,
+    pub(crate) provider_id: Uuid,
+    pub(crate) credential_type: String,
+    pub(crate) holds: serde_json::Value,
+    pub(crate) deadline: DateTime<Utc>,
+    pub(crate) outcome: String,
+    pub(crate) cost: i64,
+    pub(crate) input_tokens: i64,
+    pub(crate) output_tokens: i64,
+    pub(crate) cached_input_tokens: i64,
+    pub(crate) cache_creation_input_tokens: i64,
+    pub(crate) reasoning_tokens: i64,
+}
+
+/// A budget's window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct WindowKey {
+    pub(crate) organization_id: Uuid,
+    pub(crate) budget_id: Uuid,
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+}
+
+/// Change of a budget's window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Spend {
+    pub(crate) spent: i64,
+    pub(crate) unresolved: i64,
+}
+
+/// A row of the hourly roll-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct UsageKey {
+    pub(crate) organization_id: Uuid,
+    pub(crate) hour: DateTime<Utc>,
+    pub(crate) team_id: Uuid,
+    pub(crate) key_id: Uuid,
+    pub(crate) model_id: Uuid,
+    pub(crate) provider_id: Uuid,
+}
+
+/// Change of a row of the hourly roll-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct UsageChange {
+    pub(crate) request_count: i64,
+    pub(crate) refused_count: i64,
+    pub(crate) error_count: i64,
+    pub(crate) cost: i64,
+    pub(crate) byok_cost: i64,
+    pub(crate) input_tokens: i64,
+    pub(crate) output_tokens: i64,
+    pub(crate) cached_input_tokens: i64,
+    pub(crate) cache_creation_input_tokens: i64,
+    pub(crate) reasoning_tokens: i64,
+    pub(crate) duration_ms: i64,
+}
+
+/// Changes to the books; keys in the order in which rows are locked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Books {
+    pub(crate) budgets: BTreeMap<WindowKey, Spend>,
+    pub(crate) usage: BTreeMap<UsageKey, UsageChange>,
+    /// By organization, provider and whether the organization pays the provider itself.
+    pub(crate) charges: BTreeMap<(Uuid, Uuid, bool), i64>,
+}
+
+/// The intent of an attempt that nothing followed.
+pub(crate) fn open_intent<'a>(events: &[&'a Known]) -> Option<&'a Known> {
+    match events {
+        [only] if only.kind == "intent" => Some(only),
+        _ => None,
+    }
+}
+
+fn decisive<'a>(events: &[&'a Known]) -> Option<&'a Known> {
+    ["correction", "final", "intent"]
+        .into_iter()
+        .find_map(|kind| events.iter().find(|event| event.kind == kind).copied())
+}
+
+impl Books {
+    /// Adds (`sign` 1) or takes back (-1) what an attempt with these events means.
+    pub(crate) fn apply(
+        &mut self,
+        key: &AttemptKey,
+        events: &[&Known],
+        reaped: bool,
+        sign: i64,
+    ) -> Result<()> {
+        let Some(event) = decisive(events) else { return Ok(()) };
+        let holds: Vec<HoldRow> = from_json(event.holds.clone(), "holds")?;
+        let (billed, unresolved) = match (event.kind.as_str(), event.outcome.as_str()) {
+            ("intent", _) => (false, reaped),
+            (_, "completed" | "interrupted") => (true, false),
+            (_, "unresolved") => (false, true),
+            (_, "refused" | "not_sent" | "open") => (false, false),
+            _ => return Err(StoreError::Unreadable("outcome")),
+        };
+        for hold in holds {
+            let spent = if billed { event.cost } else { 0 };
+            let unresolved = if unresolved { hold.amount } else { 0 };
+            self.add_spend(
+                key.organization_id,
+                hold,
+                Spend { spent: spent * sign, unresolved: unresolved * sign },
+            );
+        }
+        if billed {
+            self.add_usage(event, sign);
+            let byok = event.credential_type != "system";
+            *self.charges.entry((key.organization_id, event.provider_id, byok)).or_default() +=
+                event.cost * sign;
+        }
+        Ok(())
+    }
+
+    /// Adds to a budget's window.
+    pub(crate) fn add_spend(&mut self, organization_id: Uuid, hold: HoldRow, change: Spend) {
+        let key = WindowKey { organization_id, budget_id: hold.budget_id, start: hold.start, end: hold.end };
+        let spend = self.budgets.entry(key).or_default();
+        spend.spent += change.spent;
+        spend.unresolved += change.unresolved;
+    }
+
+    fn add_usage(&mut self, event: &Known, sign: i64) {
+        let key = UsageKey {
+            organization_id: event.organization_id,
+            hour: hour_of(CallId::from_uuid(event.call_id)),
+            team_id: event.team_id,
+            key_id: event.key_id,
+            model_id: event.model_id,
+            provider_id: event.provider_id,
+        };
+        let row = self.usage.entry(key).or_default();
+        row.cost += event.cost * sign;
+        row.byok_cost += if event.credential_type == "system" { 0 } else { event.cost * sign };
+        row.input_tokens += event.input_tokens * sign;
+        row.output_tokens += event.output_tokens * sign;
+        row.cached_input_tokens += event.cached_input_tokens * sign;
+        row.cache_creation_input_tokens += event.cache_creation_input_tokens * sign;
+        row.reasoning_tokens += event.reasoning_tokens * sign;
+    }
+
+    /// Counts a call under the provider of its last attempt.
+    pub(crate) fn count_call(&mut self, call: &CallRecord) {
+        let key = UsageKey {
+            organization_id: call.organization_id.to_uuid(),
+            hour: hour_of(call.call_id),
+            team_id: call.team_id.to_uuid(),
+            key_id: call.key_id.to_uuid(),
+            model_id: call.model_id.map_or(Uuid::nil(), |id| id.to_uuid()),
+            provider_id: call.attempts.last().map_or(Uuid::nil(), |attempt| attempt.provider_id.to_uuid()),
+        };
+        let failed = matches!(
+            call.outcome,
+            CallOutcome::Broken
+                | CallOutcome::UpstreamError
+                | CallOutcome::Refused { cause: RefusalCause::UpstreamFailed | RefusalCause::Timeout, .. }
+        );
+        let row = self.usage.entry(key).or_default();
+        row.request_count += i64::from(!call.attempts.is_empty());
+        row.refused_count += i64::from(call.attempts.is_empty());
+        row.error_count += i64::from(failed);
+        row.duration_ms += i64::from(call.duration_ms);
+    }
+}

@@ -1,0 +1,298 @@
+//! The statements of the intake. Rows are locked in the order of their keys.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
+use tidegate_types::{NodeId, Timestamp};
+use uuid::Uuid;
+
+use super::books::{Books, Known, Spend, WindowKey};
+use super::rows::{AttemptKey, CallRow, EventRow};
+use super::{EventKey, Shipped};
+use crate::Result;
+use crate::convert::{signed, time, to_json};
+
+/// What is stored of an attempt.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    pub(super) events: Vec<Known>,
+    /// Counted as unresolved already, because its node stayed away.
+    pub(super) reaped: bool,
+}
+
+/// Keeps out what can never be stored.
+pub(super) async fn refused(
+    connection: &mut PgConnection,
+    refused: &[(&Shipped, Option<&'static str>)],
+) -> Result<()> {
+    for (shipped, reason) in refused {
+        sqlx::query(
+            "INSERT INTO refused_records (node_id, boot, lane, sequence, reason) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(shipped.key.node_id.to_uuid())
+        .bind(signed(shipped.key.boot))
+        .bind(i32::from(shipped.key.lane))
+        .bind(signed(shipped.key.sequence))
+        .bind(reason.unwrap_or_default())
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+fn rows_json<T: Serialize>(rows: &[T]) -> Result<Value> {
+    to_json(&rows, "rows")
+}
+
+/// Inserts events that are not stored yet; returns the keys of those.
+pub(super) async fn events(connection: &mut PgConnection, rows: &[EventRow]) -> Result<HashSet<EventKey>> {
+    let inserted: Vec<EventKey> = sqlx::query_as(
+        "INSERT INTO billing_events (organization_id, day, call_id, attempt, kind, at, node_id, boot, lane, sequence,
+             team_id, key_id, model_id, provider_id, offering_id, credential_id, credential_type, price_id,
+             ceiling_pico, epoch, holds, deadline, outcome, method, input_tokens, output_tokens, cached_input_tokens,
+             cache_creation_input_tokens, reasoning_tokens, requests, cost, node_cost, shard, revision_n, end_user, tags)
+         SELECT organization_id, day, call_id, attempt, kind, at, node_id, boot, lane, sequence,
+             team_id, key_id, model_id, provider_id, offering_id, credential_id, credential_type, price_id,
+             ceiling_pico, epoch, holds, deadline, outcome, method, input_tokens, output_tokens, cached_input_tokens,
+             cache_creation_input_tokens, reasoning_tokens, requests, cost, node_cost, shard, revision_n, end_user, tags
+         FROM jsonb_populate_recordset(NULL::billing_events, $1)
+         ON CONFLICT DO NOTHING RETURNING organization_id, call_id, attempt, kind",
+    )
+    .bind(rows_json(rows)?)
+    .fetch_all(connection)
+    .await?;
+    Ok(inserted.into_iter().collect())
+}
+
+/// Inserts call records that are not stored yet; returns organization and call of those.
+pub(super) async fn calls(connection: &mut PgConnection, rows: &[CallRow]) -> Result<Vec<(Uuid, Uuid)>> {
+    Ok(sqlx::query_as(
+        "INSERT INTO call_records (organization_id, day, call_id, at, node_id, team_id, key_id, surface, stream, model_id,
+             route_id, status, outcome, attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session,
+             app, tags, shard, revision_n)
+         SELECT organization_id, day, call_id, at, node_id, team_id, key_id, surface, stream, model_id,
+             route_id, status, outcome, attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session,
+             app, tags, shard, revision_n
+         FROM jsonb_populate_recordset(NULL::call_records, $1)
+         ON CONFLICT DO NOTHING RETURNING organization_id, call_id",
+    )
+    .bind(rows_json(rows)?)
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Everything that is stored of these attempts.
+pub(super) async fn attempts(
+    connection: &mut PgConnection,
+    keys: &HashSet<AttemptKey>,
+) -> Result<BTreeMap<AttemptKey, Attempt>> {
+    let mut found: BTreeMap<AttemptKey, Attempt> = BTreeMap::new();
+    if keys.is_empty() {
+        return Ok(found);
+    }
+    let (organizations, calls): (Vec<Uuid>, Vec<Uuid>) =
+        keys.iter().map(|k| (k.organization_id, k.call_id)).unzip();
+    let (days, numbers): (Vec<_>, Vec<i32>) = keys.iter().map(|k| (k.day, k.attempt)).unzip();
+    let events: Vec<Known> = sqlx::query_as(
+        "SELECT e.organization_id, e.day, e.call_id, e.attempt, e.kind, e.node_id, e.boot, e.team_id, e.key_id,
+             e.model_id, e.provider_id, e.credential_type, e.holds, e.deadline, e.outcome, e.cost, e.input_tokens,
+             e.output_tokens, e.cached_input_tokens, e.cache_creation_input_tokens, e.reasoning_tokens
+         FROM unnest($1::uuid[], $2::date[], $3::uuid[], $4::integer[]) AS k (organization_id, day, call_id, attempt)
+         JOIN billing_events e USING (organization_id, day, call_id, attempt)",
+    )
+    .bind(&organizations)
+    .bind(&days)
+    .bind(&calls)
+    .bind(&numbers)
+    .fetch_all(&mut *connection)
+    .await?;
+    let reaped: Vec<(Uuid, Uuid, i32)> = sqlx::query_as(
+        "SELECT o.organization_id, o.call_id, o.attempt
+         FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS k (organization_id, call_id, attempt)
+         JOIN open_attempts o USING (organization_id, call_id, attempt) WHERE o.reaped",
+    )
+    .bind(&organizations)
+    .bind(&calls)
+    .bind(&numbers)
+    .fetch_all(connection)
+    .await?;
+    let reaped: HashSet<(Uuid, Uuid, i32)> = reaped.into_iter().collect();
+    for event in events {
+        let key = AttemptKey {
+            organization_id: event.organization_id,
+            day: event.day,
+            call_id: event.call_id,
+            attempt: event.attempt,
+        };
+        let attempt = found.entry(key).or_default();
+        attempt.reaped = reaped.contains(&(event.organization_id, event.call_id, event.attempt));
+        attempt.events.push(event);
+    }
+    Ok(found)
+}
+
+/// Notes attempts that have begun and not ended.
+pub(super) async fn opened(connection: &mut PgConnection, opened: &[(&AttemptKey, &Known)]) -> Result<()> {
+    if opened.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Value> = opened
+        .iter()
+        .map(|(key, intent)| {
+            json!({
+                "organization_id": key.organization_id, "call_id": key.call_id, "attempt": key.attempt,
+                "node_id": intent.node_id, "boot": intent.boot, "deadline": intent.deadline, "holds": intent.holds,
+                "reaped": false,
+            })
+        })
+        .collect();
+    sqlx::query("INSERT INTO open_attempts SELECT * FROM jsonb_populate_recordset(NULL::open_attempts, $1) ON CONFLICT DO NOTHING")
+        .bind(Value::Array(rows))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Forgets attempts that have ended.
+pub(super) async fn closed(connection: &mut PgConnection, closed: &[&AttemptKey]) -> Result<()> {
+    if closed.is_empty() {
+        return Ok(());
+    }
+    let organizations: Vec<Uuid> = closed.iter().map(|key| key.organization_id).collect();
+    let calls: Vec<Uuid> = closed.iter().map(|key| key.call_id).collect();
+    let numbers: Vec<i32> = closed.iter().map(|key| key.attempt).collect();
+    sqlx::query(
+        "DELETE FROM open_attempts o USING unnest($1::uuid[], $2::uuid[], $3::integer[]) AS k (organization_id, call_id, attempt)
+         WHERE o.organization_id = k.organization_id AND o.call_id = k.call_id AND o.attempt = k.attempt",
+    )
+    .bind(&organizations)
+    .bind(&calls)
+    .bind(&numbers)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Adds the changes to roll-ups, budgets and ledger.
+pub(super) async fn books(
+    connection: &mut PgConnection,
+    books: &Books,
+    node: NodeId,
+    now: Timestamp,
+) -> Result<()> {
+    add_to_budgets(connection, &books.budgets).await?;
+    add_to_usage(connection, books).await?;
+    post(connection, books, node, now).await
+}
+
+/// Adds to what budgets' windows have used.
+pub(crate) async fn add_to_budgets(
+    connection: &mut PgConnection,
+    changes: &BTreeMap<WindowKey, Spend>,
+) -> Result<()> {
+    let rows: Vec<Value> = changes
+        .iter()
+        .filter(|(_, change)| **change != Spend::default())
+        .map(|(key, change)| {
+            json!({
+                "organization_id": key.organization_id, "budget_id": key.budget_id, "window_start": key.start,
+                "window_end": key.end, "spent": change.spent, "unresolved": change.unresolved,
+            })
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO budget_spend AS b SELECT * FROM jsonb_populate_recordset(NULL::budget_spend, $1)
+         ON CONFLICT (organization_id, budget_id, window_start) DO UPDATE SET
+             spent = b.spent + excluded.spent, unresolved = b.unresolved + excluded.unresolved",
+    )
+    .bind(Value::Array(rows))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn add_to_usage(connection: &mut PgConnection, books: &Books) -> Result<()> {
+    let rows: Vec<Value> = books
+        .usage
+        .iter()
+        .map(|(key, change)| {
+            json!({
+                "organization_id": key.organization_id, "hour": key.hour, "team_id": key.team_id, "key_id": key.key_id,
+                "model_id": key.model_id, "provider_id": key.provider_id, "request_count": change.request_count,
+                "refused_count": change.refused_count, "error_count": change.error_count, "cost": change.cost,
+                "byok_cost": change.byok_cost, "input_tokens": change.input_tokens,
+                "output_tokens": change.output_tokens, "cached_input_tokens": change.cached_input_tokens,
+                "cache_creation_input_tokens": change.cache_creation_input_tokens,
+                "reasoning_tokens": change.reasoning_tokens, "duration_ms": change.duration_ms,
+            })
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO usage_hourly AS u SELECT * FROM jsonb_populate_recordset(NULL::usage_hourly, $1)
+         ON CONFLICT (organization_id, hour, team_id, key_id, model_id, provider_id) DO UPDATE SET
+             request_count = u.request_count + excluded.request_count,
+             refused_count = u.refused_count + excluded.refused_count,
+             error_count = u.error_count + excluded.error_count,
+             cost = u.cost + excluded.cost, byok_cost = u.byok_cost + excluded.byok_cost,
+             input_tokens = u.input_tokens + excluded.input_tokens,
+             output_tokens = u.output_tokens + excluded.output_tokens,
+             cached_input_tokens = u.cached_input_tokens + excluded.cached_input_tokens,
+             cache_creation_input_tokens = u.cache_creation_input_tokens + excluded.cache_creation_input_tokens,
+             reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
+             duration_ms = u.duration_ms + excluded.duration_ms",
+    )
+    .bind(Value::Array(rows))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// One balanced batch of postings for each organization that was charged.
+async fn post(connection: &mut PgConnection, books: &Books, node: NodeId, now: Timestamp) -> Result<()> {
+    let mut organizations: HashMap<Uuid, Vec<(&'static str, &'static str, Uuid, i64)>> = HashMap::new();
+    for ((organization, provider, byok), amount) in &books.charges {
+        if *amount != 0 {
+            let (debit, credit) = if *byok { ("byok", "byok_providers") } else { ("charges", "providers") };
+            organizations.entry(*organization).or_default().push((debit, credit, *provider, *amount));
+        }
+    }
+    for (organization, charges) in organizations {
+        let (batch,): (i64,) = sqlx::query_as(
+            "INSERT INTO ledger_batches (organization_id, node_id, recorded_at) VALUES ($1, $2, $3) RETURNING batch_id",
+        )
+        .bind(organization)
+        .bind(node.to_uuid())
+        .bind(time(now))
+        .fetch_one(&mut *connection)
+        .await?;
+        let mut sums: BTreeMap<(&str, Uuid), i64> = BTreeMap::new();
+        for (debit, credit, provider, amount) in charges {
+            *sums.entry((debit, Uuid::nil())).or_default() += amount;
+            *sums.entry((credit, provider)).or_default() -= amount;
+        }
+        let accounts: Vec<&str> = sums.keys().map(|(account, _)| *account).collect();
+        let providers: Vec<Uuid> = sums.keys().map(|(_, provider)| *provider).collect();
+        let amounts: Vec<i64> = sums.values().copied().collect();
+        sqlx::query(
+            "INSERT INTO ledger_postings (organization_id, batch_id, account, provider_id, nano_usd)
+             SELECT $1, $2, * FROM unnest($3::text[], $4::uuid[], $5::bigint[])",
+        )
+        .bind(organization)
+        .bind(batch)
+        .bind(&accounts)
+        .bind(&providers)
+        .bind(&amounts)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
