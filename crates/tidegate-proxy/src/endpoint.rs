@@ -72,7 +72,9 @@ mod tests {
         assert_eq!(post("/v1/models"), Endpoint::WrongMethod("GET"));
         assert_eq!(find(&Method::GET, "/v1/messages"), Endpoint::WrongMethod("POST"));
         assert_eq!(find(&Method::GET, "/v1/models/openai/gpt-5"), Endpoint::Model("openai/gpt-5"));
-        for path in ["/v1//messages", "/V1/messages", "/v1/messages/", "/v1/messages/../key", "/", "", "/v1/models/"] {
+        for path in
+            ["/v1//messages", "/V1/messages", "/v1/messages/", "/v1/messages/../key", "/", "", "/v1/models/"]
+        {
             assert_eq!(post(path), Endpoint::Unknown, "{path}");
         }
     }

@@ -4,8 +4,8 @@
 //! are at most a fifth of its traffic.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
@@ -74,7 +74,9 @@ impl Health {
     pub(crate) fn may_retry(&self, provider: ProviderId) -> bool {
         let allowance = self.allowance(provider);
         allowance
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left >= RETRY).then_some(left - RETRY))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                (left >= RETRY).then_some(left - RETRY)
+            })
             .is_ok()
     }
 

@@ -3,7 +3,34 @@
 //! Read `serve.rs` first: it is the whole way in one screen. This crate knows no disk, no
 //! control plane and no SQL; what it needs of the node is in `edges.rs`.
 
+mod account;
+mod admit;
+mod answer;
+mod attempt;
+mod authenticate;
+mod body;
+mod connection;
 mod edges;
+mod endpoint;
+mod failed;
+mod failover;
+mod gateway;
+mod grant;
+mod headers;
+mod health;
+mod listing;
+mod meter;
+mod metrics;
+mod own_key;
+mod probe;
+mod read_call;
+mod read_on;
+mod refusal;
+mod relay;
+mod serve;
+mod settle;
 
+pub use connection::serve_connection;
 pub use edges::{Authority, JournalFull, Record, Records, Unavailable, Vault};
+pub use gateway::{Gateway, Parts, Settings};
 pub use tidegate_upstream::SignIn;

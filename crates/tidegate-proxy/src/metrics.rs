@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
+use tidegate_limits::{Limiter, Mode};
 use tidegate_telemetry::Metrics;
-use tidegate_telemetry::prometheus_client::encoding::EncodeLabelSet;
-use tidegate_telemetry::prometheus_client::metrics::counter::Counter;
-use tidegate_telemetry::prometheus_client::metrics::family::Family;
-use tidegate_telemetry::prometheus_client::metrics::gauge::Gauge;
-use tidegate_telemetry::prometheus_client::metrics::histogram::Histogram;
 use tidegate_types::usage::Surface;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -37,7 +39,7 @@ pub(crate) struct Meters {
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
 impl Meters {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
+    pub(crate) fn new(metrics: &Metrics, limiter: Limiter) -> Self {
         let meters = Self {
             requests: Family::default(),
             duration: Histogram::new(BUCKETS),
@@ -51,11 +53,20 @@ impl Meters {
         metrics.register(|r| {
             r.register("requests", "Calls by surface and status", m.requests);
             r.register("request_duration_seconds", "Time from head to end of answer", m.duration);
-            r.register("time_to_first_event_seconds", "Time from head to first event of the answer", m.first_event);
+            r.register(
+                "time_to_first_event_seconds",
+                "Time from head to first event of the answer",
+                m.first_event,
+            );
             r.register("requests_in_flight", "Calls under way", m.in_flight);
             r.register("upstream_attempts", "Attempts at providers by outcome", m.attempts);
-            r.register("bound_violations", "Attempts that cost more than was held as their upper bound", m.bound_violations);
+            r.register(
+                "bound_violations",
+                "Attempts that cost more than was held as their upper bound",
+                m.bound_violations,
+            );
             r.register("drains_in_flight", "Answers read to the end after their caller left", m.drains);
+            r.register_collector(Box::new(LimiterState(limiter)));
         });
         meters
     }
@@ -76,5 +87,29 @@ impl Meters {
 
     pub(crate) fn attempt(&self, outcome: &'static str) {
         self.attempts.get_or_create(&AttemptLabels { outcome }).inc();
+    }
+}
+
+/// The limiter's state, read when the metrics are.
+struct LimiterState(Limiter);
+
+impl std::fmt::Debug for LimiterState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LimiterState")
+    }
+}
+
+impl Collector for LimiterState {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let (mode, stats) = (self.0.mode(), self.0.stats());
+        let gauge = |value: usize| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+        let away = ConstGauge::new(i64::from(mode == Mode::Away));
+        let mut put = |name, help, metric: ConstGauge<i64>| {
+            let entry = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
+            metric.encode(entry)
+        };
+        put("limiter_away", "1 while the counter store cannot be asked", away)?;
+        put("limiter_queued", "Settlements and releases not yet through", gauge(stats.queued))?;
+        put("limiter_waiting", "Settlements waiting for an epoch", gauge(stats.waiting))
     }
 }

@@ -1,0 +1,215 @@
+//! One call's account: who called, what was tried, what it cost, how it ended.
+//!
+//! Shared by everything that still works on the call. When the last of them lets go, the call
+//! record is written and the call's slots go back, exactly once. Stages note what they know.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tidegate_limits::{Permit, Rates, Release};
+use tidegate_policy::Plan;
+use tidegate_types::resource::DialectName;
+use tidegate_types::usage::{AttemptRecord, CallOutcome, CallRecord, RefusalCause, Surface, Usage};
+use tidegate_types::{BudgetId, CallId, NanoUsd, Timestamp};
+
+use crate::authenticate::Caller;
+use crate::edges::Record;
+use crate::endpoint::dialect_of;
+use crate::gateway::Gateway;
+use crate::read_call::{Call, Labels};
+use crate::refusal::Refusal;
+
+/// When a request came, from where, and what it is called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    pub(crate) call_id: CallId,
+    pub(crate) at: Timestamp,
+    pub(crate) clock: Instant,
+    pub(crate) peer: IpAddr,
+}
+
+/// The account of one call.
+pub(crate) struct Account {
+    gateway: Arc<Gateway>,
+    pub(crate) arrival: Arrival,
+    pub(crate) surface: Surface,
+    /// The running attempt may have reached its provider.
+    sent: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Absent for callers whom we do not know: they leave no record.
+    record: Option<Box<CallRecord>>,
+    permit: Option<Permit>,
+    rates: Rates,
+    /// Status for the metrics of callers without a record.
+    status: u16,
+}
+
+impl Account {
+    pub(crate) fn open(gateway: &Arc<Gateway>, arrival: Arrival, surface: Surface) -> Arc<Self> {
+        gateway.meters.in_flight.inc();
+        Arc::new(Self {
+            gateway: gateway.clone(),
+            arrival,
+            surface,
+            sent: AtomicBool::new(false),
+            state: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn dialect(&self) -> DialectName {
+        dialect_of(self.surface)
+    }
+
+    pub(crate) fn note_sent(&self, sent: bool) {
+        self.sent.store(sent, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    fn elapsed_ms(&self) -> u32 {
+        millis(self.arrival.clock)
+    }
+
+    pub(crate) fn note_caller(&self, caller: &Caller) {
+        let view = &caller.view;
+        self.state.lock().record = Some(Box::new(CallRecord {
+            call_id: self.arrival.call_id,
+            at: self.arrival.at,
+            organization_id: view.organization_id(),
+            team_id: view.team_id(),
+            key_id: view.key_id(),
+            surface: self.surface,
+            stream: false,
+            model_id: None,
+            route_id: None,
+            status: 0,
+            outcome: CallOutcome::Disconnected,
+            attempts: Vec::new(),
+            usage: Usage::default(),
+            cost: NanoUsd::ZERO,
+            ttft_ms: None,
+            duration_ms: 0,
+            overhead_us: 0,
+            end_user: None,
+            session: None,
+            app: None,
+            tags: Vec::new(),
+            revision: view.revision(),
+        }));
+    }
+
+    fn note(&self, f: impl FnOnce(&mut CallRecord)) {
+        if let Some(record) = &mut self.state.lock().record {
+            f(record);
+        }
+    }
+
+    pub(crate) fn note_call(&self, call: &Call) {
+        let Labels { end_user, session, app, tags } = &call.labels;
+        self.note(|record| {
+            record.stream = call.body.stream;
+            (record.end_user, record.session, record.app) = (*end_user, *session, *app);
+            record.tags = tags.to_vec();
+        });
+    }
+
+    pub(crate) fn note_plan(&self, plan: &Plan) {
+        self.note(|record| {
+            record.route_id = plan.route.as_ref().map(|route| route.id);
+            record.model_id = plan.candidates.first().map(|candidate| candidate.model.id);
+        });
+    }
+
+    /// The call is in: its permit goes back when it is over.
+    pub(crate) fn note_permit(&self, permit: Option<Permit>, rates: Rates) {
+        let mut state = self.state.lock();
+        state.permit = permit;
+        state.rates = rates;
+        if let Some(record) = &mut state.record {
+            record.overhead_us = u32::try_from(self.arrival.clock.elapsed().as_micros()).unwrap_or(u32::MAX);
+        }
+    }
+
+    pub(crate) fn rates(&self) -> Rates {
+        self.state.lock().rates
+    }
+
+    /// An attempt has ended.
+    pub(crate) fn note_attempt(&self, attempt: AttemptRecord, usage: &Usage, cost: NanoUsd) {
+        self.note(|record| {
+            record.attempts.push(attempt);
+            record.cost += cost;
+            add(&mut record.usage, usage);
+        });
+    }
+
+    /// The attempt at this model is the one that answers.
+    pub(crate) fn note_first_event(&self, model_id: tidegate_types::ModelId) {
+        self.gateway.meters.first_event(self.arrival.clock.elapsed());
+        let ms = self.elapsed_ms();
+        self.note(|record| {
+            record.ttft_ms = Some(ms);
+            record.model_id = Some(model_id);
+        });
+    }
+
+    /// How the call went, as the caller sees it.
+    pub(crate) fn note_outcome(&self, status: u16, outcome: CallOutcome) {
+        let mut state = self.state.lock();
+        state.status = status;
+        if let Some(record) = &mut state.record {
+            (record.status, record.outcome) = (status, outcome);
+        }
+    }
+
+    pub(crate) fn note_refusal(&self, refusal: &Refusal) {
+        let budget_id: Option<BudgetId> = refusal.budget_id;
+        let outcome = match (&refusal.passed_on, refusal.cause) {
+            (Some(_), RefusalCause::UpstreamFailed) => CallOutcome::UpstreamError,
+            (_, cause) => CallOutcome::Refused { cause, budget_id },
+        };
+        self.note_outcome(refusal.http_status(), outcome);
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let duration_ms = self.elapsed_ms();
+        let state = self.state.get_mut();
+        let mut tokens_used = None;
+        if let Some(mut record) = state.record.take() {
+            record.duration_ms = duration_ms;
+            tokens_used = Some(record.usage.input_tokens.saturating_add(record.usage.output_tokens));
+            if self.gateway.records.append(Record::Call(&record)).is_err() {
+                tracing::error!(call = %record.call_id, "a call record could not be written");
+            }
+        }
+        if let Some(permit) = state.permit.take() {
+            self.gateway.limiter.release(Release { permit, tokens_used });
+        }
+        self.gateway.meters.answered(Some(self.surface), state.status, self.arrival.clock.elapsed());
+        self.gateway.meters.in_flight.dec();
+    }
+}
+
+pub(crate) fn millis(since: Instant) -> u32 {
+    u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX)
+}
+
+fn add(sum: &mut Usage, usage: &Usage) {
+    sum.input_tokens += usage.input_tokens;
+    sum.output_tokens += usage.output_tokens;
+    sum.cached_input_tokens += usage.cached_input_tokens;
+    sum.cache_creation_input_tokens += usage.cache_creation_input_tokens;
+    sum.reasoning_tokens += usage.reasoning_tokens;
+    sum.requests += usage.requests;
+}

@@ -1,0 +1,180 @@
+//! The permit (rates, slots: per call) and the first hold (money: per attempt), in one step.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use tidegate_limits::{Admit, Hold, LimitError, RateScope, Refusal as LimitRefusal, ScopeLimits};
+use tidegate_policy::{Candidate, Plan, RateScope as PlanScope};
+use tidegate_types::{NanoUsd, OrganizationId};
+
+use crate::account::Account;
+use crate::gateway::Gateway;
+use crate::grant::{Grant, grant};
+use crate::read_call::Call;
+use crate::refusal::{Refusal, Refused};
+use crate::settle::deadline;
+
+/// A call that is in, with the money of its first attempt. The slots themselves are kept by
+/// the call's account.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    /// The candidates in the order in which they are tried.
+    pub(crate) order: SmallVec<[usize; 4]>,
+    pub(crate) first: Held,
+}
+
+/// Money held for one attempt.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) grant: Grant,
+    pub(crate) hold: Option<Hold>,
+    pub(crate) epoch: u64,
+}
+
+/// Asks the limiter, once in the usual case.
+pub(crate) async fn admit(
+    gateway: &Arc<Gateway>,
+    account: &Account,
+    organization: OrganizationId,
+    call: &Call,
+    plan: &Plan,
+) -> Result<Permit, Refused> {
+    let order = order(gateway, plan);
+    let first = order.first().and_then(|index| plan.candidates.get(*index));
+    let Some(candidate) = first else { return Err(Refusal::away()) };
+    let mut grant = grant(&call.body, &plan.policy, candidate)?;
+    let mut lowered = false;
+    loop {
+        let ask = Admit {
+            organization_id: organization,
+            call_id: account.arrival.call_id,
+            scopes: scopes(plan),
+            tokens: grant.input_tokens.saturating_add(grant.all_output()),
+            hold: hold(gateway, account, plan, candidate, &grant, 0),
+        };
+        if ask.hold.is_none() && ask.scopes.is_empty() {
+            return Ok(Permit { order, first: Held { grant, hold: None, epoch: 0 } });
+        }
+        match admit_in_epoch(gateway, &ask).await {
+            Ok(admitted) => {
+                account.note_permit(Some(admitted.permit), admitted.rates);
+                return Ok(Permit { order, first: Held { grant, hold: ask.hold, epoch: admitted.epoch } });
+            }
+            Err(error) => match left(&error).and_then(|left| grant.affordable(left, candidate)) {
+                // A call that named no limit gets what is left, if that is an answer at all.
+                Some(less) if !lowered => (grant, lowered) = (less, true),
+                _ => return Err(Refusal::limited(error, &candidate.budgets)),
+            },
+        }
+    }
+}
+
+/// Holds money for a further attempt.
+pub(crate) async fn hold_further(
+    gateway: &Arc<Gateway>,
+    account: &Account,
+    organization: OrganizationId,
+    call: &Call,
+    plan: &Plan,
+    candidate: &Candidate,
+    attempt: u16,
+) -> Result<Held, Refused> {
+    let mut grant = grant(&call.body, &plan.policy, candidate)?;
+    let mut lowered = false;
+    loop {
+        let Some(hold) = hold(gateway, account, plan, candidate, &grant, attempt) else {
+            return Ok(Held { grant, hold: None, epoch: 0 });
+        };
+        match hold_in_epoch(gateway, organization, &hold).await {
+            Ok(epoch) => return Ok(Held { grant, hold: Some(hold), epoch }),
+            Err(error) => match left(&error).and_then(|left| grant.affordable(left, candidate)) {
+                Some(less) if !lowered => (grant, lowered) = (less, true),
+                _ => return Err(Refusal::limited(error, &candidate.budgets)),
+            },
+        }
+    }
+}
+
+/// The plan's order, those that cool down last.
+fn order(gateway: &Gateway, plan: &Plan) -> SmallVec<[usize; 4]> {
+    let mut order: SmallVec<[usize; 4]> = (0..plan.candidates.len()).collect();
+    if plan.candidates.len() > 1 {
+        let cooling =
+            |index: &usize| plan.candidates.get(*index).is_some_and(|c| gateway.health.is_cooling(c));
+        order.sort_by_cached_key(cooling);
+    }
+    order
+}
+
+fn scopes(plan: &Plan) -> SmallVec<[ScopeLimits; 3]> {
+    plan.rates
+        .iter()
+        .map(|rate| ScopeLimits {
+            scope: match rate.scope {
+                PlanScope::Key(id) => RateScope::Key(id),
+                PlanScope::Team(id) => RateScope::Team(id),
+            },
+            limits: rate.limits,
+        })
+        .collect()
+}
+
+fn hold(
+    gateway: &Gateway,
+    account: &Account,
+    plan: &Plan,
+    candidate: &Candidate,
+    grant: &Grant,
+    attempt: u16,
+) -> Option<Hold> {
+    let budgets = grant.holds(candidate);
+    (!budgets.is_empty()).then(|| Hold {
+        call_id: account.arrival.call_id,
+        attempt,
+        step: 0,
+        epoch: plan.epoch,
+        deadline: deadline(gateway, gateway.limiter.now()),
+        budgets,
+    })
+}
+
+/// What is left in the budget that refused.
+fn left(error: &LimitError) -> Option<NanoUsd> {
+    match error {
+        LimitError::Refused(refused) => match refused.refusal {
+            LimitRefusal::Budget { limit, spent, held, unresolved, .. } => {
+                Some(limit - spent - held - unresolved)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+async fn admit_in_epoch(gateway: &Gateway, ask: &Admit) -> Result<tidegate_limits::Admitted, LimitError> {
+    match gateway.limiter.admit(ask).await {
+        Err(LimitError::NoEpoch { .. }) => {
+            open_epoch(gateway, ask.organization_id).await?;
+            gateway.limiter.admit(ask).await
+        }
+        decided => decided,
+    }
+}
+
+async fn hold_in_epoch(
+    gateway: &Gateway,
+    organization: OrganizationId,
+    hold: &Hold,
+) -> Result<u64, LimitError> {
+    match gateway.limiter.hold(organization, hold).await {
+        Err(LimitError::NoEpoch { .. }) => {
+            open_epoch(gateway, organization).await?;
+            gateway.limiter.hold(organization, hold).await
+        }
+        decided => decided,
+    }
+}
+
+async fn open_epoch(gateway: &Gateway, organization: OrganizationId) -> Result<(), LimitError> {
+    gateway.authority.open_epoch(organization).await.map_err(|_| LimitError::Away)
+}

@@ -1,0 +1,81 @@
+//! Answers and refusals as HTTP responses.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Response, header};
+use tidegate_dialect::Dialect;
+use tidegate_types::usage::CallOutcome;
+
+use crate::account::{Account, Arrival};
+use crate::body::AnswerBody;
+use crate::connection::Underway;
+use crate::failover::{Answer, Content};
+use crate::gateway::Gateway;
+use crate::headers::{EVENT_STREAM, JSON, NO_CACHE, put_id, put_rates, put_simulated};
+use crate::refusal::{Refusal, Refused, render};
+use crate::relay::Relay;
+
+/// The answer of a provider.
+pub(crate) fn answered(
+    gateway: &Gateway,
+    account: &Arc<Account>,
+    answer: Answer,
+    underway: Underway,
+) -> Response<AnswerBody> {
+    let (body, content_type) = match answer.content {
+        Content::Whole(bytes) => {
+            account.note_outcome(200, CallOutcome::Answered);
+            (AnswerBody::whole(bytes, underway), JSON)
+        }
+        Content::Stream(live) => (AnswerBody::relay(Box::new(Relay::new(live)), underway), EVENT_STREAM),
+    };
+    let streams = content_type == EVENT_STREAM;
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.reserve(8);
+    headers.insert(header::CONTENT_TYPE, content_type);
+    if streams {
+        headers.insert(header::CACHE_CONTROL, NO_CACHE);
+    }
+    put_id(headers, account.dialect(), account.arrival.call_id);
+    put_rates(headers, account.dialect(), &account.rates(), gateway.now());
+    if answer.simulated {
+        put_simulated(headers);
+    }
+    response
+}
+
+/// A refusal of a call.
+pub(crate) fn refused(
+    gateway: &Gateway,
+    account: &Arc<Account>,
+    refusal: &Refusal,
+    underway: Underway,
+) -> Response<AnswerBody> {
+    account.note_refusal(refusal);
+    let mut response = render(refusal, account.dialect(), account.arrival.call_id, gateway.now());
+    if refusal.rates.is_none() {
+        put_rates(response.headers_mut(), account.dialect(), &account.rates(), gateway.now());
+    }
+    response.map(|bytes| AnswerBody::whole(bytes, underway))
+}
+
+/// An answer of the gateway itself.
+pub(crate) fn small(
+    gateway: &Gateway,
+    arrival: Arrival,
+    dialect: Dialect,
+    underway: Underway,
+    found: Result<Response<Bytes>, Refused>,
+) -> Response<AnswerBody> {
+    let response = match found {
+        Ok(mut response) => {
+            put_id(response.headers_mut(), dialect, arrival.call_id);
+            response
+        }
+        Err(refusal) => render(&refusal, dialect, arrival.call_id, gateway.now()),
+    };
+    gateway.meters.answered(None, response.status().as_u16(), arrival.clock.elapsed());
+    response.map(|bytes| AnswerBody::whole(bytes, underway))
+}

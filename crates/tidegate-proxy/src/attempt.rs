@@ -1,0 +1,239 @@
+//! One attempt at one candidate: translate, sign, send, read until it answers or fails.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http::Response;
+use http_body::Body;
+use http_body_util::BodyExt;
+use tidegate_dialect::answer::{self, AnswerFacts};
+use tidegate_dialect::stream::{AnswerStream, End};
+use tidegate_dialect::{AnswerFault, Dialect};
+use tidegate_types::OrganizationId;
+use tidegate_upstream::{Endpoint, RequestBody, ResponseBody, Unsent};
+
+use crate::failed::Failed;
+use crate::gateway::Gateway;
+use crate::relay::Live;
+use crate::settle::Attempt;
+
+/// What is sent, and how the answer is to be read.
+pub(crate) struct Outbound {
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) owner: OrganizationId,
+    pub(crate) request: http::Request<RequestBody>,
+    pub(crate) surface: Dialect,
+    pub(crate) target: Dialect,
+    pub(crate) stream: bool,
+    pub(crate) facts: AnswerFacts,
+}
+
+/// How an attempt went.
+pub(crate) enum Exchanged {
+    /// A whole answer, settled.
+    Whole(Bytes),
+    /// A stream whose first event is there.
+    Stream(Box<Live>),
+    /// No answer, settled.
+    Failed(Failed),
+}
+
+/// Largest error body that is read.
+const MAX_ERROR: usize = 256 * 1024;
+
+/// An exchange that is read to its end even when its caller leaves, where the provider would
+/// bill it anyway.
+pub(crate) struct Exchange {
+    gateway: Arc<Gateway>,
+    account: Arc<crate::account::Account>,
+    running: Option<Pin<Box<dyn Future<Output = Exchanged> + Send>>>,
+    reads_on: bool,
+}
+
+impl Exchange {
+    pub(crate) fn new(gateway: &Arc<Gateway>, attempt: Attempt, outbound: Outbound) -> Self {
+        let (account, reads_on) = (attempt.account.clone(), attempt.is_read_on());
+        let running = exchange(gateway.clone(), attempt, outbound);
+        Self { gateway: gateway.clone(), account, running: Some(Box::pin(running)), reads_on }
+    }
+
+    /// Gives up, because time is up: nobody reads on.
+    pub(crate) fn abandon(&mut self) {
+        self.running = None;
+    }
+}
+
+impl Future for Exchange {
+    type Output = Exchanged;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exchanged> {
+        let Some(running) = &mut self.running else { return Poll::Pending };
+        let Poll::Ready(exchanged) = running.as_mut().poll(cx) else { return Poll::Pending };
+        self.running = None;
+        Poll::Ready(exchanged)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take()
+            && self.reads_on
+            && self.account.is_sent()
+        {
+            self.gateway.clone().read_on(async move {
+                if let Exchanged::Stream(live) = running.await {
+                    live.read_to_end().await;
+                }
+            });
+        }
+    }
+}
+
+async fn exchange(gateway: Arc<Gateway>, mut attempt: Attempt, outbound: Outbound) -> Exchanged {
+    let Outbound { endpoint, owner, request, surface, target, stream, facts } = outbound;
+    let response = match send(&gateway, &mut attempt, &endpoint, owner, request).await {
+        Ok(response) => response,
+        Err(failed) => return Exchanged::Failed(failed),
+    };
+    attempt.note_status(response.status().as_u16());
+    if !response.status().is_success() {
+        return Exchanged::Failed(read_error(attempt, response, target).await);
+    }
+    let body = response.into_body();
+    let exchanged = if stream {
+        let live = Live::new(gateway, attempt, body, AnswerStream::new(surface, target, &facts));
+        until_first_event(Box::new(live)).await
+    } else {
+        whole(&gateway, attempt, body, surface, target, &facts).await
+    };
+    exchanged.unwrap_or_else(Exchanged::Failed)
+}
+
+/// Sends the request. A kept connection may turn out to be closed: then it is sent again.
+async fn send(
+    gateway: &Gateway,
+    attempt: &mut Attempt,
+    endpoint: &Arc<Endpoint>,
+    owner: OrganizationId,
+    mut request: http::Request<RequestBody>,
+) -> Result<Response<ResponseBody>, Failed> {
+    for _ in 0..3 {
+        let line = gateway.upstreams.line(endpoint, owner).await.map_err(|error| {
+            attempt.not_sent();
+            Failed::NotSent(error)
+        })?;
+        attempt.intend()?;
+        attempt.mark_sent();
+        match line.send(request).await {
+            Ok(response) => return Ok(response),
+            Err(Unsent { request: Some(back), .. }) => {
+                attempt.mark_unsent();
+                request = *back;
+            }
+            Err(Unsent { error, request: None }) => {
+                attempt.unresolved();
+                return Err(Failed::Broken(error));
+            }
+        }
+    }
+    attempt.not_sent();
+    Err(Failed::NotSent(tidegate_upstream::SendError::Unwritten))
+}
+
+/// A complete error answer before any event: nothing is billed.
+async fn read_error(mut attempt: Attempt, response: Response<ResponseBody>, target: Dialect) -> Failed {
+    let (head, body) = response.into_parts();
+    match collect(body, MAX_ERROR).await {
+        Ok(body) => {
+            attempt.refused();
+            Failed::status(&head, body, target)
+        }
+        Err(failed) => {
+            attempt.unresolved();
+            failed
+        }
+    }
+}
+
+async fn whole(
+    gateway: &Gateway,
+    mut attempt: Attempt,
+    body: ResponseBody,
+    surface: Dialect,
+    target: Dialect,
+    facts: &AnswerFacts,
+) -> Result<Exchanged, Failed> {
+    let bytes = match collect(body, gateway.settings.max_answer).await {
+        Ok(bytes) => bytes,
+        Err(failed) => {
+            attempt.unresolved();
+            return Err(failed);
+        }
+    };
+    match answer::complete(surface, target, &bytes, facts) {
+        Ok(complete) => {
+            attempt.answers();
+            attempt.completed(complete.usage, complete.visible_bytes);
+            Ok(Exchanged::Whole(complete.bytes))
+        }
+        Err(fault) => {
+            attempt.unresolved();
+            Err(Failed::Fault(fault))
+        }
+    }
+}
+
+/// Holds the answer back until it looks like one: until then another candidate may still answer.
+async fn until_first_event(mut live: Box<Live>) -> Result<Exchanged, Failed> {
+    loop {
+        std::future::poll_fn(|cx| live.poll_more(cx)).await;
+        let facts = live.stream.facts();
+        if facts.started || live.end == Some(End::Complete) {
+            live.attempt.answers();
+            return Ok(Exchanged::Stream(live));
+        }
+        match (&facts.fault, live.end) {
+            (None, None) => {}
+            // An error as the first event is an error answer like any other.
+            (Some(AnswerFault::Reported), _) => {
+                let reported = facts.reported.clone().unwrap_or_default();
+                live.attempt.refused();
+                return Err(Failed::Reported(reported));
+            }
+            (Some(fault), _) => {
+                let fault = fault.clone();
+                live.attempt.unresolved();
+                return Err(Failed::Fault(fault));
+            }
+            (None, Some(_)) => {
+                live.attempt.unresolved();
+                return Err(Failed::Broken(tidegate_upstream::SendError::Broken));
+            }
+        }
+    }
+}
+
+async fn collect(mut body: ResponseBody, most: usize) -> Result<Bytes, Failed> {
+    if body.size_hint().lower() > most as u64 {
+        return Err(Failed::Fault(AnswerFault::TooLong));
+    }
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(Failed::Broken)?.into_data() else { continue };
+        if first.len() + rest.len() + data.len() > most {
+            return Err(Failed::Fault(AnswerFault::TooLong));
+        }
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+            continue;
+        }
+        if rest.is_empty() {
+            rest.extend_from_slice(&std::mem::take(&mut first));
+        }
+        rest.extend_from_slice(&data);
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}

@@ -1,0 +1,210 @@
+//! One candidate after the other, until one answers: free before the first event, never after.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tidegate_dialect::Dialect;
+use tidegate_dialect::answer::AnswerFacts;
+use tidegate_dialect::outbound::{self, Edits, LimitKey};
+use tidegate_policy::{Candidate, Plan};
+use tidegate_types::resource::{AuthScheme, Provider, ZdrTier};
+use tidegate_upstream::{forwarded, post};
+use tokio::time::Instant;
+
+use crate::account::Account;
+use crate::admit::{Held, Permit, hold_further};
+use crate::attempt::{Exchange, Exchanged, Outbound};
+use crate::authenticate::Caller;
+use crate::failed::{Failed, Next};
+use crate::gateway::Gateway;
+use crate::read_call::Call;
+use crate::refusal::Refused;
+use crate::relay::Live;
+use crate::settle::{Attempt, Whose};
+
+/// A planned call on its way.
+pub(crate) struct Planned<'a> {
+    pub(crate) gateway: &'a Arc<Gateway>,
+    pub(crate) account: &'a Arc<Account>,
+    pub(crate) caller: &'a Caller,
+    pub(crate) call: &'a Call,
+    pub(crate) plan: &'a Plan,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// What the caller gets.
+pub(crate) struct Answer {
+    pub(crate) content: Content,
+    /// A simulated provider answered.
+    pub(crate) simulated: bool,
+}
+
+/// Whole, or as it comes.
+pub(crate) enum Content {
+    Whole(Bytes),
+    Stream(Box<Live>),
+}
+
+/// Calls candidates until one answers, or says why none did.
+pub(crate) async fn call_with_failover(planned: &Planned<'_>, permit: Permit) -> Result<Answer, Refused> {
+    let Planned { gateway, account, call, plan, .. } = *planned;
+    let surface = account.dialect();
+    let total = plan.policy.total_timeout_ms.map_or(gateway.settings.total_timeout, millis);
+    let deadline = Instant::from_std(account.arrival.clock) + total;
+    let most = u16::from(plan.policy.max_attempts.max(1));
+    let mut first = Some(permit.first);
+    let mut last: Option<(Failed, usize)> = None;
+    for number in 0..most {
+        let Some(index) = next(planned, &permit.order, number, last.as_ref()).await else { break };
+        let Some(candidate) = plan.candidates.get(index) else { break };
+        let held = match first.take() {
+            Some(held) => held,
+            None => {
+                let organization = planned.caller.view.organization_id();
+                match hold_further(gateway, account, organization, call, plan, candidate, number).await {
+                    Ok(held) => held,
+                    Err(refused) => {
+                        return Err(last.map_or(refused, |(failed, _)| failed.into_refusal(surface)));
+                    }
+                }
+            }
+        };
+        match attempt(planned, candidate, number, held, deadline).await {
+            Ok(content) => return Ok(Answer { content, simulated: candidate.provider.simulated }),
+            Err(failed) => {
+                tracing::debug!(call = %account.arrival.call_id, attempt = number, provider = %candidate.provider.slug, %failed, "an attempt failed");
+                if let Some(wait) = failed.cool_down() {
+                    gateway.health.cool(candidate, wait);
+                }
+                last = Some((failed, index));
+            }
+        }
+    }
+    Err(last.map_or_else(crate::refusal::Refusal::away, |(failed, _)| failed.into_refusal(surface)))
+}
+
+/// The candidate of the next attempt: those not tried yet in their order, then the last one
+/// again, if its failure allows it and its provider's share of retries is not used up.
+async fn next(
+    planned: &Planned<'_>,
+    order: &[usize],
+    number: u16,
+    last: Option<&(Failed, usize)>,
+) -> Option<usize> {
+    let health = &planned.gateway.health;
+    let provider = |index: usize| planned.plan.candidates.get(index).map(|candidate| candidate.provider.id);
+    let untried = order.get(usize::from(number)).copied();
+    let Some((failed, index)) = last else {
+        health.note_first(provider(untried?)?);
+        return untried;
+    };
+    match (failed.next(), untried) {
+        (Next::Nowhere, _) | (Next::Another, None) => None,
+        (_, Some(untried)) => Some(untried),
+        (Next::Any, None) => {
+            let again = health.may_retry(provider(*index)?).then_some(*index);
+            if again.is_some() {
+                // 25 to 75 ms, so that callers who failed together do not come back together.
+                let jitter = u64::try_from((planned.gateway.entropy)() % 50).unwrap_or(0);
+                tokio::time::sleep(Duration::from_millis(25 + jitter)).await;
+            }
+            again
+        }
+    }
+}
+
+async fn attempt(
+    planned: &Planned<'_>,
+    candidate: &Candidate,
+    number: u16,
+    held: Held,
+    deadline: Instant,
+) -> Result<Content, Failed> {
+    let Planned { gateway, account, caller, call, plan, .. } = *planned;
+    let whose = Whose { caller, labels: &call.labels };
+    let limit = held.grant.limit;
+    let mut attempt = Attempt::held(gateway, account, whose, candidate, number, held);
+    let outbound = match outbound(planned, candidate, limit) {
+        Ok(outbound) => outbound,
+        Err(failed) => {
+            attempt.not_sent();
+            return Err(failed);
+        }
+    };
+    let longest = plan.policy.attempt_timeout_ms.map_or(gateway.settings.attempt_timeout, millis);
+    let deadline = deadline.min(Instant::now() + longest);
+    let mut exchange = Exchange::new(gateway, attempt, outbound);
+    let exchanged = tokio::select! {
+        biased;
+        exchanged = &mut exchange => exchanged,
+        () = tokio::time::sleep_until(deadline) => {
+            exchange.abandon();
+            return Err(Failed::TimedOut);
+        }
+        () = gateway.cut.cancelled() => return Err(Failed::Stopping),
+    };
+    match exchanged {
+        Exchanged::Whole(bytes) => Ok(Content::Whole(bytes)),
+        Exchanged::Stream(live) => Ok(Content::Stream(live)),
+        Exchanged::Failed(failed) => Err(failed),
+    }
+}
+
+/// What is sent to this candidate.
+fn outbound(planned: &Planned<'_>, candidate: &Candidate, limit: Option<u64>) -> Result<Outbound, Failed> {
+    let Planned { gateway, account, call, plan, headers, .. } = *planned;
+    let provider = &*candidate.provider;
+    let (surface, target) = (account.dialect(), provider.dialect);
+    let edits = Edits {
+        model: &candidate.offering.upstream_name,
+        output_limit: limit,
+        default_output_limit: u64::from(candidate.max_output_tokens),
+        limit_key: limit_key(provider),
+        no_store: plan.policy.zdr >= ZdrTier::ZdrWithSafetyRetention,
+    };
+    let body = outbound::request(&call.body, target, &edits).map_err(Failed::Untranslatable)?;
+    let endpoint = gateway.upstreams.endpoint(&provider.base_url).map_err(|_| Failed::NoEndpoint)?;
+    let path = endpoint.path(operation(provider)).ok_or(Failed::NoEndpoint)?;
+    let mut out = forwarded(headers, target, surface == target);
+    if provider.auth != AuthScheme::None {
+        let credential = candidate.credential.as_ref().ok_or(Failed::NoSecret)?;
+        gateway.vault.sign_in(credential).ok_or(Failed::NoSecret)?.apply(provider.auth, &mut out);
+    }
+    Ok(Outbound {
+        endpoint,
+        owner: provider.organization_id,
+        request: post(path, out, body),
+        surface,
+        target,
+        stream: call.body.stream,
+        facts: AnswerFacts {
+            call_id: account.arrival.call_id.to_string(),
+            model: candidate.model.name.to_string(),
+            created: account.arrival.at.as_seconds(),
+            asked_usage: call.body.asked_usage,
+        },
+    })
+}
+
+/// The operation's path below the base URL, which for Anthropic may lack its version.
+fn operation(provider: &Provider) -> &'static str {
+    match provider.dialect {
+        Dialect::OpenaiChat => "/chat/completions",
+        Dialect::AnthropicMessages if provider.base_url.trim_end_matches('/').ends_with("/v1") => "/messages",
+        Dialect::AnthropicMessages => "/v1/messages",
+    }
+}
+
+/// OpenAI and those that follow it closely know the new key; the others only the old one.
+fn limit_key(provider: &Provider) -> LimitKey {
+    match provider.slug.as_str() {
+        "openai" | "azure" | "sim-openai" => LimitKey::MaxCompletionTokens,
+        _ => LimitKey::MaxTokens,
+    }
+}
+
+fn millis(ms: u32) -> Duration {
+    Duration::from_millis(u64::from(ms))
+}

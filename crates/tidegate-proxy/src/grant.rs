@@ -1,0 +1,156 @@
+//! How much output a call is granted under a hard budget, and what its upper bound costs. Pure.
+
+use smallvec::SmallVec;
+use tidegate_dialect::read::{CallBody, FindingKind};
+use tidegate_limits::BudgetHold;
+use tidegate_policy::{Candidate, EffectivePolicy};
+use tidegate_types::NanoUsd;
+use tidegate_types::resource::ZdrTier;
+use tidegate_types::usage::RefusalCause;
+
+use crate::refusal::{Refusal, Refused};
+
+/// Output tokens granted to a call that names none, where no policy says how many.
+const DEFAULT_OUTPUT: u64 = 4096;
+/// A smaller grant than this is no answer: the call is refused instead.
+const LEAST_OUTPUT: u64 = 64;
+
+/// What an attempt may use at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// Upper bound of input tokens.
+    pub(crate) input_tokens: u64,
+    /// Output tokens of one answer.
+    pub(crate) output_tokens: u64,
+    /// Answers asked for.
+    pub(crate) answers: u64,
+    /// What to send upstream as the limit; `None`: the request stays as it is.
+    pub(crate) limit: Option<u64>,
+    /// Whether the caller named the limit: then it is not lowered to what is affordable.
+    pub(crate) named: bool,
+    /// Least output that makes sense for this call.
+    pub(crate) least: u64,
+    /// Upper bound of the cost; 0 where no hard budget applies.
+    pub(crate) amount: NanoUsd,
+}
+
+/// Whether a hard budget covers the candidate's attempt.
+pub(crate) fn is_hard(candidate: &Candidate) -> bool {
+    candidate.budgets.iter().any(|part| part.budget.hard)
+}
+
+/// The grant for an attempt at this candidate.
+pub(crate) fn grant(
+    call: &CallBody,
+    policy: &EffectivePolicy,
+    candidate: &Candidate,
+) -> Result<Grant, Refused> {
+    let most = u64::from(candidate.max_output_tokens).max(1);
+    let input = call.input.bound(None);
+    let answers = call.answers.max(1);
+    refuse_findings(call, policy, is_hard(candidate))?;
+    if !is_hard(candidate) {
+        let output_tokens = call.output_limit.unwrap_or(most).min(most);
+        let open = Grant {
+            input_tokens: input.tokens,
+            output_tokens,
+            answers,
+            limit: None,
+            named: true,
+            least: output_tokens,
+            amount: NanoUsd::ZERO,
+        };
+        return Ok(open);
+    }
+    if let Some(path) = input.unboundable {
+        let message = format!("`{path}` has no upper bound of its cost, and a hard budget covers this call");
+        return Err(Refusal::new(RefusalCause::BadRequest, message).code("unbounded_cost").param(path));
+    }
+    let reasoning = call.reasoning_budget.unwrap_or(0);
+    let default = policy.default_max_output_tokens.map_or(DEFAULT_OUTPUT, u64::from);
+    let asked = call.output_limit.unwrap_or_else(|| default.max(reasoning.saturating_add(LEAST_OUTPUT)));
+    let output_tokens = asked.min(most);
+    let mut grant = Grant {
+        input_tokens: input.tokens,
+        output_tokens,
+        answers,
+        limit: None,
+        named: call.output_limit.is_some(),
+        least: output_tokens.min(reasoning.saturating_add(LEAST_OUTPUT)),
+        amount: NanoUsd::ZERO,
+    };
+    grant.lower(output_tokens, call.output_limit, candidate);
+    Ok(grant)
+}
+
+impl Grant {
+    /// All output tokens of all answers.
+    pub(crate) const fn all_output(&self) -> u64 {
+        self.output_tokens.saturating_mul(self.answers)
+    }
+
+    fn lower(&mut self, output_tokens: u64, asked: Option<u64>, candidate: &Candidate) {
+        self.output_tokens = output_tokens;
+        self.limit = (asked != Some(output_tokens)).then_some(output_tokens);
+        self.amount = candidate.tariff.bound(self.input_tokens, self.all_output());
+    }
+
+    /// The largest grant that costs at most `left`, where the caller named no limit of its own.
+    pub(crate) fn affordable(mut self, left: NanoUsd, candidate: &Candidate) -> Option<Self> {
+        if self.named {
+            return None;
+        }
+        let fits = |output: u64| {
+            candidate.tariff.bound(self.input_tokens, output.saturating_mul(self.answers)) <= left
+        };
+        if !fits(self.least) {
+            return None;
+        }
+        let (mut low, mut high) = (self.least, self.output_tokens);
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            if fits(middle) { low = middle } else { high = middle - 1 }
+        }
+        self.lower(low, None, candidate);
+        Some(self)
+    }
+
+    /// The budgets' parts of the hold.
+    pub(crate) fn holds(&self, candidate: &Candidate) -> SmallVec<[BudgetHold; 4]> {
+        candidate
+            .budgets
+            .iter()
+            .map(|part| BudgetHold {
+                budget_id: part.budget.id,
+                window: part.window,
+                limit: part.budget.limit,
+                limit_revision: part.budget.limit_revision,
+                amount: if part.budget.hard { self.amount } else { NanoUsd::ZERO },
+                hard: part.budget.hard,
+            })
+            .collect()
+    }
+}
+
+/// Fields that may bill, under a hard budget, and fields that may retain, under ZDR, are
+/// refused by name; so are unknown ones in both cases.
+fn refuse_findings(call: &CallBody, policy: &EffectivePolicy, hard: bool) -> Result<(), Refused> {
+    let retains = policy.zdr >= ZdrTier::ZdrWithSafetyRetention;
+    let refused = call.findings.iter().find(|finding| match finding.kind {
+        FindingKind::Unregistered => hard || retains,
+        FindingKind::Bills => hard,
+        FindingKind::Retains => retains,
+    });
+    let Some(finding) = refused else { return Ok(()) };
+    let path = &finding.path;
+    let message = match finding.kind {
+        FindingKind::Unregistered => format!(
+            "`{path}` is not a field that is known here; under a hard budget or zero data retention unknown fields are refused"
+        ),
+        FindingKind::Bills => format!("`{path}` may bill beyond tokens, and a hard budget covers this call"),
+        FindingKind::Retains => {
+            format!("`{path}` lets the provider keep content, and zero data retention is demanded")
+        }
+    };
+    Err(Refusal::new(RefusalCause::BadRequest, message).code("field_refused").param(path.clone()))
+}

@@ -1,0 +1,139 @@
+//! Headers of our answers: the call's id, the state of the rate limits.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tidegate_limits::{BucketState, Rates};
+use tidegate_types::resource::DialectName;
+use tidegate_types::{CallId, Timestamp};
+
+const TIDEGATE_ID: HeaderName = HeaderName::from_static("x-tidegate-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const SIMULATED: HeaderName = HeaderName::from_static("x-tidegate-simulated");
+pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+pub(crate) const TRUE: HeaderValue = HeaderValue::from_static("true");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+pub(crate) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// The header names of one kind of bucket: limit, remaining, reset.
+type Names = [HeaderName; 3];
+
+const OPENAI_REQUESTS: Names = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+const OPENAI_TOKENS: Names = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+const ANTHROPIC_REQUESTS: Names = [
+    HeaderName::from_static("anthropic-ratelimit-requests-limit"),
+    HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-requests-reset"),
+];
+const ANTHROPIC_TOKENS: Names = [
+    HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
+    HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
+];
+
+/// Names the call in the headers that the dialect's clients look at.
+pub(crate) fn put_id(headers: &mut HeaderMap, dialect: DialectName, call_id: CallId) {
+    let Ok(id) = HeaderValue::from_maybe_shared(Bytes::from(call_id.to_string())) else { return };
+    headers.insert(TIDEGATE_ID, id.clone());
+    headers.insert(
+        match dialect {
+            DialectName::OpenaiChat => X_REQUEST_ID,
+            DialectName::AnthropicMessages => REQUEST_ID,
+        },
+        id,
+    );
+}
+
+/// Says that a simulated provider answered.
+pub(crate) fn put_simulated(headers: &mut HeaderMap) {
+    headers.insert(SIMULATED, TRUE);
+}
+
+/// The tightest buckets, in the dialect's words.
+pub(crate) fn put_rates(headers: &mut HeaderMap, dialect: DialectName, rates: &Rates, now: Timestamp) {
+    let (requests, tokens) = match dialect {
+        DialectName::OpenaiChat => (OPENAI_REQUESTS, OPENAI_TOKENS),
+        DialectName::AnthropicMessages => (ANTHROPIC_REQUESTS, ANTHROPIC_TOKENS),
+    };
+    for (names, state) in [(requests, rates.requests), (tokens, rates.tokens)] {
+        if let Some(state) = state {
+            put_bucket(headers, names, dialect, state, now);
+        }
+    }
+}
+
+fn put_bucket(
+    headers: &mut HeaderMap,
+    names: Names,
+    dialect: DialectName,
+    state: BucketState,
+    now: Timestamp,
+) {
+    let [limit, remaining, reset] = names;
+    headers.insert(limit, HeaderValue::from(state.limit));
+    headers.insert(remaining, HeaderValue::from(state.remaining));
+    let text = match dialect {
+        DialectName::OpenaiChat => span(state.reset_ms),
+        DialectName::AnthropicMessages => {
+            let ms = i64::try_from(state.reset_ms).unwrap_or(i64::MAX);
+            Timestamp::from_seconds(now.plus_millis(ms.saturating_add(999)).as_seconds()).to_string()
+        }
+    };
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(reset, value);
+    }
+}
+
+/// A span of time as OpenAI writes it: `250ms`, `1.5s`, `6m0s`.
+fn span(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms}ms"),
+        1_000..60_000 if ms.is_multiple_of(1_000) => format!("{}s", ms / 1_000),
+        1_000..60_000 => format!("{}.{:03}s", ms / 1_000, ms % 1_000),
+        _ => format!("{}m{}s", ms / 60_000, ms % 60_000 / 1_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_as_openai_writes_them() {
+        for (ms, text) in [(0, "0ms"), (250, "250ms"), (1_000, "1s"), (1_500, "1.500s"), (360_000, "6m0s")] {
+            assert_eq!(span(ms), text);
+        }
+    }
+
+    #[test]
+    fn each_dialect_has_its_own_names() {
+        let state = BucketState { limit: 60, remaining: 59, reset_ms: 1_000 };
+        let rates = Rates { requests: Some(state), tokens: None };
+        let mut headers = HeaderMap::new();
+        put_rates(&mut headers, DialectName::OpenaiChat, &rates, Timestamp::default());
+        put_rates(&mut headers, DialectName::AnthropicMessages, &rates, Timestamp::default());
+        let mut shown: Vec<_> =
+            headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
+        shown.sort();
+        assert_eq!(
+            shown,
+            [
+                "anthropic-ratelimit-requests-limit: 60",
+                "anthropic-ratelimit-requests-remaining: 59",
+                "anthropic-ratelimit-requests-reset: 1970-01-01T00:00:01Z",
+                "x-ratelimit-limit-requests: 60",
+                "x-ratelimit-remaining-requests: 59",
+                "x-ratelimit-reset-requests: 1s",
+            ]
+        );
+    }
+}

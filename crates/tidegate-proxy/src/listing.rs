@@ -1,0 +1,145 @@
+//! `/v1/models`: what a key may call; without a key, the public catalogue.
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, header, request};
+use serde::Serialize;
+use tidegate_dialect::Dialect;
+use tidegate_policy::{ListedModel, models_for, public_models};
+use tidegate_types::Timestamp;
+use tidegate_types::resource::ModelKind;
+use tidegate_types::usage::RefusalCause;
+
+use crate::account::Arrival;
+use crate::authenticate::{authenticate, carries_key};
+use crate::endpoint::dialect;
+use crate::gateway::Gateway;
+use crate::headers::JSON;
+use crate::refusal::{Refusal, Refused};
+
+/// All of them.
+pub(crate) fn models(
+    gateway: &Gateway,
+    arrival: Arrival,
+    head: &request::Parts,
+) -> Result<Response<Bytes>, Refused> {
+    let listed = listed(gateway, arrival, &head.headers)?;
+    Ok(match dialect(head.uri.path(), &head.headers) {
+        Dialect::OpenaiChat => {
+            let data: Vec<_> = listed.iter().map(openai).collect();
+            json(&OpenaiList { object: "list", data })
+        }
+        Dialect::AnthropicMessages => {
+            let data: Vec<_> = listed.iter().map(anthropic).collect();
+            let (first_id, last_id) = (data.first().map(|model| model.id), data.last().map(|model| model.id));
+            json(&AnthropicList { first_id, last_id, has_more: false, data })
+        }
+    })
+}
+
+/// One of them. `name` may be percent-encoded, as clients encode the slash.
+pub(crate) fn model(
+    gateway: &Gateway,
+    arrival: Arrival,
+    head: &request::Parts,
+    name: &str,
+) -> Result<Response<Bytes>, Refused> {
+    let listed = listed(gateway, arrival, &head.headers)?;
+    let name = name.replace("%2F", "/").replace("%2f", "/");
+    let found = listed.iter().find(|model| *model.name == *name).ok_or_else(|| {
+        Refusal::new(RefusalCause::UnknownModel, "there is no such model, or this key may not call it")
+            .param("model")
+    })?;
+    Ok(match dialect(head.uri.path(), &head.headers) {
+        Dialect::OpenaiChat => json(&openai(found)),
+        Dialect::AnthropicMessages => json(&anthropic(found)),
+    })
+}
+
+fn listed(gateway: &Gateway, arrival: Arrival, headers: &HeaderMap) -> Result<Vec<ListedModel>, Refused> {
+    if !carries_key(headers) {
+        return Ok(public_models(&gateway.config.catalogue(), arrival.at));
+    }
+    let caller = authenticate(gateway, headers, arrival.at)?;
+    caller.admit(arrival.at, arrival.peer)?;
+    Ok(models_for(&caller.view, arrival.at))
+}
+
+#[derive(Serialize)]
+struct OpenaiList<'a> {
+    object: &'static str,
+    data: Vec<OpenaiModel<'a>>,
+}
+
+#[derive(Serialize)]
+struct OpenaiModel<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: i64,
+    released: i64,
+    owned_by: &'a str,
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    context_window: u32,
+    max_tokens: u32,
+    tags: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct AnthropicList<'a> {
+    data: Vec<AnthropicModel<'a>>,
+    has_more: bool,
+    first_id: Option<&'a str>,
+    last_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct AnthropicModel<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: &'a str,
+    display_name: &'a str,
+    created_at: Timestamp,
+}
+
+fn released(listed: &ListedModel) -> Timestamp {
+    listed.model.released_at.unwrap_or_default()
+}
+
+fn openai(listed: &ListedModel) -> OpenaiModel<'_> {
+    let model = &*listed.model;
+    let can = model.capabilities;
+    let tags = [(can.tools, "tool-use"), (can.vision, "vision"), (can.reasoning, "reasoning")];
+    OpenaiModel {
+        id: &listed.name,
+        object: "model",
+        created: released(listed).as_seconds(),
+        released: released(listed).as_seconds(),
+        owned_by: if listed.is_route { "organization" } else { model.name.creator() },
+        name: &model.display_name,
+        kind: match model.kind {
+            ModelKind::Language => "language",
+            ModelKind::Embedding => "embedding",
+        },
+        context_window: model.context_window,
+        max_tokens: model.max_output_tokens,
+        tags: tags.into_iter().filter_map(|(can, tag)| can.then_some(tag)).collect(),
+    }
+}
+
+fn anthropic(listed: &ListedModel) -> AnthropicModel<'_> {
+    AnthropicModel {
+        kind: "model",
+        id: &listed.name,
+        display_name: &listed.model.display_name,
+        created_at: released(listed),
+    }
+}
+
+/// A 200 with this document.
+pub(crate) fn json(document: &impl Serialize) -> Response<Bytes> {
+    // These documents are strings and numbers: serialising them cannot fail.
+    let mut response = Response::new(Bytes::from(serde_json::to_vec(document).unwrap_or_default()));
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}

@@ -1,0 +1,209 @@
+//! The call: its body within bounds of size and time, read by its dialect.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use smallvec::SmallVec;
+use tidegate_dialect::read::{self, CallBody};
+use tidegate_policy::{CallFacts, View};
+use tidegate_types::LabelHash;
+use tidegate_types::label::LabelKind;
+use tidegate_types::resource::{Capabilities, DialectName, ModelKind, ZdrTier};
+use tidegate_types::usage::RefusalCause;
+use tokio::time::Instant;
+
+use crate::authenticate::Caller;
+use crate::gateway::Settings;
+use crate::refusal::{Refusal, Refused};
+
+/// One client request, read. Made here only, for a [`Caller`].
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) body: CallBody,
+    pub(crate) labels: Labels,
+}
+
+/// Keyed hashes of a call's labels.
+#[derive(Debug, Default)]
+pub(crate) struct Labels {
+    pub(crate) end_user: Option<LabelHash>,
+    pub(crate) session: Option<LabelHash>,
+    pub(crate) app: Option<LabelHash>,
+    pub(crate) tags: SmallVec<[LabelHash; 4]>,
+}
+
+/// Most tags and most bytes of a label.
+const MAX_TAGS: usize = 64;
+const MAX_LABEL: usize = 1024;
+
+/// Reads the body of a caller's request.
+pub(crate) async fn read_call<B>(
+    settings: &Settings,
+    caller: &Caller,
+    dialect: DialectName,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<Call, Refused>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    refuse_encodings(headers)?;
+    let bytes = collect(settings, body).await?;
+    let body = read::call(dialect, bytes)?;
+    let labels = labels(&caller.view, &body, headers)?;
+    Ok(Call { body, labels })
+}
+
+impl Call {
+    /// What the plan needs to know.
+    pub(crate) fn facts(&self) -> CallFacts<'_> {
+        let (body, needs) = (&self.body, self.body.needs);
+        CallFacts {
+            model_asked: &body.model,
+            kind: ModelKind::Language,
+            stream: body.stream,
+            needs: Capabilities {
+                tools: needs.tools,
+                vision: needs.vision,
+                reasoning: needs.reasoning,
+                structured_output: needs.structured_output,
+            },
+            max_output_tokens: body.output_limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+            input_bytes: body.input.text_bytes,
+            end_user: self.labels.end_user,
+            tags: &self.labels.tags,
+            zdr_asked: match (body.gateway.zero_data_retention, body.gateway.no_training) {
+                (true, _) => ZdrTier::Zdr,
+                (false, true) => ZdrTier::NoTraining,
+                (false, false) => ZdrTier::None,
+            },
+        }
+    }
+}
+
+fn refuse_encodings(headers: &HeaderMap) -> Result<(), Refused> {
+    let identity = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(header::CONTENT_ENCODING).iter().any(|value| !identity(value)) {
+        let message = "a compressed body is not read; send it without content-encoding";
+        return Err(Refusal::new(RefusalCause::BadRequest, message)
+            .status(415)
+            .param("content-encoding")
+            .closing());
+    }
+    Ok(())
+}
+
+/// The whole body. Its usual form, one piece that came with the head, is not copied.
+async fn collect<B>(settings: &Settings, mut body: B) -> Result<Bytes, Refused>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if body.size_hint().lower() > settings.max_body as u64 {
+        return Err(too_large(settings));
+    }
+    let began = Instant::now();
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    loop {
+        let length = first.len() + rest.len();
+        // The slowest body that is tolerated would be so far by now.
+        let allowed = Duration::from_secs(length as u64 / settings.body_rate.max(1));
+        let deadline = began + settings.body_grace + allowed;
+        let Ok(frame) = tokio::time::timeout_at(deadline, body.frame()).await else {
+            return Err(Refusal::new(RefusalCause::BadRequest, "the body came too slowly")
+                .status(408)
+                .closing());
+        };
+        let Some(frame) = frame else { break };
+        let broken = |_| Refusal::new(RefusalCause::BadRequest, "the body broke off").closing();
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        if length + data.len() > settings.max_body {
+            return Err(too_large(settings));
+        }
+        if length == 0 {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.reserve(first.len() + body.size_hint().lower() as usize + data.len());
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+fn too_large(settings: &Settings) -> Refused {
+    let message = format!("the body is larger than {} bytes", settings.max_body);
+    Refusal::new(RefusalCause::TooLarge, message).closing()
+}
+
+const SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
+const HTTP_REFERER: HeaderName = HeaderName::from_static("http-referer");
+const X_TITLE: HeaderName = HeaderName::from_static("x-title");
+const REPORTING_USER: HeaderName = HeaderName::from_static("ai-reporting-user");
+const REPORTING_TAGS: HeaderName = HeaderName::from_static("ai-reporting-tags");
+
+/// Labels from named fields and headers, as keyed hashes. The key's own tags override a
+/// request's tags of the same name.
+fn labels(view: &View, body: &CallBody, headers: &HeaderMap) -> Result<Labels, Refused> {
+    let key = &view.organization().organization().label_key;
+    let hash = |kind, text: &str| bounded(text).map(|text| LabelHash::of(key, kind, text));
+    let header = |name: &HeaderName| {
+        headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty())
+    };
+    let user = header(&REPORTING_USER).or(body.labels.user.as_ref().map(tidegate_dialect::Content::expose));
+    let app = header(&X_TITLE).or(header(&HTTP_REFERER));
+    let mut labels = Labels {
+        end_user: user.map(|text| hash(LabelKind::EndUser, text)).transpose()?,
+        // No budget hangs on these two: what is too long is left out.
+        session: header(&SESSION_ID).and_then(|text| hash(LabelKind::Session, text).ok()),
+        app: app.and_then(|text| hash(LabelKind::App, text).ok()),
+        tags: SmallVec::new(),
+    };
+    for (name, value) in view.key().tags() {
+        labels.tags.push(hash(LabelKind::Tag, &format!("{name}={value}"))?);
+    }
+    let from_header = header(&REPORTING_TAGS).into_iter().flat_map(|text| text.split(',')).map(str::trim);
+    let from_body = body.labels.tags.iter().map(tidegate_dialect::Content::expose);
+    for tag in from_header.chain(from_body).filter(|tag| !tag.is_empty()) {
+        // `name:value` or a bare name.
+        let (name, value) = tag.split_once([':', '=']).unwrap_or((tag, ""));
+        push_tag(view, &mut labels, name, value, &hash)?;
+    }
+    for (name, value) in &body.labels.metadata {
+        push_tag(view, &mut labels, name.expose(), value.expose(), &hash)?;
+    }
+    Ok(labels)
+}
+
+fn push_tag(
+    view: &View,
+    labels: &mut Labels,
+    name: &str,
+    value: &str,
+    hash: &impl Fn(LabelKind, &str) -> Result<LabelHash, Refused>,
+) -> Result<(), Refused> {
+    if view.key().tags().any(|(own, _)| own == name) {
+        return Ok(());
+    }
+    let tag = hash(LabelKind::Tag, &format!("{name}={value}"))?;
+    if !labels.tags.contains(&tag) {
+        labels.tags.push(tag);
+    }
+    if labels.tags.len() > MAX_TAGS {
+        return Err(Refusal::new(RefusalCause::BadRequest, "more than 64 tags").param("tags"));
+    }
+    Ok(())
+}
+
+fn bounded(text: &str) -> Result<&str, Refused> {
+    if text.len() > MAX_LABEL {
+        return Err(Refusal::new(RefusalCause::BadRequest, "a label is longer than 1024 bytes")
+            .code("label_too_long"));
+    }
+    Ok(text)
+}

@@ -1,0 +1,63 @@
+//! A refusal as an answer in the caller's dialect.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use tidegate_dialect::refusal::{self, Failure};
+use tidegate_types::resource::DialectName;
+use tidegate_types::{CallId, Timestamp};
+
+use super::Refusal;
+use crate::headers::{JSON, SHOULD_RETRY, TRUE, put_id, put_rates};
+
+/// Writes the answer: the body in the dialect's own form (or the provider's, passed on),
+/// the call's id, rate limits, `retry-after`.
+pub(crate) fn render(
+    refusal: &Refusal,
+    dialect: DialectName,
+    call_id: CallId,
+    now: Timestamp,
+) -> Response<Bytes> {
+    let id = call_id.to_string();
+    let (status, bytes) = match &refusal.passed_on {
+        Some(bytes) => (refusal.http_status(), bytes.clone()),
+        None => {
+            let failure = failure(refusal, &id);
+            let body = refusal::body(dialect, &failure);
+            (body.status, Bytes::from(body.bytes))
+        }
+    };
+    let mut response = Response::new(bytes);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    put_id(headers, dialect, call_id);
+    if let Some(rates) = &refusal.rates {
+        put_rates(headers, dialect, rates, now);
+    }
+    if let Some(ms) = refusal.retry_after_ms {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000).max(1)));
+        headers.insert(SHOULD_RETRY, TRUE);
+    }
+    if let Some(allow) = refusal.allow {
+        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+    }
+    if refusal.close {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status == 401 && refusal.passed_on.is_none() {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// The refusal in the words of the dialect crate.
+pub(crate) fn failure<'a>(refusal: &'a Refusal, id: &'a str) -> Failure<'a> {
+    Failure {
+        cause: refusal.cause,
+        status: refusal.status,
+        message: &refusal.message,
+        code: refusal.code,
+        param: refusal.param.as_deref(),
+        call_id: id,
+    }
+}

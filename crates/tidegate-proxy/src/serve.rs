@@ -1,0 +1,98 @@
+//! A request's way, in one screen.
+//!
+//! `run` is the path of a call; each stage takes what the one before made. `serve` finds the
+//! operation and turns the outcome into an answer in the caller's dialect.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Request, Response, request};
+use http_body::Body;
+use tidegate_policy::plan;
+use tidegate_types::usage::Surface;
+
+use crate::account::{Account, Arrival};
+use crate::admit::admit;
+use crate::answer::{answered, refused};
+use crate::authenticate::authenticate;
+use crate::body::AnswerBody;
+use crate::connection::Underway;
+use crate::endpoint::{Endpoint, find};
+use crate::failover::{Answer, Planned, call_with_failover};
+use crate::gateway::Gateway;
+use crate::read_call::read_call;
+use crate::refusal::Refused;
+use crate::{listing, own_key, probe};
+
+/// Answers one request.
+pub(crate) async fn serve<B>(
+    gateway: &Arc<Gateway>,
+    peer: IpAddr,
+    underway: Underway,
+    request: Request<B>,
+) -> Response<AnswerBody>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let at = gateway.now();
+    let arrival = Arrival { call_id: gateway.new_id(at), at, clock: Instant::now(), peer };
+    let (head, body) = request.into_parts();
+    let found = match find(&head.method, head.uri.path()) {
+        Endpoint::Call(surface) => return call(gateway, arrival, surface, underway, &head, body).await,
+        Endpoint::Models => listing::models(gateway, arrival, &head),
+        Endpoint::Model(name) => listing::model(gateway, arrival, &head, name),
+        Endpoint::Key => own_key::describe(gateway, arrival, &head).await,
+        Endpoint::Live => Ok(probe::live()),
+        Endpoint::Ready => Ok(probe::ready(gateway)),
+        Endpoint::WrongMethod(allowed) => Err(probe::wrong_method(allowed)),
+        Endpoint::Unknown => Err(probe::unknown()),
+    };
+    let dialect = crate::endpoint::dialect(head.uri.path(), &head.headers);
+    crate::answer::small(gateway, arrival, dialect, underway, found)
+}
+
+/// A call of a model: its path, then its answer or its refusal.
+async fn call<B>(
+    gateway: &Arc<Gateway>,
+    arrival: Arrival,
+    surface: Surface,
+    underway: Underway,
+    head: &request::Parts,
+    body: B,
+) -> Response<AnswerBody>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let account = Account::open(gateway, arrival, surface);
+    match run(gateway, &account, head, body).await {
+        Ok(answer) => answered(gateway, &account, answer, underway),
+        Err(refusal) => refused(gateway, &account, &refusal, underway),
+    }
+}
+
+async fn run<B>(
+    gateway: &Arc<Gateway>,
+    account: &Arc<Account>,
+    head: &request::Parts,
+    body: B,
+) -> Result<Answer, Refused>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let Arrival { at, peer, .. } = account.arrival;
+    let caller = authenticate(gateway, &head.headers, at)?;
+    account.note_caller(&caller);
+    caller.admit(at, peer)?;
+    let call = read_call(&gateway.settings, &caller, account.dialect(), &head.headers, body).await?;
+    account.note_call(&call);
+    // The windows of budgets go by the time of their counters.
+    let draw = (gateway.entropy)() as u64;
+    let plan = plan(&caller.view, &call.facts(), gateway.limiter.now(), draw)?;
+    account.note_plan(&plan);
+    let permit = admit(gateway, account, caller.view.organization_id(), &call, &plan).await?;
+    let planned =
+        Planned { gateway, account, caller: &caller, call: &call, plan: &plan, headers: &head.headers };
+    call_with_failover(&planned, permit).await
+}

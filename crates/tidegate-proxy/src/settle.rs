@@ -1,0 +1,299 @@
+//! One attempt's money: held before it is sent, settled exactly once however it ends.
+//!
+//! The intent is journalled before the provider sees anything, the final event before the last
+//! frame leaves. Dropping an attempt settles it by what is known then, without waiting.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tidegate_limits::{End, Hold, Settlement};
+use tidegate_policy::Candidate;
+use tidegate_pricing::Tariff;
+use tidegate_types::resource::AbortBilling;
+use tidegate_types::usage::{
+    AttemptRecord, BillingEvent, EventKind, HeldBudget, MeterMethod, Outcome, Usage,
+};
+use tidegate_types::{LabelHash, NanoUsd, Timestamp};
+
+use crate::account::{Account, millis};
+use crate::admit::Held;
+use crate::authenticate::Caller;
+use crate::edges::{JournalFull, Record};
+use crate::gateway::Gateway;
+use crate::grant::Grant;
+use crate::meter;
+use crate::read_call::Labels;
+
+/// How far an attempt has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Money is held.
+    Held,
+    /// The intent is in the journal; nothing was sent.
+    Intended,
+    /// The provider may have seen the request.
+    Sent,
+    /// Settled.
+    Ended,
+}
+
+/// An attempt with its hold. There is no way to call a provider without one.
+pub(crate) struct Attempt {
+    gateway: Arc<Gateway>,
+    pub(crate) account: Arc<Account>,
+    event: BillingEvent,
+    hold: Option<Hold>,
+    tariff: Tariff,
+    pub(crate) grant: Grant,
+    output_visible: bool,
+    abort_billing: AbortBilling,
+    stage: Stage,
+    began: Instant,
+    status: u16,
+}
+
+/// Whose attempt it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Whose<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) labels: &'a Labels,
+}
+
+impl Attempt {
+    /// The attempt for which `held` is reserved.
+    pub(crate) fn held(
+        gateway: &Arc<Gateway>,
+        account: &Arc<Account>,
+        whose: Whose<'_>,
+        candidate: &Candidate,
+        number: u16,
+        held: Held,
+    ) -> Self {
+        let Held { grant, hold, epoch } = held;
+        account.note_sent(false);
+        let deadline = hold.as_ref().map_or_else(|| deadline(gateway, gateway.now()), |hold| hold.deadline);
+        Self {
+            event: intent(account, whose, candidate, number, hold.as_ref(), epoch, deadline),
+            gateway: gateway.clone(),
+            account: account.clone(),
+            hold,
+            tariff: candidate.tariff.clone(),
+            grant,
+            output_visible: candidate.offering.output_visible,
+            abort_billing: candidate.provider.abort_billing,
+            stage: Stage::Held,
+            began: Instant::now(),
+            status: 0,
+        }
+    }
+
+    /// Writes the intent. Nothing may be sent before.
+    pub(crate) fn intend(&mut self) -> Result<(), JournalFull> {
+        if self.stage == Stage::Held {
+            self.event.at = self.gateway.now();
+            self.gateway.records.append(Record::Event(&self.event))?;
+            self.stage = Stage::Intended;
+        }
+        Ok(())
+    }
+
+    /// From here on the provider may see the request.
+    pub(crate) fn mark_sent(&mut self) {
+        self.stage = Stage::Sent;
+        self.account.note_sent(true);
+    }
+
+    /// The connection was gone before it took the request.
+    pub(crate) fn mark_unsent(&mut self) {
+        self.stage = Stage::Intended;
+        self.account.note_sent(false);
+    }
+
+    /// This is the attempt that answers the call.
+    pub(crate) fn answers(&self) {
+        self.account.note_first_event(self.event.model_id);
+    }
+
+    /// Whether it is settled.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.stage == Stage::Ended
+    }
+
+    /// Whether the provider bills an answer that nobody reads.
+    pub(crate) fn is_read_on(&self) -> bool {
+        self.abort_billing == AbortBilling::Continues
+    }
+
+    pub(crate) fn note_status(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    /// Whether an abort does not stop what the provider bills: then it must be read to its end.
+    pub(crate) fn must_be_read(&self) -> bool {
+        self.stage == Stage::Sent && self.is_read_on()
+    }
+
+    /// Nothing reached the provider.
+    pub(crate) fn not_sent(&mut self) {
+        self.end(Outcome::NotSent, MeterMethod::Nothing, Usage::default());
+    }
+
+    /// The provider answered with a complete error before any event: nothing is billed.
+    pub(crate) fn refused(&mut self) {
+        self.end(Outcome::Refused, MeterMethod::Nothing, Usage::default());
+    }
+
+    /// The answer is complete. Without reported usage what was seen is counted.
+    pub(crate) fn completed(&mut self, reported: Option<Usage>, visible_bytes: u64) {
+        let (method, usage) = meter::completed(reported, visible_bytes, &self.grant);
+        self.end(Outcome::Completed, method, usage);
+    }
+
+    /// The stream broke, or its reader left and reading on makes no sense. What was seen is
+    /// counted, where all that is billed can be seen; else nobody knows.
+    pub(crate) fn interrupted(&mut self, facts: &tidegate_dialect::stream::Facts) {
+        if facts.finished && facts.usage.is_some() {
+            return self.completed(facts.usage, facts.visible_bytes);
+        }
+        if !self.output_visible || !facts.started {
+            return self.unresolved();
+        }
+        let usage = meter::interrupted(facts.usage, facts.visible_bytes, &self.grant);
+        self.end(Outcome::Interrupted, MeterMethod::Counted, usage);
+    }
+
+    /// Sent, and nobody knows what is billed.
+    pub(crate) fn unresolved(&mut self) {
+        self.end(Outcome::Unresolved, MeterMethod::Held, Usage::default());
+    }
+
+    fn end(&mut self, outcome: Outcome, method: MeterMethod, usage: Usage) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Ended);
+        if stage == Stage::Ended {
+            return;
+        }
+        let cost = if method == MeterMethod::Nothing || outcome == Outcome::Unresolved {
+            NanoUsd::ZERO
+        } else {
+            self.tariff.cost(&usage)
+        };
+        if self.grant.amount > NanoUsd::ZERO && cost > self.grant.amount {
+            self.gateway.meters.bound_violations.inc();
+        }
+        // The journal first: what it holds can be settled again, what is settled cannot be told again.
+        if stage != Stage::Held {
+            self.write_final(outcome, method, usage, cost);
+        }
+        self.settle(outcome, cost);
+        self.gateway.meters.attempt(outcome_name(outcome));
+        self.account.note_attempt(self.record(), &usage, cost);
+    }
+
+    fn write_final(&mut self, outcome: Outcome, method: MeterMethod, usage: Usage, cost: NanoUsd) {
+        let event = &mut self.event;
+        event.kind = EventKind::Final;
+        event.at = self.gateway.now();
+        (event.outcome, event.method, event.usage, event.cost) = (outcome, method, usage, cost);
+        if self.gateway.records.append(Record::Event(event)).is_err() {
+            tracing::error!(call = %event.call_id, attempt = event.attempt, "a final event could not be written");
+        }
+    }
+
+    fn settle(&self, outcome: Outcome, cost: NanoUsd) {
+        let Some(hold) = &self.hold else { return };
+        let end = match outcome {
+            Outcome::Completed | Outcome::Interrupted => End::Spent(cost),
+            Outcome::Unresolved | Outcome::Open => End::Unresolved,
+            Outcome::Refused | Outcome::NotSent => End::Void,
+        };
+        let settlement: Settlement = hold.settlement(self.event.organization_id, self.event.epoch, end);
+        self.gateway.limiter.settle(settlement);
+    }
+
+    fn record(&self) -> AttemptRecord {
+        let duration_ms = millis(self.began);
+        AttemptRecord {
+            provider_id: self.event.provider_id,
+            offering_id: self.event.offering_id,
+            credential_id: self.event.credential_id,
+            credential_type: self.event.credential_type,
+            status: self.status,
+            started_ms: millis(self.account.arrival.clock).saturating_sub(duration_ms),
+            duration_ms,
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        match self.stage {
+            Stage::Held | Stage::Intended => {
+                self.end(Outcome::NotSent, MeterMethod::Nothing, Usage::default())
+            }
+            Stage::Sent => self.unresolved(),
+            Stage::Ended => {}
+        }
+    }
+}
+
+/// When a hold that nobody settled becomes unresolved.
+pub(crate) fn deadline(gateway: &Gateway, now: Timestamp) -> Timestamp {
+    let life = gateway.settings.total_timeout + gateway.settings.max_stream;
+    now.plus_millis(i64::try_from(life.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn intent(
+    account: &Account,
+    whose: Whose<'_>,
+    candidate: &Candidate,
+    attempt: u16,
+    hold: Option<&Hold>,
+    epoch: u64,
+    deadline: Timestamp,
+) -> BillingEvent {
+    let view = &whose.caller.view;
+    let tags: &[LabelHash] = &whose.labels.tags;
+    let holds = hold.into_iter().flat_map(|hold| &hold.budgets).map(|part| HeldBudget {
+        budget_id: part.budget_id,
+        window_start: part.window.start,
+        window_end: part.window.end,
+        amount: part.amount,
+    });
+    BillingEvent {
+        call_id: account.arrival.call_id,
+        attempt,
+        kind: EventKind::Intent,
+        at: account.arrival.at,
+        organization_id: view.organization_id(),
+        team_id: view.team_id(),
+        key_id: view.key_id(),
+        model_id: candidate.model.id,
+        provider_id: candidate.provider.id,
+        offering_id: candidate.offering.id,
+        credential_id: candidate.credential.as_ref().map(|credential| credential.id),
+        credential_type: candidate.credential_type,
+        price_id: candidate.tariff.price_id(),
+        ceiling_pico: candidate.tariff.ceiling_pico(),
+        epoch,
+        holds: holds.collect(),
+        deadline,
+        outcome: Outcome::Open,
+        method: MeterMethod::Nothing,
+        usage: Usage::default(),
+        cost: NanoUsd::ZERO,
+        revision: view.revision(),
+        end_user: whose.labels.end_user,
+        tags: tags.to_vec(),
+    }
+}
+
+const fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Open => "open",
+        Outcome::Completed => "completed",
+        Outcome::Refused => "refused",
+        Outcome::NotSent => "not_sent",
+        Outcome::Interrupted => "interrupted",
+        Outcome::Unresolved => "unresolved",
+    }
+}
