@@ -1,0 +1,115 @@
+//! Keys: found, admitted, refused.
+
+use std::net::IpAddr;
+
+use tidegate_policy::KeyRefusal;
+use tidegate_types::resource::*;
+use tidegate_types::usage::RefusalCause;
+use tidegate_types::{KeyId, TeamId};
+
+use crate::fixtures::*;
+
+const ANYWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+fn admit(feed: &Feed) -> Result<(), KeyRefusal> {
+    feed.view().admit(now(), ANYWHERE)
+}
+
+#[test]
+fn an_unknown_key_has_no_view() {
+    let feed = Feed::standard();
+    assert!(feed.config.view(KeyId::from_u128(99)).is_none());
+    assert!(feed.config.view(KEY).is_some());
+}
+
+#[test]
+fn a_key_is_refused_for_what_it_is() {
+    let with = |change: fn(&mut VirtualKey)| {
+        let mut feed = Feed::standard();
+        let mut key = virtual_key(ORG, KEY);
+        change(&mut key);
+        assert!(feed.send_one(Resource::Key(key)).rejected.is_empty());
+        admit(&feed)
+    };
+    assert_eq!(with(|_| ()), Ok(()));
+    assert_eq!(with(|key| key.status = KeyStatus::Revoked), Err(KeyRefusal::Revoked));
+    assert_eq!(with(|key| key.status = KeyStatus::Paused), Err(KeyRefusal::Paused));
+    assert_eq!(with(|key| key.expires_at = Some(now())), Err(KeyRefusal::Expired));
+    assert_eq!(with(|key| key.expires_at = Some(now().plus_millis(1))), Ok(()));
+    assert_eq!(with(|key| key.team_id = TeamId::from_u128(404)), Err(KeyRefusal::Closed));
+    assert_eq!(with(|key| key.allow.ips = vec!["10.0.0.0/8".parse().unwrap()]), Err(KeyRefusal::Address));
+    assert_eq!(with(|key| key.allow.ips = vec!["192.0.2.0/24".parse().unwrap()]), Ok(()));
+    assert_eq!(KeyRefusal::Expired.cause(), RefusalCause::Unauthenticated);
+    assert_eq!(KeyRefusal::Address.cause(), RefusalCause::NotAllowed);
+}
+
+#[test]
+fn an_address_inside_ipv6_counts_as_its_ipv4_self() {
+    let mut feed = Feed::standard();
+    let mut key = virtual_key(ORG, KEY);
+    key.allow.ips = vec!["192.0.2.0/24".parse().unwrap()];
+    feed.send_one(Resource::Key(key));
+    assert_eq!(feed.view().admit(now(), "::ffff:192.0.2.9".parse().unwrap()), Ok(()));
+    assert_eq!(feed.view().admit(now(), "::1".parse().unwrap()), Err(KeyRefusal::Address));
+}
+
+#[test]
+fn a_paused_team_or_organization_refuses_its_keys() {
+    let mut feed = Feed::standard();
+    let Resource::Team(source) = team(ORG, TEAM) else { panic!() };
+    feed.send_one(Resource::Team(Team { paused: true, ..source }));
+    assert_eq!(admit(&feed), Err(KeyRefusal::TeamPaused));
+    let Resource::Organization(source) = organization(ORG) else { panic!() };
+    feed.send_one(Resource::Organization(Organization { paused: true, ..source }));
+    assert_eq!(admit(&feed), Err(KeyRefusal::OrganizationPaused));
+    feed.send(vec![organization(ORG), team(ORG, TEAM)]);
+    assert_eq!(admit(&feed), Ok(()));
+}
+
+#[test]
+fn a_key_without_its_organization_is_unknown() {
+    let mut feed = Feed::new();
+    feed.send(vec![key(ORG, KEY), team(ORG, TEAM)]);
+    assert!(feed.config.view(KEY).is_none());
+    feed.send(vec![organization(ORG)]);
+    assert_eq!(admit(&feed), Ok(()));
+    let gone = feed.deletion(&organization(ORG));
+    feed.apply_one(gone);
+    assert!(feed.config.view(KEY).is_none());
+}
+
+#[test]
+fn a_deleted_key_is_unknown() {
+    let mut feed = Feed::standard();
+    let gone = feed.deletion(&key(ORG, KEY));
+    feed.apply_one(gone);
+    assert!(feed.config.view(KEY).is_none());
+    assert_eq!(feed.config.counts().keys, 0);
+}
+
+#[test]
+fn an_old_secret_is_offered_until_its_grace_ends() {
+    let mut feed = Feed::standard();
+    let mut key = virtual_key(ORG, KEY);
+    key.secrets.push(KeySecret { pepper_version: 1, hmac: [8; 32], until: Some(now()) });
+    key.tags.insert("project".into(), "blue".into());
+    feed.send_one(Resource::Key(key));
+    let view = feed.view();
+    let before = now().plus_millis(-1);
+    assert_eq!(view.key().secrets(before).map(|secret| secret.hmac[0]).collect::<Vec<_>>(), [9, 8]);
+    assert_eq!(view.key().secrets(now()).map(|secret| secret.hmac[0]).collect::<Vec<_>>(), [9]);
+    assert_eq!(view.key().tags().collect::<Vec<_>>(), [("project", "blue")]);
+    assert_eq!((view.key().name(), view.team_id(), view.organization_id()), ("key 1", TEAM, ORG));
+}
+
+#[test]
+fn a_view_does_not_change_under_a_request() {
+    let mut feed = Feed::standard();
+    let before = feed.view();
+    let mut revoked = virtual_key(ORG, KEY);
+    revoked.status = KeyStatus::Revoked;
+    feed.send_one(Resource::Key(revoked));
+    assert_eq!(before.admit(now(), ANYWHERE), Ok(()));
+    assert_eq!(admit(&feed), Err(KeyRefusal::Revoked));
+    assert!(feed.view().revision().n > before.revision().n);
+}

@@ -1,0 +1,103 @@
+//! One tenant's resources never reach another's calls, nor the operator's credentials a tenant's hosts.
+
+use tidegate_policy::{CallFacts, Part, plan};
+use tidegate_types::resource::*;
+use tidegate_types::{KeyId, Shard, TeamId};
+
+use crate::fixtures::*;
+
+const OTHER_KEY: KeyId = KeyId::from_u128(0x2);
+
+fn two_tenants() -> Feed {
+    let mut feed = Feed::standard();
+    feed.send(vec![organization(OTHER_ORG), team(OTHER_ORG, TEAM), key(OTHER_ORG, OTHER_KEY)]);
+    feed
+}
+
+#[test]
+fn own_resources_are_seen_by_their_owner_only() {
+    let mut feed = two_tenants();
+    feed.send(vec![
+        Resource::Provider(provider(ORG, 90, "in-house")),
+        Resource::Credential(credential(ORG, 90, "in-house", CredentialScope::Organization)),
+        Resource::Credential(credential(ORG, 91, "openai", CredentialScope::Organization)),
+        Resource::Model(model(ORG, 90, "acme/llama")),
+        Resource::Offering(offering(ORG, 90, "acme/llama", "in-house", 5)),
+        Resource::Route(route(1, "fast", vec![target("openai/gpt-5", 1)], vec![])),
+        Resource::Policy(Policy { allow_models: vec!["acme/*".into()], ..policy(1, PolicyScope::Organization) }),
+    ]);
+    let other = feed.config.view(OTHER_KEY).unwrap();
+    let ask = |model| plan(&other, &CallFacts::of_model(model), now(), 0);
+    assert_eq!(summary(&ask("gpt-5").unwrap())[0], "openai openai/gpt-5 cred1");
+    assert!(ask("acme/llama").is_err());
+    assert!(ask("fast").is_err());
+    assert_eq!(summary(&feed.ask("llama").unwrap()), ["in-house acme/llama cred90"]);
+}
+
+#[test]
+fn system_credentials_never_go_to_a_tenants_provider() {
+    let mut feed = two_tenants();
+    // A tenant takes the name of a shared provider, and offers a shared model there.
+    feed.send(vec![
+        Resource::Provider(provider(ORG, 90, "openai")),
+        Resource::Offering(offering(ORG, 90, "openai/gpt-5", "openai", 1)),
+        Resource::Offering(offering(ORG, 91, "openai/gpt-5", "azure", 0)),
+    ]);
+    let plan = feed.ask("openai/gpt-5").unwrap();
+    for candidate in &plan.candidates {
+        assert_eq!(candidate.provider.organization_id, SYSTEM);
+        assert_eq!(candidate.offering.organization_id, SYSTEM, "a tenant sets no price for the operator's account");
+    }
+}
+
+#[test]
+fn a_tenants_credential_goes_to_its_own_provider_of_that_name() {
+    let mut feed = two_tenants();
+    feed.send(vec![
+        Resource::Provider(provider(ORG, 90, "openai")),
+        Resource::Credential(credential(ORG, 90, "openai", CredentialScope::Organization)),
+        Resource::Offering(offering(ORG, 90, "openai/gpt-5", "openai", 1)),
+    ]);
+    let plan = feed.ask("openai/gpt-5").unwrap();
+    for candidate in &plan.candidates {
+        let own = |id| id == ORG;
+        let credential = candidate.credential.as_ref().unwrap();
+        assert_eq!(own(credential.organization_id), own(candidate.provider.organization_id));
+    }
+    assert_eq!(summary(&plan)[0], "openai openai/gpt-5 cred90");
+}
+
+#[test]
+fn a_key_id_of_another_tenant_is_not_taken_over() {
+    let mut feed = two_tenants();
+    let applied = feed.send_one(key(OTHER_ORG, KEY));
+    assert_eq!(applied.rejected.len(), 1);
+    assert_eq!(feed.view().organization_id(), ORG);
+    let gone = feed.deletion(&key(OTHER_ORG, KEY));
+    feed.apply_one(gone);
+    assert_eq!(feed.view().organization_id(), ORG);
+}
+
+#[test]
+fn resources_of_the_wrong_shard_or_owner_are_rejected() {
+    let mut feed = two_tenants();
+    let version = feed.version(key(OTHER_ORG, KeyId::from_u128(7)));
+    let wrong = Shard::of(ORG);
+    assert_ne!(wrong, Shard::of(OTHER_ORG), "the fixtures are of two shards");
+    assert_eq!(feed.config.apply(wrong, vec![version], Part::Delta).rejected.len(), 1);
+    assert!(feed.config.view(KeyId::from_u128(7)).is_none());
+
+    let pretending = credential(ORG, 95, "openai", CredentialScope::System);
+    assert!(feed.send_one(Resource::Credential(pretending)).rejected[0].reason.contains("system scope"));
+    let mut of_system = policy(5, PolicyScope::Organization);
+    of_system.organization_id = SYSTEM;
+    assert!(feed.send_one(Resource::Policy(of_system)).rejected[0].reason.contains("cannot own"));
+}
+
+#[test]
+fn a_team_credential_serves_its_team_only() {
+    let mut feed = two_tenants();
+    let theirs = CredentialScope::Team { team_id: TeamId::from_u128(77) };
+    feed.send_one(Resource::Credential(credential(ORG, 90, "openai", theirs)));
+    assert_eq!(summary(&feed.ask("gpt-5").unwrap()), ["openai openai/gpt-5 cred1", "azure openai/gpt-5 cred2"]);
+}
