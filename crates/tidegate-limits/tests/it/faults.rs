@@ -1,1 +1,291 @@
+//! Redis that is gone, frozen, emptied, foreign or unfit: money fails closed, the rest goes on.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidegate_limits::{LimitError, Limiter, Mode, RedisSettings, Unfit};
+use tidegate_testkit::redis::Server;
+use tidegate_types::{Clock, Secret};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{
+    Bench, ORGANIZATION, RealClock, SOON, TIMING, admit, call, connect, eventually, hard, key, settings,
+    soft, spent,
+};
+
+/// A limiter with the real hard stop, on a server of its own.
+async fn strict() -> (Bench, CancellationToken) {
+    let mut bench = Bench::redis().await;
+    let stop = CancellationToken::new();
+    let clock: Arc<dyn Clock> = Arc::new(RealClock);
+    let server = bench.server.as_ref().unwrap();
+    bench.limiter = Limiter::redis(settings(server, 3), clock, stop.clone()).await.unwrap();
+    bench.open(1).await;
+    (bench, stop)
+}
+
+async fn healthy_again(limiter: &Limiter) {
+    let began = Instant::now();
+    eventually("recovery", async || limiter.mode() == Mode::Healthy).await;
+    println!("recovered after {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_stopped_redis_refuses_capped_calls_at_once_and_serves_the_others_their_fair_share() {
+    let (mut bench, _stop) = strict().await;
+    bench.limiter.set_live_nodes(3);
+    bench.server.as_mut().unwrap().stop();
+    let began = Instant::now();
+    let capped = bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 1)])).await;
+    println!("first decision after {:?}", began.elapsed());
+    assert_eq!(capped, Err(LimitError::Away));
+    let began = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 1)])).await, Err(LimitError::Away));
+    }
+    println!("a hundred more in {:?}", began.elapsed());
+    assert_eq!(bench.limiter.mode(), Mode::Away);
+
+    // A soft budget does not need Redis; its cost is counted later.
+    let counted = bench.hold(call(), 0, &[soft(2, 1, 5)]);
+    assert_eq!(bench.place(&counted).await, Ok(0));
+    // 600 a minute over 3 nodes: a twentieth of 200 on entry, the rest at the rate.
+    let mut admitted = 0;
+    for _ in 0..200 {
+        admitted += u32::from(
+            bench.limiter.admit(&admit(call(), &[key(Some(600), None, None)], 0, None)).await.is_ok(),
+        );
+    }
+    assert!((10..=20).contains(&admitted), "no free burst: {admitted}");
+    // Five calls in flight over three nodes.
+    let slots = [key(None, None, Some(5))];
+    let first = bench.limiter.admit(&admit(call(), &slots, 0, None)).await.unwrap();
+    assert!(bench.limiter.admit(&admit(call(), &slots, 0, None)).await.is_err());
+    drop(first);
+    drop(bench.limiter.admit(&admit(call(), &slots, 0, None)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_restarted_redis_has_lost_its_epoch_and_gives_no_second_burst() {
+    let (mut bench, _stop) = strict().await;
+    let run = bench.limiter.store_run_id().unwrap();
+    let limited = [key(Some(600), None, None)];
+    bench.server.as_mut().unwrap().stop();
+    eventually("the outage is noticed", async || {
+        drop(bench.limiter.admit(&admit(call(), &limited, 0, None)).await);
+        bench.limiter.mode() == Mode::Away
+    })
+    .await;
+    drop(bench.limiter.admit(&admit(call(), &limited, 0, None)).await);
+    bench.server.as_mut().unwrap().start_again().unwrap();
+    healthy_again(&bench.limiter).await;
+    assert_ne!(bench.limiter.store_run_id().unwrap(), run);
+    let lost = bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 1)])).await;
+    assert_eq!(lost, Err(LimitError::NoEpoch { found: 0 }));
+    let mut admitted = 0;
+    while bench.limiter.admit(&admit(call(), &limited, 0, None)).await.is_ok() {
+        admitted += 1;
+    }
+    assert!(admitted < 300, "the bucket was empty at recovery, {admitted} passed at once");
+    // A key that was not served meanwhile has its whole minute.
+    let other =
+        tidegate_limits::ScopeLimits { scope: tidegate_limits::RateScope::Organization, ..limited[0] };
+    let fresh = bench.limiter.admit(&admit(call(), &[other], 0, None)).await.unwrap();
+    assert_eq!(fresh.rates.requests.unwrap().remaining, 599);
+}
+
+#[tokio::test]
+async fn a_frozen_redis_leaves_nothing_held_behind() {
+    let (bench, _stop) = strict().await;
+    let server = bench.server.as_ref().unwrap();
+    let settled = bench.hold(call(), 0, &[hard(1, 1000, 100)]);
+    bench.place(&settled).await.unwrap();
+    assert!(server.freeze());
+    let began = Instant::now();
+    let slots = [key(Some(50), None, Some(1))];
+    let lost = call();
+    let asked = admit(lost, &slots, 0, Some(bench.hold(lost, 0, &[hard(1, 1000, 600)])));
+    assert_eq!(bench.limiter.admit(&asked).await.unwrap_err(), LimitError::Away);
+    println!("first decision after {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(2), "generous: the hard stop is 25 ms");
+    assert_eq!(bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 600)])).await, Err(LimitError::Away));
+    bench.limiter.settle(settled.settlement(ORGANIZATION, 1, spent(30)));
+    assert!(bench.limiter.stats().queued >= 1);
+    assert!(server.thaw());
+    healthy_again(&bench.limiter).await;
+    // The lost decision may have been carried out late; it was taken back either way.
+    eventually("nothing is held", async || bench.figures(1).await == (30, 0, 0)).await;
+    eventually("the slot is free", async || {
+        bench.limiter.admit(&admit(call(), &slots, 0, None)).await.is_ok()
+    })
+    .await;
+    assert_eq!(bench.limiter.admit(&asked).await.unwrap_err(), LimitError::HoldEnded);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_while_it_waits_leaves_nothing_held() {
+    let bench = Bench::redis().await;
+    bench.open(1).await;
+    let server = bench.server.as_ref().unwrap();
+    assert!(server.freeze());
+    let hold = bench.hold(call(), 0, &[hard(1, 1000, 600)]);
+    let limiter = bench.limiter.clone();
+    let asked = admit(hold.call_id, &[key(None, None, Some(1))], 0, Some(hold));
+    let waiting = tokio::spawn(async move { limiter.admit(&asked).await.map(|_| ()) });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    assert!(server.thaw());
+    eventually("nothing is held", async || {
+        bench.limiter.mode() == Mode::Healthy && bench.figures(1).await == (0, 0, 0)
+    })
+    .await;
+    eventually("the slot is free", async || {
+        bench.limiter.admit(&admit(call(), &[key(None, None, Some(1))], 0, None)).await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_emptied_redis_has_no_epoch_though_its_run_is_the_same() {
+    let (bench, _stop) = strict().await;
+    let run = bench.limiter.store_run_id();
+    bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 100)])).await.unwrap();
+    bench.server.as_ref().unwrap().flush().unwrap();
+    let lost = bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 100)])).await;
+    assert_eq!(lost, Err(LimitError::NoEpoch { found: 0 }));
+    assert_eq!(bench.limiter.store_run_id(), run);
+}
+
+#[tokio::test]
+async fn counters_of_another_run_are_foreign() {
+    let (bench, _stop) = strict().await;
+    bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 900)])).await.unwrap();
+    // As after the restore of a dump: everything is there, written under another run.
+    let marker = format!("tg:{{{}}}:e", ORGANIZATION.ulid());
+    let server = bench.server.as_ref().unwrap();
+    let written = server.command(&["GET", &marker]).unwrap();
+    assert!(written.starts_with("1 "), "positive control: {written}");
+    server.command(&["SET", &marker, "1 0123456789012345678901234567890123456789 9.9"]).unwrap();
+    let foreign = bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 100)])).await;
+    assert_eq!(foreign, Err(LimitError::NoEpoch { found: 0 }));
+    // The same number opened again does not bring the old counters back.
+    bench.open(1).await;
+    assert_eq!(bench.figures(1).await, (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_redis_that_may_evict_is_refused() {
+    let server = Server::start().unwrap();
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).unwrap();
+    let stop = CancellationToken::new();
+    let refused = Limiter::redis(settings(&server, 1), Arc::new(RealClock), stop.clone()).await.map(|_| ());
+    assert_eq!(refused, Err(LimitError::Unfit(Unfit::Eviction("allkeys-lru".into()))));
+    // Turned on behind a running limiter's back, it is found at the next connection.
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).unwrap();
+    let limiter = connect(&server, 1, &stop).await;
+    assert_eq!(limiter.mode(), Mode::Healthy);
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "volatile-ttl"]).unwrap();
+    server.command(&["CLIENT", "KILL", "TYPE", "normal"]).unwrap();
+    eventually("the limiter is away", async || limiter.mode() == Mode::Away).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(limiter.mode(), Mode::Away);
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).unwrap();
+    healthy_again(&limiter).await;
+}
+
+#[tokio::test]
+async fn a_limiter_starts_without_redis_and_finds_it_later() {
+    let mut server = Server::start().unwrap();
+    server.stop();
+    let stop = CancellationToken::new();
+    let limiter = connect(&server, 1, &stop).await;
+    assert_eq!((limiter.mode(), limiter.store_run_id()), (Mode::Away, None));
+    drop(limiter.admit(&admit(call(), &[key(Some(60), None, None)], 0, None)).await.unwrap());
+    server.start_again().unwrap();
+    healthy_again(&limiter).await;
+    stop.cancel();
+    tokio::time::timeout(SOON, limiter.stopped()).await.expect("its tasks end");
+}
+
+#[tokio::test]
+async fn an_unreadable_url_is_an_error_that_does_not_repeat_it() {
+    let settings = RedisSettings::new(Secret::new("postgres://user:hunter2@nowhere"), 1);
+    let error = Limiter::redis(settings, Arc::new(RealClock), CancellationToken::new())
+        .await
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(error, LimitError::Unfit(Unfit::Url));
+    assert!(!error.to_string().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn forgotten_scripts_are_taught_again() {
+    let (bench, _stop) = strict().await;
+    let hold = bench.hold(call(), 0, &[hard(1, 1000, 100)]);
+    bench.server.as_ref().unwrap().command(&["SCRIPT", "FLUSH"]).unwrap();
+    assert_eq!(bench.place(&hold).await, Ok(1));
+    bench.server.as_ref().unwrap().command(&["SCRIPT", "FLUSH"]).unwrap();
+    bench.limiter.settle(hold.settlement(ORGANIZATION, 1, spent(10)));
+    bench.limiter.idle().await;
+    assert_eq!(bench.figures(1).await, (10, 0, 0));
+    assert_eq!(bench.limiter.mode(), Mode::Healthy);
+}
+
+#[tokio::test]
+async fn slots_of_a_killed_node_come_back_and_those_of_a_long_call_stay() {
+    let server = Server::start().unwrap();
+    let (killed, living) = (CancellationToken::new(), CancellationToken::new());
+    let dying = connect(&server, 1, &killed).await;
+    let staying = connect(&server, 2, &living).await;
+    let slots = [key(None, None, Some(2))];
+    std::mem::forget(dying.admit(&admit(call(), &slots, 0, None)).await.unwrap());
+    let long = staying.admit(&admit(call(), &slots, 0, None)).await.unwrap();
+    assert!(staying.admit(&admit(call(), &slots, 0, None)).await.is_err());
+    killed.cancel();
+    dying.stopped().await;
+    let began = Instant::now();
+    let mut after = None;
+    while after.is_none() {
+        assert!(began.elapsed() < SOON, "the dead node's slot comes back");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        after = staying.admit(&admit(call(), &slots, 0, None)).await.ok();
+    }
+    tokio::time::sleep(TIMING.lease + Duration::from_millis(300)).await;
+    assert!(staying.admit(&admit(call(), &slots, 0, None)).await.is_err(), "both slots are renewed");
+    drop(long);
+    eventually("a slot is free", async || staying.admit(&admit(call(), &slots, 0, None)).await.is_ok()).await;
+    living.cancel();
+}
+
+#[tokio::test]
+async fn the_stores_time_is_followed_from_a_clock_that_is_wrong() {
+    struct Fast;
+    impl Clock for Fast {
+        fn now(&self) -> tidegate_types::Timestamp {
+            RealClock.now().plus_millis(600_000)
+        }
+    }
+    let server = Server::start().unwrap();
+    let stop = CancellationToken::new();
+    let limiter = Limiter::redis(settings(&server, 1), Arc::new(Fast), stop.clone()).await.unwrap();
+    eventually("the clock is corrected", async || limiter.now().millis_since(RealClock.now()).abs() < 1_000)
+        .await;
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn what_was_served_while_redis_was_away_is_counted_when_it_is_back() {
+    let (bench, _stop) = strict().await;
+    let server = bench.server.as_ref().unwrap();
+    assert!(server.freeze());
+    let hold = bench.hold(call(), 0, &[soft(1, 10, 5)]);
+    let first = bench.place(&hold).await;
+    assert_eq!(first, Ok(0));
+    let later = bench.hold(call(), 0, &[soft(1, 10, 5)]);
+    assert_eq!(bench.place(&later).await, Ok(0));
+    bench.limiter.settle(later.settlement(ORGANIZATION, 0, spent(70)));
+    assert!(server.thaw());
+    healthy_again(&bench.limiter).await;
+    eventually("the cost is counted", async || bench.figures(1).await == (70, 0, 0)).await;
+}

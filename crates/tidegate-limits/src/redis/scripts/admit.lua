@@ -55,7 +55,8 @@ for i = 1, slots do
   end
 end
 
-local expiries = {}
+-- Limits are noted in every budget, also when one of them refuses.
+local counters = {}
 for i = 1, budgets do
   local key, at = K[3 + i], 3 + 6 * i
   -- at + 1 field, + 2 hard, + 3 amount, + 4 limit, + 5 revision, + 6 expiry
@@ -69,7 +70,10 @@ for i = 1, budgets do
     call('HSET', key, 'l', A[at + 4], 'v', A[at + 5])
     b[5] = A[at + 4]
   end
-  expiries[i] = b[7]
+  counters[i] = b
+end
+for i = 1, budgets do
+  local b, at = counters[i], 3 + 6 * i
   if A[at + 2] == '1' and tonumber(A[at + 3]) > tonumber(b[5]) - tonumber(b[2]) - tonumber(b[3]) - tonumber(b[4]) then
     return with_tats({3, now, i, b[2], b[3], b[4], b[5]})
   end
@@ -93,7 +97,8 @@ if budgets >= 0 then
   for i = 1, budgets do
     local key, at = K[3 + i], 3 + 6 * i
     if A[at + 3] ~= '0' then call('HINCRBY', key, 'h', A[at + 3]) end
-    if expiries[i] ~= '0' and tonumber(A[at + 6]) > tonumber(expiries[i]) then
+    local expires = counters[i][7]
+    if expires ~= '0' and tonumber(A[at + 6]) > tonumber(expires) then
       call('HSET', key, 'p', A[at + 6])
       call('PEXPIREAT', key, A[at + 6])
     end
