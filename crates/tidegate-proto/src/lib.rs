@@ -39,14 +39,14 @@ pub mod usage {
 
 /// `tidegate.budget.v1`: budget epochs.
 #[expect(missing_docs, reason = "generated from proto/, where the comments are")]
-#[expect(clippy::allow_attributes, reason = "generated code")]
+#[expect(clippy::allow_attributes, clippy::too_many_lines, reason = "generated code")]
 pub mod budget {
     include!("gen/tidegate.budget.v1.rs");
 }
 
 /// `tidegate.enroll.v1`: how a node gets its identity.
 #[expect(missing_docs, reason = "generated from proto/, where the comments are")]
-#[expect(clippy::allow_attributes, reason = "generated code")]
+#[expect(clippy::allow_attributes, clippy::too_many_lines, reason = "generated code")]
 pub mod enroll {
     include!("gen/tidegate.enroll.v1.rs");
 }

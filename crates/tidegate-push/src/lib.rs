@@ -1,1 +1,32 @@
-//! placeholder
+//! The control plane's side of the wire: the feed, the fleet, the intake, budget epochs.
+//!
+//! Nodes are hostile: who they are is read from the certificate that TLS verified, everything they
+//! say is checked and bounded, and garbage gets a status. This crate decides nothing about
+//! requests; it moves what the store holds to the nodes and what they report into the store.
+
+mod admission;
+mod assemble;
+mod budget;
+mod commands;
+mod digests;
+mod enroll;
+mod error;
+mod feed;
+mod fleet;
+mod intake;
+mod listen;
+mod material;
+mod metrics;
+mod nodes;
+mod peer;
+mod prices;
+mod server;
+mod service;
+mod session;
+mod snapshot;
+
+pub use commands::{CommandError, Commands, Tested};
+pub use error::PushError;
+pub use material::{Material, prepare};
+pub use metrics::PushMetrics;
+pub use server::{PushServer, PushSettings};

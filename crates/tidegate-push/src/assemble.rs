@@ -1,0 +1,78 @@
+//! From stored versions to wire messages, in parts that fit a message.
+//!
+//! Facts of one pool go to its nodes only. A stored resource that cannot be read is left out and
+//! counted; it never ends a stream.
+
+use prost::Message as _;
+use tidegate_proto::config as wire;
+use tidegate_store::feed::Item;
+use tidegate_types::Shard;
+use tidegate_types::resource::Resource;
+
+/// Bytes of resources in one message: well under what either side accepts.
+const PART_BYTES: usize = 1024 * 1024;
+
+/// The version as a node of this pool gets it; `None` when it is not for this pool or not readable.
+fn version(item: &Item, pool: &str) -> Option<wire::VersionedResource> {
+    if item.is_unreadable() {
+        return None;
+    }
+    match &item.versioned.resource {
+        Some(Resource::BudgetEpoch(epoch)) if epoch.pool != pool => None,
+        Some(Resource::Pool(state)) if state.name != pool => None,
+        _ => Some(wire::VersionedResource::from(&item.versioned)),
+    }
+}
+
+/// Whether a resource of this kind and id is for the nodes of this pool.
+pub(crate) fn is_for_pool(kind: &str, id: &str, pool: &str) -> bool {
+    !matches!(kind, "budget_epoch" | "pool") || id == pool
+}
+
+/// Where a shard's stream of parts stands.
+pub(crate) struct Parts<'a> {
+    pub(crate) shard: Shard,
+    pub(crate) from: u64,
+    pub(crate) replace: bool,
+    pub(crate) pool: &'a str,
+}
+
+impl Parts<'_> {
+    /// Cuts items into messages, none of them the last.
+    pub(crate) fn cut(&self, items: &[Item]) -> Vec<wire::Delta> {
+        let mut parts = Vec::new();
+        let (mut resources, mut bytes) = (Vec::new(), 0);
+        for version in items.iter().filter_map(|item| version(item, self.pool)) {
+            let size = version.encoded_len();
+            if bytes + size > PART_BYTES && !resources.is_empty() {
+                parts.push(self.delta(std::mem::take(&mut resources), self.from, false));
+                bytes = 0;
+            }
+            bytes += size;
+            resources.push(version);
+        }
+        if !resources.is_empty() {
+            parts.push(self.delta(resources, self.from, false));
+        }
+        parts
+    }
+
+    /// The last message of the delta, which brings the shard to `to`.
+    pub(crate) fn last(&self, mut parts: Vec<wire::Delta>, to: u64) -> Vec<wire::Delta> {
+        let resources = parts.pop().map(|part| part.resources).unwrap_or_default();
+        parts.push(self.delta(resources, to, true));
+        parts
+    }
+
+    fn delta(&self, resources: Vec<wire::VersionedResource>, to: u64, last: bool) -> wire::Delta {
+        wire::Delta {
+            shard: self.shard.index() as u32,
+            from: self.from,
+            to,
+            replace: self.replace,
+            last,
+            resources,
+            synchronised: false,
+        }
+    }
+}

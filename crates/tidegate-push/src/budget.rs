@@ -1,0 +1,135 @@
+//! Budget epochs over the wire: the store decides, this checks who asks and translates.
+
+use std::sync::Arc;
+
+use tidegate_proto::budget::budget_service_server::BudgetService;
+use tidegate_proto::budget::{
+    self as wire, ConfirmEpochRequest, ConfirmEpochResponse, OpenEpochRequest, OpenEpochResponse,
+    open_epoch_response::Outcome,
+};
+use tidegate_store::epochs::{self, Asked, Decision, Opening, Wait};
+use tidegate_store::{Store, StoreError};
+use tidegate_telemetry::entropy;
+use tidegate_types::resource::{OpenHold, OpeningBalance};
+use tidegate_types::{Clock, NanoUsd, OrganizationId};
+use tonic::{Request, Response, Status};
+
+use crate::nodes::{Nodes, unavailable};
+use crate::peer;
+
+const LONGEST_RUN_ID: usize = 128;
+
+/// The service behind `OpenEpoch` and `ConfirmEpoch`.
+pub(crate) struct Authority {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) nodes: Arc<Nodes>,
+}
+
+#[tonic::async_trait]
+impl BudgetService for Authority {
+    async fn open_epoch(
+        &self,
+        request: Request<OpenEpochRequest>,
+    ) -> Result<Response<OpenEpochResponse>, Status> {
+        let node = self.nodes.admit(peer::identity(&request)?).await?;
+        let request = request.into_inner();
+        let asked = Asked {
+            organization_id: organization(&request.organization_id)?,
+            pool: &node.pool,
+            store_run_id: run_id(&request.store_run_id)?,
+            found_epoch: epoch(request.found_epoch)?,
+        };
+        let permit = format!("{:032x}", entropy::random_u128());
+        let decision = epochs::open(&self.store, &asked, &permit, self.clock.now()).await;
+        let outcome = match decision.map_err(|error| refusal(&error))? {
+            Decision::Open(opening) => Outcome::Open(open_with(opening)),
+            Decision::Retry { after_ms, wait } => {
+                let reason = match wait {
+                    Wait::Opening => "opening",
+                    Wait::Shipping => "shipping",
+                };
+                Outcome::Retry(wire::RetryLater { after_ms, reason: reason.to_owned() })
+            }
+            Decision::Already { epoch } => Outcome::Already(wire::AlreadyOpen { epoch }),
+        };
+        Ok(Response::new(OpenEpochResponse { outcome: Some(outcome) }))
+    }
+
+    async fn confirm_epoch(
+        &self,
+        request: Request<ConfirmEpochRequest>,
+    ) -> Result<Response<ConfirmEpochResponse>, Status> {
+        let node = self.nodes.admit(peer::identity(&request)?).await?;
+        let request = request.into_inner();
+        let epoch = epoch(request.epoch)?;
+        let asked = Asked {
+            organization_id: organization(&request.organization_id)?,
+            pool: &node.pool,
+            store_run_id: run_id(&request.store_run_id)?,
+            found_epoch: epoch,
+        };
+        let confirmed =
+            epochs::confirm(&self.store, &asked, epoch, run_id(&request.permit)?, self.clock.now()).await;
+        let accepted = confirmed.map_err(|error| refusal(&error))?;
+        Ok(Response::new(ConfirmEpochResponse { accepted }))
+    }
+}
+
+fn organization(text: &str) -> Result<OrganizationId, Status> {
+    text.parse().map_err(|_| Status::invalid_argument("organization_id is malformed"))
+}
+
+/// A short printable text that a node made up.
+fn run_id(text: &str) -> Result<&str, Status> {
+    let is_fine =
+        !text.is_empty() && text.len() <= LONGEST_RUN_ID && text.bytes().all(|b| b.is_ascii_graphic());
+    if is_fine { Ok(text) } else { Err(Status::invalid_argument("store_run_id or permit is malformed")) }
+}
+
+fn epoch(epoch: u64) -> Result<u64, Status> {
+    // Postgres counts with signed numbers, and the next one must fit as well.
+    if epoch < i64::MAX as u64 {
+        Ok(epoch)
+    } else {
+        Err(Status::invalid_argument("the epoch is out of range"))
+    }
+}
+
+fn refusal(error: &StoreError) -> Status {
+    match error {
+        StoreError::NotFound | StoreError::Dangling(_) => Status::not_found("no such organization"),
+        other => unavailable(other),
+    }
+}
+
+fn open_with(opening: Opening) -> wire::OpenWith {
+    wire::OpenWith {
+        epoch: opening.epoch,
+        permit: opening.permit,
+        balances: opening.balances.iter().map(balance).collect(),
+        holds: opening.holds.iter().map(hold).collect(),
+    }
+}
+
+fn balance(balance: &OpeningBalance) -> wire::OpeningBalance {
+    wire::OpeningBalance {
+        budget_id: balance.budget_id.to_string(),
+        window_start_micros: balance.window_start.as_micros(),
+        window_end_micros: balance.window_end.as_micros(),
+        spent_nano_usd: balance.spent.get(),
+        unresolved_nano_usd: NanoUsd::get(balance.unresolved),
+    }
+}
+
+fn hold(hold: &OpenHold) -> wire::OpenHold {
+    wire::OpenHold {
+        call_id: hold.call_id.to_string(),
+        attempt: u32::from(hold.attempt),
+        budget_id: hold.budget_id.to_string(),
+        window_start_micros: hold.window_start.as_micros(),
+        window_end_micros: hold.window_end.as_micros(),
+        amount_nano_usd: hold.amount.get(),
+        deadline_micros: hold.deadline.as_micros(),
+    }
+}

@@ -1,0 +1,134 @@
+//! Enrolment: a single-use join token becomes a certificate; a valid certificate becomes a fresh one.
+
+use std::sync::Arc;
+
+use tidegate_proto::enroll::enroll_service_server::EnrollService;
+use tidegate_proto::enroll::{EnrollRequest, EnrollResponse, RenewRequest};
+use tidegate_secrets::ca::SignedChain;
+use tidegate_secrets::envelope::Aad;
+use tidegate_secrets::sealing;
+use tidegate_secrets::token::{self, TokenKind};
+use tidegate_store::fleet::{self, Enrolment};
+use tidegate_store::{Store, StoreError, join_tokens};
+use tidegate_telemetry::entropy;
+use tidegate_types::id::kind;
+use tidegate_types::{Clock, NodeId, Timestamp};
+use tonic::{Request, Response, Status};
+
+use crate::admission::Admission;
+use crate::material::Material;
+use crate::metrics::PushMetrics;
+use crate::nodes::{Nodes, unavailable};
+use crate::peer;
+
+const LONGEST_NAME: usize = 100;
+
+/// The service behind `Enroll` and `Renew`.
+pub(crate) struct Enroller {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) material: Arc<Material>,
+    pub(crate) nodes: Arc<Nodes>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) metrics: PushMetrics,
+}
+
+#[tonic::async_trait]
+impl EnrollService for Enroller {
+    async fn enroll(&self, request: Request<EnrollRequest>) -> Result<Response<EnrollResponse>, Status> {
+        let now = self.clock.now();
+        // The only call that anybody may make: its cryptography must not become a weapon.
+        self.admission
+            .take(now)
+            .map_err(|_| Status::resource_exhausted("too many enrolments; try again later"))?;
+        let request = request.into_inner();
+        let refused = || Status::unauthenticated("the join token is unknown, used or expired");
+        let presented =
+            token::parse::<kind::Node>(TokenKind::Join, &request.join_token).ok_or_else(refused)?;
+        let name = readable(&request.name)?;
+        let sealing_key = sealing_key(&request.sealing_key)?;
+        let node_id: NodeId = entropy::new_id(now);
+        // Everything else is checked first: a malformed request does not use the token up.
+        self.sign(&request.certificate_request, node_id, "unchecked", now)?;
+        let redeemed = join_tokens::redeem(&self.store, presented.hash(), node_id, now).await;
+        let pool = redeemed.map_err(|error| unavailable(&error))?.ok_or_else(refused)?;
+        let signed = self.sign(&request.certificate_request, node_id, &pool, now)?;
+        self.remember(node_id, &pool, &name, sealing_key, &signed).await?;
+        self.metrics.enrolled.inc();
+        tracing::info!(node = %node_id, pool, "node enrolled");
+        Ok(Response::new(self.answer(node_id, pool, &signed)))
+    }
+
+    async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<EnrollResponse>, Status> {
+        let now = self.clock.now();
+        let node = self.nodes.admit(peer::identity(&request)?).await?;
+        self.admission
+            .take(now)
+            .map_err(|_| Status::resource_exhausted("too many renewals; try again later"))?;
+        let request = request.into_inner();
+        let sealing_key = sealing_key(&request.sealing_key)?;
+        let signed = self.sign(&request.certificate_request, node.node_id, &node.pool, now)?;
+        self.remember(node.node_id, &node.pool, "", sealing_key, &signed).await?;
+        Ok(Response::new(self.answer(node.node_id, node.pool, &signed)))
+    }
+}
+
+impl Enroller {
+    fn sign(&self, request: &[u8], node: NodeId, pool: &str, now: Timestamp) -> Result<SignedChain, Status> {
+        let signed = self.material.authority.sign_node(request, node, pool, now);
+        signed.map_err(|error| Status::invalid_argument(error.to_string()))
+    }
+
+    /// Adds the node, or renews what is known of it (its name and pool stay as they were).
+    async fn remember(
+        &self,
+        node_id: NodeId,
+        pool: &str,
+        name: &str,
+        sealing_key: [u8; 32],
+        signed: &SignedChain,
+    ) -> Result<(), Status> {
+        let enrolment = Enrolment {
+            node_id,
+            pool,
+            name,
+            certificate_serial: &signed.serial,
+            certificate_expires_at: signed.not_after,
+            sealing_key,
+        };
+        match fleet::enrol(&self.store, &enrolment, self.clock.now()).await {
+            Ok(()) => Ok(()),
+            Err(StoreError::NotFound) => Err(Status::permission_denied("this node may not connect any more")),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    fn answer(&self, node_id: NodeId, pool: String, signed: &SignedChain) -> EnrollResponse {
+        EnrollResponse {
+            node_id: node_id.to_string(),
+            pool,
+            certificate_chain: signed.chain.iter().map(|certificate| certificate.to_vec()).collect(),
+            trust_roots: self.material.roots.iter().map(|root| root.to_vec()).collect(),
+            not_after_micros: signed.not_after.as_micros(),
+        }
+    }
+}
+
+/// A public key that something can be sealed to.
+fn sealing_key(bytes: &[u8]) -> Result<[u8; 32], Status> {
+    let key: [u8; 32] = bytes
+        .try_into()
+        .map_err(|_| Status::invalid_argument("EnrollRequest.sealing_key is not 32 bytes"))?;
+    sealing::seal_to(&key, &Aad::new("check"), b"")
+        .map_err(|_| Status::invalid_argument("EnrollRequest.sealing_key is not an X25519 public key"))?;
+    Ok(key)
+}
+
+fn readable(name: &str) -> Result<String, Status> {
+    if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(Status::invalid_argument(
+            "EnrollRequest.name is longer than 100 characters or has control characters",
+        ));
+    }
+    Ok(name.to_owned())
+}

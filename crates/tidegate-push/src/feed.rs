@@ -1,0 +1,137 @@
+//! The feed: one look at the heads each 100 ms for all sessions, and the newest changes of each
+//! shard kept in memory, so that a change is read once however many nodes want it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidegate_store::feed::{self, Item};
+use tidegate_store::watch::HeadWatch;
+use tidegate_store::{Store, StoreError};
+use tidegate_types::{Position, Revision, Shard};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::PushMetrics;
+
+const PERIOD: Duration = Duration::from_millis(100);
+/// Changes kept per shard: a node that is further behind reads from the store.
+const KEPT: usize = 256;
+/// Rows read at once.
+pub(crate) const PAGE: u32 = 500;
+/// Readers of many rows at the same time: bounds memory when many nodes come at once.
+const READERS: usize = 4;
+
+/// The newest changes of every shard.
+pub(crate) struct Feed {
+    store: Store,
+    heads: watch::Sender<Position>,
+    recent: Vec<Mutex<Recent>>,
+    readers: Semaphore,
+    metrics: PushMetrics,
+}
+
+/// The changes of one shard after `floor`, in order, without gaps up to `head`.
+#[derive(Default)]
+struct Recent {
+    floor: u64,
+    head: u64,
+    items: VecDeque<Item>,
+}
+
+impl Feed {
+    pub(crate) fn new(store: Store, metrics: PushMetrics) -> Self {
+        let recent = Shard::all().map(|_| Mutex::default()).collect();
+        Self { store, heads: watch::Sender::default(), recent, readers: Semaphore::new(READERS), metrics }
+    }
+
+    /// The heads, and how to wait for the next change.
+    pub(crate) fn heads(&self) -> watch::Receiver<Position> {
+        self.heads.subscribe()
+    }
+
+    /// A place among the readers of many rows.
+    pub(crate) async fn reader(&self) -> Option<SemaphorePermit<'_>> {
+        self.readers.acquire().await.ok()
+    }
+
+    /// The changes of a shard after `from`, and the revision to which they lead; `None` when they
+    /// are no longer in memory.
+    pub(crate) fn recent(&self, shard: Shard, from: u64) -> Option<(Vec<Item>, u64)> {
+        let recent = self.recent.get(shard.index())?.lock();
+        if from < recent.floor || from > recent.head {
+            return None;
+        }
+        let after = recent.items.partition_point(|item| item.versioned.revision.n <= from);
+        Some((recent.items.iter().skip(after).cloned().collect(), recent.head))
+    }
+
+    /// Looks for changes until `stop`.
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut watch = HeadWatch::new(self.store.clone());
+        let mut tick = tokio::time::interval(PERIOD);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut away = false;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            let looked = self.look(&mut watch).await;
+            if looked.is_err() != away {
+                away = looked.is_err();
+                match looked {
+                    Err(error) => tracing::warn!(%error, "the feed cannot be read"),
+                    Ok(()) => tracing::info!("the feed is read again"),
+                }
+            }
+            if away {
+                tokio::time::sleep(PERIOD * 5).await;
+            }
+        }
+    }
+
+    async fn look(&self, watch: &mut HeadWatch) -> Result<(), StoreError> {
+        let heads = watch.look().await?;
+        let known = self.heads.borrow().clone();
+        if heads == known {
+            return Ok(());
+        }
+        let mut reached = known.clone();
+        for head in heads.iter().filter(|head| head.n > known.get(head.shard)) {
+            let n = self.take(head.shard, head.n, known.get(head.shard)).await?;
+            reached.advance(Revision { shard: head.shard, n });
+        }
+        self.heads.send_replace(reached);
+        Ok(())
+    }
+
+    /// Keeps what is new in a shard; where it leads.
+    async fn take(&self, shard: Shard, head: u64, known: u64) -> Result<u64, StoreError> {
+        // At the start, and after more changes than are kept, sessions read from the store.
+        let items = match known {
+            0 => Vec::new(),
+            _ => feed::changes_since(&self.store, shard, known, PAGE).await?,
+        };
+        for item in items.iter().filter(|item| item.is_unreadable()) {
+            self.metrics.unreadable.inc();
+            tracing::error!(resource = %item.versioned.key, n = item.versioned.revision.n, "a stored resource cannot be read: left out");
+        }
+        let Some(recent) = self.recent.get(shard.index()) else { return Ok(head) };
+        let mut recent = recent.lock();
+        if known == 0 || items.len() as u32 == PAGE {
+            *recent = Recent { floor: head, head, items: VecDeque::new() };
+            return Ok(head);
+        }
+        let newest = items.last().map_or(head, |item| item.versioned.revision.n.max(head));
+        recent.items.extend(items);
+        recent.head = newest;
+        while recent.items.len() > KEPT {
+            if let Some(oldest) = recent.items.pop_front() {
+                recent.floor = oldest.versioned.revision.n;
+            }
+        }
+        Ok(newest)
+    }
+}

@@ -1,0 +1,131 @@
+//! Key material: made on the first start of a control plane, opened on every start.
+//!
+//! Several control planes may start at once: each inserts if absent and then reads what is there,
+//! so that all end with the same material.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use tidegate_secrets::SecretsError;
+use tidegate_secrets::ca::CertificateAuthority;
+use tidegate_secrets::envelope::DataKey;
+use tidegate_secrets::kek::KeyEncryptionKey;
+use tidegate_secrets::places;
+use tidegate_secrets::pool::PoolSecrets;
+use tidegate_secrets::virtual_key::{PepperBytes, Peppers};
+use tidegate_store::wrapped::{self, Authority, Wrapped};
+use tidegate_store::{AuditNote, Change, Store, SystemActor, TenantTx};
+use tidegate_telemetry::entropy;
+use tidegate_types::{OrganizationId, Timestamp};
+use zeroize::Zeroizing;
+
+use crate::PushError;
+
+const ACTOR: SystemActor = SystemActor::new("material");
+
+/// The opened key material of an installation. No Debug.
+#[derive(Clone)]
+pub struct Material {
+    /// Signs nodes and this control plane's own certificate.
+    pub authority: Arc<CertificateAuthority>,
+    /// Every root that is trusted, the signing one first.
+    pub roots: Vec<CertificateDer<'static>>,
+    /// The secrets of each pool, at their newest version.
+    pub pools: HashMap<String, Arc<PoolSecrets>>,
+}
+
+/// Makes what is missing (authority, pepper, pool keys, the system's data key) and opens it all.
+///
+/// # Errors
+/// [`PushError::ForeignKey`] when it was wrapped by another key-encryption key;
+/// [`PushError::Store`] when the database is away.
+pub async fn prepare(store: &Store, kek: &KeyEncryptionKey, now: Timestamp) -> Result<Material, PushError> {
+    let mut change = store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
+    let made = make_missing(&mut change, kek, now).await?;
+    if made.is_empty() {
+        drop(change);
+    } else {
+        let after = Some(serde_json::json!({ "made": made }));
+        let object = "material".to_owned();
+        change.commit(AuditNote { action: "material.create", object, before: None, after }).await?;
+    }
+    let mut tx = store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
+    open(&mut tx, kek).await
+}
+
+/// Inserts version 1 of whatever has no version yet; says what it was.
+async fn make_missing(
+    change: &mut Change,
+    kek: &KeyEncryptionKey,
+    now: Timestamp,
+) -> Result<Vec<String>, PushError> {
+    let mut made = Vec::new();
+    if wrapped::authorities(change).await?.is_empty() {
+        let authority = CertificateAuthority::generate(now)?;
+        let wrapped_key = kek.wrap(&places::certificate_authority(1), &authority.expose_key())?;
+        let certificate = authority.root().to_vec();
+        let row = Authority { version: 1, certificate, wrapped_key, created_at: now };
+        if wrapped::insert_authority(change, &row).await? {
+            made.push("certificate authority".to_owned());
+        }
+    }
+    if wrapped::peppers(change).await?.is_empty() {
+        let mut pepper = Zeroizing::new([0; 32]);
+        entropy::fill(pepper.as_mut());
+        let bytes = kek.wrap(&places::pepper(1), pepper.as_ref())?;
+        if wrapped::insert_pepper(change, &Wrapped { version: 1, bytes }).await? {
+            made.push("pepper".to_owned());
+        }
+    }
+    if wrapped::data_keys(change).await?.is_empty() {
+        let bytes = kek.wrap_key(&places::data_key(OrganizationId::SYSTEM, 1), &DataKey::generate())?;
+        if wrapped::insert_data_key(change, &Wrapped { version: 1, bytes }).await? {
+            made.push("data key of the system".to_owned());
+        }
+    }
+    for pool in wrapped::pools(change).await? {
+        if wrapped::pool_keys(change, &pool).await?.is_empty() {
+            let bytes = kek.wrap_key(&places::pool_key(&pool, 1), &DataKey::generate())?;
+            if wrapped::insert_pool_key(change, &pool, &Wrapped { version: 1, bytes }).await? {
+                made.push(format!("key of pool {pool}"));
+            }
+        }
+    }
+    Ok(made)
+}
+
+async fn open(tx: &mut TenantTx, kek: &KeyEncryptionKey) -> Result<Material, PushError> {
+    let authorities = wrapped::authorities(tx).await?;
+    let newest = authorities.first().ok_or(SecretsError::MalformedMaterial)?;
+    let key = kek
+        .unwrap(&places::certificate_authority(newest.version), &newest.wrapped_key)
+        .map_err(|_| PushError::ForeignKey)?;
+    let authority = CertificateAuthority::from_parts(&newest.certificate, &key)?;
+    let roots = authorities.iter().map(|row| CertificateDer::from(row.certificate.clone())).collect();
+    let peppers = open_peppers(&wrapped::peppers(tx).await?, kek)?;
+    let mut pools = HashMap::new();
+    for pool in wrapped::pools(tx).await? {
+        let keys = wrapped::pool_keys(tx, &pool).await?;
+        let newest = keys.first().ok_or(SecretsError::MalformedMaterial)?;
+        let version = newest.version;
+        let key = kek
+            .unwrap_key(&places::pool_key(&pool, version), &newest.bytes)
+            .map_err(|_| PushError::ForeignKey)?;
+        let secrets = PoolSecrets { pool: pool.clone(), version, key, peppers: peppers.clone() };
+        pools.insert(pool, Arc::new(secrets));
+    }
+    Ok(Material { authority: Arc::new(authority), roots, pools })
+}
+
+fn open_peppers(rows: &[Wrapped], kek: &KeyEncryptionKey) -> Result<Peppers, PushError> {
+    let open = |row: &Wrapped| {
+        let bytes =
+            kek.unwrap(&places::pepper(row.version), &row.bytes).map_err(|_| PushError::ForeignKey)?;
+        let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(|_| SecretsError::MalformedMaterial)?;
+        Ok(PepperBytes { version: row.version, bytes })
+    };
+    // Newest first: the current one, and at most one that still has live keys.
+    let peppers = rows.iter().take(2).map(open).collect::<Result<Vec<_>, PushError>>()?;
+    Ok(Peppers::new(&peppers)?)
+}
