@@ -1,10 +1,10 @@
 //! The configuration and the plan through the crate's public face.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-//mod apply;
+mod apply;
 mod budgets;
 mod check;
-//mod deltas;
+mod deltas;
 mod fixtures;
 mod keys;
 mod listing;
