@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask <command>`.
 
+mod bench;
 mod codegen;
 mod tidy;
 
@@ -19,12 +20,19 @@ enum Command {
     Codegen,
     /// Checks crate edges, file sizes and forbidden words.
     Tidy,
+    /// Measures: `bench` (gateway) or `bench revocation`; builds a release first.
+    Bench {
+        /// `gateway` or `revocation`, and its options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Codegen => codegen::run(),
         Command::Tidy => tidy::run(&workspace_root()),
+        Command::Bench { arguments } => bench::run(&workspace_root(), &arguments),
     }
 }
 

@@ -5,6 +5,8 @@
 //! test is killed, with the process that started them.
 
 pub mod binaries;
+#[cfg(feature = "installation")]
+pub mod installation;
 pub mod port;
 pub mod postgres;
 pub mod process;

@@ -65,8 +65,8 @@ fn faults(packages: &[Package]) -> Vec<Fault> {
     let allowed: BTreeMap<&str, &[&str]> = ALLOWED.iter().copied().collect();
     let mut faults = Vec::new();
     for package in packages {
-        // The executable wires everything; xtask is a tool.
-        if matches!(package.name.as_str(), "tidegate" | "xtask") {
+        // The executable wires everything; xtask and the bench are tools.
+        if matches!(package.name.as_str(), "tidegate" | "tidegate-bench" | "xtask") {
             continue;
         }
         let Some(edges) = allowed.get(package.name.as_str()) else {

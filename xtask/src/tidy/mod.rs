@@ -32,7 +32,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 }
 
 fn tracked_files(root: &Path) -> Result<Vec<String>> {
-    let output = Command::new("git").arg("-C").arg(root).args(["ls-files", "-co", "--exclude-standard"]).output()?;
+    let output =
+        Command::new("git").arg("-C").arg(root).args(["ls-files", "-co", "--exclude-standard"]).output()?;
     let text = String::from_utf8(output.stdout).context("file names are UTF-8")?;
     Ok(text.lines().filter(|name| root.join(name).is_file()).map(str::to_owned).collect())
 }

@@ -23,17 +23,22 @@ pub(super) fn check(root: &Path, files: &[String]) -> Result<Vec<Fault>> {
 }
 
 fn is_source(file: &str) -> bool {
-    let source = [".rs", ".py", ".ts", ".tsx", ".mjs", ".sh", ".sql"].iter().any(|ending| file.ends_with(ending));
+    let source =
+        [".rs", ".py", ".ts", ".tsx", ".mjs", ".sh", ".sql"].iter().any(|ending| file.ends_with(ending));
     source && !EXEMPT.iter().any(|folder| file.starts_with(folder))
 }
 
 fn faults(sizes: &[(&str, usize)]) -> Vec<Fault> {
     let too_long = sizes.iter().filter(|(_, lines)| *lines > MOST);
-    let mut faults: Vec<Fault> =
-        too_long.map(|(file, lines)| format!("{file} has {lines} lines; split it by duty (at most {MOST})")).collect();
+    let mut faults: Vec<Fault> = too_long
+        .map(|(file, lines)| format!("{file} has {lines} lines; split it by duty (at most {MOST})"))
+        .collect();
     let long = sizes.iter().filter(|(_, lines)| *lines > USUAL).count();
     if long * 10 > sizes.len() {
-        faults.push(format!("{long} of {} files are over {USUAL} lines; at most one in ten may be", sizes.len()));
+        faults.push(format!(
+            "{long} of {} files are over {USUAL} lines; at most one in ten may be",
+            sizes.len()
+        ));
     }
     faults
 }

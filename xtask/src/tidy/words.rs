@@ -22,10 +22,20 @@ const BANS: &[Ban] = &[
     Ban { word: &["crates", ".io"], only: &[], except: &["Cargo.lock"], reason: "a registry's host" },
     Ban { word: &["npmjs", ".org"], only: &[], except: &[], reason: "a registry's host" },
     Ban { word: &["pypi", ".org"], only: &[], except: &[], reason: "a registry's host" },
-    Ban { word: &["#[al", "low("], only: &[".rs"], except: &["src/gen/"], reason: "use #[expect(…, reason = …)]" },
+    Ban {
+        word: &["#[al", "low("],
+        only: &[".rs"],
+        except: &["src/gen/"],
+        reason: "use #[expect(…, reason = …)]",
+    },
     Ban { word: &["#[ig", "nore"], only: &[".rs"], except: &[], reason: "no test is skipped" },
     Ban { word: &["sk-", "1234"], only: &[], except: &[], reason: "a default secret" },
-    Ban { word: &["println!", "("], only: &["crates/"], except: &["crates/tidegate/", "/examples/", "/tests/", "testkit"], reason: "libraries do not print" },
+    Ban {
+        word: &["println!", "("],
+        only: &["crates/"],
+        except: &["crates/tidegate/", "/examples/", "/tests/", "testkit"],
+        reason: "libraries do not print",
+    },
 ];
 
 pub(super) fn check(root: &Path, files: &[String]) -> Result<Vec<Fault>> {
@@ -39,7 +49,8 @@ pub(super) fn check(root: &Path, files: &[String]) -> Result<Vec<Fault>> {
 
 fn faults_in(file: &str, text: &str) -> Vec<Fault> {
     let applies = |ban: &&Ban| {
-        let only = ban.only.is_empty() || ban.only.iter().any(|part| file.ends_with(part) || file.starts_with(part));
+        let only =
+            ban.only.is_empty() || ban.only.iter().any(|part| file.ends_with(part) || file.starts_with(part));
         only && !ban.except.iter().any(|part| file.contains(part))
     };
     let mut faults = Vec::new();
@@ -59,7 +70,11 @@ mod tests {
     fn planted_words_are_found() {
         for ban in BANS {
             let file = ban.only.first().map_or("README.md".to_owned(), |part| {
-                if part.starts_with('.') { format!("crates/x/src/a{part}") } else { format!("{part}x/src/a.rs") }
+                if part.starts_with('.') {
+                    format!("crates/x/src/a{part}")
+                } else {
+                    format!("{part}x/src/a.rs")
+                }
             });
             let text = format!("fine\nnot fine: {}\n", ban.word.concat());
             let faults = faults_in(&file, &text);

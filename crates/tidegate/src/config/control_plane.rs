@@ -33,16 +33,13 @@ impl Default for ControlPlane {
     }
 }
 
-/// The key-encryption key and the pepper, as `tidegate keygen` makes them.
+/// The key-encryption key, as `tidegate keygen` makes it. Everything else (peppers, data keys, pool
+/// keys, the certificate authority) is made at the first start and stored wrapped under it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Encryption {
-    /// The key-encryption key itself (from the environment).
+    /// The key itself (from the environment).
     pub(crate) key: Option<String>,
-    /// File with the key-encryption key, readable by its owner only.
+    /// File with the key, readable by its owner only.
     pub(crate) key_file: Option<PathBuf>,
-    /// The pepper of virtual keys itself (from the environment).
-    pub(crate) pepper: Option<String>,
-    /// File with the pepper, readable by its owner only.
-    pub(crate) pepper_file: Option<PathBuf>,
 }

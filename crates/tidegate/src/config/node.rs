@@ -17,6 +17,8 @@ pub(crate) struct Node {
     pub(crate) state_dir: PathBuf,
     /// gRPC address of the control plane, for example `https://control:8443`.
     pub(crate) control_plane_url: Option<String>,
+    /// Roots that the control plane's certificate descends from, a PEM file.
+    pub(crate) trust_roots_file: Option<PathBuf>,
     /// Single-use token for the first start.
     pub(crate) join_token: Option<String>,
     /// File with it.
@@ -48,6 +50,7 @@ impl Default for Node {
             metrics_listen: (Ipv4Addr::UNSPECIFIED, 9090).into(),
             state_dir: PathBuf::from("tidegate-node"),
             control_plane_url: None,
+            trust_roots_file: None,
             join_token: None,
             join_token_file: None,
             name: None,

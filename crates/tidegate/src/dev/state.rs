@@ -27,10 +27,8 @@ pub(crate) struct Secrets {
     pub(crate) owner_password: String,
     pub(crate) app_password: String,
     pub(crate) feed_password: String,
-    /// Key-encryption key, hexadecimal.
+    /// The key-encryption key, as `tidegate keygen` writes it.
     pub(crate) key_encryption_key: String,
-    /// Pepper of the virtual keys, hexadecimal.
-    pub(crate) pepper: String,
     pub(crate) admin_password: String,
     /// Made by the control plane at the first start.
     #[serde(default)]
@@ -85,8 +83,7 @@ impl Secrets {
             owner_password: random_hex(16),
             app_password: random_hex(16),
             feed_password: random_hex(16),
-            key_encryption_key: random_hex(32),
-            pepper: random_hex(32),
+            key_encryption_key: tidegate_secrets::keygen::key_encryption_key().expose().to_owned(),
             admin_password: random_hex(12),
             admin_token: None,
             virtual_key: None,

@@ -1,0 +1,144 @@
+//! The request's path, measured: the gateway alone on core 1, mock and load on core 0.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use tidegate_testkit::installation::{Installation, Shape};
+
+use crate::load::{self, Plan, Seen};
+use crate::process::{Usage, pin_self};
+use crate::report::{Phase, Report};
+use crate::{peers, report};
+
+/// Somebody who is measured.
+struct Subject {
+    name: &'static str,
+    url: String,
+    key: Option<String>,
+    pids: Vec<u32>,
+}
+
+/// Phases with the model that makes the mock behave so.
+const PHASES: &[(Phase, &str, bool, usize)] = &[
+    (Phase::One, "mock", false, 1),
+    (Phase::Many, "mock", false, 32),
+    (Phase::Burst, "mock-l50-c50-i0", true, 1),
+    (Phase::Flood, "mock-c100-i0", true, 32),
+    (Phase::Paced, "mock-l50-c50-i20", true, 50),
+];
+
+/// Keys loaded beside the one that is used.
+const KEYS: usize = 10_000;
+const SLOW_STREAMS: usize = 1_000;
+
+pub(crate) async fn run(binary: &Path, runs: usize, window: Duration) -> Result<()> {
+    let (_mock, upstream) = peers::mock().await?;
+    let folder = tempfile::tempdir()?;
+    let nginx = peers::nginx(folder.path(), upstream).await?;
+    let with_redis = install(binary, upstream, true).await?;
+    let in_memory = install(binary, upstream, false).await?;
+    let mut subjects = vec![Subject {
+        name: report::DIRECT,
+        url: format!("http://127.0.0.1:{upstream}"),
+        key: None,
+        pids: vec![],
+    }];
+    if let Some((process, port)) = &nginx {
+        subjects.push(Subject {
+            name: report::NGINX,
+            url: format!("http://127.0.0.1:{port}"),
+            key: None,
+            pids: vec![process.pid()],
+        });
+    }
+    let mut report = Report::default();
+    for (name, installation) in [("tidegate, in memory", &in_memory), ("tidegate, Redis", &with_redis)] {
+        subjects.push(subject(name, installation).await?);
+        report.idle.push((name, Usage::of(&[installation.nodes[0].pid()]).resident_kib));
+    }
+    pin_self(0)?;
+    for _ in 0..runs {
+        for subject in &subjects {
+            for (phase, model, stream, connections) in PHASES {
+                let plan = plan(subject, model, *stream, *connections, window);
+                report.add(subject.name, *phase, load::run(&plan).await?);
+            }
+        }
+    }
+    for subject in &subjects {
+        report.slow.push((subject.name, slow_streams(subject).await?));
+    }
+    for (name, installation) in [("tidegate, in memory", &in_memory), ("tidegate, Redis", &with_redis)] {
+        load_keys(installation).await?;
+        report.loaded.push((name, Usage::of(&[installation.nodes[0].pid()]).resident_kib));
+    }
+    report.print(SLOW_STREAMS, KEYS);
+    Ok(())
+}
+
+fn plan(subject: &Subject, model: &str, stream: bool, connections: usize, window: Duration) -> Plan {
+    Plan {
+        url: format!("{}/v1/chat/completions", subject.url),
+        key: subject.key.clone(),
+        // The gateway's model of this name is called so at the mock.
+        model: if subject.key.is_some() { format!("bench/{model}") } else { model.to_owned() },
+        stream,
+        connections,
+        warm: Duration::from_secs(1),
+        measure: window,
+        most: None,
+        pids: subject.pids.clone(),
+    }
+}
+
+/// One control plane and one node of one worker on core 1.
+async fn install(binary: &Path, upstream: u16, redis: bool) -> Result<Installation> {
+    let shape = Shape {
+        redis,
+        workers: Some(1),
+        node_wrapper: ["taskset", "-c", "1"].map(str::to_owned).to_vec(),
+        upstream: Some(format!("http://127.0.0.1:{upstream}/v1")),
+        ..Shape::default()
+    };
+    let installation = Installation::start(binary, shape).await?;
+    for (_, model, ..) in PHASES {
+        installation.model(&format!("bench/{model}"), "mock", model).await?;
+    }
+    installation.model(&format!("bench/{SLOW_MODEL}"), "mock", SLOW_MODEL).await?;
+    Ok(installation)
+}
+
+/// A key with rate limits and a hard budget, as a careful customer has it.
+async fn subject(name: &'static str, installation: &Installation) -> Result<Subject> {
+    let limits = serde_json::json!({"limits": {"requests_per_minute": 100_000_000, "tokens_per_minute": 4_000_000_000u32, "concurrency": 20_000}});
+    let (id, key) = installation.key("bench", &limits).await?;
+    installation.budget("bench", "100000", serde_json::json!({"key": id})).await?;
+    let url = installation.gateway(0)?;
+    Ok(Subject { name, url, key: Some(key), pids: vec![installation.nodes[0].pid()] })
+}
+
+const SLOW_MODEL: &str = "mock-l50-c16-i500";
+
+/// Many slow streams at once: what one costs in memory, and how many end well.
+async fn slow_streams(subject: &Subject) -> Result<(u64, Seen)> {
+    let before = Usage::of(&subject.pids).resident_kib;
+    let mut plan = plan(subject, SLOW_MODEL, true, SLOW_STREAMS, Duration::from_secs(20));
+    plan.most = Some(SLOW_STREAMS as u64);
+    let seen = load::run(&plan).await?;
+    Ok((seen.resident_kib.saturating_sub(before), seen))
+}
+
+async fn load_keys(installation: &Installation) -> Result<()> {
+    let made = futures_util::future::join_all((0..8).map(|part| async move {
+        for number in 0..KEYS / 8 {
+            let body =
+                serde_json::json!({"team_id": installation.team, "name": format!("idle-{part}-{number}")});
+            installation.admin.post("/keys", &body).await?;
+        }
+        anyhow::Ok(())
+    }));
+    made.await.into_iter().collect::<Result<Vec<()>>>()?;
+    installation.key("last", &serde_json::json!({})).await?;
+    Ok(())
+}

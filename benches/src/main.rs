@@ -1,0 +1,72 @@
+//! Measures Tidegate with everything on, beside a direct connection and nginx. See `docs/performance.md`.
+#![expect(clippy::print_stdout, reason = "a tool for people")]
+
+mod gateway;
+mod http;
+mod load;
+mod mock;
+mod peers;
+mod process;
+mod report;
+mod revocation;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The request's path: CPU, latency, streams, memory; direct, nginx, Tidegate in memory and with Redis.
+    Gateway {
+        /// The release build to measure.
+        #[arg(long)]
+        binary: PathBuf,
+        /// Runs, interleaved; the cheapest counts, the worst is shown.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+        /// Seconds of one measured window.
+        #[arg(long, default_value_t = 4)]
+        seconds: u64,
+    },
+    /// Time from the commit of a revocation to the refusal on every node.
+    Revocation {
+        /// The release build to measure.
+        #[arg(long)]
+        binary: PathBuf,
+        /// Keys to revoke.
+        #[arg(long, default_value_t = 200)]
+        keys: usize,
+        /// Nodes.
+        #[arg(long, default_value_t = 3)]
+        nodes: usize,
+    },
+    /// The mock upstream; started by the others.
+    #[command(hide = true)]
+    Mock {
+        #[arg(long)]
+        listen: std::net::SocketAddr,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Mock { listen } => single_threaded()?.block_on(mock::serve(listen)),
+        Command::Gateway { binary, runs, seconds } => {
+            single_threaded()?.block_on(gateway::run(&binary, runs, std::time::Duration::from_secs(seconds)))
+        }
+        Command::Revocation { binary, keys, nodes } => {
+            single_threaded()?.block_on(revocation::run(&binary, keys, nodes))
+        }
+    }
+}
+
+fn single_threaded() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}

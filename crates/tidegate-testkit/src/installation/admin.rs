@@ -1,0 +1,102 @@
+//! A client of the management API.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use reqwest::{Client, Method};
+use serde_json::Value;
+
+/// The management API with a token.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    client: Client,
+    base: String,
+    /// The bearer token.
+    pub token: String,
+    organization: Option<String>,
+}
+
+/// A client with time-outs.
+pub(super) fn client() -> Result<Client> {
+    Client::builder().timeout(Duration::from_secs(60)).no_proxy().build().context("make an HTTP client")
+}
+
+impl Admin {
+    pub(super) fn new(url: &str) -> Result<Self> {
+        Ok(Self { client: client()?, base: url.to_owned(), token: String::new(), organization: None })
+    }
+
+    /// From now on every request is about this organization.
+    pub fn enter(&mut self, organization: String) {
+        self.organization = Some(organization);
+    }
+
+    /// The same token at another control plane.
+    #[must_use]
+    pub fn at(&self, url: &str) -> Self {
+        Self { base: url.to_owned(), ..self.clone() }
+    }
+
+    /// The status and body of any request.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        let mut url = format!("{}/api/v1{path}", self.base);
+        if let Some(organization) = &self.organization {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str("organization=");
+            url.push_str(organization);
+        }
+        let mut request = self.client.request(method, url);
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        Ok((status, answer.json().await.unwrap_or(Value::Null)))
+    }
+
+    async fn expect(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let (status, answer) = self.send(method.clone(), path, body).await?;
+        if status >= 300 {
+            bail!("{method} {path}: {status} {answer}");
+        }
+        Ok(answer)
+    }
+
+    /// Creates.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.expect(Method::POST, path, Some(body)).await
+    }
+
+    /// Reads.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        self.expect(Method::GET, path, None).await
+    }
+
+    /// Changes.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+        self.expect(Method::PATCH, path, Some(body)).await
+    }
+
+    /// Deletes or revokes.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn delete(&self, path: &str) -> Result<Value> {
+        self.expect(Method::DELETE, path, None).await
+    }
+}

@@ -1,0 +1,335 @@
+//! A whole installation: the real executable as separate processes, on real Postgres and Redis.
+//!
+//! Everything is done as an operator would: migrate, keygen, bootstrap, sign in, join tokens.
+
+mod admin;
+mod config;
+mod program;
+mod provision;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub use admin::Admin;
+pub use program::Program;
+
+use crate::{port, postgres, redis};
+
+/// How an installation is laid out.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// Control planes.
+    pub control_planes: usize,
+    /// Nodes at the start.
+    pub nodes: usize,
+    /// Counters in Redis; otherwise in the memory of the one node.
+    pub redis: bool,
+    /// Worker threads of a node.
+    pub workers: Option<usize>,
+    /// A program in front of each node, for example `taskset -c 1`.
+    pub node_wrapper: Vec<String>,
+    /// Where the default provider is; `None`: a simulator of its own.
+    pub upstream: Option<String>,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { control_planes: 1, nodes: 1, redis: true, workers: None, node_wrapper: vec![], upstream: None }
+    }
+}
+
+/// Price of the model `sim/chat`, in USD per token: input and output.
+pub const PRICE: (&str, &str) = ("0.0000005", "0.000002");
+
+/// A running installation. Everything ends with it.
+pub struct Installation {
+    shape: Shape,
+    binary: PathBuf,
+    folder: TempDir,
+    /// The database server; may be stopped and started again.
+    pub postgres: postgres::Server,
+    /// The counters' server; may be stopped, frozen, emptied.
+    pub redis: Option<redis::Server>,
+    /// The simulated providers.
+    pub simulator: Option<Program>,
+    /// Control planes.
+    pub control_planes: Vec<Program>,
+    /// Nodes.
+    pub nodes: Vec<Program>,
+    /// The management API as platform administrator, bound to the organization `acme`.
+    pub admin: Admin,
+    /// The team that owns the keys.
+    pub team: String,
+    /// Loopback ports that nodes started from now on may call over plain http.
+    pub upstream_ports: Vec<u16>,
+}
+
+impl Installation {
+    /// Starts everything and waits until every node serves.
+    ///
+    /// # Errors
+    /// When a part does not start; the message holds the end of its log.
+    pub async fn start(binary: &Path, shape: Shape) -> Result<Self> {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let folder = tempfile::Builder::new().prefix("tg-").tempdir()?;
+        let postgres = postgres::Server::start()?;
+        let redis = if shape.redis { Some(redis::Server::start()?) } else { None };
+        let logins = provision::create(&postgres)?;
+        let key = folder.path().join("key-encryption-key");
+        Program::run(binary, folder.path(), &["keygen", "--out", &key.to_string_lossy()])?;
+        let simulator = match &shape.upstream {
+            Some(_) => None,
+            None => Some(start_simulator(binary, folder.path()).await?),
+        };
+        let mut control_planes = Vec::new();
+        for index in 0..shape.control_planes.max(1) {
+            let file = config::control_plane(folder.path(), index, &logins)?;
+            if index == 0 {
+                Program::run(binary, folder.path(), &["migrate", "--config", &file])?;
+                provision::members(&postgres)?;
+            }
+            control_planes.push(Program::start(binary, folder.path(), &format!("control-{index}"), &[], &["control-plane", "--config", &file])?);
+        }
+        for program in &control_planes {
+            program.wait_for_line("control plane is ready").await?;
+        }
+        let admin = sign_in(binary, folder.path(), &control_planes[0]).await?;
+        let mut installation = Self {
+            shape,
+            binary: binary.to_owned(),
+            folder,
+            postgres,
+            redis,
+            simulator,
+            control_planes,
+            nodes: vec![],
+            admin,
+            team: String::new(),
+            upstream_ports: vec![],
+        };
+        installation.seed().await?;
+        for _ in 0..installation.shape.nodes {
+            installation.add_node().await?;
+        }
+        Ok(installation)
+    }
+
+    /// The organization, its team, the catalogue and the system credentials.
+    async fn seed(&mut self) -> Result<()> {
+        let organization = self.admin.post("/organizations", &json!({"slug": "acme", "name": "Acme"})).await?;
+        self.admin.enter(text(&organization, "id")?);
+        let team = self.admin.post("/teams", &json!({"name": "core"})).await?;
+        self.team = text(&team, "id")?;
+        let model = json!({"name": "sim/chat", "context_window": 128_000, "max_output_tokens": 16_384,
+            "capabilities": {"tools": true, "vision": true, "reasoning": true, "structured_output": true}});
+        self.admin.post("/models", &model).await?;
+        let base = match (&self.shape.upstream, &self.simulator) {
+            (Some(url), _) => url.clone(),
+            (None, Some(simulator)) => simulator.url("listening on ")?,
+            (None, None) => anyhow::bail!("no upstream"),
+        };
+        let port = base.split(':').nth(2).and_then(|rest| rest.split('/').next()).and_then(|port| port.parse::<u16>().ok());
+        self.upstream_ports.extend(port);
+        let providers = if self.simulator.is_some() {
+            vec![
+                ("sim-openai", "openai_chat", "bearer", format!("{base}/openai/v1")),
+                ("sim-anthropic", "anthropic_messages", "x_api_key", format!("{base}/anthropic/v1")),
+            ]
+        } else {
+            vec![("mock", "openai_chat", "bearer", base)]
+        };
+        for (slug, dialect, auth, base_url) in providers {
+            self.provider(slug, dialect, auth, &base_url, "sim/chat", "sim").await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a provider with a system credential, and one offering with its price.
+    ///
+    /// # Errors
+    /// When the management API refuses.
+    pub async fn provider(
+        &self,
+        slug: &str,
+        dialect: &str,
+        auth: &str,
+        base_url: &str,
+        model: &str,
+        upstream: &str,
+    ) -> Result<()> {
+        let provider = json!({"slug": slug, "name": slug, "base_url": base_url, "dialect": dialect, "auth": auth});
+        self.admin.post("/providers", &provider).await?;
+        self.offering(model, slug, upstream).await?;
+        let credential = json!({"scope": "system", "name": slug, "provider": slug, "secret": {"api_key": "sim-key"}});
+        self.admin.post("/credentials", &credential).await?;
+        Ok(())
+    }
+
+    /// Adds a model with one priced offering at a provider.
+    ///
+    /// # Errors
+    /// When the management API refuses.
+    pub async fn model(&self, name: &str, provider: &str, upstream: &str) -> Result<()> {
+        let model = json!({"name": name, "context_window": 128_000, "max_output_tokens": 16_384});
+        self.admin.post("/models", &model).await?;
+        self.offering(name, provider, upstream).await
+    }
+
+    async fn offering(&self, model: &str, provider: &str, upstream: &str) -> Result<()> {
+        let offering = json!({"model": model, "provider": provider, "upstream_name": upstream});
+        let offering = self.admin.post("/offerings", &offering).await?;
+        let prices = json!([{"unit": "input_token", "price": PRICE.0}, {"unit": "output_token", "price": PRICE.1},
+            {"unit": "cached_input_token", "price": "0.00000025"}]);
+        let tiers = json!([{"from_input_tokens": 0, "prices": prices}]);
+        self.admin.post("/prices", &json!({"offering_id": offering["id"], "tiers": tiers, "source": "test"})).await?;
+        Ok(())
+    }
+
+    /// Starts one more node and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn add_node(&mut self) -> Result<()> {
+        let token = self.admin.post("/join-tokens", &json!({})).await?;
+        let index = self.nodes.len();
+        let grpc = self.control_planes.iter().map(|p| p.url("grpc on ")).collect::<Result<Vec<_>>>()?;
+        let redis = self.redis.as_ref().map(redis::Server::url);
+        config::node(self.folder.path(), index, &grpc[index % grpc.len()], &token, redis.as_deref(), self.shape.workers, &self.upstream_ports)?;
+        let node = self.spawn_node(index)?;
+        node.wait_for_line("node is ready").await?;
+        self.nodes.push(node);
+        Ok(())
+    }
+
+    fn spawn_node(&self, index: usize) -> Result<Program> {
+        let file = config::file(self.folder.path(), &format!("node-{index}"));
+        let name = format!("node-{index}");
+        Program::start(&self.binary, self.folder.path(), &name, &self.shape.node_wrapper, &["node", "--config", &file])
+    }
+
+    /// Starts a node again that was killed or stopped, with its state, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn restart_node(&mut self, index: usize) -> Result<()> {
+        self.nodes[index].kill();
+        self.nodes[index] = self.spawn_node(index)?;
+        self.nodes[index].wait_for_line("node is ready").await
+    }
+
+    /// Starts a control plane again that was killed or stopped, on the same ports.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn restart_control_plane(&mut self, index: usize) -> Result<()> {
+        self.control_planes[index].kill();
+        let (name, file) = (format!("control-{index}"), config::file(self.folder.path(), &format!("control-{index}")));
+        self.control_planes[index] =
+            Program::start(&self.binary, self.folder.path(), &name, &[], &["control-plane", "--config", &file])?;
+        self.control_planes[index].wait_for_line("control plane is ready").await
+    }
+
+    /// Where a node's gateway listens.
+    ///
+    /// # Errors
+    /// When it never said so.
+    pub fn gateway(&self, index: usize) -> Result<String> {
+        self.nodes[index].url("gateway on ")
+    }
+
+    /// A fresh virtual key that every node knows: id and text. `fields` are added to the request.
+    ///
+    /// # Errors
+    /// When the management API refuses.
+    pub async fn key(&self, name: &str, fields: &Value) -> Result<(String, String)> {
+        let mut body = json!({"team_id": self.team, "name": name});
+        if let (Some(body), Some(fields)) = (body.as_object_mut(), fields.as_object()) {
+            body.extend(fields.clone());
+        }
+        let key = self.admin.post("/keys?wait=fleet", &body).await?;
+        Ok((text(&key, "id")?, text(&key, "key")?))
+    }
+
+    /// A hard, strict, monthly budget that every node knows.
+    ///
+    /// # Errors
+    /// When the management API refuses.
+    pub async fn budget(&self, name: &str, limit: &str, scope: Value) -> Result<String> {
+        let body = json!({"name": name, "limit": limit, "window": {"every": "month"}, "scope": scope,
+            "enforcement": "hard", "mode": "strict"});
+        let budget = self.admin.post("/budgets?wait=fleet", &body).await?;
+        text(&budget, "id")
+    }
+
+    /// The simulator's own bill.
+    ///
+    /// # Errors
+    /// When there is no simulator or it does not answer.
+    pub async fn bill(&self) -> Result<Value> {
+        self.simulator_get("/bill").await
+    }
+
+    /// Reads from the simulator.
+    ///
+    /// # Errors
+    /// As [`Installation::bill`].
+    pub async fn simulator_get(&self, path: &str) -> Result<Value> {
+        let url = self.simulator.as_ref().context("there is a simulator")?.url("listening on ")?;
+        Ok(reqwest::get(format!("{url}{path}")).await?.json().await?)
+    }
+
+    /// Tells the simulator how to behave; replaces what it was told before.
+    ///
+    /// # Errors
+    /// As [`Installation::bill`], and when the script is refused.
+    pub async fn script(&self, rules: Value) -> Result<()> {
+        let url = self.simulator.as_ref().context("there is a simulator")?.url("listening on ")?;
+        let answer = admin::client()?.post(format!("{url}/script")).json(&json!({"rules": rules})).send().await?;
+        answer.error_for_status()?;
+        Ok(())
+    }
+
+    /// Asks until `ready` says yes.
+    ///
+    /// # Errors
+    /// When it does not within `limit`; the message names `what`.
+    pub async fn wait_until<F>(what: &str, limit: Duration, mut ready: impl FnMut() -> F) -> Result<()>
+    where
+        F: Future<Output = bool>,
+    {
+        let deadline = tokio::time::Instant::now() + limit;
+        while !ready().await {
+            anyhow::ensure!(tokio::time::Instant::now() < deadline, "{what} is not so after {limit:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+}
+
+/// A member of a JSON object that must be text.
+pub(crate) fn text(value: &Value, name: &str) -> Result<String> {
+    value[name].as_str().map(str::to_owned).with_context(|| format!("no text {name:?} in the answer"))
+}
+
+async fn start_simulator(binary: &Path, folder: &Path) -> Result<Program> {
+    let listen = format!("127.0.0.1:{}", port::free()?);
+    let simulator = Program::start(binary, folder, "simulator", &[], &["simulator", "--listen", &listen])?;
+    simulator.wait_for_line("listening on ").await?;
+    Ok(simulator)
+}
+
+/// The first administrator, by the link that `bootstrap` prints.
+async fn sign_in(binary: &Path, folder: &Path, control: &Program) -> Result<Admin> {
+    let file = config::file(folder, "control-0");
+    let output = Program::run(binary, folder, &["bootstrap", "--config", &file, "--email", "root@example.test"])?;
+    let link = output.lines().find_map(|line| line.split("token=").nth(1)).context("bootstrap prints a link")?;
+    let mut admin = Admin::new(&control.url("management API on ")?)?;
+    let body = json!({"token": link.trim(), "password": "correct horse battery staple"});
+    let session = admin.post("/sessions/link", &body).await?;
+    admin.token = text(&session, "token")?;
+    Ok(admin)
+}

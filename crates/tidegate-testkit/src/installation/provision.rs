@@ -1,0 +1,43 @@
+//! The database and its three logins, as an operator makes them.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{binaries, postgres};
+
+/// URLs of the three logins.
+pub(super) struct Logins {
+    pub(super) owner: String,
+    pub(super) app: String,
+    pub(super) feed: String,
+}
+
+const PASSWORD: &str = "only-in-this-throw-away-cluster";
+
+/// Makes the database, its owner, and the two logins of the control plane.
+pub(super) fn create(server: &postgres::Server) -> Result<Logins> {
+    sql(server, "postgres", &format!("CREATE ROLE tg_owner LOGIN CREATEROLE PASSWORD '{PASSWORD}'"))?;
+    sql(server, "postgres", "CREATE DATABASE tidegate OWNER tg_owner")?;
+    for login in ["tg_app", "tg_feed"] {
+        sql(server, "postgres", &format!("CREATE ROLE {login} LOGIN PASSWORD '{PASSWORD}'"))?;
+    }
+    let url = |login: &str| server.address().url(login, PASSWORD, "tidegate");
+    Ok(Logins { owner: url("tg_owner"), app: url("tg_app"), feed: url("tg_feed") })
+}
+
+/// Makes the logins members of the roles that the migrations made.
+pub(super) fn members(server: &postgres::Server) -> Result<()> {
+    sql(server, "tidegate", "GRANT tidegate_app TO tg_app")?;
+    sql(server, "tidegate", "GRANT tidegate_feed TO tg_feed")
+}
+
+fn sql(server: &postgres::Server, database: &str, statement: &str) -> Result<()> {
+    let url = server.address().superuser_url(database);
+    let output = Command::new(binaries::find("psql")?).args(["-qX", "-v", "ON_ERROR_STOP=1", "-c", statement]).arg(url).output();
+    let output = output.context("run psql")?;
+    if !output.status.success() {
+        bail!("psql: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}

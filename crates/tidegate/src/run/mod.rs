@@ -1,0 +1,8 @@
+//! The long-running commands and the ones that set an installation up.
+
+pub(crate) mod bootstrap;
+pub(crate) mod control_plane;
+pub(crate) mod keygen;
+pub(crate) mod migrate;
+pub(crate) mod node;
+pub(crate) mod simulator;

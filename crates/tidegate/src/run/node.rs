@@ -1,0 +1,144 @@
+//! `tidegate node`: a data-plane node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tidegate_limits::{Limiter, RedisSettings, Timing};
+use tidegate_node::{ControlPlane, Node, NodeSettings, RunningNode};
+use tidegate_telemetry::{Metrics, SystemClock, entropy};
+use tidegate_types::Secret;
+use tidegate_types::clock::Clock as _;
+use tidegate_upstream::{PrivateTarget, Upstreams};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{self, Config, Tls, required, secret};
+use crate::{confine, shutdown};
+
+/// Whether the configuration has what this command needs.
+pub(crate) fn check(config: &Config) -> Result<()> {
+    let limiter = Limiter::memory(String::new(), Arc::new(SystemClock), Timing::default());
+    settings(config, limiter).map(|_| ())
+}
+
+/// Serves until a signal comes, or the control plane asks the node to drain.
+pub(crate) async fn run(config: Config) -> Result<()> {
+    let tasks = TaskTracker::new();
+    let stop = shutdown::on_signal(&tasks)?;
+    let limits_end = CancellationToken::new();
+    let limiter = limiter(&config.redis, limits_end.clone()).await?;
+    let drain_timeout = Duration::from_secs(config.node.drain_timeout_seconds);
+    let settings = settings(&config, limiter.clone())?;
+    tasks.spawn(sweep(settings.upstreams.clone(), limits_end.clone()));
+    // From here on nothing needs the secrets in the configuration, nor another program.
+    drop(config);
+    confine::forbid_programs().context("confine the process")?;
+    let node = Node::start(settings).await.context("start the node")?;
+    announce(&node);
+    tokio::select! {
+        () = announce_ready(&node) => {}
+        () = stop.cancelled() => {}
+    }
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = node.drain_asked() => {}
+    }
+    node.drain(drain_timeout).await;
+    limits_end.cancel();
+    limiter.stopped().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Closes connections to providers that nobody has used for a while.
+async fn sweep(upstreams: Upstreams, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(10));
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        upstreams.sweep();
+    }
+}
+
+fn announce(node: &RunningNode) {
+    tracing::info!("gateway on http://{}", node.gateway_address());
+    tracing::info!("metrics on http://{}", node.metrics_address());
+}
+
+async fn announce_ready(node: &RunningNode) {
+    while !node.is_ready() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tracing::info!(node_id = %node.node_id(), pool = node.pool(), "node is ready");
+}
+
+/// Counters in Redis, or in this process's memory when no Redis is configured.
+pub(crate) async fn limiter(redis: &config::Redis, stop: CancellationToken) -> Result<Limiter> {
+    let clock = Arc::new(SystemClock);
+    match &redis.url {
+        Some(url) => {
+            let settings = RedisSettings::new(Secret::new(url.as_str()), entropy::random_u64());
+            Limiter::redis(settings, clock, stop).await.context("redis.url")
+        }
+        None => {
+            let run_id = format!("memory-{:x}-{:x}", clock.now().as_micros(), entropy::random_u64());
+            Ok(Limiter::memory(run_id, clock, Timing::default()))
+        }
+    }
+}
+
+/// What a node needs of the configuration.
+pub(crate) fn settings(config: &Config, limiter: Limiter) -> Result<NodeSettings> {
+    let node = &config.node;
+    let roots = required(node.trust_roots_file.as_ref(), "node.trust_roots_file")?;
+    let roots_pem = std::fs::read_to_string(roots).with_context(|| format!("read node.trust_roots_file {}", roots.display()))?;
+    let url = required(node.control_plane_url.clone(), "node.control_plane_url")?;
+    Ok(NodeSettings {
+        state: node.state_dir.clone(),
+        name: node.name.clone().unwrap_or_else(|| "node".to_owned()),
+        software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        control: ControlPlane { url, server_name: None, roots_pem },
+        join_token: secret(node.join_token.as_deref(), node.join_token_file.as_ref(), "node.join_token")?,
+        gateway_listen: node.listen,
+        gateway_tls: node.tls.as_ref().map(gateway_tls).transpose()?,
+        metrics_listen: node.metrics_listen,
+        limiter,
+        upstreams: upstreams(&config.upstream)?,
+        gateway: tidegate_proxy::Settings::default(),
+        clock: Arc::new(SystemClock),
+        metrics: Metrics::default(),
+        journal_limit_bytes: Some(node.journal_max_bytes),
+        heartbeat: Duration::from_secs(1),
+    })
+}
+
+fn upstreams(config: &config::Upstream) -> Result<Upstreams> {
+    let private = config.private.iter().map(private_target).collect::<Result<Vec<_>>>()?;
+    let extra_ca = config.extra_ca_file.as_ref();
+    let extra_ca = extra_ca.map(|file| std::fs::read(file).with_context(|| format!("read {}", file.display()))).transpose()?;
+    let settings = tidegate_upstream::Settings { private, extra_ca, ..tidegate_upstream::Settings::default() };
+    Upstreams::new(&settings).context("upstream")
+}
+
+fn private_target(target: &config::PrivateTarget) -> Result<PrivateTarget> {
+    let organizations = target.organizations.iter().map(|id| id.parse().context("upstream.private.organizations"));
+    Ok(PrivateTarget {
+        cidr: target.cidr.parse().with_context(|| format!("upstream.private.cidr {:?}", target.cidr))?,
+        ports: if target.ports.is_empty() { vec![443] } else { target.ports.clone() },
+        http: target.http,
+        organizations: organizations.collect::<Result<_>>()?,
+    })
+}
+
+fn gateway_tls(tls: &Tls) -> Result<Arc<rustls::ServerConfig>> {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    let chain = CertificateDer::pem_file_iter(&tls.certificate_file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("read node.tls.certificate_file {}", tls.certificate_file.display()))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key_file)
+        .with_context(|| format!("read node.tls.key_file {}", tls.key_file.display()))?;
+    let mut server = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).context("node.tls")?;
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(server))
+}

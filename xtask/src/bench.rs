@@ -1,0 +1,32 @@
+//! Builds a release and hands over to the measuring program in `benches/`.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+/// Runs `bench <what>`; `gateway` when nothing is named.
+///
+/// # Errors
+/// When the build or the measurement fails.
+pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
+    let build = ["build", "--release", "--locked", "--bin", "tidegate", "--bin", "tidegate-bench"];
+    cargo(root, &build)?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
+    let release = target.join("release");
+    let (what, rest) = arguments.split_first().map_or(("gateway", &[][..]), |(what, rest)| (what.as_str(), rest));
+    let mut bench = Command::new(release.join("tidegate-bench"));
+    let status = bench.arg(what).arg("--binary").arg(release.join("tidegate")).args(rest).status().context("run the bench")?;
+    if !status.success() {
+        bail!("the bench failed");
+    }
+    Ok(())
+}
+
+fn cargo(root: &Path, arguments: &[&str]) -> Result<()> {
+    let status = Command::new("cargo").current_dir(root).args(arguments).status().context("run cargo")?;
+    if !status.success() {
+        bail!("cargo {} failed", arguments.join(" "));
+    }
+    Ok(())
+}
