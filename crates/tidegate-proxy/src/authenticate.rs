@@ -91,6 +91,7 @@ fn without_scheme(text: &str) -> &str {
     let text = text.trim_matches([' ', '\t']);
     match text.split_once(' ') {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim_start_matches(' '),
+        None if text.eq_ignore_ascii_case("bearer") => "",
         _ => text,
     }
 }

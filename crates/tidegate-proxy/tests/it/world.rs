@@ -1,0 +1,419 @@
+//! A gateway in memory: configuration filled by hand, a journal that is a list, counters in memory.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use tidegate_limits::{Balance, Limiter, Timing};
+use tidegate_policy::{Config, Incoming, Part};
+use tidegate_proxy::{
+    Authority, Gateway, JournalFull, Parts, Record, Records, Settings, SignIn, Unavailable, Vault, serve_connection,
+};
+use tidegate_secrets::virtual_key::{PepperBytes, Peppers, issue};
+use tidegate_telemetry::{Metrics, SystemClock, entropy};
+use tidegate_types::resource::*;
+use tidegate_types::usage::{BillingEvent, CallRecord, EventKind};
+use tidegate_types::window::{True, WeekStart, WindowSpec};
+use tidegate_types::{
+    BudgetId, Clock, CredentialId, KeyId, ModelId, NanoUsd, OfferingId, OrganizationId, PicoUsd, PriceId, ProviderId,
+    Revision, Secret, Shard, TeamId, Timestamp,
+};
+use tidegate_upstream::{PrivateTarget, Upstreams};
+use tokio::net::TcpListener;
+
+use crate::client::{Reply, request, send};
+use crate::provider::Provider as Peer;
+
+pub(crate) const ORG: OrganizationId = OrganizationId::from_u128(0xA1);
+pub(crate) const TEAM: TeamId = TeamId::from_u128(0x7EA);
+pub(crate) const KEY: KeyId = KeyId::from_u128(0x1);
+pub(crate) const MODEL: &str = "acme/chat";
+
+/// A journal that is a list.
+#[derive(Default)]
+pub(crate) struct Journal {
+    pub(crate) events: Mutex<Vec<BillingEvent>>,
+    pub(crate) calls: Mutex<Vec<CallRecord>>,
+    pub(crate) full: AtomicBool,
+}
+
+impl Records for Journal {
+    fn append(&self, record: Record<'_>) -> Result<(), JournalFull> {
+        match record {
+            Record::Event(event) if event.kind == EventKind::Intent && self.full.load(Ordering::SeqCst) => {
+                return Err(JournalFull);
+            }
+            Record::Event(event) => self.events.lock().push(event.clone()),
+            Record::Call(call) => self.calls.lock().push(call.clone()),
+        }
+        Ok(())
+    }
+}
+
+struct Opener {
+    limiter: Limiter,
+    away: Arc<AtomicBool>,
+}
+
+impl Authority for Opener {
+    fn open_epoch(&self, organization: OrganizationId) -> BoxFuture<'_, Result<(), Unavailable>> {
+        async move {
+            if self.away.load(Ordering::SeqCst) {
+                return Err(Unavailable);
+            }
+            self.limiter.open_epoch(organization, 1, &[], &[]).await.map_err(|_| Unavailable)
+        }
+        .boxed()
+    }
+}
+
+struct Keeper(Arc<Peppers>);
+
+impl Vault for Keeper {
+    fn sign_in(&self, credential: &Credential) -> Option<Arc<SignIn>> {
+        SignIn::api_key(&Secret::new(format!("sk-{}", credential.name))).ok().map(Arc::new)
+    }
+
+    fn peppers(&self) -> Option<Arc<Peppers>> {
+        Some(self.0.clone())
+    }
+}
+
+/// Everything a test needs.
+pub(crate) struct World {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) address: SocketAddr,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) limiter: Limiter,
+    pub(crate) authority_away: Arc<AtomicBool>,
+    pub(crate) key: String,
+    pub(crate) metrics: Metrics,
+    config: Arc<Config>,
+    kept: KeySecret,
+    n: Mutex<BTreeMap<Shard, u64>>,
+}
+
+/// One provider of [`MODEL`].
+#[derive(Clone, Copy)]
+pub(crate) struct Offer<'a> {
+    pub(crate) slug: &'static str,
+    pub(crate) peer: &'a Peer,
+    pub(crate) dialect: DialectName,
+    pub(crate) abort_billing: AbortBilling,
+}
+
+/// An OpenAI-compatible provider whose billing stops at an abort.
+pub(crate) fn openai<'a>(slug: &'static str, peer: &'a Peer) -> Offer<'a> {
+    Offer { slug, peer, dialect: DialectName::OpenaiChat, abort_billing: AbortBilling::Stops }
+}
+
+/// An Anthropic provider whose billing stops at an abort.
+pub(crate) fn anthropic<'a>(slug: &'static str, peer: &'a Peer) -> Offer<'a> {
+    Offer { dialect: DialectName::AnthropicMessages, ..openai(slug, peer) }
+}
+
+impl World {
+    /// A gateway in front of these providers, tried in the order of their slugs.
+    pub(crate) async fn start(offers: &[Offer<'_>]) -> Self {
+        Self::with(offers, Settings::default()).await
+    }
+
+    pub(crate) async fn with(offers: &[Offer<'_>], settings: Settings) -> Self {
+        let clock = Arc::new(SystemClock);
+        let limiter = Limiter::memory("run".into(), clock.clone(), Timing::default());
+        let peppers = Arc::new(Peppers::new(&[PepperBytes { version: 1, bytes: [3; 32] }]).unwrap());
+        let (key, kept) = issue(KEY, [5; 32], &peppers);
+        let journal = Arc::new(Journal::default());
+        let config = Arc::new(Config::new("default"));
+        let authority_away = Arc::<AtomicBool>::default();
+        let metrics = Metrics::default();
+        let gateway = Gateway::new(Parts {
+            settings,
+            config: config.clone(),
+            limiter: limiter.clone(),
+            upstreams: upstreams(offers),
+            records: journal.clone(),
+            authority: Arc::new(Opener { limiter: limiter.clone(), away: authority_away.clone() }),
+            vault: Arc::new(Keeper(peppers)),
+            clock: clock.clone(),
+            entropy: entropy::random_u128,
+            metrics: metrics.clone(),
+            ready: Arc::new(AtomicBool::new(true)),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = gateway.clone();
+        tokio::spawn(async move {
+            while let Ok((socket, peer)) = listener.accept().await {
+                socket.set_nodelay(true).unwrap();
+                tokio::spawn(serve_connection(served.clone(), socket, peer.ip()));
+            }
+        });
+        let world = Self {
+            gateway,
+            address,
+            journal,
+            limiter,
+            authority_away,
+            key: key.expose().to_owned(),
+            metrics,
+            config,
+            kept,
+            n: Mutex::default(),
+        };
+        world.put(catalogue(offers));
+        world.put(vec![organization(), team(KeyLimits::default()), Resource::Key(world.virtual_key())]);
+        world
+    }
+
+    /// Changes the configuration.
+    pub(crate) fn put(&self, resources: Vec<Resource>) {
+        for resource in resources {
+            let key = resource.key();
+            let shard = Shard::of(key.organization_id);
+            let n = {
+                let mut n = self.n.lock();
+                let n = n.entry(shard).or_default();
+                *n += 1;
+                *n
+            };
+            let revision = Revision { shard, n };
+            let version = Versioned { key, revision, tightens: false, resource: Some(resource) };
+            let applied = self.config.apply(shard, vec![Incoming::from(version)], Part::Delta);
+            assert!(applied.rejected.is_empty(), "{applied:?}");
+        }
+    }
+
+    /// The key as the configuration has it.
+    pub(crate) fn virtual_key(&self) -> VirtualKey {
+        VirtualKey {
+            organization_id: ORG,
+            id: KEY,
+            team_id: TEAM,
+            name: "test key".into(),
+            status: KeyStatus::Active,
+            secrets: vec![self.kept.clone()],
+            expires_at: None,
+            allow: AllowList::default(),
+            limits: KeyLimits::default(),
+            tags: BTreeMap::new(),
+        }
+    }
+
+    /// Posts to a path with the key.
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Reply {
+        let bearer = format!("Bearer {}", self.key);
+        send(self.address, &request("POST", path, &[("authorization", &bearer)], body)).await
+    }
+
+    pub(crate) async fn chat(&self, body: &str) -> Reply {
+        self.post("/v1/chat/completions", body).await
+    }
+
+    pub(crate) async fn messages(&self, body: &str) -> Reply {
+        self.post("/v1/messages", body).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        let bearer = format!("Bearer {}", self.key);
+        send(self.address, &request("GET", path, &[("authorization", &bearer)], "")).await
+    }
+
+    /// Waits until `calls` call records are written; the last one.
+    pub(crate) async fn recorded(&self, calls: usize) -> CallRecord {
+        self.until(|| self.journal.calls.lock().len() >= calls).await;
+        self.journal.calls.lock()[calls - 1].clone()
+    }
+
+    /// Waits until something holds.
+    pub(crate) async fn until(&self, holds: impl Fn() -> bool) {
+        for _ in 0..1_000 {
+            if holds() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never so: {:?}", self.journal.events.lock());
+    }
+
+    /// The final events.
+    pub(crate) fn finals(&self) -> Vec<BillingEvent> {
+        self.journal.events.lock().iter().filter(|event| event.kind == EventKind::Final).cloned().collect()
+    }
+
+    /// Every intent has exactly one final event, and nothing is held any more.
+    pub(crate) async fn assert_settled(&self, budget: Option<BudgetId>) {
+        self.until(|| {
+            let events = self.journal.events.lock();
+            let of = |kind| {
+                let mut all: Vec<_> =
+                    events.iter().filter(|e| e.kind == kind).map(|e| (e.call_id, e.attempt)).collect();
+                all.sort();
+                all
+            };
+            of(EventKind::Intent) == of(EventKind::Final)
+        })
+        .await;
+        if let Some(budget) = budget {
+            let balance = self.balance(budget).await;
+            assert_eq!(balance.held, NanoUsd::ZERO, "{balance:?}");
+        }
+    }
+
+    /// What a lifetime budget has used.
+    pub(crate) async fn balance(&self, budget: BudgetId) -> Balance {
+        let window = tidegate_types::window::Window {
+            start: Timestamp::from_micros(0),
+            end: Timestamp::from_micros(i64::MAX),
+        };
+        self.limiter.balances(ORG, &[(budget, window)]).await.unwrap()[0]
+    }
+}
+
+fn upstreams(offers: &[Offer<'_>]) -> Upstreams {
+    let target = PrivateTarget {
+        cidr: "127.0.0.0/8".parse().unwrap(),
+        ports: offers.iter().map(|offer| offer.peer.address.port()).chain([1]).collect(),
+        http: true,
+        organizations: Vec::new(),
+    };
+    Upstreams::new(&tidegate_upstream::Settings { private: vec![target], ..Default::default() }).unwrap()
+}
+
+pub(crate) fn organization() -> Resource {
+    Resource::Organization(Organization {
+        id: ORG,
+        slug: "org".into(),
+        name: "Org".into(),
+        time_zone: "UTC".into(),
+        week_start: WeekStart::Monday,
+        paused: false,
+        max_staleness_seconds: None,
+        label_key: [7; 32],
+    })
+}
+
+pub(crate) fn team(limits: KeyLimits) -> Resource {
+    Resource::Team(Team { organization_id: ORG, id: TEAM, name: "test team".into(), paused: false, limits })
+}
+
+/// A lifetime budget of the organization.
+pub(crate) fn budget(id: u128, limit: &str) -> Budget {
+    Budget {
+        organization_id: ORG,
+        id: BudgetId::from_u128(id),
+        name: format!("budget {id}"),
+        limit: limit.parse().unwrap(),
+        window: WindowSpec::Lifetime { lifetime: True },
+        scope: Scope::default(),
+        enforcement: Enforcement::Hard,
+        mode: HoldMode::Strict,
+        count_byok: true,
+        alert_at_percent: Vec::new(),
+    }
+}
+
+/// The organization's policy.
+pub(crate) fn policy() -> Policy {
+    Policy {
+        organization_id: ORG,
+        id: tidegate_types::PolicyId::from_u128(1),
+        name: "policy".into(),
+        scope: PolicyScope::Organization,
+        allow_models: Vec::new(),
+        allow_providers: Vec::new(),
+        privacy: Privacy::default(),
+        default_max_output_tokens: None,
+        ceiling_price: None,
+        allow_system_credentials: None,
+        routes_may_shadow: None,
+        max_attempts: None,
+    }
+}
+
+/// [`MODEL`] at each provider: 1 nano-USD per input token, 2 per output token.
+fn catalogue(offers: &[Offer<'_>]) -> Vec<Resource> {
+    let system = OrganizationId::SYSTEM;
+    let model = Model {
+        organization_id: system,
+        id: ModelId::from_u128(1),
+        name: MODEL.parse().unwrap(),
+        display_name: "Chat".into(),
+        aliases: Vec::new(),
+        kind: ModelKind::Language,
+        context_window: 1_000_000,
+        max_output_tokens: 10_000,
+        capabilities: Capabilities { tools: true, vision: true, reasoning: true, structured_output: true },
+        released_at: None,
+    };
+    let mut all = vec![Resource::Model(model)];
+    for (place, offer) in offers.iter().enumerate() {
+        let (place, slug) = (place as u128 + 1, offer.slug.parse().unwrap());
+        all.push(Resource::Provider(Provider {
+            organization_id: system,
+            id: ProviderId::from_u128(place),
+            slug,
+            name: offer.slug.into(),
+            base_url: format!("http://{}/v1", offer.peer.address),
+            dialect: offer.dialect,
+            auth: match offer.dialect {
+                DialectName::OpenaiChat => AuthScheme::Bearer,
+                DialectName::AnthropicMessages => AuthScheme::XApiKey,
+            },
+            abort_billing: offer.abort_billing,
+            enabled: true,
+            headquarters: None,
+            simulated: true,
+        }));
+        all.push(Resource::Credential(Credential {
+            organization_id: system,
+            id: CredentialId::from_u128(place),
+            name: offer.slug.into(),
+            scope: CredentialScope::System,
+            provider: offer.slug.parse().unwrap(),
+            form: SecretForm::ApiKey,
+            enabled: true,
+            position: 0,
+            sealed: Vec::new(),
+        }));
+        all.push(Resource::Offering(offering(place, offer.slug)));
+    }
+    all
+}
+
+fn offering(place: u128, slug: &str) -> Offering {
+    let unit = |unit, pico| UnitPrice { unit, price: PicoUsd::new(pico) };
+    Offering {
+        organization_id: OrganizationId::SYSTEM,
+        id: OfferingId::from_u128(place),
+        model: MODEL.parse().unwrap(),
+        provider: slug.parse().unwrap(),
+        upstream_name: format!("chat-at-{slug}"),
+        max_output_tokens: None,
+        enabled: true,
+        prices: vec![Price {
+            id: PriceId::from_u128(place),
+            tiers: vec![PriceTier {
+                from_input_tokens: 0,
+                prices: vec![unit(Unit::InputToken, 1_000), unit(Unit::OutputToken, 2_000)],
+            }],
+            valid_from: Timestamp::from_micros(0),
+            recorded_at: Timestamp::from_micros(0),
+            source: "test".into(),
+        }],
+        data_handling: Some(DataHandling {
+            retention: Retention::None,
+            training: Training::Never,
+            source: "test".into(),
+            read_at: Timestamp::from_micros(0),
+            expires_at: SystemClock.now().plus_millis(86_400_000),
+        }),
+        output_visible: true,
+        notes: BTreeMap::new(),
+    }
+}
