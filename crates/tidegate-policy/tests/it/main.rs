@@ -8,7 +8,7 @@ mod deltas;
 mod fixtures;
 mod keys;
 mod listing;
-//mod naive;
+mod naive;
 mod policies;
 mod privacy;
 mod resolve;
