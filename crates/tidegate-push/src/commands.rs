@@ -104,7 +104,10 @@ impl Commands {
         let nodes = self.shared.nodes.lock();
         match node {
             Some(node) => nodes.get(&node).map(|orders| (node, orders.clone())),
-            None => nodes.iter().next().map(|(node, orders)| (*node, orders.clone())),
+            None => nodes
+                .iter()
+                .find(|(_, orders)| !orders.is_closed())
+                .map(|(node, orders)| (*node, orders.clone())),
         }
     }
 

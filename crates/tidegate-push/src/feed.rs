@@ -1,7 +1,7 @@
 //! The feed: one look at the heads each 100 ms for all sessions, and the newest changes of each
 //! shard kept in memory, so that a change is read once however many nodes want it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tidegate_store::feed::{self, Item};
 use tidegate_store::watch::HeadWatch;
 use tidegate_store::{Store, StoreError};
+use tidegate_types::resource::ResourceKey;
 use tidegate_types::{Position, Revision, Shard};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
@@ -26,8 +27,10 @@ const READERS: usize = 4;
 /// The newest changes of every shard.
 pub(crate) struct Feed {
     store: Store,
-    heads: watch::Sender<Position>,
+    // None until the first look.
+    heads: watch::Sender<Option<Position>>,
     recent: Vec<Mutex<Recent>>,
+    unreadable: Mutex<HashMap<ResourceKey, Revision>>,
     readers: Semaphore,
     metrics: PushMetrics,
 }
@@ -43,11 +46,18 @@ struct Recent {
 impl Feed {
     pub(crate) fn new(store: Store, metrics: PushMetrics) -> Self {
         let recent = Shard::all().map(|_| Mutex::default()).collect();
-        Self { store, heads: watch::Sender::default(), recent, readers: Semaphore::new(READERS), metrics }
+        Self {
+            store,
+            heads: watch::Sender::default(),
+            recent,
+            unreadable: Mutex::default(),
+            readers: Semaphore::new(READERS),
+            metrics,
+        }
     }
 
     /// The heads, and how to wait for the next change.
-    pub(crate) fn heads(&self) -> watch::Receiver<Position> {
+    pub(crate) fn heads(&self) -> watch::Receiver<Option<Position>> {
         self.heads.subscribe()
     }
 
@@ -65,6 +75,25 @@ impl Feed {
         }
         let after = recent.items.partition_point(|item| item.versioned.revision.n <= from);
         Some((recent.items.iter().skip(after).cloned().collect(), recent.head))
+    }
+
+    /// Reports the items that cannot be read, each version once.
+    pub(crate) fn note_unreadable(&self, items: &[Item]) {
+        for item in items {
+            let (key, revision) = (&item.versioned.key, item.versioned.revision);
+            if !item.is_unreadable() {
+                continue;
+            }
+            if self.unreadable.lock().insert(key.clone(), revision) != Some(revision) {
+                self.metrics.unreadable.inc();
+                tracing::error!(resource = %key, n = revision.n, "a stored resource cannot be read: left out");
+            }
+        }
+    }
+
+    /// Whether something of a shard cannot be read: then digests differ and nothing heals them.
+    pub(crate) fn has_unreadable(&self, shard: Shard) -> bool {
+        self.unreadable.lock().values().any(|revision| revision.shard == shard)
     }
 
     /// Looks for changes until `stop`.
@@ -94,16 +123,17 @@ impl Feed {
 
     async fn look(&self, watch: &mut HeadWatch) -> Result<(), StoreError> {
         let heads = watch.look().await?;
-        let known = self.heads.borrow().clone();
-        if heads == known {
+        let before = self.heads.borrow().clone();
+        if before.as_ref() == Some(&heads) {
             return Ok(());
         }
+        let known = before.unwrap_or_default();
         let mut reached = known.clone();
         for head in heads.iter().filter(|head| head.n > known.get(head.shard)) {
             let n = self.take(head.shard, head.n, known.get(head.shard)).await?;
             reached.advance(Revision { shard: head.shard, n });
         }
-        self.heads.send_replace(reached);
+        self.heads.send_replace(Some(reached));
         Ok(())
     }
 
@@ -114,10 +144,7 @@ impl Feed {
             0 => Vec::new(),
             _ => feed::changes_since(&self.store, shard, known, PAGE).await?,
         };
-        for item in items.iter().filter(|item| item.is_unreadable()) {
-            self.metrics.unreadable.inc();
-            tracing::error!(resource = %item.versioned.key, n = item.versioned.revision.n, "a stored resource cannot be read: left out");
-        }
+        self.note_unreadable(&items);
         let Some(recent) = self.recent.get(shard.index()) else { return Ok(head) };
         let mut recent = recent.lock();
         if known == 0 || items.len() as u32 == PAGE {

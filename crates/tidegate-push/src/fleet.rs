@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate_proto::{ConvertError, config as wire, digest_from_wire, positions_from_wire};
 use tidegate_store::fleet::{Heartbeat, Rejection};
 use tidegate_types::resource::ResourceKey;
-use tidegate_types::{Digest, Revision, Shard};
+use tidegate_types::{Digest, Position, Revision, Shard};
 use tokio::time::Instant;
 
 /// Written at once when something changed, but not more often than this.
@@ -36,11 +36,12 @@ pub(crate) struct NodeStatus {
 
 impl NodeStatus {
     /// The state that a node begins with.
-    pub(crate) fn new(hello: &wire::Hello) -> Self {
+    pub(crate) fn new(hello: &wire::Hello, applied: Position) -> Self {
         let said = Heartbeat {
             boot: hello.boot,
             software_version: bounded(&hello.software_version, 64),
             gateway_address: bounded(&hello.gateway_address, 256),
+            applied,
             ..Heartbeat::default()
         };
         Self { said, rejections: BTreeMap::new(), compare: HashMap::new(), changed: true, written_at: None }

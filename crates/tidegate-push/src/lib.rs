@@ -24,6 +24,7 @@ mod server;
 mod service;
 mod session;
 mod snapshot;
+mod speak;
 
 pub use commands::{CommandError, Commands, Tested};
 pub use error::PushError;

@@ -8,23 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tidegate_proto::config::{self as wire, control_message::Message as Say, node_message::Message as Said};
+use tidegate_proto::config::{self as wire, node_message::Message as Said};
 use tidegate_proto::{ConvertError, PROTOCOL_VERSION, positions_from_wire};
 use tidegate_store::{Store, StoreError};
-use tidegate_types::{Clock, Position, Revision, Shard};
-use tokio::sync::{mpsc, watch};
+use tidegate_types::{Clock, Position, Shard};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
 
-use crate::commands::{Commands, Order};
+use crate::commands::Commands;
 use crate::digests::{Compared, Digests};
 use crate::feed::Feed;
 use crate::fleet::{EAGER, NodeStatus};
 use crate::material::Material;
 use crate::metrics::PushMetrics;
-use crate::nodes::{Admitted, Nodes, unavailable};
-use crate::snapshot::{Outlet, Source};
+use crate::nodes::{Admitted, Nodes};
+use crate::speak::Speaker;
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// A node that says nothing for so long is gone.
@@ -64,6 +64,7 @@ pub(crate) async fn run(
         () = node.gone.cancelled() => Status::permission_denied("this node may not connect any more"),
         () = tokio::time::sleep(Duration::from_millis(left)) => Status::unauthenticated("the certificate has expired"),
     };
+    shared.commands.disconnected(node.node_id);
     // A node that does not read must not hold up the end.
     if ended.code() != Code::Ok {
         let _ = out.try_send(Err(ended));
@@ -82,15 +83,14 @@ async fn converse(
         Err(status) => return status,
     };
     let orders = shared.commands.connected(node.node_id);
-    let status = Mutex::new(NodeStatus::new(&hello));
+    let status = Mutex::new(NodeStatus::new(&hello, position.clone()));
+    let speaker = Speaker { shared, node, out, position };
     let (heal, heals) = mpsc::channel(Shard::COUNT);
-    let ended = tokio::select! {
+    tokio::select! {
         status = listen(shared, node, inbound, &status) => status,
-        status = speak(shared, node, position, out, orders, heals) => status,
+        status = speaker.speak(orders, heals) => status,
         status = report(shared, node, &status, &heal) => status,
-    };
-    shared.commands.disconnected(node.node_id);
-    ended
+    }
 }
 
 /// The node speaks first.
@@ -188,177 +188,12 @@ async fn report(
                 Ok(Compared::Differs) => true,
             };
             let lately = healed.get(&shard).is_some_and(|at| at.elapsed() < HEAL_PERIOD);
-            if differs && !lately {
+            if differs && !lately && !shared.feed.has_unreadable(shard) {
                 healed.insert(shard, Instant::now());
                 shared.metrics.heals.inc();
                 tracing::warn!(node = %node.node_id, shard = shard.index(), "a node's digest differs: healing");
                 let _ = heal.send(shard).await;
             }
         }
-    }
-}
-
-/// Tells the node everything that it lacks, for as long as it listens.
-async fn speak(
-    shared: &Shared,
-    node: &Admitted,
-    mut position: Position,
-    out: &Out,
-    mut orders: mpsc::Receiver<Order>,
-    mut heals: mpsc::Receiver<Shard>,
-) -> Status {
-    let mut heads = shared.feed.heads();
-    let begun = begin(shared, node, out).await;
-    let mut voice = Voice { out, synchronised: false };
-    let source =
-        Source { store: &shared.store, feed: &shared.feed, metrics: &shared.metrics, pool: &node.pool };
-    let spoken = match begun {
-        Ok(()) => synchronise(&source, &mut heads, &mut position, &mut voice).await,
-        Err(status) => Err(status),
-    };
-    if let Err(status) = spoken {
-        return status;
-    }
-    loop {
-        let step = tokio::select! {
-            changed = heads.changed() => match changed {
-                Ok(()) => catch_up(&source, &mut heads, &mut position, &mut voice).await,
-                Err(_) => Err(Status::unavailable("the feed has ended")),
-            },
-            shard = heals.recv() => match shard {
-                Some(shard) => mend(&source, shard, &heads, &mut position, &mut voice).await,
-                None => Ok(()),
-            },
-            order = orders.recv() => match order {
-                Some(Order::Command(command)) => voice.say(Say::Command(command)).await,
-                None => Err(Status::aborted("the node began another stream")),
-            },
-        };
-        if let Err(status) = step {
-            return status;
-        }
-    }
-}
-
-/// Welcome, and the pool's key sealed to the node.
-async fn begin(shared: &Shared, node: &Admitted, out: &Out) -> Result<(), Status> {
-    let mut voice = Voice { out, synchronised: false };
-    let welcome = wire::Welcome {
-        node_id: node.node_id.to_string(),
-        pool: node.pool.clone(),
-        heartbeat_ms: HEARTBEAT_MS,
-        control_time_micros: shared.clock.now().as_micros(),
-    };
-    voice.say(Say::Welcome(welcome)).await?;
-    let Some(secrets) = shared.material.pools.get(&node.pool) else {
-        return Err(Status::failed_precondition("this control plane started before the node's pool existed"));
-    };
-    let sealed = secrets
-        .seal_to_node(node.node_id, &node.sealing_key)
-        .map_err(|_| Status::failed_precondition("the node's sealing key cannot be used"))?;
-    tracing::info!(node = %node.node_id, pool = node.pool, version = secrets.version, "pool key sent");
-    voice.say(Say::PoolKey(wire::PoolKey { version: secrets.version, sealed })).await
-}
-
-/// The first synchronisation: every shard, the shared catalogue first; then says so.
-async fn synchronise(
-    source: &Source<'_>,
-    heads: &mut watch::Receiver<Position>,
-    position: &mut Position,
-    voice: &mut Voice<'_>,
-) -> Result<(), Status> {
-    // The feed has looked at least once before any session begins, except in the first 100 ms.
-    let looked = heads.wait_for(|heads| heads.iter().any(|head| head.n > 0));
-    let _ = tokio::time::timeout(Duration::from_secs(2), looked).await;
-    catch_up(source, heads, position, voice).await?;
-    voice.synchronised = true;
-    let n = position.get(Shard::SYSTEM);
-    let shard = Shard::SYSTEM.index() as u32;
-    let complete =
-        wire::Delta { shard, from: n, to: n, last: true, synchronised: true, ..wire::Delta::default() };
-    voice.say(Say::Delta(complete)).await
-}
-
-/// Everything up to the heads as they are now.
-async fn catch_up(
-    source: &Source<'_>,
-    heads: &mut watch::Receiver<Position>,
-    position: &mut Position,
-    voice: &mut Voice<'_>,
-) -> Result<(), Status> {
-    let now = heads.borrow_and_update().clone();
-    let order = std::iter::once(Shard::SYSTEM).chain(Shard::all().filter(|shard| *shard != Shard::SYSTEM));
-    for shard in order {
-        let (from, head) = (position.get(shard), now.get(shard));
-        // A node that is ahead holds what a restored database does not: it gets the shard anew.
-        if from != head && !(voice.synchronised && from > head) {
-            bring(source, shard, from, head, position, voice).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Has the node drop a shard and get it anew.
-async fn mend(
-    source: &Source<'_>,
-    shard: Shard,
-    heads: &watch::Receiver<Position>,
-    position: &mut Position,
-    voice: &mut Voice<'_>,
-) -> Result<(), Status> {
-    voice.say(Say::Heal(wire::Heal { shard: shard.index() as u32 })).await?;
-    let head = heads.borrow().get(shard);
-    bring(source, shard, 0, head, position, voice).await
-}
-
-async fn bring(
-    source: &Source<'_>,
-    shard: Shard,
-    from: u64,
-    head: u64,
-    position: &mut Position,
-    voice: &mut Voice<'_>,
-) -> Result<(), Status> {
-    match source.bring(shard, from, head, voice).await {
-        Ok(Some(n)) => {
-            set(position, Revision { shard, n });
-            Ok(())
-        }
-        Ok(None) => Err(Status::cancelled("the node no longer listens")),
-        Err(error) => Err(unavailable(&error)),
-    }
-}
-
-/// Sets one shard of a position, also back.
-fn set(position: &mut Position, at: Revision) {
-    if position.get(at.shard) <= at.n {
-        position.advance(at);
-        return;
-    }
-    let mut lower = Position::default();
-    position
-        .iter()
-        .filter(|revision| revision.shard != at.shard)
-        .for_each(|revision| lower.advance(revision));
-    lower.advance(at);
-    *position = lower;
-}
-
-/// The way to the node; waits while it is slow to read.
-struct Voice<'a> {
-    out: &'a Out,
-    synchronised: bool,
-}
-
-impl Voice<'_> {
-    async fn say(&mut self, message: Say) -> Result<(), Status> {
-        let message = wire::ControlMessage { message: Some(message) };
-        self.out.send(Ok(message)).await.map_err(|_| Status::cancelled("the node no longer listens"))
-    }
-}
-
-impl Outlet for Voice<'_> {
-    async fn put(&mut self, delta: wire::Delta) -> bool {
-        self.say(Say::Delta(delta)).await.is_ok()
     }
 }

@@ -93,6 +93,7 @@ impl Source<'_> {
     }
 
     async fn put(&self, parts: &Parts<'_>, page: &[Item], to: Option<u64>, out: &mut impl Outlet) -> bool {
+        self.feed.note_unreadable(page);
         let cut = parts.cut(page);
         let cut = match to {
             Some(to) => parts.last(cut, to),

@@ -1,0 +1,159 @@
+//! What a node is told: Welcome, the pool's key, what it lacks of every shard, then each change as
+//! it happens, commands, and shards anew whose digest differed.
+
+use tidegate_proto::config::{self as wire, control_message::Message as Say};
+use tidegate_store::feed as stored;
+use tidegate_types::{Position, Revision, Shard};
+use tokio::sync::{mpsc, watch};
+use tonic::Status;
+
+use crate::commands::Order;
+use crate::nodes::{Admitted, unavailable};
+use crate::session::{HEARTBEAT_MS, Out, Shared};
+use crate::snapshot::{Outlet, Source};
+
+type Heads = watch::Receiver<Option<Position>>;
+
+/// One node's side of the writer.
+pub(crate) struct Speaker<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) node: &'a Admitted,
+    pub(crate) out: &'a Out,
+    /// How far the node is, shard by shard.
+    pub(crate) position: Position,
+}
+
+impl Speaker<'_> {
+    /// Tells the node everything that it lacks, for as long as it listens; why that ended.
+    pub(crate) async fn speak(
+        mut self,
+        mut orders: mpsc::Receiver<Order>,
+        mut heals: mpsc::Receiver<Shard>,
+    ) -> Status {
+        let mut heads = self.shared.feed.heads();
+        if let Err(status) = self.begin(&mut heads).await {
+            return status;
+        }
+        loop {
+            let step = tokio::select! {
+                changed = heads.changed() => match changed {
+                    Ok(()) => self.catch_up(&mut heads).await,
+                    Err(_) => Err(Status::unavailable("the feed has ended")),
+                },
+                Some(shard) = heals.recv() => self.mend(shard, &heads).await,
+                order = orders.recv() => match order {
+                    Some(Order::Command(command)) => self.say(Say::Command(command)).await,
+                    None => Err(Status::aborted("the node began another stream")),
+                },
+            };
+            if let Err(status) = step {
+                return status;
+            }
+        }
+    }
+
+    /// Up to the message that says that the node is complete.
+    async fn begin(&mut self, heads: &mut Heads) -> Result<(), Status> {
+        self.greet().await?;
+        heads.wait_for(Option::is_some).await.map_err(|_| Status::unavailable("the feed has ended"))?;
+        self.synchronise(heads).await?;
+        let n = self.position.get(Shard::SYSTEM);
+        let shard = Shard::SYSTEM.index() as u32;
+        let complete =
+            wire::Delta { shard, from: n, to: n, last: true, synchronised: true, ..wire::Delta::default() };
+        self.say(Say::Delta(complete)).await
+    }
+
+    /// Welcome, and the pool's key sealed to the node.
+    async fn greet(&mut self) -> Result<(), Status> {
+        let node = self.node;
+        let welcome = wire::Welcome {
+            node_id: node.node_id.to_string(),
+            pool: node.pool.clone(),
+            heartbeat_ms: HEARTBEAT_MS,
+            control_time_micros: self.shared.clock.now().as_micros(),
+        };
+        self.say(Say::Welcome(welcome)).await?;
+        let Some(secrets) = self.shared.material.pools.get(&node.pool) else {
+            return Err(Status::failed_precondition(
+                "this control plane started before the node's pool existed",
+            ));
+        };
+        let sealed = secrets
+            .seal_to_node(node.node_id, &node.sealing_key)
+            .map_err(|_| Status::failed_precondition("the node's sealing key cannot be used"))?;
+        tracing::info!(node = %node.node_id, pool = node.pool, version = secrets.version, "pool key sent");
+        self.say(Say::PoolKey(wire::PoolKey { version: secrets.version, sealed })).await
+    }
+
+    /// The first time: a node that seems to be ahead may come from a control plane that has seen
+    /// more than this one. Only what the database itself does not have is taken back.
+    async fn synchronise(&mut self, heads: &mut Heads) -> Result<(), Status> {
+        let mut now = heads.borrow_and_update().clone().unwrap_or_default();
+        if self.position.iter().any(|held| !now.includes(held)) {
+            now = stored::heads(&self.shared.store).await.map_err(|error| unavailable(&error))?;
+        }
+        // The shared catalogue first.
+        self.bring(Shard::SYSTEM, now.get(Shard::SYSTEM)).await?;
+        for shard in Shard::all().filter(|shard| *shard != Shard::SYSTEM) {
+            self.bring(shard, now.get(shard)).await?;
+        }
+        Ok(())
+    }
+
+    /// Everything up to the heads as they are now.
+    async fn catch_up(&mut self, heads: &mut Heads) -> Result<(), Status> {
+        let now = heads.borrow_and_update().clone().unwrap_or_default();
+        let behind = now.iter().filter(|head| head.n > self.position.get(head.shard)).collect::<Vec<_>>();
+        for head in behind {
+            self.bring(head.shard, head.n).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the node drop a shard and get it anew.
+    async fn mend(&mut self, shard: Shard, heads: &Heads) -> Result<(), Status> {
+        self.say(Say::Heal(wire::Heal { shard: shard.index() as u32 })).await?;
+        let head = heads.borrow().as_ref().map_or(0, |heads| heads.get(shard));
+        let head = head.max(self.position.get(shard));
+        self.fetch(shard, 0, head).await
+    }
+
+    async fn bring(&mut self, shard: Shard, head: u64) -> Result<(), Status> {
+        let from = self.position.get(shard);
+        if from == head { Ok(()) } else { self.fetch(shard, from, head).await }
+    }
+
+    async fn fetch(&mut self, shard: Shard, from: u64, head: u64) -> Result<(), Status> {
+        let Shared { store, feed, metrics, .. } = self.shared;
+        let source = Source { store, feed, metrics, pool: &self.node.pool };
+        match source.bring(shard, from, head, self).await {
+            Ok(Some(n)) => {
+                self.place(Revision { shard, n });
+                Ok(())
+            }
+            Ok(None) => Err(Status::cancelled("the node no longer listens")),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// Sets one shard of the position, also back.
+    fn place(&mut self, at: Revision) {
+        let mut position = Position::default();
+        self.position.iter().filter(|held| held.shard != at.shard).for_each(|held| position.advance(held));
+        position.advance(at);
+        self.position = position;
+    }
+
+    /// Says something; waits while the node is slow to read.
+    async fn say(&mut self, message: Say) -> Result<(), Status> {
+        let message = wire::ControlMessage { message: Some(message) };
+        self.out.send(Ok(message)).await.map_err(|_| Status::cancelled("the node no longer listens"))
+    }
+}
+
+impl Outlet for Speaker<'_> {
+    async fn put(&mut self, delta: wire::Delta) -> bool {
+        self.say(Say::Delta(delta)).await.is_ok()
+    }
+}
