@@ -2,6 +2,24 @@
 //! epochs, listeners, drain.
 //!
 //! Hands sockets to `tidegate-proxy`, which serves the calls; knows nothing of dialects,
-//! prices or SQL.
+//! prices or SQL. Read `node.rs` first: it puts everything together.
 
+mod backoff;
+mod error;
+mod identity;
 pub mod journal;
+mod link;
+mod listen;
+mod node;
+mod observe;
+mod opener;
+mod pulse;
+mod records;
+mod ship;
+mod state;
+mod sync;
+mod vault;
+
+pub use error::NodeError;
+pub use link::ControlPlane;
+pub use node::{Edges, MakeGateway, Node, NodeSettings, RunningNode};

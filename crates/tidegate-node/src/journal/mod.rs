@@ -125,6 +125,14 @@ pub struct ShipReader {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mark(Vec<((u64, u16), u64)>);
 
+impl ShipReader {
+    /// Records that were read and are not acknowledged.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        self.readers.iter().map(|(stream, reader)| stream.outstanding(reader)).sum()
+    }
+}
+
 impl Journal {
     /// Opens the journal: cuts torn ends, ends attempts that nobody ended, starts its threads.
     ///

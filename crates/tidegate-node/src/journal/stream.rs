@@ -60,6 +60,11 @@ impl Stream {
         (last - acknowledged, bytes)
     }
 
+    /// Records that a reader has passed and that are not acknowledged.
+    pub(crate) fn outstanding(&self, reader: &Reader) -> u64 {
+        reader.next.saturating_sub(self.acknowledged() + 1)
+    }
+
     /// A reader that starts behind the last acknowledgement.
     pub(crate) fn reader(&self) -> Reader {
         Reader { next: self.acknowledged() + 1, place: None }

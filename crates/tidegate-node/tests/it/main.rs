@@ -1,5 +1,9 @@
 //! The node as the control plane and the disk see it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod config;
+mod control_plane;
+mod fleet;
 mod journal;
+mod shipping;
 mod support;

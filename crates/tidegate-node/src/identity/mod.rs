@@ -1,0 +1,125 @@
+//! Who the node is: its keys, made here and never sent, and the certificate the control plane
+//! gave for them.
+
+mod enrol;
+mod renew;
+
+use prost::Message;
+use tidegate_proto::enroll::EnrollResponse;
+use tidegate_secrets::ca::{self, NodeKey};
+use tidegate_secrets::sealing::SealingKeyPair;
+use tidegate_types::{NodeId, Timestamp};
+use tonic::transport::Channel;
+use zeroize::Zeroizing;
+
+pub(crate) use enrol::{About, enrol};
+pub(crate) use renew::keep_fresh;
+
+use crate::error::NodeError;
+use crate::link::{ControlPlane, dial};
+use crate::state::State;
+
+const FILE: &str = "identity";
+
+/// Keys and certificate.
+pub(crate) struct Identity {
+    pub(crate) node_id: NodeId,
+    pub(crate) pool: String,
+    pub(crate) sealing: SealingKeyPair,
+    key: NodeKey,
+    answer: EnrollResponse,
+    obtained: Timestamp,
+}
+
+impl Identity {
+    /// Checks that the control plane's answer is a certificate for a node, and for this key's use.
+    fn new(
+        key: NodeKey,
+        sealing: SealingKeyPair,
+        answer: EnrollResponse,
+        obtained: Timestamp,
+    ) -> Result<Self, NodeError> {
+        let leaf = answer.certificate_chain.first().ok_or_else(|| bad("it holds no certificate"))?;
+        let named = ca::node_identity(leaf).map_err(bad)?;
+        if named.node_id.to_string() != answer.node_id || named.pool != answer.pool {
+            return Err(bad("its certificate names another node"));
+        }
+        Ok(Self { node_id: named.node_id, pool: named.pool, sealing, key, answer, obtained })
+    }
+
+    /// The identity that the state folder holds; `None` before enrolment.
+    pub(crate) fn load(state: &State) -> Result<Option<Self>, NodeError> {
+        let Some(bytes) = state.read(FILE)? else { return Ok(None) };
+        Self::from_bytes(&bytes).map(Some)
+    }
+
+    fn store(&self, state: &State) -> Result<(), NodeError> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+        put(&mut bytes, &self.key.expose());
+        put(&mut bytes, self.sealing.expose());
+        put(&mut bytes, &self.obtained.as_micros().to_be_bytes());
+        put(&mut bytes, &self.answer.encode_to_vec());
+        state.write(FILE, &bytes)
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, NodeError> {
+        let malformed = || NodeError::state(FILE, "malformed");
+        let mut rest = bytes;
+        let mut next = || take(&mut rest).ok_or_else(malformed);
+        let key = NodeKey::from_bytes(next()?).map_err(|error| NodeError::state(FILE, error))?;
+        let seed: &[u8; 32] = next()?.try_into().map_err(|_| malformed())?;
+        let sealing = SealingKeyPair::from_bytes(seed).map_err(|error| NodeError::state(FILE, error))?;
+        let obtained: [u8; 8] = next()?.try_into().map_err(|_| malformed())?;
+        let answer = EnrollResponse::decode(next()?).map_err(|_| malformed())?;
+        Self::new(key, sealing, answer, Timestamp::from_micros(i64::from_be_bytes(obtained)))
+    }
+
+    /// When the certificate ends.
+    pub(crate) fn not_after(&self) -> Timestamp {
+        Timestamp::from_micros(self.answer.not_after_micros)
+    }
+
+    /// When a third of the certificate's time has elapsed.
+    pub(crate) fn renew_at(&self) -> Timestamp {
+        self.obtained.plus_millis(self.not_after().millis_since(self.obtained) / 3)
+    }
+
+    /// A channel that shows this certificate.
+    pub(crate) fn dial(&self, control: &ControlPlane) -> Result<Channel, NodeError> {
+        let roots: String = std::iter::once(control.roots_pem.clone())
+            .chain(self.answer.trust_roots.iter().map(|root| pem("CERTIFICATE", root)))
+            .collect();
+        let chain: String = self.answer.certificate_chain.iter().map(|der| pem("CERTIFICATE", der)).collect();
+        let key = Zeroizing::new(pem("PRIVATE KEY", &self.key.expose()));
+        dial(control, &roots, Some((&chain, &key)))
+    }
+}
+
+fn bad(problem: impl ToString) -> NodeError {
+    NodeError::Enrolment(problem.to_string())
+}
+
+fn put(bytes: &mut Vec<u8>, part: &[u8]) {
+    bytes.extend_from_slice(&(part.len() as u32).to_be_bytes());
+    bytes.extend_from_slice(part);
+}
+
+fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, after) = rest.split_first_chunk::<4>()?;
+    let (part, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+    *rest = after;
+    Some(part)
+}
+
+/// DER as PEM (RFC 7468).
+fn pem(label: &str, der: &[u8]) -> String {
+    use base64::Engine as _;
+    let body = base64::engine::general_purpose::STANDARD.encode(der);
+    let mut text = format!("-----BEGIN {label}-----\n");
+    for line in body.as_bytes().chunks(64) {
+        text.push_str(&String::from_utf8_lossy(line));
+        text.push('\n');
+    }
+    text.push_str(&format!("-----END {label}-----\n"));
+    text
+}

@@ -1,0 +1,84 @@
+//! Trades the certificate for a fresh one when a third of its time has elapsed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_proto::enroll::RenewRequest;
+use tidegate_proto::enroll::enroll_service_client::EnrollServiceClient;
+use tidegate_secrets::ca::NodeKey;
+use tidegate_secrets::sealing::SealingKeyPair;
+use tidegate_types::Clock;
+use tokio_util::sync::CancellationToken;
+
+use super::{Identity, bad};
+use crate::backoff::Backoff;
+use crate::error::NodeError;
+use crate::link::{ControlPlane, Link};
+use crate::state::State;
+
+/// Looks at the clock at least this often: it may be set.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Renews until `stop`. A failure is tried again; the old certificate serves meanwhile.
+pub(crate) async fn keep_fresh(
+    mut identity: Arc<Identity>,
+    state: Arc<State>,
+    control: ControlPlane,
+    link: Arc<Link>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    let mut backoff = Backoff::default();
+    loop {
+        let left = identity.renew_at().millis_since(clock.now());
+        let wait = if left > 0 {
+            Duration::from_millis(left.unsigned_abs()).min(LOOK_EVERY)
+        } else {
+            match renew(&identity, &state, &control, &link, &*clock).await {
+                Ok(fresh) => {
+                    identity = Arc::new(fresh);
+                    backoff.reset();
+                    continue;
+                }
+                Err(error) => {
+                    let hours_left = identity.not_after().millis_since(clock.now()) / 3_600_000;
+                    tracing::warn!(%error, hours_left, "the node's certificate could not be renewed");
+                    backoff.next()
+                }
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// A fresh key and certificate; the sealing key stays, since the pool's secrets are sealed to it.
+async fn renew(
+    old: &Identity,
+    state: &State,
+    control: &ControlPlane,
+    link: &Link,
+    clock: &dyn Clock,
+) -> Result<Identity, NodeError> {
+    let key = NodeKey::generate().map_err(bad)?;
+    let request = RenewRequest {
+        certificate_request: key.certificate_request().map_err(bad)?,
+        sealing_key: old.sealing.public().to_vec(),
+    };
+    let answer = EnrollServiceClient::new(link.channel())
+        .renew(request)
+        .await
+        .map_err(|status| bad(format_args!("{:?}: {}", status.code(), status.message())))?
+        .into_inner();
+    let sealing = SealingKeyPair::from_bytes(old.sealing.expose()).map_err(bad)?;
+    let fresh = Identity::new(key, sealing, answer, clock.now())?;
+    if fresh.node_id != old.node_id {
+        return Err(bad("the new certificate names another node"));
+    }
+    fresh.store(state)?;
+    link.replace(fresh.dial(control)?);
+    tracing::info!(node = %fresh.node_id, not_after = %fresh.not_after(), "certificate renewed");
+    Ok(fresh)
+}

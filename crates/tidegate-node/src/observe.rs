@@ -1,0 +1,113 @@
+//! The metrics port: `/metrics`, `/livez`, `/readyz`, and what the node itself measures.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tidegate_telemetry::Metrics;
+use tidegate_telemetry::prometheus_client::metrics::gauge::Gauge;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::listen::accept;
+use crate::pulse::Pulse;
+
+/// Serves until `stop`.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    metrics: Metrics,
+    pulse: Arc<Pulse>,
+    connections: TaskTracker,
+    stop: CancellationToken,
+) {
+    while let Some((socket, _)) = accept(&listener, &stop).await {
+        let (metrics, pulse, stop) = (metrics.clone(), Arc::clone(&pulse), stop.clone());
+        connections.spawn(async move {
+            let service = service_fn(|request| {
+                let response = answer(&metrics, &pulse, &request);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let mut server = http1::Builder::new();
+            server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+            let connection = server.serve_connection(TokioIo::new(socket), service);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = connection => {}
+            }
+        });
+    }
+}
+
+fn answer<B>(metrics: &Metrics, pulse: &Pulse, request: &Request<B>) -> Response<Full<Bytes>> {
+    if let Some(response) = tidegate_telemetry::respond(metrics, request) {
+        return response;
+    }
+    let (status, text) = match request.uri().path() {
+        "/livez" => (StatusCode::OK, "ok\n"),
+        "/readyz" if pulse.judge() => (StatusCode::OK, "ready\n"),
+        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        _ => (StatusCode::NOT_FOUND, "not found\n"),
+    };
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    response
+}
+
+/// What the node measures besides the request's path.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gauges {
+    pending_records: Gauge,
+    pending_bytes: Gauge,
+    used_bytes: Gauge,
+    horizon: Gauge,
+    ready: Gauge,
+    organizations: Gauge,
+    keys: Gauge,
+}
+
+impl Gauges {
+    pub(crate) fn register(metrics: &Metrics) -> Self {
+        let gauges = Self::default();
+        let g = gauges.clone();
+        metrics.register(|r| {
+            r.register(
+                "journal_pending_records",
+                "Records that the control plane has not stored",
+                g.pending_records,
+            );
+            r.register("journal_pending_bytes", "Bytes of segments that hold them", g.pending_bytes);
+            r.register("journal_used_bytes", "Bytes of the journal on disk", g.used_bytes);
+            r.register(
+                "journal_horizon_seconds",
+                "Time until the journal is full at the recent rate",
+                g.horizon,
+            );
+            r.register("node_ready", "1 when the node serves", g.ready);
+            r.register("config_organizations", "Organizations held", g.organizations);
+            r.register("config_keys", "Virtual keys held", g.keys);
+        });
+        gauges
+    }
+
+    /// Takes a reading.
+    pub(crate) fn read(&self, pulse: &Pulse) {
+        let status = pulse.journal.status();
+        let counts = pulse.handle.config.counts();
+        let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        set(&self.pending_records, status.pending_records);
+        set(&self.pending_bytes, status.pending_bytes);
+        set(&self.used_bytes, status.used_bytes);
+        set(&self.horizon, status.horizon_seconds);
+        set(&self.organizations, counts.organizations as u64);
+        set(&self.keys, counts.keys as u64);
+        set(&self.ready, u64::from(pulse.ready.load(Ordering::Relaxed)));
+    }
+}

@@ -1,0 +1,112 @@
+//! What the node says of itself each second, and whether it is ready.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use tidegate_limits::{Limiter, Mode};
+use tidegate_proto::config::Heartbeat;
+use tidegate_proto::positions_to_wire;
+use tidegate_types::Position;
+
+use crate::journal::{Journal, Mark};
+use crate::records::JournalRecords;
+use crate::sync::Handle;
+use crate::vault::NodeVault;
+
+/// Reads the parts of the node and tells how they are.
+pub(crate) struct Pulse {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) limiter: Limiter,
+    pub(crate) vault: Arc<NodeVault>,
+    pub(crate) records: Arc<JournalRecords>,
+    pub(crate) draining: AtomicBool,
+    pub(crate) ready: Arc<AtomicBool>,
+    shipped: Mutex<Shipped>,
+}
+
+/// Two steps: everything that was in the journal when `waiting` was applied must be acknowledged
+/// before `reached` becomes it.
+#[derive(Debug, Default)]
+struct Shipped {
+    reached: Position,
+    waiting: Option<(Position, Mark)>,
+}
+
+impl Pulse {
+    pub(crate) fn new(
+        handle: Arc<Handle>,
+        journal: Arc<Journal>,
+        limiter: Limiter,
+        vault: Arc<NodeVault>,
+        records: Arc<JournalRecords>,
+        ready: Arc<AtomicBool>,
+    ) -> Self {
+        let (draining, shipped) = (AtomicBool::new(false), Mutex::default());
+        Self { handle, journal, limiter, vault, records, draining, ready, shipped }
+    }
+
+    /// Positions such that every record written before they were applied has been acknowledged.
+    fn shipped(&self) -> Position {
+        let mut shipped = self.shipped.lock();
+        if let Some((position, mark)) = &shipped.waiting
+            && self.journal.has_shipped(mark)
+        {
+            shipped.reached = position.clone();
+            shipped.waiting = None;
+        }
+        if shipped.waiting.is_none() {
+            // First the position, then the mark: what is written in between only delays.
+            let position = self.handle.position();
+            if position != shipped.reached {
+                let mark = self.journal.mark();
+                if self.journal.has_shipped(&mark) {
+                    shipped.reached = position;
+                } else {
+                    shipped.waiting = Some((position, mark));
+                }
+            }
+        }
+        shipped.reached.clone()
+    }
+
+    /// The next heartbeat.
+    pub(crate) fn beat(&self, sequence: u64) -> Heartbeat {
+        let status = self.journal.status();
+        let shipped = self.shipped();
+        Heartbeat {
+            sequence,
+            applied: positions_to_wire(&self.handle.position()),
+            shipped: positions_to_wire(&shipped),
+            journal_pending_records: status.pending_records,
+            journal_pending_bytes: status.pending_bytes,
+            journal_horizon_seconds: status.horizon_seconds,
+            in_flight_calls: self.records.in_flight(),
+            draining: self.draining.load(Ordering::Acquire),
+            limiter_mode: mode(self.limiter.mode()).to_owned(),
+        }
+    }
+
+    /// Looks whether the node can serve: complete configuration, secrets open, journal taking,
+    /// not draining.
+    pub(crate) fn judge(&self) -> bool {
+        let ready = self.handle.is_complete()
+            && self.vault.is_open()
+            && !self.journal.status().refusing
+            && !self.draining.load(Ordering::Acquire);
+        if ready != self.ready.swap(ready, Ordering::AcqRel) {
+            tracing::info!(ready, "readiness changed");
+        }
+        ready
+    }
+}
+
+/// A limiter's mode as heartbeats and metrics name it.
+pub(crate) fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Healthy => "healthy",
+        Mode::Away => "away",
+        Mode::Memory => "memory",
+    }
+}

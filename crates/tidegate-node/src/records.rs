@@ -1,0 +1,59 @@
+//! The request's path writes to the journal through this.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tidegate_proto::usage::journal_record::Record as Wire;
+use tidegate_proxy::{JournalFull, Record, Records};
+use tidegate_types::usage::EventKind;
+
+use crate::journal::{Journal, JournalError};
+
+/// The journal as the request's path knows it.
+pub(crate) struct JournalRecords {
+    journal: Arc<Journal>,
+    /// Attempts that have begun and not ended.
+    in_flight: AtomicU32,
+}
+
+impl JournalRecords {
+    pub(crate) fn new(journal: Arc<Journal>) -> Self {
+        Self { journal, in_flight: AtomicU32::new(0) }
+    }
+
+    /// Attempts under way.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, record: Record<'_>) {
+        match record {
+            Record::Event(event) if event.kind == EventKind::Intent => {
+                self.in_flight.fetch_add(1, Ordering::Relaxed);
+            }
+            Record::Event(event) if event.kind == EventKind::Final => {
+                // A final without an intent is legal: never below zero.
+                let less = |n: u32| Some(n.saturating_sub(1));
+                let _ = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Records for JournalRecords {
+    fn append(&self, record: Record<'_>) -> Result<(), JournalFull> {
+        let wire = match record {
+            Record::Event(event) => Wire::Event(event.into()),
+            Record::Call(call) => Wire::Call(call.into()),
+        };
+        self.journal.append(&wire).map_err(|error| {
+            if let JournalError::Io(error) = error {
+                tracing::error!(%error, "a record could not be written to the journal");
+            }
+            JournalFull
+        })?;
+        self.count(record);
+        Ok(())
+    }
+}

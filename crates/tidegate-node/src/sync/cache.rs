@@ -1,0 +1,239 @@
+//! The last good configuration on disk, encrypted: a log of deltas for each shard.
+//!
+//! A node starts from it without the control plane. Whatever is damaged, reordered, foreign or
+//! older than what this node is known to have seen is dropped as a whole and fetched again.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use prost::Message;
+use tidegate_proto::config::Delta;
+use tidegate_secrets::envelope::{self, Aad, DataKey};
+use tidegate_telemetry::entropy;
+use tidegate_types::{NodeId, Shard};
+
+use super::floor::Floor;
+use super::fold::Fold;
+use crate::error::NodeError;
+use crate::state::State;
+
+/// First bytes of a log: format 1.
+const MAGIC: [u8; 4] = *b"TGC1";
+/// Magic and the log's own random name, which every record's encryption is bound to.
+const HEADER: usize = 20;
+/// Longest record, so that damage cannot ask for memory.
+const MOST: usize = 2 * tidegate_proto::MAX_MESSAGE_BYTES;
+/// A log is folded when it has grown by this much and has at least doubled.
+const FOLD_AFTER: u64 = 1 << 20;
+
+/// The logs of all shards. Used by one thread.
+pub(crate) struct Cache {
+    state: Arc<State>,
+    folder: PathBuf,
+    node: NodeId,
+    logs: Vec<Option<Log>>,
+    floor: Floor,
+    floor_moved: bool,
+}
+
+/// A log that is being written.
+struct Log {
+    name: [u8; 16],
+    file: File,
+    records: u64,
+    bytes: u64,
+    /// Bytes when it was last folded.
+    folded: u64,
+    /// A replacement whose last part has not come: takes the log's place when it has.
+    draft: bool,
+}
+
+/// A shard as the disk has it.
+pub(crate) struct Kept {
+    pub(crate) shard: Shard,
+    /// One delta from 0 that replaces the shard.
+    pub(crate) delta: Delta,
+}
+
+impl Cache {
+    /// Opens the logs of a node, with what they hold. The flag tells whether that is everything:
+    /// a synchronisation was completed and no shard was dropped.
+    pub(crate) fn open(state: Arc<State>, node: NodeId) -> Result<(Self, Vec<Kept>, bool), NodeError> {
+        let folder = state.path("config");
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(NodeError::io("make the configuration's folder"))?;
+        let floor = Floor::read(&state);
+        let logs = Shard::all().map(|_| None).collect();
+        let cache = Self { state, folder, node, logs, floor, floor_moved: false };
+        let mut kept = Vec::new();
+        let mut complete = cache.floor.complete;
+        for shard in Shard::all() {
+            let delta = cache.load(shard);
+            let position = delta.as_ref().map_or(0, |delta| delta.to);
+            if position < cache.floor.get(shard) {
+                tracing::error!(
+                    shard = shard.index(),
+                    "configuration on disk is damaged or old: it is fetched anew"
+                );
+                complete = false;
+            } else if let Some(delta) = delta {
+                kept.push(Kept { shard, delta });
+            }
+        }
+        Ok((cache, kept, complete))
+    }
+
+    /// Reads one shard's log; `None` when there is nothing that can be trusted.
+    fn load(&self, shard: Shard) -> Option<Delta> {
+        let mut bytes = Vec::new();
+        File::open(self.path(shard, false)).ok()?.read_to_end(&mut bytes).ok()?;
+        let (header, mut rest) = bytes.split_first_chunk::<HEADER>()?;
+        let name: [u8; 16] = header.strip_prefix(&MAGIC)?.try_into().ok()?;
+        let mut fold = Fold::default();
+        let mut index = 0;
+        while let Some(delta) = next_record(&mut rest, self.state.key(), |i| self.aad(shard, &name, i), index)
+        {
+            index += 1;
+            fold.add(delta);
+        }
+        fold.finish(shard)
+    }
+
+    fn path(&self, shard: Shard, draft: bool) -> PathBuf {
+        let ending = if draft { "draft" } else { "log" };
+        self.folder.join(format!("shard-{:02}.{ending}", shard.index()))
+    }
+
+    fn aad(&self, shard: Shard, name: &[u8; 16], index: u64) -> Aad {
+        Aad::new("last good configuration")
+            .with(self.node.to_u128().to_be_bytes())
+            .with((shard.index() as u64).to_be_bytes())
+            .with(name)
+            .with(index.to_be_bytes())
+    }
+
+    /// Appends one part of a delta. It counts once the part marked last is there.
+    pub(crate) fn append(&mut self, shard: Shard, delta: &Delta, first: bool) -> io::Result<()> {
+        let mut log = match self.take(shard) {
+            _ if first && delta.replace => self.begin(shard, true)?,
+            // A draft that was left unfinished is no ground for a delta.
+            Some(log) if !(first && log.draft) => log,
+            _ => self.resume(shard)?,
+        };
+        let outcome = self.write(shard, &mut log, delta);
+        if outcome.is_ok() && delta.last {
+            if log.draft {
+                std::fs::rename(self.path(shard, true), self.path(shard, false))?;
+                log.draft = false;
+                log.folded = log.bytes;
+            }
+            self.floor_moved |= self.floor.advance(shard, delta.to);
+        }
+        if let Some(place) = self.logs.get_mut(shard.index()) {
+            *place = outcome.is_ok().then_some(log);
+        }
+        outcome
+    }
+
+    fn take(&mut self, shard: Shard) -> Option<Log> {
+        self.logs.get_mut(shard.index())?.take()
+    }
+
+    fn begin(&self, shard: Shard, draft: bool) -> io::Result<Log> {
+        let mut name = [0; 16];
+        entropy::fill(&mut name);
+        let path = self.path(shard, draft);
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        file.write_all(&MAGIC)?;
+        file.write_all(&name)?;
+        Ok(Log { name, file, records: 0, bytes: HEADER as u64, folded: HEADER as u64, draft })
+    }
+
+    /// Writes what the log holds afresh, and goes on behind it: no torn end, no spare history.
+    fn resume(&self, shard: Shard) -> io::Result<Log> {
+        let held = self.load(shard);
+        let mut log = self.begin(shard, true)?;
+        if let Some(delta) = &held {
+            for part in split(delta) {
+                self.write(shard, &mut log, &part)?;
+            }
+        }
+        log.file.sync_data()?;
+        std::fs::rename(self.path(shard, true), self.path(shard, false))?;
+        log.draft = false;
+        log.folded = log.bytes;
+        Ok(log)
+    }
+
+    fn write(&self, shard: Shard, log: &mut Log, delta: &Delta) -> io::Result<()> {
+        let aad = self.aad(shard, &log.name, log.records);
+        let sealed =
+            envelope::seal(self.state.key(), &aad, &delta.encode_to_vec()).map_err(io::Error::other)?;
+        let mut record = Vec::with_capacity(sealed.len() + 4);
+        record.extend_from_slice(&(sealed.len() as u32).to_le_bytes());
+        record.extend_from_slice(&sealed);
+        log.file.write_all(&record)?;
+        log.records += 1;
+        log.bytes += record.len() as u64;
+        Ok(())
+    }
+
+    /// Notes that everything there is has been received once.
+    pub(crate) fn complete(&mut self) {
+        self.floor_moved |= !self.floor.complete;
+        self.floor.complete = true;
+    }
+
+    /// Makes the logs durable, then raises the floor, then folds logs that have grown.
+    pub(crate) fn sync(&mut self) -> Result<(), NodeError> {
+        if !self.floor_moved {
+            return Ok(());
+        }
+        let sync = |log: &Log| log.file.sync_data();
+        self.logs.iter().flatten().try_for_each(sync).map_err(NodeError::io("sync the configuration"))?;
+        self.floor.write(&self.state)?;
+        self.floor_moved = false;
+        let grown = |log: &Log| !log.draft && log.bytes > (2 * log.folded).max(log.folded + FOLD_AFTER);
+        for shard in Shard::all() {
+            if self.logs.get(shard.index()).is_some_and(|log| log.as_ref().is_some_and(grown)) {
+                let folded = self.resume(shard).map_err(NodeError::io("fold the configuration"))?;
+                if let Some(place) = self.logs.get_mut(shard.index()) {
+                    *place = Some(folded);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens the next record; `None` at the end and at anything that is not sound.
+fn next_record(rest: &mut &[u8], key: &DataKey, aad: impl Fn(u64) -> Aad, index: u64) -> Option<Delta> {
+    let (length, after) = rest.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > MOST {
+        return None;
+    }
+    let (sealed, after) = after.split_at_checked(length)?;
+    let opened = envelope::open(key, &aad(index), sealed).ok()?;
+    *rest = after;
+    Delta::decode(opened.as_slice()).ok()
+}
+
+/// Cuts a folded delta into records of bounded size.
+fn split(delta: &Delta) -> Vec<Delta> {
+    const AT_ONCE: usize = 1000;
+    let count = delta.resources.len().div_ceil(AT_ONCE).max(1);
+    (0..count)
+        .map(|part| Delta {
+            resources: delta.resources.iter().skip(part * AT_ONCE).take(AT_ONCE).cloned().collect(),
+            last: part + 1 == count,
+            ..Delta { resources: Vec::new(), ..*delta }
+        })
+        .collect()
+}

@@ -1,0 +1,174 @@
+//! The node's end of the configuration stream: says what it holds, takes what comes, answers.
+//!
+//! Starts afresh after every break, from where it is. Nothing that the other side sends can do
+//! more than end the stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_proto::config::config_service_client::ConfigServiceClient;
+use tidegate_proto::config::control_message::Message as Control;
+use tidegate_proto::config::node_message::Message as Said;
+use tidegate_proto::config::{Command, CommandResult, Delta, Hello, NodeMessage, command};
+use tidegate_proto::{MAX_MESSAGE_BYTES, PROTOCOL_VERSION, SUPPORTED_FEATURES, positions_to_wire};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status, Streaming};
+
+use super::Handle;
+use crate::backoff::Backoff;
+use crate::identity::Identity;
+use crate::link::Link;
+use crate::pulse::Pulse;
+use crate::vault::NodeVault;
+
+/// Messages that wait to be sent.
+const OUTBOUND: usize = 64;
+
+/// What the node says of itself when it comes.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    pub(crate) software_version: String,
+    pub(crate) boot: u64,
+    pub(crate) gateway_address: String,
+    pub(crate) heartbeat: Duration,
+}
+
+/// The stream's owner.
+pub(crate) struct Client {
+    pub(crate) about: About,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) vault: Arc<NodeVault>,
+    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) link: Arc<Link>,
+    /// Cancelled when the control plane asks the node to drain.
+    pub(crate) drain_asked: CancellationToken,
+}
+
+impl Client {
+    /// Keeps a stream open until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut backoff = Backoff::default();
+        loop {
+            let mut welcomed = false;
+            let ended = tokio::select! {
+                () = stop.cancelled() => return,
+                ended = self.session(&mut welcomed) => ended,
+            };
+            if welcomed {
+                backoff.reset();
+            }
+            let wait = backoff.next();
+            let status = ended.err().unwrap_or_else(|| Status::unavailable("the stream ended"));
+            tracing::warn!(
+                code = ?status.code(), message = status.message(), wait_ms = wait.as_millis() as u64,
+                "the configuration stream broke"
+            );
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn session(&self, welcomed: &mut bool) -> Result<(), Status> {
+        self.handle.restart();
+        let (out, outbound) = mpsc::channel(OUTBOUND);
+        say(&out, Said::Hello(self.hello())).await?;
+        let mut client =
+            ConfigServiceClient::new(self.link.channel()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let receive = async {
+            let inbound = client.stream(ReceiverStream::new(outbound)).await?.into_inner();
+            self.receive(inbound, &out, welcomed).await
+        };
+        tokio::select! {
+            ended = receive => ended,
+            ended = self.beat(&out) => ended,
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            protocol_version: PROTOCOL_VERSION,
+            software_version: self.about.software_version.clone(),
+            boot: self.about.boot,
+            positions: positions_to_wire(&self.handle.position()),
+            features: SUPPORTED_FEATURES.iter().map(|feature| (*feature).to_owned()).collect(),
+            gateway_address: self.about.gateway_address.clone(),
+        }
+    }
+
+    async fn beat(&self, out: &mpsc::Sender<NodeMessage>) -> Result<(), Status> {
+        let mut ticks = interval(self.about.heartbeat);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut sequence = 0;
+        loop {
+            ticks.tick().await;
+            sequence += 1;
+            say(out, Said::Heartbeat(self.pulse.beat(sequence))).await?;
+        }
+    }
+
+    async fn receive(
+        &self,
+        mut inbound: Streaming<tidegate_proto::config::ControlMessage>,
+        out: &mpsc::Sender<NodeMessage>,
+        welcomed: &mut bool,
+    ) -> Result<(), Status> {
+        while let Some(message) = inbound.message().await? {
+            match message.message {
+                Some(Control::Welcome(welcome)) => {
+                    tracing::info!(node = %welcome.node_id, pool = %welcome.pool, "connected to the control plane");
+                    *welcomed = true;
+                }
+                Some(Control::Delta(delta)) => {
+                    if let Some(ack) = self.apply(delta).await? {
+                        say(out, Said::Ack(ack)).await?;
+                    }
+                }
+                Some(Control::Heal(heal)) => self.handle.forget_position(heal.shard),
+                Some(Control::PoolKey(key)) => match self.vault.unlock(&self.identity, &key) {
+                    Ok(()) => self.handle.keep_pool_key(key.version, key.sealed),
+                    Err(error) => {
+                        tracing::error!(%error, version = key.version, "the pool key cannot be opened");
+                    }
+                },
+                Some(Control::Command(command)) => say(out, Said::CommandResult(self.obey(&command))).await?,
+                // A message of a later protocol; it may be left out.
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, delta: Delta) -> Result<Option<tidegate_proto::config::Ack>, Status> {
+        let handle = Arc::clone(&self.handle);
+        let (shard, from, to) = (delta.shard, delta.from, delta.to);
+        let applied = tokio::task::spawn_blocking(move || handle.apply(delta))
+            .await
+            .map_err(|_| Status::new(Code::Internal, "applying a delta ended in a panic"))?;
+        applied.map_err(|error| {
+            tracing::error!(shard, from, to, %error, "a delta was not taken");
+            Status::new(Code::FailedPrecondition, error.to_string())
+        })
+    }
+
+    fn obey(&self, command: &Command) -> CommandResult {
+        let (ok, code) = match &command.command {
+            Some(command::Command::Drain(_)) => {
+                self.drain_asked.cancel();
+                (true, "draining")
+            }
+            Some(command::Command::TestCredential(_)) | None => (false, "unsupported"),
+        };
+        CommandResult { id: command.id, ok, status: 0, code: code.to_owned() }
+    }
+}
+
+async fn say(out: &mpsc::Sender<NodeMessage>, message: Said) -> Result<(), Status> {
+    let message = NodeMessage { message: Some(message) };
+    out.send(message).await.map_err(|_| Status::unavailable("the stream ended"))
+}

@@ -1,0 +1,156 @@
+//! What the node holds: the configuration, how far it is, and whether it is complete.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use tidegate_policy::{Config, Part};
+use tidegate_proto::config::{Ack, Delta};
+use tidegate_types::{OrganizationId, Position, Revision, Shard};
+
+use super::apply;
+use super::cache::Kept;
+use super::keeper::{Keep, Keeper};
+
+/// Why a delta was not taken. The stream starts afresh then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotTaken {
+    #[error("there is no such shard")]
+    NoShard,
+    #[error("it does not continue what is held")]
+    Gap,
+    #[error("applying it failed")]
+    Panicked,
+}
+
+/// Shared by the feed's client, the heartbeats and the opener of epochs.
+pub(crate) struct Handle {
+    pub(crate) config: Arc<Config>,
+    shards: Mutex<Vec<ShardPlace>>,
+    complete: AtomicBool,
+    keeper: Keeper,
+    /// Told of organizations whose budgets changed.
+    budgets: tokio::sync::mpsc::UnboundedSender<OrganizationId>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct ShardPlace {
+    n: u64,
+    /// A delta in parts is under way; whether it replaces the shard.
+    open: Option<bool>,
+}
+
+impl Handle {
+    /// Starts from what the disk had.
+    pub(crate) fn new(
+        config: Arc<Config>,
+        kept: Vec<Kept>,
+        complete: bool,
+        keeper: Keeper,
+        budgets: tokio::sync::mpsc::UnboundedSender<OrganizationId>,
+    ) -> Self {
+        let shards = Mutex::new(vec![ShardPlace::default(); Shard::COUNT]);
+        let handle = Self { config, shards, complete: AtomicBool::new(complete), keeper, budgets };
+        for Kept { shard, delta } in kept {
+            let changes = apply::changes(shard, &delta.resources);
+            let touched = apply::with_budgets(&changes);
+            let applied = catch_unwind(AssertUnwindSafe(|| handle.config.apply(shard, changes, Part::WHOLE)));
+            match applied {
+                Ok(_) => handle.place(shard, |place| place.n = delta.to),
+                Err(_) => handle.complete.store(false, Ordering::Release),
+            }
+            handle.announce(touched);
+        }
+        handle
+    }
+
+    fn place(&self, shard: Shard, change: impl FnOnce(&mut ShardPlace)) {
+        if let Some(place) = self.shards.lock().get_mut(shard.index()) {
+            change(place);
+        }
+    }
+
+    fn announce(&self, organizations: impl IntoIterator<Item = OrganizationId>) {
+        for organization in organizations {
+            // Nobody listens only while the node ends.
+            let _ = self.budgets.send(organization);
+        }
+    }
+
+    /// How far every shard is applied.
+    pub(crate) fn position(&self) -> Position {
+        let mut position = Position::default();
+        let shards = self.shards.lock();
+        for (shard, place) in Shard::all().zip(shards.iter()) {
+            position.advance(Revision { shard, n: place.n });
+        }
+        position
+    }
+
+    /// Whether the node holds everything that was in the feed at some moment.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Acquire)
+    }
+
+    /// A new stream begins: parts of the last one will not be continued.
+    pub(crate) fn restart(&self) {
+        self.shards.lock().iter_mut().for_each(|place| place.open = None);
+    }
+
+    /// The control plane found that a shard differs: it will be sent anew.
+    pub(crate) fn forget_position(&self, shard: u32) {
+        if let Some(shard) = u8::try_from(shard).ok().and_then(Shard::new) {
+            tracing::warn!(
+                shard = shard.index(),
+                "the shard differs from the control plane's: it is fetched anew"
+            );
+            self.place(shard, |place| *place = ShardPlace::default());
+        }
+    }
+
+    /// Applies one part of a delta; answers once its last part is applied.
+    pub(crate) fn apply(&self, mut delta: Delta) -> Result<Option<Ack>, NotTaken> {
+        let shard = u8::try_from(delta.shard).ok().and_then(Shard::new).ok_or(NotTaken::NoShard)?;
+        let place = self.shards.lock().get(shard.index()).copied().unwrap_or_default();
+        let first = place.open.is_none();
+        if place.open.is_some_and(|replace| replace != delta.replace)
+            || (first && !delta.replace && delta.from != place.n)
+        {
+            return Err(NotTaken::Gap);
+        }
+        let changes = apply::changes(shard, &delta.resources);
+        let touched = apply::with_budgets(&changes);
+        let part = if delta.replace { Part::Snapshot { first, last: delta.last } } else { Part::Delta };
+        let applied = catch_unwind(AssertUnwindSafe(|| self.config.apply(shard, changes, part)))
+            .map_err(|_| NotTaken::Panicked)?;
+        let (last, to, synchronised) = (delta.last, delta.to, delta.synchronised);
+        self.place(shard, |place| match last {
+            true => *place = ShardPlace { n: to, open: None },
+            false => place.open = Some(delta.replace),
+        });
+        apply::without_rejected(&mut delta, &applied.rejected);
+        self.keeper.keep(Keep::Part { shard, delta, first });
+        if synchronised {
+            self.complete.store(true, Ordering::Release);
+            self.keeper.keep(Keep::Complete);
+        }
+        self.announce(touched);
+        Ok(last.then(|| Ack {
+            shard: shard.index() as u32,
+            n: to,
+            digest: applied.digest.to_u128().to_be_bytes().to_vec(),
+            rejected: apply::rejections(applied.rejected),
+        }))
+    }
+
+    /// Keeps a sealed pool key for a start without the control plane.
+    pub(crate) fn keep_pool_key(&self, version: u32, sealed: Vec<u8>) {
+        self.keeper.keep(Keep::PoolKey { version, sealed });
+    }
+
+    /// Writes what is left to disk and ends the writing thread. Blocks.
+    pub(crate) fn stop_keeping(&self) {
+        self.keeper.stop();
+    }
+}

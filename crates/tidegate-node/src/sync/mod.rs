@@ -1,0 +1,17 @@
+//! Configuration: from the feed or the disk into `tidegate-policy`, and what is said back.
+//!
+//! `client` speaks with the control plane, `apply` turns a delta into changes, `handle` is what
+//! the node holds, `cache` keeps it on disk.
+
+mod apply;
+mod cache;
+mod client;
+mod floor;
+mod fold;
+mod handle;
+mod keeper;
+
+pub(crate) use cache::Cache;
+pub(crate) use client::{About, Client};
+pub(crate) use handle::Handle;
+pub(crate) use keeper::{Keeper, kept_pool_keys};

@@ -1,0 +1,262 @@
+//! Configuration: from the feed, from the disk, and never from garbage.
+
+use std::sync::atomic::Ordering;
+
+use tempfile::TempDir;
+use tidegate_node::NodeError;
+use tidegate_proto::config::control_message::Message as Control;
+use tidegate_proto::config::{Command, Delta, Heal, PoolKey, ResourceKey, VersionedResource, resource};
+use tidegate_types::resource::KeyStatus;
+use tidegate_types::{Secret, Shard};
+
+use crate::control_plane::{FakeControl, delta};
+use crate::fleet::{Tenant, config_logs, copy_of, end, get, settings, start, start_ready, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_enrols_takes_the_snapshot_and_follows_changes() {
+    let control = FakeControl::start().await;
+    let (state, tenant) = (TempDir::new().unwrap(), Tenant::new());
+    tenant.publish(&control);
+    let node = start_ready(&control, state.path()).await;
+    assert!(tenant.is_known_to(&node));
+    let revision = control.shared.publish(&tenant.key(KeyStatus::Revoked));
+    until("the change is acknowledged", || {
+        control
+            .shared
+            .acks
+            .lock()
+            .iter()
+            .any(|ack| ack.n == revision.n && ack.shard as usize == revision.shard.index())
+    })
+    .await;
+    let ack = control.shared.acks.lock().last().cloned().unwrap();
+    assert_eq!(ack.digest, node.config().digest(revision.shard).to_u128().to_be_bytes());
+    assert!(ack.rejected.is_empty());
+    until("it is told in heartbeats as applied and shipped", || {
+        let heartbeats = control.shared.heartbeats.lock();
+        heartbeats.last().is_some_and(|beat| {
+            let reached = |positions: &[tidegate_proto::config::ShardPosition]| {
+                positions.iter().any(|p| p.shard as usize == revision.shard.index() && p.n == revision.n)
+            };
+            reached(&beat.applied) && reached(&beat.shipped)
+        })
+    })
+    .await;
+    end(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_ready_only_when_it_holds_everything() {
+    let control = FakeControl::start().await;
+    let (state, tenant) = (TempDir::new().unwrap(), Tenant::new());
+    control.shared.sends_feed.store(false, Ordering::SeqCst);
+    tenant.publish(&control);
+    let node = start(&control, state.path()).await.unwrap();
+    until("it has said hello", || !control.shared.hellos.lock().is_empty()).await;
+    assert_eq!(get(&node, "/livez").await.0, 200);
+    assert_eq!(get(&node, "/readyz").await.0, 503);
+    assert!(!node.is_ready());
+    for shard in Shard::all() {
+        control.shared.send(Control::Delta(Delta {
+            synchronised: shard == Shard::SYSTEM,
+            ..control.shared.snapshot(shard)
+        }));
+    }
+    until("it is ready", || node.is_ready()).await;
+    assert!(tenant.is_known_to(&node));
+    assert_eq!(get(&node, "/readyz").await.0, 200);
+    while !get(&node, "/metrics").await.1.contains("tidegate_config_keys 1") {}
+    end(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreadable_resource_is_rejected_alone_and_named() {
+    let control = FakeControl::start().await;
+    let (state, tenant, other) = (TempDir::new().unwrap(), Tenant::new(), Tenant::new());
+    tenant.publish(&control);
+    let node = start_ready(&control, state.path()).await;
+    let revision = control.shared.publish_as(&tenant.key(KeyStatus::Active), false, |wire| {
+        if let Some(resource::Resource::Key(key)) = &mut wire.resource.as_mut().unwrap().resource {
+            key.status = "no such status".into();
+        }
+    });
+    other.publish(&control);
+    until("the rejection is told", || {
+        control.shared.acks.lock().iter().any(|ack| ack.rejected.iter().any(|one| one.n == revision.n))
+    })
+    .await;
+    until("the other tenant is served", || other.is_known_to(&node)).await;
+    assert!(tenant.is_known_to(&node), "the last good version stays");
+    end(node).await;
+    let node = start_ready(&control, state.path()).await;
+    assert!(tenant.is_known_to(&node), "after a restart as well");
+    end(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_resumes_where_it_was() {
+    let mut control = FakeControl::start().await;
+    let (state, tenant, later) = (TempDir::new().unwrap(), Tenant::new(), Tenant::new());
+    tenant.publish(&control);
+    let node = start_ready(&control, state.path()).await;
+    control.stop().await;
+    later.publish(&control);
+    assert!(node.is_ready() && tenant.is_known_to(&node), "it serves without the control plane");
+    control.restart().await;
+    until("it has what came meanwhile", || later.is_known_to(&node)).await;
+    let hello = control.shared.hellos.lock().last().cloned().unwrap();
+    let shard = Shard::of(tenant.organization);
+    assert!(hello.positions.iter().any(|p| p.shard as usize == shard.index() && p.n == 3));
+    end(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_differs_is_healed() {
+    let control = FakeControl::start().await;
+    let (state, tenant, gone) = (TempDir::new().unwrap(), Tenant::new(), Tenant::new());
+    tenant.publish(&control);
+    gone.publish(&control);
+    let node = start_ready(&control, state.path()).await;
+    until("both are known", || gone.is_known_to(&node)).await;
+    let shard = Shard::of(gone.organization);
+    control
+        .shared
+        .feed
+        .lock()
+        .retain(|_, one| one.key.as_ref().unwrap().organization_id != gone.organization.to_string());
+    control.shared.send(Control::Heal(Heal { shard: shard.index() as u32 }));
+    let whole = Delta { to: 9, ..control.shared.snapshot(shard) };
+    control.shared.send(Control::Delta(whole));
+    until("what the control plane does not have is gone", || !gone.is_known_to(&node)).await;
+    assert!(tenant.is_known_to(&node));
+    end(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_starts_from_its_disk_without_the_control_plane() {
+    let mut control = FakeControl::start().await;
+    let (state, tenant) = (TempDir::new().unwrap(), Tenant::new());
+    tenant.publish(&control);
+    let node = start_ready(&control, state.path()).await;
+    control.shared.publish(&tenant.budget());
+    until("the last change is applied", || control.shared.acks.lock().iter().any(|ack| ack.n == 4)).await;
+    end(node).await;
+    control.stop().await;
+    let mut alone = settings(&control, state.path());
+    alone.join_token = None;
+    let node = tidegate_node::Node::start(alone).await.unwrap();
+    assert!(node.is_ready());
+    assert!(tenant.is_known_to(&node));
+    control.restart().await;
+    until("it comes back", || control.shared.hellos.lock().len() > 1).await;
+    let hello = control.shared.hellos.lock().last().cloned().unwrap();
+    assert!(hello.positions.iter().any(|p| p.n == 4));
+    end(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_on_disk_is_refused_and_fetched_anew() {
+    let mut control = FakeControl::start().await;
+    let (state, tenant) = (TempDir::new().unwrap(), Tenant::new());
+    tenant.publish(&control);
+    let node = start_ready(&control, state.path()).await;
+    control.shared.publish(&tenant.key(KeyStatus::Revoked));
+    until("the revocation is applied", || control.shared.acks.lock().iter().any(|ack| ack.n == 4)).await;
+    end(node).await;
+    control.stop().await;
+    let log = config_logs(state.path())[0].clone();
+    let length = std::fs::metadata(&log).unwrap().len() as usize;
+    for offset in (0..length).step_by(length / 40) {
+        let copy = copy_of(state.path());
+        let log = copy.path().join("config").join(log.file_name().unwrap());
+        let mut bytes = std::fs::read(&log).unwrap();
+        bytes[offset] ^= 0x10;
+        std::fs::write(&log, bytes).unwrap();
+        let node = start(&control, copy.path()).await.unwrap();
+        assert!(!node.is_ready(), "a flip at {offset} went unseen");
+        assert!(!tenant.is_known_to(&node), "a flip at {offset} brought an older version back");
+        drop(node);
+    }
+    let copy = copy_of(state.path());
+    std::fs::write(config_logs(copy.path())[0].clone(), b"").unwrap();
+    control.restart().await;
+    let node = start_ready(&control, copy.path()).await;
+    assert!(tenant.is_known_to(&node));
+    end(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_log_put_back_is_not_served() {
+    let mut control = FakeControl::start().await;
+    let (state, tenant) = (TempDir::new().unwrap(), Tenant::new());
+    tenant.publish(&control);
+    let node = start_ready(&control, state.path()).await;
+    end(node).await;
+    let old = copy_of(state.path());
+    let node = start_ready(&control, state.path()).await;
+    control.shared.publish(&tenant.key(KeyStatus::Revoked));
+    until("the revocation is applied", || control.shared.acks.lock().iter().any(|ack| ack.n == 4)).await;
+    end(node).await;
+    control.stop().await;
+    for log in config_logs(old.path()) {
+        std::fs::copy(&log, state.path().join("config").join(log.file_name().unwrap())).unwrap();
+    }
+    let node = start(&control, state.path()).await.unwrap();
+    assert!(!node.is_ready());
+    assert!(!tenant.is_known_to(&node));
+    drop(node);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_from_the_control_plane_ends_streams_and_nothing_else() {
+    let control = FakeControl::start().await;
+    let (state, tenant, after) = (TempDir::new().unwrap(), Tenant::new(), Tenant::new());
+    tenant.publish(&control);
+    let node = start_ready(&control, state.path()).await;
+    let shard = Shard::of(tenant.organization);
+    let nameless = VersionedResource { n: u64::MAX, tightens: true, ..VersionedResource::default() };
+    let misnamed = VersionedResource {
+        key: Some(ResourceKey { organization_id: "org_".into(), kind: "key".into(), id: "\u{0}".into() }),
+        ..nameless.clone()
+    };
+    let garbage = [
+        Control::Delta(Delta { shard: 9999, ..delta(shard, 0, 1, Vec::new()) }),
+        Control::Delta(delta(shard, 77, u64::MAX, vec![nameless.clone()])),
+        Control::Delta(delta(shard, 3, 3, vec![nameless, misnamed])),
+        Control::Delta(Delta { last: false, ..delta(shard, 3, 4, Vec::new()) }),
+        Control::Delta(Delta { replace: true, ..delta(shard, 3, 4, Vec::new()) }),
+        Control::PoolKey(PoolKey { version: 9, sealed: vec![0; 3] }),
+        Control::Heal(Heal { shard: u32::MAX }),
+        Control::Command(Command { id: 1, command: None }),
+    ];
+    for message in garbage {
+        until("a stream is there", || control.shared.is_connected()).await;
+        control.shared.send(message);
+        assert!(node.is_ready());
+    }
+    after.publish(&control);
+    until("it follows changes again", || after.is_known_to(&node)).await;
+    end(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_join_token_is_refused_and_says_so() {
+    let control = FakeControl::start().await;
+    let state = TempDir::new().unwrap();
+    let mut wrong = settings(&control, state.path());
+    wrong.join_token = Some(Secret::new("tgj_wrong"));
+    assert!(matches!(tidegate_node::Node::start(wrong).await, Err(NodeError::Enrolment(_))));
+    let mut none = settings(&control, state.path());
+    none.join_token = None;
+    assert!(matches!(tidegate_node::Node::start(none).await, Err(NodeError::NoJoinToken)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_folder_serves_one_process_at_a_time() {
+    let control = FakeControl::start().await;
+    let state = TempDir::new().unwrap();
+    let node = start(&control, state.path()).await.unwrap();
+    assert!(matches!(start(&control, state.path()).await, Err(NodeError::InUse)));
+    end(node).await;
+    end(start(&control, state.path()).await.unwrap()).await;
+}
