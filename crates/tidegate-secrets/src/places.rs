@@ -2,7 +2,7 @@
 //! wraps it. Everything that reads or writes wrapped material uses these, so that a row that was
 //! moved or swapped does not open.
 
-use tidegate_types::OrganizationId;
+use tidegate_types::{CredentialId, OrganizationId};
 
 use crate::envelope::Aad;
 
@@ -28,4 +28,13 @@ pub fn pepper(version: u32) -> Aad {
 #[must_use]
 pub fn certificate_authority(version: u32) -> Aad {
     Aad::new("certificate authority").with(version.to_be_bytes())
+}
+
+/// A credential's secret as the control plane keeps it, under the organization's data key.
+#[must_use]
+pub fn credential(organization: OrganizationId, credential: CredentialId, secret_version: u32) -> Aad {
+    Aad::new("credential at rest")
+        .with(organization.to_u128().to_be_bytes())
+        .with(credential.to_u128().to_be_bytes())
+        .with(secret_version.to_be_bytes())
 }
