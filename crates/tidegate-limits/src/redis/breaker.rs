@@ -38,6 +38,7 @@ pub(super) struct Breaker {
     offset: AtomicI64,
     offset_known: AtomicBool,
     jitter: Mutex<u64>,
+    complained: AtomicI64,
 }
 
 impl Breaker {
@@ -62,6 +63,7 @@ impl Breaker {
             offset: AtomicI64::new(0),
             offset_known: AtomicBool::new(false),
             jitter: Mutex::new(seed | 1),
+            complained: AtomicI64::new(0),
         }
     }
 
@@ -103,15 +105,35 @@ impl Breaker {
         self.links.get(index)?.load_full()
     }
 
-    /// Asks one decision; a failure opens the breaker.
+    /// Asks one decision. Silence opens the breaker; an error of the server's does not, it is
+    /// an answer (out of memory: some calls may still be served).
     pub(super) async fn ask(&self, link: &Link, command: &Cmd) -> Result<Value, Failure> {
-        match link.ask(command, self.decision).await {
-            Err(Failure::Forgot) => {
-                // Somebody ran SCRIPT FLUSH: nothing was done yet.
-                link.teach(&self.scripts, self.decision).await.inspect_err(|_| self.trip())?;
-                link.ask(command, self.decision).await.inspect_err(|_| self.trip())
-            }
-            answer => answer.inspect_err(|_| self.trip()),
+        let mut answer = link.ask(command, self.decision).await;
+        if answer == Err(Failure::Forgot) {
+            // Somebody ran SCRIPT FLUSH: nothing was done yet.
+            link.teach(&self.scripts, self.decision).await.inspect_err(|_| self.trip())?;
+            answer = link.ask(command, self.decision).await;
+        }
+        match answer {
+            Err(Failure::Silent) => self.trip(),
+            Err(Failure::ReadOnly) => self.demoted(link),
+            Err(Failure::Forgot | Failure::Server) => self.complain(),
+            Ok(_) => {}
+        }
+        answer
+    }
+
+    /// The server became a replica: find the one that counts.
+    pub(super) fn demoted(&self, link: &Link) {
+        link.spoil();
+        self.trip();
+    }
+
+    /// Logs that the server refuses commands, at most once a second.
+    fn complain(&self) {
+        let second = self.clock.now().as_seconds();
+        if self.complained.swap(second, Ordering::Relaxed) != second {
+            tracing::error!("redis answers, but refuses commands (memory, permissions, loading?)");
         }
     }
 

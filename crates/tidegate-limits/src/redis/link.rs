@@ -3,6 +3,7 @@
 //! The handshake reads who the server is. A connection never changes its server, so what was
 //! read holds as long as the connection lives.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -21,6 +22,7 @@ const HANDSHAKE: Duration = Duration::from_secs(1);
 pub(super) struct Link {
     connection: MultiplexedConnection,
     run_id: String,
+    spoiled: AtomicBool,
 }
 
 /// Why a question was not answered. The server may have acted on it all the same.
@@ -30,7 +32,9 @@ pub(super) enum Failure {
     Silent,
     /// The server answers, but not this script: it forgot it.
     Forgot,
-    /// The server answers with another error (out of memory, read only, loading, not permitted).
+    /// The server has become a replica.
+    ReadOnly,
+    /// The server answers with another error (out of memory, loading, not permitted).
     Server,
 }
 
@@ -66,12 +70,14 @@ impl Link {
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(|_| LimitError::Away)?;
-        let mut link = Self { connection, run_id: String::new() };
+        let mut link = Self { connection, run_id: String::new(), spoiled: AtomicBool::new(false) };
         let mut pipeline = Pipeline::new();
-        pipeline.cmd("INFO").arg("server").cmd("INFO").arg("memory");
+        for section in ["server", "memory", "replication"] {
+            pipeline.cmd("INFO").arg(section);
+        }
         scripts.load(&mut pipeline);
         let replies = link.ask_many(&pipeline, HANDSHAKE).await.map_err(|_| LimitError::Away)?;
-        if replies.iter().skip(2).any(|reply| matches!(reply, Value::ServerError(_))) {
+        if replies.iter().skip(3).any(|reply| matches!(reply, Value::ServerError(_))) {
             return Err(LimitError::Unfit(Unfit::Command("SCRIPT LOAD")));
         }
         let run_id = replies.first().and_then(|reply| info(reply, "run_id:"));
@@ -79,11 +85,20 @@ impl Link {
         let (Some(run_id), Some(policy)) = (run_id, policy) else {
             return Err(LimitError::Unfit(Unfit::Command("INFO")));
         };
+        // A replica will be promoted, or the address will lead elsewhere: worth waiting for.
+        if replies.get(2).and_then(|reply| info(reply, "role:")) != Some("master") {
+            return Err(LimitError::Away);
+        }
         if policy != "noeviction" {
             return Err(LimitError::Unfit(Unfit::Eviction(policy.to_owned())));
         }
         link.run_id = run_id.to_owned();
         Ok(link)
+    }
+
+    /// Not to be used again: the server is no longer the one that counts.
+    pub(super) fn spoil(&self) {
+        self.spoiled.store(true, Ordering::Relaxed);
     }
 
     /// Identity of the server's process.
@@ -95,14 +110,11 @@ impl Link {
     pub(super) async fn ask(&self, command: &Cmd, stop: Duration) -> Result<Value, Failure> {
         let mut connection = self.connection.clone();
         match timeout(stop, connection.send_packed_command(command)).await {
-            Ok(Ok(Value::ServerError(error))) => {
-                if error.kind() == Some(ServerErrorKind::NoScript) {
-                    return Err(Failure::Forgot);
-                }
-                // Only the error's code: details may repeat arguments.
-                tracing::warn!(code = error.code(), "redis refused a command");
-                Err(Failure::Server)
-            }
+            Ok(Ok(Value::ServerError(error))) => match error.kind() {
+                Some(ServerErrorKind::NoScript) => Err(Failure::Forgot),
+                Some(ServerErrorKind::ReadOnly) => Err(Failure::ReadOnly),
+                _ => Err(Failure::Server),
+            },
             Ok(Ok(value)) => Ok(value),
             Ok(Err(_)) | Err(_) => Err(Failure::Silent),
         }
@@ -126,6 +138,9 @@ impl Link {
 
     /// Whether the server answers, and what its clock says.
     pub(super) async fn probe(&self, clock: &dyn Clock, stop: Duration) -> Result<Offset, Failure> {
+        if self.spoiled.load(Ordering::Relaxed) {
+            return Err(Failure::ReadOnly);
+        }
         let (before, began) = (clock.now(), Instant::now());
         let reply = self.ask(&redis::cmd("TIME"), stop).await?;
         let trip = began.elapsed();

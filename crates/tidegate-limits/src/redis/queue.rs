@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use redis::{Pipeline, Value};
+use redis::{Pipeline, ServerErrorKind, Value};
 use tidegate_types::CallId;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -128,6 +128,23 @@ impl Queue {
     pub(super) async fn run(&self, outlet: Outlet<'_>, stop: CancellationToken) {
         let Some(mut receiver) = self.receiver.lock().take() else { return };
         let mut backlog: VecDeque<Job> = VecDeque::new();
+        self.send_until(&outlet, &mut receiver, &mut backlog, stop).await;
+        // Whoever still waits for the queue must not wait for ever.
+        receiver.close();
+        while let Ok(job) = receiver.try_recv() {
+            backlog.push_back(job);
+        }
+        self.dropped.fetch_add(u64::try_from(backlog.len()).unwrap_or(0), Ordering::Relaxed);
+        self.done(backlog.len());
+    }
+
+    async fn send_until(
+        &self,
+        outlet: &Outlet<'_>,
+        receiver: &mut mpsc::UnboundedReceiver<Job>,
+        backlog: &mut VecDeque<Job>,
+        stop: CancellationToken,
+    ) {
         let mut waiting: VecDeque<(Settlement, Instant)> = VecDeque::new();
         let mut renewal = tokio::time::interval(outlet.lease / 3);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -138,9 +155,9 @@ impl Queue {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                _ = renewal.tick() => self.renewals(&outlet, &mut backlog),
-                () = self.opened.notified(), if !waiting.is_empty() => self.again(&mut waiting, &mut backlog),
-                _ = look_again.tick(), if !waiting.is_empty() => self.again(&mut waiting, &mut backlog),
+                _ = renewal.tick() => self.renewals(outlet, backlog),
+                () = self.opened.notified(), if !waiting.is_empty() => self.again(&mut waiting, backlog),
+                _ = look_again.tick(), if !waiting.is_empty() => self.again(&mut waiting, backlog),
                 _ = receiver.recv_many(&mut received, BATCH) => backlog.extend(received.drain(..)),
             }
             while !backlog.is_empty() {
@@ -148,7 +165,7 @@ impl Queue {
                     () = stop.cancelled() => return,
                     () = outlet.breaker.wait_until_closed() => {}
                 }
-                self.trip(&outlet, &mut backlog, &mut waiting).await;
+                self.trip(outlet, backlog, &mut waiting).await;
             }
         }
     }
@@ -209,7 +226,7 @@ impl Queue {
                     waiting.push_back((settlement, since));
                 }
                 (job, Value::ServerError(error)) => {
-                    forgotten |= error.kind() == Some(redis::ServerErrorKind::NoScript);
+                    forgotten |= error.kind() == Some(ServerErrorKind::NoScript);
                     refused = Some(error);
                     self.pending.fetch_add(1, Ordering::AcqRel);
                     backlog.push_back(job);
@@ -218,7 +235,9 @@ impl Queue {
             }
             self.done(1);
         }
-        if forgotten {
+        if refused.as_ref().is_some_and(|error| error.kind() == Some(ServerErrorKind::ReadOnly)) {
+            outlet.breaker.demoted(&link);
+        } else if forgotten {
             let _tried_again_anyway = link.teach(outlet.scripts, TRIP).await;
         } else if let Some(error) = refused {
             // Out of memory, loading, not permitted: only the error's code, and no hurry.

@@ -131,10 +131,8 @@ async fn a_caller_that_leaves_while_it_waits_leaves_nothing_held() {
     let hold = bench.hold(call(), 0, &[hard(1, 1000, 600)]);
     let limiter = bench.limiter.clone();
     let asked = admit(hold.call_id, &[key(None, None, Some(1))], 0, Some(hold));
-    let waiting = tokio::spawn(async move { limiter.admit(&asked).await.map(|_| ()) });
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    waiting.abort();
-    assert!(waiting.await.unwrap_err().is_cancelled());
+    let left = tokio::time::timeout(Duration::from_millis(100), limiter.admit(&asked)).await;
+    assert!(left.is_err(), "the caller left first");
     assert!(server.thaw());
     eventually("nothing is held", async || {
         bench.limiter.mode() == Mode::Healthy && bench.figures(1).await == (0, 0, 0)
@@ -288,4 +286,77 @@ async fn what_was_served_while_redis_was_away_is_counted_when_it_is_back() {
     assert!(server.thaw());
     healthy_again(&bench.limiter).await;
     eventually("the cost is counted", async || bench.figures(1).await == (70, 0, 0)).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_became_a_replica_is_not_used_until_it_counts_again() {
+    let (bench, _stop) = strict().await;
+    let server = bench.server.as_ref().unwrap();
+    server.command(&["REPLICAOF", "127.0.0.1", "1"]).unwrap();
+    eventually("the limiter is away", async || {
+        let capped = bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 1)])).await;
+        assert!(matches!(capped, Ok(1) | Err(LimitError::Away)), "{capped:?}");
+        bench.limiter.mode() == Mode::Away
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(bench.limiter.mode(), Mode::Away, "a replica is not fit, though it answers");
+    server.command(&["REPLICAOF", "NO", "ONE"]).unwrap();
+    healthy_again(&bench.limiter).await;
+    bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 1)])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_out_of_memory_fails_closed_for_money_and_recovers() {
+    let (bench, _stop) = strict().await;
+    let server = bench.server.as_ref().unwrap();
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]).unwrap();
+    let capped = bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 1)])).await;
+    assert_eq!(capped, Err(LimitError::Away));
+    drop(bench.limiter.admit(&admit(call(), &[key(Some(60), None, None)], 0, None)).await.unwrap());
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]).unwrap();
+    eventually("capped calls pass", async || {
+        bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 1)])).await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn three_nodes_without_redis_stay_together_within_a_tenth_of_the_limit() {
+    let mut server = Server::start().unwrap();
+    server.stop();
+    let stop = CancellationToken::new();
+    let mut nodes = Vec::new();
+    for seed in 1..=3 {
+        let node = Limiter::redis(settings(&server, seed), Arc::new(RealClock), stop.clone()).await.unwrap();
+        node.set_live_nodes(3);
+        nodes.push(node);
+    }
+    let (began, mut admitted) = (Instant::now(), 0u32);
+    let limited = [key(Some(60_000), None, None)];
+    while began.elapsed() < Duration::from_millis(700) {
+        for node in &nodes {
+            admitted += u32::from(node.admit(&admit(call(), &limited, 0, None)).await.is_ok());
+        }
+        tokio::task::yield_now().await;
+    }
+    // 1,000 a second, and a twentieth of a minute's worth on entry: 1.05 times the limit in a minute.
+    let most = 3_000.0 + 1_000.0 * began.elapsed().as_secs_f64() + 3.0;
+    assert!(f64::from(admitted) <= most, "{admitted} of at most {most}");
+    assert!(admitted > 3_000, "they are served: {admitted}");
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn stopping_ends_the_wait_for_a_queue_that_cannot_drain() {
+    let (mut bench, stop) = strict().await;
+    let hold = bench.hold(call(), 0, &[hard(1, 1000, 1)]);
+    bench.place(&hold).await.unwrap();
+    bench.server.as_mut().unwrap().stop();
+    bench.limiter.settle(hold.settlement(ORGANIZATION, 1, spent(1)));
+    assert!(tokio::time::timeout(Duration::from_millis(200), bench.limiter.idle()).await.is_err());
+    stop.cancel();
+    tokio::time::timeout(SOON, bench.limiter.stopped()).await.expect("its tasks end");
+    tokio::time::timeout(SOON, bench.limiter.idle()).await.expect("nobody waits for ever");
+    assert_eq!(bench.limiter.stats().dropped, 1);
 }

@@ -53,7 +53,7 @@ impl Worker {
             }
             self.served.fetch_add(1, Ordering::Relaxed);
             let mut cost = amount;
-            if next(&mut self.random) % 3 == 0 {
+            if next(&mut self.random).is_multiple_of(3) {
                 hold.step = 1;
                 if self.limiter.hold(ORGANIZATION, &hold).await.is_ok() {
                     cost *= 2;
@@ -86,9 +86,10 @@ async fn three_nodes_on_one_budget_never_pass_its_limit() {
     let budgets = [(BudgetId::from_u128(1), month()), (BudgetId::from_u128(2), month())];
 
     let over = Arc::new(AtomicBool::new(false));
-    let watch = {
+    let mut watch = tokio::task::JoinSet::new();
+    {
         let (limiter, over, stop) = (nodes[1].clone(), Arc::clone(&over), stop.child_token());
-        tokio::spawn(async move {
+        watch.spawn(async move {
             let mut looks = 0u64;
             while !stop.is_cancelled() {
                 for balance in limiter.balances(ORGANIZATION, &budgets).await.unwrap() {
@@ -99,8 +100,8 @@ async fn three_nodes_on_one_budget_never_pass_its_limit() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             looks
-        })
-    };
+        });
+    }
     let mut workers = tokio::task::JoinSet::new();
     for n in 0..48u64 {
         let limiter = nodes[usize::try_from(n % 3).unwrap()].clone();
@@ -116,7 +117,7 @@ async fn three_nodes_on_one_budget_never_pass_its_limit() {
     }
     let end = nodes[2].balances(ORGANIZATION, &budgets).await.unwrap();
     stop.cancel();
-    assert!(watch.await.unwrap() > 10, "the watch looked");
+    assert!(watch.join_next().await.unwrap().unwrap() > 10, "the watch looked");
     assert!(!over.load(Ordering::Relaxed), "over the limit");
     let total = NanoUsd::new(total.load(Ordering::Relaxed));
     for balance in end {

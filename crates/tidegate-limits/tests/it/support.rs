@@ -29,6 +29,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 pub(crate) struct RealClock;
 
 impl Clock for RealClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Timestamp::from_micros(since.as_micros().try_into().unwrap())
