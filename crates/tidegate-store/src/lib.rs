@@ -10,6 +10,7 @@ mod connect;
 mod convert;
 mod document;
 mod error;
+mod provision;
 pub mod tenant;
 
 pub mod budgets;
@@ -33,6 +34,7 @@ pub mod service_tokens;
 pub mod sign_in;
 pub mod wrapped;
 
+pub mod calls;
 pub mod epochs;
 pub mod feed;
 pub mod fleet;
@@ -51,6 +53,7 @@ pub use change::{AuditNote, Change, Committed};
 pub use connect::{Store, migrate};
 pub use document::{Page, Stored, resources};
 pub use error::StoreError;
+pub use provision::{Logins, grant, provision};
 pub use tenant::TenantTx;
 
 /// Results of this crate.

@@ -33,7 +33,8 @@ pub async fn provision(superuser_url: &str, database: &str, logins: &Logins<'_>)
             .fetch_one(&mut connection)
             .await?;
         let verb = if known { "ALTER" } else { "CREATE" };
-        let statement = format!("{verb} ROLE {} LOGIN {powers} PASSWORD {}", identifier(name), literal(password));
+        let statement =
+            format!("{verb} ROLE {} LOGIN {powers} PASSWORD {}", identifier(name), literal(password));
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
     }
     let (known,): (bool,) = sqlx::query_as("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
@@ -41,7 +42,8 @@ pub async fn provision(superuser_url: &str, database: &str, logins: &Logins<'_>)
         .fetch_one(&mut connection)
         .await?;
     if !known {
-        let statement = format!("CREATE DATABASE {} OWNER {}", identifier(database), identifier(logins.owner.0));
+        let statement =
+            format!("CREATE DATABASE {} OWNER {}", identifier(database), identifier(logins.owner.0));
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
     }
     connection.close().await?;

@@ -57,7 +57,7 @@ pub(crate) fn team(organization_id: OrganizationId, name: &str) -> Team {
     Team { organization_id, id: new_id(), name: name.to_owned(), paused: false, limits: KeyLimits::default() }
 }
 
-async fn tenant(store: &Store, slug: &str) -> Tenant {
+pub(crate) async fn tenant(store: &Store, slug: &str) -> Tenant {
     let organization = Organization {
         id: new_id(),
         slug: slug.to_owned(),

@@ -1,0 +1,173 @@
+//! Budget epochs: counters are written once, from the books, after everybody has shipped.
+
+use tidegate_store::epochs::{Asked, Decision, Opening, Wait, confirm, open};
+use tidegate_store::intake::ingest;
+use tidegate_store::{StoreError, audit, feed, fleet};
+use tidegate_types::resource::{BudgetEpoch, Resource};
+use tidegate_types::usage::{EventKind, Outcome};
+use tidegate_types::{NanoUsd, NodeId, Position, Revision, Shard, Timestamp};
+
+use crate::fixture::{Fixture, NOW, new_id};
+use crate::samples::{BUDGET, billed, event, node, shipped};
+
+fn asked(f: &Fixture, store_run_id: &'static str, found_epoch: u64) -> Asked<'static> {
+    Asked { organization_id: f.acme.organization.id, pool: "default", store_run_id, found_epoch }
+}
+
+fn opening(decision: Decision) -> Opening {
+    match decision {
+        Decision::Open(opening) => Some(opening),
+        Decision::Retry { .. } | Decision::Already { .. } => None,
+    }
+    .unwrap()
+}
+
+fn waits(decision: &Decision) -> Option<Wait> {
+    match decision {
+        Decision::Retry { wait, .. } => Some(*wait),
+        Decision::Open(_) | Decision::Already { .. } => None,
+    }
+}
+
+async fn beat(f: &Fixture, node: NodeId, n: u64, at: Timestamp) {
+    let mut shipped = Position::default();
+    shipped.advance(Revision { shard: Shard::of(f.acme.organization.id), n });
+    let said = fleet::Heartbeat { boot: 1, shipped, ..fleet::Heartbeat::default() };
+    fleet::heartbeat(&f.store, node, &said, at).await.unwrap();
+}
+
+async fn published(f: &Fixture) -> (u64, Revision) {
+    let shard = Shard::of(f.acme.organization.id);
+    let items = feed::changes_since(&f.store, shard, 0, 100).await.unwrap();
+    let found = items.into_iter().find_map(|item| match item.versioned.resource {
+        Some(Resource::BudgetEpoch(BudgetEpoch { epoch, .. })) => Some((epoch, item.versioned.revision)),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+#[tokio::test]
+async fn the_first_epoch_opens_at_once_for_one_node_and_is_published() {
+    let f = Fixture::new().await;
+    let first = opening(open(&f.store, &asked(&f, "r1", 0), "p1", NOW).await.unwrap());
+    assert_eq!((first.epoch, first.balances.len(), first.holds.len()), (1, 0, 0));
+    assert_eq!(published(&f).await.0, 1);
+    let second = open(&f.store, &asked(&f, "r1", 0), "p2", NOW).await.unwrap();
+    assert_eq!(waits(&second), Some(Wait::Opening));
+    assert!(!confirm(&f.store, &asked(&f, "r1", 0), 1, "p2", NOW).await.unwrap(), "not the permit given");
+    assert!(confirm(&f.store, &asked(&f, "r1", 0), 1, "p1", NOW).await.unwrap());
+    assert!(confirm(&f.store, &asked(&f, "r1", 0), 1, "p1", NOW).await.unwrap(), "said twice");
+    assert_eq!(open(&f.store, &asked(&f, "r1", 0), "p3", NOW).await.unwrap(), Decision::Already { epoch: 1 });
+    let later = NOW.plus_millis(60_000);
+    assert_eq!(
+        open(&f.store, &asked(&f, "r1", 1), "p3", later).await.unwrap(),
+        Decision::Already { epoch: 1 }
+    );
+}
+
+#[tokio::test]
+async fn lost_counters_are_burnt_and_open_again_from_the_books_when_all_have_shipped() {
+    let f = Fixture::new().await;
+    let (one, two, never_spoke) = (node(&f.store).await, node(&f.store).await, node(&f.store).await);
+    for node in [one, two] {
+        beat(&f, node, 0, NOW).await;
+    }
+    opening(open(&f.store, &asked(&f, "r1", 0), "p1", NOW).await.unwrap());
+    confirm(&f.store, &asked(&f, "r1", 0), 1, "p1", NOW).await.unwrap();
+    let running = new_id();
+    let records = [
+        billed(event(&f.acme, new_id(), EventKind::Final, Outcome::Completed, 400)),
+        billed(event(&f.acme, new_id(), EventKind::Final, Outcome::Unresolved, 0)),
+        billed(event(&f.acme, running, EventKind::Intent, Outcome::Open, 0)),
+    ];
+    ingest(&f.store, one, &shipped(one, 1, records), NOW).await.unwrap();
+
+    // Redis restarted: another run id, nothing found.
+    let later = NOW.plus_millis(5_000);
+    let lost = open(&f.store, &asked(&f, "r2", 0), "p2", later).await.unwrap();
+    assert_eq!(waits(&lost), Some(Wait::Shipping));
+    let (epoch, revision) = published(&f).await;
+    assert_eq!(epoch, 2);
+    beat(&f, one, revision.n, later).await;
+    let still = open(&f.store, &asked(&f, "r2", 0), "p2", later).await.unwrap();
+    assert_eq!(waits(&still), Some(Wait::Shipping), "node two may still have something");
+    beat(&f, two, revision.n, later).await;
+    let again = opening(open(&f.store, &asked(&f, "r2", 0), "p2", later).await.unwrap());
+    assert_eq!(again.epoch, 2);
+    let balance = again.balances[0];
+    assert_eq!(
+        (balance.budget_id, balance.spent, balance.unresolved),
+        (BUDGET, NanoUsd::new(400), NanoUsd::new(1000))
+    );
+    assert_eq!((again.holds[0].call_id, again.holds[0].amount), (running, NanoUsd::new(1000)));
+    assert!(confirm(&f.store, &asked(&f, "r2", 0), 2, "p2", later).await.unwrap());
+    assert_ne!(never_spoke, one);
+}
+
+#[tokio::test]
+async fn emptied_counters_of_the_same_process_are_burnt_but_not_right_after_the_opening() {
+    let f = Fixture::new().await;
+    opening(open(&f.store, &asked(&f, "r1", 0), "p1", NOW).await.unwrap());
+    confirm(&f.store, &asked(&f, "r1", 0), 1, "p1", NOW).await.unwrap();
+    // This node looked before the first one wrote.
+    let slow = open(&f.store, &asked(&f, "r1", 0), "p2", NOW.plus_millis(500)).await.unwrap();
+    assert_eq!(slow, Decision::Already { epoch: 1 });
+    let flushed = open(&f.store, &asked(&f, "r1", 0), "p2", NOW.plus_millis(1500)).await.unwrap();
+    assert_eq!(waits(&flushed), Some(Wait::Shipping));
+    assert_eq!(published(&f).await.0, 2);
+}
+
+#[tokio::test]
+async fn a_lapsed_permit_is_burnt_because_its_counters_may_have_been_spent_from() {
+    let f = Fixture::new().await;
+    opening(open(&f.store, &asked(&f, "r1", 0), "p1", NOW).await.unwrap());
+    let late = NOW.plus_millis(2_001);
+    assert!(!confirm(&f.store, &asked(&f, "r1", 0), 1, "p1", late).await.unwrap());
+    assert_eq!(waits(&open(&f.store, &asked(&f, "r1", 1), "p2", late).await.unwrap()), Some(Wait::Shipping));
+    let next = opening(open(&f.store, &asked(&f, "r1", 1), "p2", late).await.unwrap());
+    assert_eq!(next.epoch, 2);
+    assert!(!confirm(&f.store, &asked(&f, "r1", 1), 1, "p1", late).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_node_that_is_away_keeps_the_epoch_closed_until_it_is_taken_out() {
+    let f = Fixture::new().await;
+    let gone = node(&f.store).await;
+    beat(&f, gone, 0, NOW).await;
+    opening(open(&f.store, &asked(&f, "r1", 0), "p1", NOW).await.unwrap());
+    confirm(&f.store, &asked(&f, "r1", 0), 1, "p1", NOW).await.unwrap();
+    let later = NOW.plus_millis(3_600_000);
+    for _ in 0..2 {
+        assert_eq!(
+            waits(&open(&f.store, &asked(&f, "r2", 0), "p2", later).await.unwrap()),
+            Some(Wait::Shipping)
+        );
+    }
+    let mut change = f.store.change(&f.acme.actor, later).await.unwrap();
+    fleet::retire(&mut change, gone, fleet::NodeState::Revoked).await.unwrap();
+    crate::fixture::commit(change).await;
+    assert_eq!(opening(open(&f.store, &asked(&f, "r2", 0), "p2", later).await.unwrap()).epoch, 2);
+}
+
+#[tokio::test]
+async fn of_many_nodes_that_ask_at_once_one_gets_the_permit() {
+    let f = Fixture::new().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let (store, asked) = (f.store.clone(), asked(&f, "r1", 0));
+        tasks.spawn(async move { open(&store, &asked, &format!("p{number}"), NOW).await.unwrap() });
+    }
+    let decisions = tasks.join_all().await;
+    assert_eq!(decisions.iter().filter(|decision| matches!(decision, Decision::Open(_))).count(), 1);
+    let mut tx = f.store.begin(&f.acme.actor).await.unwrap();
+    assert!(matches!(audit::verify(&mut tx).await.unwrap(), audit::Verdict::Whole(2)));
+}
+
+#[tokio::test]
+async fn unknown_organizations_and_pools_have_no_epochs() {
+    let f = Fixture::new().await;
+    let nobody = Asked { organization_id: new_id(), ..asked(&f, "r", 0) };
+    assert!(matches!(open(&f.store, &nobody, "p", NOW).await, Err(StoreError::Dangling(_))));
+    let nowhere = Asked { pool: "elsewhere", ..asked(&f, "r", 0) };
+    assert!(matches!(open(&f.store, &nowhere, "p", NOW).await, Err(StoreError::Dangling(_))));
+}
