@@ -83,21 +83,37 @@ pub fn event(surface: Dialect, failure: &Failure<'_>) -> Vec<u8> {
     [lead, &document, b"\n\n"].concat()
 }
 
+/// The type words of a failure: an upstream's status tells more than that it failed.
+const fn types(cause: RefusalCause, status: u16) -> (&'static str, &'static str) {
+    let cause = match (cause, status) {
+        (RefusalCause::UpstreamFailed, 400 | 404 | 409 | 422) => RefusalCause::BadRequest,
+        (RefusalCause::UpstreamFailed, 413) => RefusalCause::TooLarge,
+        (RefusalCause::UpstreamFailed, 429) => RefusalCause::RateLimit,
+        (RefusalCause::UpstreamFailed, 408 | 504) => RefusalCause::Timeout,
+        (cause, _) => cause,
+    };
+    let (_, openai, anthropic) = words(cause);
+    (openai, if matches!(status, 503 | 529) { "overloaded_error" } else { anthropic })
+}
+
 fn document(surface: Dialect, failure: &Failure<'_>, status: u16) -> Vec<u8> {
-    let (_, openai, anthropic) = words(failure.cause);
+    let (openai, anthropic) = types(failure.cause, status);
+    let code = match failure.cause {
+        RefusalCause::NotPriced => "model_not_priced",
+        _ => openai,
+    };
     let mut json = Writer::new();
     match surface {
         Dialect::OpenaiChat => json.object(|json| {
             json.key("error").object(|json| {
                 json.key("message").text(failure.message).key("type").text(openai);
                 optional(json, "param", failure.param);
-                optional(json, "code", Some(failure.code.unwrap_or(openai)));
+                optional(json, "code", Some(failure.code.unwrap_or(code)));
             });
         }),
         Dialect::AnthropicMessages => json.object(|json| {
-            let kind = if matches!(status, 503 | 529) { "overloaded_error" } else { anthropic };
             json.key("type").text("error").key("error").object(|json| {
-                json.key("type").text(kind).key("message").text(failure.message);
+                json.key("type").text(anthropic).key("message").text(failure.message);
             });
             json.key("request_id").text(failure.call_id);
         }),

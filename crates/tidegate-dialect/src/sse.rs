@@ -15,10 +15,6 @@ pub const MAX_EVENT: usize = 1 << 20;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// An event is longer than [`MAX_EVENT`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLong;
-
 /// Whole events, one after the other.
 #[derive(Debug, Clone, Default)]
 pub struct Ready {
@@ -36,40 +32,51 @@ pub struct Reader {
     line: usize,
     /// How far `rest` has been searched for the end of that line.
     searched: usize,
+    overlong: bool,
 }
 
 impl Reader {
     /// Takes the next bytes; gives the events that are whole now, which may be none.
-    ///
-    /// # Errors
-    /// [`TooLong`]; the reader must not be used any more.
-    pub fn feed(&mut self, chunk: &Bytes) -> Result<Ready, TooLong> {
+    /// Gives nothing any more once [`Self::overlong`].
+    pub fn feed(&mut self, chunk: &Bytes) -> Ready {
+        if self.overlong {
+            return Ready::default();
+        }
         let bytes = if self.rest.is_empty() {
             chunk.clone()
         } else {
             self.rest.extend_from_slice(chunk);
             if next_end(&self.rest, &mut self.line, &mut self.searched).is_none() {
-                return if self.rest.len() > MAX_EVENT { Err(TooLong) } else { Ok(Ready::default()) };
+                self.overlong = self.rest.len() > MAX_EVENT;
+                return Ready::default();
             }
             (self.line, self.searched) = (0, 0);
             Bytes::from(std::mem::take(&mut self.rest))
         };
+        self.cut(&bytes)
+    }
+
+    fn cut(&mut self, bytes: &Bytes) -> Ready {
         let mut ends: SmallVec<[usize; 8]> = SmallVec::new();
         let (mut line, mut searched, mut start) = (0, 0, 0);
-        while let Some(end) = next_end(&bytes, &mut line, &mut searched) {
+        while let Some(end) = next_end(bytes, &mut line, &mut searched) {
             if end - start > MAX_EVENT {
-                return Err(TooLong);
+                break;
             }
             ends.push(end);
             start = end;
         }
         let rest = bytes.get(start..).unwrap_or_default();
-        if rest.len() > MAX_EVENT {
-            return Err(TooLong);
-        }
+        self.overlong = rest.len() > MAX_EVENT;
         self.rest.extend_from_slice(rest);
-        (self.line, self.searched) = (line - start, searched.saturating_sub(start));
-        Ok(Ready { bytes: bytes.slice(..start), ends })
+        (self.line, self.searched) = (line.saturating_sub(start), searched.saturating_sub(start));
+        Ready { bytes: bytes.slice(..start), ends }
+    }
+
+    /// Whether an event was longer than [`MAX_EVENT`].
+    #[must_use]
+    pub fn overlong(&self) -> bool {
+        self.overlong
     }
 
     /// The stream is over: what is left, as one event that lacks its blank line.

@@ -2,7 +2,7 @@
 
 use crate::canonical::{Image, Json, Part};
 use crate::decode::{need, need_text, refuse, rest_of};
-use crate::json::Value;
+use crate::json::{Kind, Value};
 use crate::read::{Fields, Path, array, boolean, text};
 use crate::{Content, Dialect, RequestError};
 
@@ -10,8 +10,8 @@ const DIALECT: Dialect = Dialect::AnthropicMessages;
 
 /// Content is a string or an array of blocks; `pattern` is the path of a block in the registry.
 pub(super) fn decode(content: &Value<'_>, path: Path<'_>, pattern: &str) -> Result<Vec<Part>, RequestError> {
-    if let Some(text) = content.text() {
-        return Ok(vec![Part::Text { text: Content::new(text), cache: None }]);
+    if content.kind() == Kind::Text {
+        return Ok(vec![Part::Text { text: Content::new(text(content, path)?), cache: None }]);
     }
     let mut parts = Vec::new();
     array(content, path, |value, path| {
@@ -31,7 +31,7 @@ fn decode_block(block: &mut Fields<'_>, path: Path<'_>) -> Result<Part, RequestE
         "document" => document(block, path, cache)?,
         "tool_use" => {
             let input = need(block, "input", path)?;
-            if input.kind() != crate::json::Kind::Object {
+            if input.kind() != Kind::Object {
                 return Err(crate::read::wrong(path.key("input"), "an object"));
             }
             let (id, name) = (need_text(block, "id", path)?, need_text(block, "name", path)?);

@@ -18,12 +18,6 @@ pub(crate) fn decode(body: &CallBody) -> Result<Call, RequestError> {
     for known in ["model", "stream", "max_tokens"] {
         fields.take(known);
     }
-    if let Some(metadata) = fields.take("metadata") {
-        let path = root.key("metadata");
-        let mut metadata = Fields::read(&metadata, path)?;
-        metadata.take("user_id");
-        rest_of(DIALECT, "metadata", path, &metadata)?;
-    }
     let (tool_choice, parallel_tools) = tool_choice(&mut fields)?;
     let mut reasoning = thinking(&mut fields)?;
     let format = output(&mut fields, &mut reasoning)?;
@@ -47,7 +41,7 @@ pub(crate) fn decode(body: &CallBody) -> Result<Call, RequestError> {
         presence_penalty: None,
         reasoning,
         format,
-        user: body.labels.user.clone(),
+        user: user(&mut fields)?,
         stream: body.stream,
     };
     rest_of_body(DIALECT, &fields)?;
@@ -59,6 +53,16 @@ fn number(fields: &mut Fields<'_>, key: &str) -> Result<Option<Json>, RequestErr
         Some(value) if value.kind() != Kind::Number => Err(wrong(Path::Root.key(key), "a number")),
         value => Ok(value.map(|value| Json::from(&value))),
     }
+}
+
+/// The end user as the provider may know it; the one in the gateway's own options stays here.
+fn user(fields: &mut Fields<'_>) -> Result<Option<Content>, RequestError> {
+    let Some(metadata) = fields.take("metadata") else { return Ok(None) };
+    let path = Path::Root.key("metadata");
+    let mut metadata = Fields::read(&metadata, path)?;
+    let user = metadata.take("user_id").map(|user| text(&user, path.key("user_id"))).transpose()?;
+    rest_of(DIALECT, "metadata", path, &metadata)?;
+    Ok(user.map(Content::new))
 }
 
 fn turns(fields: &mut Fields<'_>) -> Result<Vec<Turn>, RequestError> {

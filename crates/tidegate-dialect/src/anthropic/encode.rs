@@ -30,7 +30,7 @@ pub(crate) fn encode(call: &Call, edits: &Edits<'_>) -> Result<Vec<u8>, RequestE
         }
         write_output(json, call);
         if let Some(user) = &call.user {
-            json.key("metadata").object(|json| drop(json.key("user_id").text(user.expose())));
+            json.key("metadata").object(|json| json.key("user_id").text(user.expose()).done());
         }
         if call.stream {
             json.key("stream").bool(true);
@@ -98,7 +98,7 @@ fn write_part(json: &mut Writer, part: &Part) {
         Part::Text { text, .. } if text.is_empty() => {}
         // It refuses unsigned thoughts, too; the registry says so.
         Part::Thinking { signature: None, .. } => {}
-        part => drop(json.object(|json| write_block(json, part))),
+        part => json.object(|json| write_block(json, part)).done(),
     }
 }
 
@@ -110,7 +110,7 @@ fn write_block(json: &mut Writer, part: &Part) {
         }
         Part::Image { image, cache } => {
             json.key("type").text("image").key("source").object(|json| match image {
-                Image::Url(url) => drop(json.key("type").text("url").key("url").text(url.expose())),
+                Image::Url(url) => json.key("type").text("url").key("url").text(url.expose()).done(),
                 Image::Base64 { media_type, data } => base64(json, media_type, data),
             });
             cache
@@ -171,7 +171,7 @@ fn settings(json: &mut Writer, call: &Call) {
     }
     if !call.stop.is_empty() {
         json.key("stop_sequences")
-            .array(|json| call.stop.iter().for_each(|stop| drop(json.text(stop.expose()))));
+            .array(|json| call.stop.iter().for_each(|stop| json.text(stop.expose()).done()));
     }
 }
 
@@ -218,14 +218,17 @@ fn write_output(json: &mut Writer, call: &Call) {
     match call.reasoning.mode {
         ReasoningMode::Unsaid => {}
         ReasoningMode::Off => {
-            drop(json.key("thinking").object(|json| drop(json.key("type").text("disabled"))))
+            json.key("thinking").object(|json| json.key("type").text("disabled").done()).done()
         }
         ReasoningMode::Adaptive => {
-            drop(json.key("thinking").object(|json| drop(json.key("type").text("adaptive"))))
+            json.key("thinking").object(|json| json.key("type").text("adaptive").done()).done()
         }
-        ReasoningMode::Budget(tokens) => drop(json.key("thinking").object(|json| {
-            json.key("type").text("enabled").key("budget_tokens").whole(tokens);
-        })),
+        ReasoningMode::Budget(tokens) => json
+            .key("thinking")
+            .object(|json| {
+                json.key("type").text("enabled").key("budget_tokens").whole(tokens);
+            })
+            .done(),
     }
     let schema = match &call.format {
         Some(OutputFormat::Schema { schema, .. }) => Some(schema),

@@ -40,7 +40,7 @@ impl Encoder {
                 json.key("index").whole(self.current()).key("delta").object(|json| grow(json, delta));
             }),
             Event::Close => {
-                write(out, "content_block_stop", |json| drop(json.key("index").whole(self.current())))
+                write(out, "content_block_stop", |json| json.key("index").whole(self.current()).done())
             }
             Event::Ping => write(out, "ping", |_| {}),
             Event::End => write(out, "message_stop", |_| {}),

@@ -69,6 +69,9 @@ impl Writer {
         self.nested(b'[', b']', fill)
     }
 
+    /// Ends a chain of calls where nothing is expected.
+    pub(crate) fn done(&mut self) {}
+
     fn nested(&mut self, open: u8, close: u8, fill: impl FnOnce(&mut Self)) -> &mut Self {
         self.separate();
         self.out.push(open);

@@ -13,7 +13,7 @@ const DIALECT: Dialect = Dialect::OpenaiChat;
 pub(crate) fn decode(body: &CallBody) -> Result<Call, RequestError> {
     let root = Path::Root;
     let mut fields = Fields::read(&Value::validated(&body.bytes, body.spots.root), root)?;
-    for known in ["model", "stream", "max_tokens", "max_completion_tokens", "user", "safety_identifier"] {
+    for known in ["model", "stream", "max_tokens", "max_completion_tokens"] {
         fields.take(known);
     }
     if let Some(options) = fields.take("stream_options") {
@@ -36,7 +36,7 @@ pub(crate) fn decode(body: &CallBody) -> Result<Call, RequestError> {
         presence_penalty: number(&mut fields, "presence_penalty")?,
         reasoning: reasoning(&mut fields)?,
         format: format(&mut fields)?,
-        user: body.labels.user.clone(),
+        user: user(&mut fields)?,
         stream: body.stream,
     };
     rest_of_body(DIALECT, &fields)?;
@@ -58,10 +58,17 @@ fn number(fields: &mut Fields<'_>, key: &str) -> Result<Option<Json>, RequestErr
     }
 }
 
+/// The end user as the provider may know it; the one in the gateway's own options stays here.
+fn user(fields: &mut Fields<'_>) -> Result<Option<Content>, RequestError> {
+    let newer = optional_text(fields, "safety_identifier", Path::Root)?;
+    let older = optional_text(fields, "user", Path::Root)?;
+    Ok(newer.or(older))
+}
+
 fn stop(fields: &mut Fields<'_>) -> Result<Vec<Content>, RequestError> {
     let Some(value) = fields.take("stop") else { return Ok(Vec::new()) };
-    if let Some(text) = value.text() {
-        return Ok(vec![Content::new(text)]);
+    if value.kind() == Kind::Text {
+        return Ok(vec![Content::new(text(&value, Path::Root.key("stop"))?)]);
     }
     Ok(texts(&value, Path::Root.key("stop"))?.into_iter().map(Content::new).collect())
 }
@@ -102,8 +109,8 @@ fn optional_text(
 fn tool_choice(fields: &mut Fields<'_>) -> Result<Option<ToolChoice>, RequestError> {
     let path = Path::Root.key("tool_choice");
     let Some(value) = fields.take("tool_choice") else { return Ok(None) };
-    if let Some(word) = value.text() {
-        return match &*word {
+    if value.kind() == Kind::Text {
+        return match &*text(&value, path)? {
             "auto" => Ok(Some(ToolChoice::Auto)),
             "none" => Ok(Some(ToolChoice::None)),
             "required" => Ok(Some(ToolChoice::Any)),

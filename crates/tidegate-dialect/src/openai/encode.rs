@@ -89,7 +89,7 @@ fn settings(json: &mut Writer, call: &Call, edits: &Edits<'_>) {
         json.key(key).whole(limit);
     }
     if !call.stop.is_empty() {
-        json.key("stop").array(|json| call.stop.iter().for_each(|stop| drop(json.text(stop.expose()))));
+        json.key("stop").array(|json| call.stop.iter().for_each(|stop| json.text(stop.expose()).done()));
     }
     let numbers = [
         ("temperature", &call.temperature),
@@ -139,16 +139,16 @@ fn write_turn(json: &mut Writer, turn: &Turn) {
 
 fn write_content(json: &mut Writer, parts: &[&Part]) {
     match parts {
-        [] => drop(json.text("")),
-        [Part::Text { text, .. }] => drop(json.text(text.expose())),
-        parts => drop(json.array(|json| parts.iter().for_each(|part| write_part(json, part)))),
+        [] => json.text("").done(),
+        [Part::Text { text, .. }] => json.text(text.expose()).done(),
+        parts => json.array(|json| parts.iter().for_each(|part| write_part(json, part))).done(),
     }
 }
 
 fn write_part(json: &mut Writer, part: &Part) {
     match part {
         Part::Text { text, .. } => {
-            json.object(|json| drop(json.key("type").text("text").key("text").text(text.expose())));
+            json.object(|json| json.key("type").text("text").key("text").text(text.expose()).done());
         }
         Part::Image { image, .. } => {
             json.object(|json| {
@@ -223,21 +223,23 @@ fn write_tool(json: &mut Writer, tool: &Tool) {
 
 fn write_choice(json: &mut Writer, choice: &ToolChoice) {
     match choice {
-        ToolChoice::Auto => drop(json.text("auto")),
-        ToolChoice::None => drop(json.text("none")),
-        ToolChoice::Any => drop(json.text("required")),
-        ToolChoice::Named(name) => drop(json.object(|json| {
-            json.key("type")
-                .text("function")
-                .key("function")
-                .object(|json| drop(json.key("name").text(name)));
-        })),
+        ToolChoice::Auto => json.text("auto").done(),
+        ToolChoice::None => json.text("none").done(),
+        ToolChoice::Any => json.text("required").done(),
+        ToolChoice::Named(name) => json
+            .object(|json| {
+                json.key("type")
+                    .text("function")
+                    .key("function")
+                    .object(|json| json.key("name").text(name).done());
+            })
+            .done(),
     }
 }
 
 fn write_format(json: &mut Writer, format: &OutputFormat) {
     json.object(|json| match format {
-        OutputFormat::JsonObject => drop(json.key("type").text("json_object")),
+        OutputFormat::JsonObject => json.key("type").text("json_object").done(),
         OutputFormat::Schema { name, schema, strict } => {
             json.key("type").text("json_schema").key("json_schema").object(|json| {
                 json.key("name").text(name.as_deref().unwrap_or("output"));

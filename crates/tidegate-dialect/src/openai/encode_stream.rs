@@ -32,7 +32,7 @@ impl Encoder {
                 if let Some(model) = model {
                     self.facts.model.clone_from(model);
                 }
-                self.delta(out, |json| drop(json.key("role").text("assistant").key("content").text("")));
+                self.delta(out, |json| json.key("role").text("assistant").key("content").text("").done());
             }
             Event::Open(block) => self.open(block, out),
             Event::Delta(delta) => self.grow(delta, out),
@@ -81,7 +81,7 @@ impl Encoder {
 
     fn grow(&mut self, delta: &Delta, out: &mut Vec<u8>) {
         match delta {
-            Delta::Text(text) => self.delta(out, |json| drop(json.key("content").text(text.expose()))),
+            Delta::Text(text) => self.delta(out, |json| json.key("content").text(text.expose()).done()),
             Delta::Thinking(text) => {
                 self.detail(
                     &Detail::Thinking { text: Some(text.expose()), signature: None },
@@ -96,7 +96,7 @@ impl Encoder {
             Delta::Input(piece) => {
                 self.no_input = false;
                 self.tool(out, self.tools.saturating_sub(1), |json| {
-                    json.key("function").object(|json| drop(json.key("arguments").text(piece.expose())));
+                    json.key("function").object(|json| json.key("arguments").text(piece.expose()).done());
                 });
             }
         }
@@ -139,7 +139,7 @@ impl Encoder {
             json.key("choices").array(choices);
             match usage {
                 Some(usage) => write_openai(json.key("usage"), usage),
-                None if self.facts.asked_usage => drop(json.key("usage").null()),
+                None if self.facts.asked_usage => json.key("usage").null().done(),
                 None => {}
             }
         });

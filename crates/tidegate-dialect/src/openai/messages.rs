@@ -3,7 +3,7 @@
 use super::reasoning;
 use crate::canonical::{Image, Json, Part, Role, Turn};
 use crate::decode::{need, need_text, refuse, rest_of};
-use crate::json::Value;
+use crate::json::{Kind, Value};
 use crate::read::{Fields, Path, array, text, wrong};
 use crate::{Content, Dialect, RequestError};
 
@@ -44,8 +44,8 @@ fn content(message: &mut Fields<'_>, path: Path<'_>) -> Result<Vec<Part>, Reques
     let cache = message.take("cache_control").map(|cache| Json::from(&cache));
     let Some(value) = message.take("content") else { return Ok(Vec::new()) };
     let mut parts = Vec::new();
-    if let Some(text) = value.text() {
-        parts.push(Part::Text { text: Content::new(text), cache });
+    if value.kind() == Kind::Text {
+        parts.push(Part::Text { text: Content::new(text(&value, path.key("content"))?), cache });
         return Ok(parts);
     }
     array(&value, path.key("content"), |value, path| {
@@ -159,7 +159,7 @@ pub(super) fn object(text: &str) -> Option<Json> {
         return Some(Json::of_valid(*b"{}"));
     }
     let value = Value::parse(text.as_bytes()).ok()?;
-    (value.kind() == crate::json::Kind::Object).then(|| Json::from(&value))
+    (value.kind() == Kind::Object).then(|| Json::from(&value))
 }
 
 fn tool_result(message: &mut Fields<'_>, path: Path<'_>) -> Result<Part, RequestError> {

@@ -3,7 +3,7 @@
 use super::CallBody;
 use super::messages::{Survey, parts};
 use super::place::{Fields, Path, array, text, whole};
-use crate::json::Value;
+use crate::json::{Kind, Value};
 use crate::{Content, RequestError};
 
 /// Tools that the client runs itself although the provider defines them.
@@ -40,6 +40,7 @@ pub(super) fn read(body: &Fields<'_>, call: &mut CallBody) -> Result<(), Request
         call.input.text_bytes += value.raw().len() as u64;
         parts(Some(value), root.key("system"), |value, path| block(&value, path, call))?;
     }
+    call.input.tools += u64::from(call.needs.structured_output);
     tools(body, call)?;
     messages(body, call)
 }
@@ -93,7 +94,7 @@ fn block(value: &Value<'_>, path: Path<'_>, call: &mut CallBody) -> Result<(), R
         block.get("type").ok_or_else(|| RequestError::Missing { path: path.key("type").to_string() })?;
     let source = block.get("source");
     if let Some(source) = source
-        && source.text().is_none()
+        && source.kind() != Kind::Text
     {
         Fields::read(&source, path.key("source"))?;
     }

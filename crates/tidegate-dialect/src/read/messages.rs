@@ -1,9 +1,9 @@
 //! What both dialects' messages have in common: counting, and echoes of our own answers.
 
-use super::place::{Path, array};
+use super::place::{Path, array, wrong};
 use super::{Finding, FindingKind, InputSize, Spots};
 use crate::RequestError;
-use crate::json::{Span, Value};
+use crate::json::{Kind, Span, Value};
 
 /// Members that answers of ours add to assistant messages; SDKs send them back.
 /// The edit table takes them out again.
@@ -54,8 +54,12 @@ pub(super) fn parts<'a>(
     part: impl FnMut(Value<'a>, Path<'_>) -> Result<(), RequestError>,
 ) -> Result<(), RequestError> {
     match content {
-        Some(value) if value.text().is_none() => array(&value, path, part),
-        _ => Ok(()),
+        None => Ok(()),
+        Some(value) => match value.kind() {
+            Kind::Text => Ok(()),
+            Kind::Array => array(&value, path, part),
+            _ => Err(wrong(path, "a string or an array of parts")),
+        },
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn read(body: &Fields<'_>, call: &mut CallBody) -> Result<(), Request
         let kind = Fields::read(&value, path)?.get("type");
         let kind = kind.ok_or_else(|| RequestError::Missing { path: path.key("type").to_string() })?;
         call.needs.structured_output = text(&kind, path.key("type"))? != "text";
+        call.input.tools += u64::from(call.needs.structured_output);
     }
     if let Some(value) = body.get("reasoning_effort") {
         call.needs.reasoning = !matches!(&*text(&value, root.key("reasoning_effort"))?, "none" | "minimal");

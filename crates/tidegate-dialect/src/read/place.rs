@@ -24,13 +24,11 @@ const KEY_SHOWN: usize = 64;
 
 impl Path<'_> {
     /// The path of a member.
-
     pub(crate) fn key<'b>(&'b self, key: &'b str) -> Path<'b> {
         Path::Key(self, key)
     }
 
     /// The path of an element.
-
     pub(crate) fn index(&self, index: usize) -> Path<'_> {
         Path::Index(self, index)
     }
@@ -39,7 +37,7 @@ impl Path<'_> {
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Path::Root => Ok(()),
+            Path::Root => f.write_str("body"),
             Path::Key(parent, key) => {
                 if !matches!(parent, Path::Root) {
                     write!(f, "{parent}.")?;
@@ -78,7 +76,6 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of this key, unless it is absent or null.
-
     pub(crate) fn get(&self, key: &str) -> Option<Value<'a>> {
         self.members
             .iter()
@@ -117,7 +114,8 @@ pub(crate) fn wrong(path: Path<'_>, expected: &'static str) -> RequestError {
 
 /// A string.
 pub(crate) fn text<'a>(value: &Value<'a>, path: Path<'_>) -> Result<Cow<'a, str>, RequestError> {
-    value.text().ok_or_else(|| wrong(path, "a string"))
+    let expected = if value.kind() == Kind::Text { "a string without lone surrogates" } else { "a string" };
+    value.text().ok_or_else(|| wrong(path, expected))
 }
 
 /// A whole number that is not negative.

@@ -7,7 +7,7 @@ pub struct InputSize {
     pub text_bytes: u64,
     /// Messages.
     pub messages: u64,
-    /// Declared tools.
+    /// Declared tools, and a schema for the output.
     pub tools: u64,
     /// Images.
     pub images: u64,

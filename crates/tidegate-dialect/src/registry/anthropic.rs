@@ -21,7 +21,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("providerOptions", Gateway, Dropped("read by the gateway")),
     field("service_tier", Bills, Refused("only auto and standard_only have counterparts"))
         .harmless(&[br#""auto""#, br#""standard_only""#]),
-    field("speed", Bills, Refused("no counterpart; standard is left out")).harmless(&[br#""standard""#]),
+    field("speed", Bills, Refused("no counterpart")).harmless(&[br#""standard""#]),
     field("stop_sequences", Plain, Carried("stop; more than 4 are refused")),
     field("stream", Plain, Carried("stream")),
     field("system", Plain, Carried("system message")),

@@ -7,26 +7,23 @@ use super::{Field, field};
 pub(super) const FIELDS: &[Field] = &[
     field("audio", Bills, Refused("audio output has no counterpart")),
     field("caching", Gateway, Dropped("read by the gateway")),
-    field("frequency_penalty", Plain, Carried("0 is left out; Anthropic refuses others"))
-        .harmless(&[b"0", b"0.0"]),
+    field("frequency_penalty", Plain, Carried("Anthropic refuses it")).harmless(&[b"0", b"0.0"]),
     field("function_call", Plain, Refused("deprecated; use tool_choice")),
     field("functions", Plain, Refused("deprecated; use tools")),
-    field("logit_bias", Plain, Refused("token ids differ between models; {} is left out")).harmless(&[b"{}"]),
-    field("logprobs", Plain, Refused("no counterpart; false is left out")).harmless(&[b"false"]),
+    field("logit_bias", Plain, Refused("token ids differ between models")).harmless(&[b"{}"]),
+    field("logprobs", Plain, Refused("no counterpart")).harmless(&[b"false"]),
     field("max_completion_tokens", Plain, Carried("output limit")),
     field("max_tokens", Plain, Carried("output limit")),
     field("messages", Plain, Carried("turns")),
     field("metadata", Plain, Dropped("labels of stored completions; read by the gateway")),
-    field("modalities", Bills, Refused("only [\"text\"] has a counterpart, and is left out"))
-        .harmless(&[br#"["text"]"#]),
+    field("modalities", Bills, Refused("only [\"text\"] has a counterpart")).harmless(&[br#"["text"]"#]),
     field("model", Plain, Carried("the upstream's name of the model")),
     field("models", Gateway, Dropped("read by the gateway")),
     field("moderation", Bills, Refused("no counterpart")),
-    field("n", Plain, Refused("one answer per call; 1 is left out")).harmless(&[b"1"]),
+    field("n", Plain, Refused("one answer per call")).harmless(&[b"1"]),
     field("parallel_tool_calls", Plain, Carried("tool_choice.disable_parallel_tool_use")),
     field("prediction", Bills, Dropped("only makes the same answer faster")),
-    field("presence_penalty", Plain, Carried("0 is left out; Anthropic refuses others"))
-        .harmless(&[b"0", b"0.0"]),
+    field("presence_penalty", Plain, Carried("Anthropic refuses it")).harmless(&[b"0", b"0.0"]),
     field("prompt_cache_key", Plain, Dropped("only steers cache hits")),
     field("prompt_cache_options", BillsAndRetains, Dropped("only steers cache hits")),
     field("prompt_cache_retention", Retains, Dropped("only steers cache hits"))
@@ -44,7 +41,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("service_tier", Bills, Refused("only auto and default have counterparts"))
         .harmless(&[br#""auto""#, br#""default""#]),
     field("stop", Plain, Carried("stop_sequences")),
-    field("store", Retains, Refused("nothing is stored elsewhere; false is left out")).harmless(&[b"false"]),
+    field("store", Retains, Refused("the provider stores nothing")).harmless(&[b"false"]),
     field("stream", Plain, Carried("stream")),
     field("stream_options", Plain, Carried("include_usage is answered by the gateway")),
     field("temperature", Plain, Carried("Anthropic refuses values over 1")),
@@ -54,6 +51,6 @@ pub(super) const FIELDS: &[Field] = &[
     field("top_logprobs", Plain, Refused("no counterpart")),
     field("top_p", Plain, Carried("top_p")),
     field("user", Plain, Carried("metadata.user_id")),
-    field("verbosity", Plain, Refused("no counterpart; medium is left out")).harmless(&[br#""medium""#]),
+    field("verbosity", Plain, Refused("no counterpart")).harmless(&[br#""medium""#]),
     field("web_search_options", Bills, Refused("a tool run by the server")),
 ];

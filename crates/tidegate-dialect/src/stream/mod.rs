@@ -15,7 +15,7 @@ use tidegate_types::usage::Usage;
 use crate::answer::AnswerFacts;
 use crate::json::Value;
 use crate::refusal::{self, Failure};
-use crate::sse::{Event, Reader, Ready, TooLong};
+use crate::sse::{Event, Reader, Ready};
 use crate::{AnswerFault, Dialect};
 
 /// What the stream has shown so far. Grows, never shrinks.
@@ -87,9 +87,10 @@ impl AnswerStream {
         if self.facts.fault.is_some() {
             return;
         }
-        match self.reader.feed(chunk) {
-            Ok(ready) => self.take(&ready, out),
-            Err(TooLong) => self.facts.fault = Some(AnswerFault::TooLong),
+        let ready = self.reader.feed(chunk);
+        self.take(&ready, out);
+        if self.reader.overlong() {
+            self.facts.fault.get_or_insert(AnswerFault::TooLong);
         }
     }
 
