@@ -1,0 +1,201 @@
+//! `/credentials`: provider secrets. Write-only: no endpoint ever answers one.
+//!
+//! `scope: "system"` is the operator's own (platform administrators only), `organization` and
+//! `team` are the organization's (BYOK).
+
+mod create;
+mod delete;
+mod get;
+mod list;
+mod seal;
+mod secret;
+mod update;
+
+use serde::{Deserialize, Serialize};
+use tidegate_store::{Actor, StoreError, Stored, credentials};
+use tidegate_types::resource::{Credential, CredentialScope, SecretForm};
+use tidegate_types::{CredentialId, ProviderSlug, TeamId, Timestamp};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) use self::secret::SecretFields;
+use crate::actor::Caller;
+use crate::capability::{Action, Noun};
+use crate::checks::Checks;
+use crate::problem::Problem;
+use crate::state::App;
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list::list, create::create)).routes(routes!(
+        get::get,
+        update::update,
+        delete::delete
+    ))
+}
+
+/// Whose credential it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ScopeName {
+    /// The operator's; calls over it are charged.
+    System,
+    /// The organization's own.
+    Organization,
+    /// One team's own.
+    Team,
+}
+
+/// A new credential.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CredentialCreate {
+    /// Unique in its scope.
+    name: String,
+    /// The provider it signs in at.
+    #[schema(value_type = String, example = "openai")]
+    provider: ProviderSlug,
+    /// Whose it is; `organization` when absent (`system` for a platform token without organization).
+    scope: Option<ScopeName>,
+    /// The team, with scope `team`.
+    #[schema(value_type = Option<String>)]
+    team_id: Option<TeamId>,
+    /// What the secret holds: `api_key` (when absent), `aws` or `google_service_account`.
+    #[serde(default = "api_key")]
+    #[schema(value_type = String, default = "api_key")]
+    form: SecretForm,
+    /// The secret; it is encrypted at once and never shown.
+    secret: SecretFields,
+    /// Not used while false.
+    #[serde(default = "super::yes")]
+    #[schema(default = true)]
+    enabled: bool,
+    /// Lower is tried first.
+    #[serde(default)]
+    position: i32,
+}
+
+const fn api_key() -> SecretForm {
+    SecretForm::ApiKey
+}
+
+/// What may be changed about a credential. A PATCH may also hold a new `secret`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CredentialSpec {
+    /// Unique in its scope.
+    name: String,
+    /// Not used while false.
+    enabled: bool,
+    /// Lower is tried first.
+    position: i32,
+}
+
+/// The changeable part and a new secret, for the document only.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only the derived schema is used")]
+pub(crate) struct CredentialChange {
+    /// Unique in its scope.
+    name: String,
+    /// Not used while false.
+    enabled: bool,
+    /// Lower is tried first.
+    position: i32,
+    /// A new secret; the old one stops being used.
+    secret: SecretFields,
+}
+
+/// A credential, without its secret.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Credential)]
+pub(crate) struct CredentialView {
+    /// Identity.
+    #[schema(value_type = String)]
+    id: CredentialId,
+    /// Whose it is.
+    scope: ScopeName,
+    /// The team, with scope `team`.
+    #[schema(value_type = Option<String>)]
+    team_id: Option<TeamId>,
+    /// The provider it signs in at.
+    #[schema(value_type = String)]
+    provider: ProviderSlug,
+    /// What the secret holds.
+    #[schema(value_type = String)]
+    form: SecretForm,
+    /// What may be changed.
+    #[serde(flatten)]
+    spec: CredentialSpec,
+    /// Grows with every new secret.
+    secret_version: u32,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl CredentialSpec {
+    fn check(&self) -> Result<(), Problem> {
+        Checks::default().name("name", &self.name).done()
+    }
+
+    /// Lays this over a credential.
+    fn put_into(self, credential: &mut Credential) {
+        credential.name = self.name;
+        credential.enabled = self.enabled;
+        credential.position = self.position;
+    }
+}
+
+impl From<&Credential> for CredentialSpec {
+    fn from(credential: &Credential) -> Self {
+        Self { name: credential.name.clone(), enabled: credential.enabled, position: credential.position }
+    }
+}
+
+impl From<&Credential> for CredentialView {
+    fn from(credential: &Credential) -> Self {
+        let (scope, team_id) = match credential.scope {
+            CredentialScope::System => (ScopeName::System, None),
+            CredentialScope::Organization => (ScopeName::Organization, None),
+            CredentialScope::Team { team_id } => (ScopeName::Team, Some(team_id)),
+        };
+        Self {
+            id: credential.id,
+            scope,
+            team_id,
+            provider: credential.provider.clone(),
+            form: credential.form,
+            spec: credential.into(),
+            secret_version: credential.sealed.iter().map(|sealed| sealed.secret_version).max().unwrap_or(0),
+            created_at: super::made_at(credential.id),
+        }
+    }
+}
+
+/// Who acts on a credential of this scope: system ones need a platform role.
+fn owner_of(caller: &Caller, scope: Option<ScopeName>) -> Result<Actor, Problem> {
+    match scope {
+        Some(ScopeName::System) => caller.above(Noun::Credentials, Action::Write),
+        Some(_) => super::needs_organization(caller).map(|()| caller.actor().clone()),
+        None => Ok(caller.actor().clone()),
+    }
+}
+
+/// A credential of the caller's organization or, for platform roles, of the system; and who acts.
+async fn find(
+    app: &App,
+    caller: &Caller,
+    id: CredentialId,
+    action: Action,
+) -> Result<(Actor, Stored<Credential>), Problem> {
+    let mut tx = app.store.begin(caller.actor()).await?;
+    match credentials::get(&mut tx, id).await {
+        Err(StoreError::NotFound) => {}
+        found => return Ok((caller.actor().clone(), found?)),
+    }
+    drop(tx);
+    let above = caller.above(Noun::Credentials, action).map_err(|_| Problem::not_found("credential"))?;
+    let mut tx = app.store.begin(&above).await?;
+    let stored = credentials::get(&mut tx, id).await?;
+    Ok((above, stored))
+}

@@ -1,0 +1,36 @@
+//! Encrypting a credential's secret: once for us, under the organization's data key, and once for
+//! every pool, so that its nodes can open it.
+
+use tidegate_secrets::{envelope, places};
+use tidegate_store::Change;
+use tidegate_store::credentials::Envelope;
+use tidegate_types::resource::SealedSecret;
+use tidegate_types::{CredentialId, Secret};
+
+use crate::problem::Problem;
+use crate::state::App;
+
+/// The secret as it is kept, and as nodes get it.
+pub(super) async fn seal(
+    app: &App,
+    change: &mut Change,
+    id: CredentialId,
+    secret_version: u32,
+    secret: &Secret,
+) -> Result<(Envelope, Vec<SealedSecret>), Problem> {
+    let organization = change.organization_id();
+    let broken = |error| {
+        tracing::error!(%error, "a credential could not be encrypted");
+        Problem::internal()
+    };
+    let data_key = app.vault.data_key(change).await?;
+    let place = places::credential(organization, id, secret_version);
+    let ciphertext = envelope::seal(&data_key.key, &place, secret.expose().as_bytes()).map_err(broken)?;
+    let pools = app.vault.pools(&app.store).await?;
+    let sealed = pools.iter().map(|pool| pool.seal_credential(organization, id, secret_version, secret));
+    let sealed = sealed.collect::<Result<Vec<_>, _>>().map_err(broken)?;
+    // No hint: not even a secret's last characters leave by any answer.
+    let envelope =
+        Envelope { secret_version, data_key_version: data_key.version, ciphertext, hint: String::new() };
+    Ok((envelope, sealed))
+}

@@ -1,0 +1,22 @@
+//! `DELETE /fleet/{id}`
+
+use axum::extract::State;
+use tidegate_store::AuditNote;
+use tidegate_store::fleet::{self, NodeState};
+use tidegate_types::NodeId;
+
+use crate::actor::Caller;
+use crate::body::Path;
+use crate::state::App;
+use crate::write::{Done, Gone, Write};
+
+/// Shuts a node out for ever: its certificate is refused, budgets no longer wait for it.
+#[utoipa::path(delete, path = "/fleet/{id}", tag = "fleet", operation_id = "fleet_revoke",
+    params(("id" = String, Path, description = "The node's id")),
+    responses((status = NO_CONTENT, description = "Done")))]
+pub(super) async fn revoke(State(app): State<App>, caller: Caller, Path(id): Path<NodeId>) -> Done<Gone> {
+    let mut write = Write::begin(&app, &caller).await?;
+    fleet::retire(&mut write, id, NodeState::Revoked).await?;
+    let note = AuditNote { action: "node.revoke", object: id.to_string(), before: None, after: None };
+    write.finish(note, Gone {}, http::StatusCode::NO_CONTENT, None).await
+}

@@ -1,0 +1,42 @@
+//! `PATCH /organizations/{id}`
+
+use axum::extract::State;
+use tidegate_store::{PlatformRole, organizations};
+use tidegate_types::resource::Resource;
+
+use super::{OrganizationSpec, OrganizationView};
+use crate::actor::Caller;
+use crate::etag::IfMatch;
+use crate::patch::MergePatch;
+use crate::problem::Problem;
+use crate::state::App;
+use crate::write::{Done, Write};
+
+/// Changes an organization: merge patch. `paused` is for platform administrators.
+#[utoipa::path(patch, path = "/organizations/{id}", tag = "organizations", operation_id = "organizations_update",
+    request_body = OrganizationSpec, params(("id" = String, Path, description = "Its id")),
+    responses((status = OK, description = "The organization as it is now", body = OrganizationView)))]
+pub(super) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    if_match: IfMatch,
+    patch: MergePatch,
+) -> Done<OrganizationView> {
+    let mut write = Write::begin(&app, &caller).await?;
+    let stored = organizations::get(&mut write).await?;
+    if_match.check(stored.version)?;
+    let before = &stored.value;
+    let spec: OrganizationSpec = patch.apply(&OrganizationSpec::from(before))?;
+    spec.check()?;
+    if spec.paused != before.paused && caller.actor().platform() != Some(PlatformRole::PlatformAdmin) {
+        return Err(Problem::forbidden("Only a platform administrator may pause an organization.").into());
+    }
+    let mut after = before.clone();
+    spec.put_into(&mut after);
+    write.compile(&Resource::Organization(after.clone())).await?;
+    let tightens =
+        after.paused && !before.paused || after.max_staleness_seconds != before.max_staleness_seconds;
+    organizations::update(&mut write, &after, Some(stored.version), tightens).await?;
+    let (id, before) = (after.id.to_string(), OrganizationView::from(before));
+    write.updated("organization.update", id, &before, OrganizationView::from(&after), stored.version).await
+}

@@ -1,0 +1,134 @@
+//! Schemas of the shared types for the OpenAPI document. `tidegate-types` knows nothing of
+//! OpenAPI, so their forms are described here; a test keeps both in step.
+#![expect(dead_code, reason = "only the derived schemas are used")]
+
+use std::collections::BTreeMap;
+
+use utoipa::ToSchema;
+
+/// What may be reached. An empty list allows everything that the wider scopes allow.
+#[derive(ToSchema)]
+#[schema(as = AllowList)]
+pub(crate) struct AllowListSchema {
+    /// Model names `creator/name`, or `creator/*`.
+    #[schema(default = json!([]))]
+    models: Vec<String>,
+    /// Provider slugs.
+    #[schema(default = json!([]))]
+    providers: Vec<String>,
+    /// Names of the organization's routes.
+    #[schema(default = json!([]))]
+    routes: Vec<String>,
+    /// Client networks such as `10.0.0.0/8`.
+    #[schema(default = json!([]))]
+    ips: Vec<String>,
+}
+
+/// Rate limits; absent or null means no limit at this level.
+#[derive(ToSchema)]
+#[schema(as = Limits)]
+pub(crate) struct LimitsSchema {
+    /// Calls per minute.
+    requests_per_minute: Option<u32>,
+    /// Input and output tokens per minute.
+    tokens_per_minute: Option<u32>,
+    /// Calls in flight.
+    concurrency: Option<u32>,
+}
+
+/// When a budget starts afresh: `{"every": "month"}`, `{"start": …, "end": …}` or `{"lifetime": true}`.
+#[derive(ToSchema)]
+#[schema(as = Window)]
+pub(crate) struct WindowSchema {
+    /// `minute`, `hour`, `day`, `week`, `month`, `quarter` or `year`.
+    every: Option<String>,
+    /// First instant of a fixed term.
+    start: Option<String>,
+    /// First instant after a fixed term.
+    end: Option<String>,
+    /// `true`: for ever.
+    lifetime: Option<bool>,
+}
+
+/// One target of a route.
+#[derive(ToSchema)]
+#[schema(as = RouteTarget)]
+pub(crate) struct RouteTargetSchema {
+    /// The model `creator/name`.
+    model: String,
+    /// Share of the calls, relative to the other targets; 1 when absent.
+    #[schema(default = 1)]
+    weight: u32,
+    /// Only at these providers; empty: any.
+    #[schema(default = json!([]))]
+    providers: Vec<String>,
+}
+
+/// What a model can do.
+#[derive(ToSchema)]
+#[schema(as = Capabilities)]
+pub(crate) struct CapabilitiesSchema {
+    /// Function tools.
+    #[schema(default = false)]
+    tools: bool,
+    /// Images in the input.
+    #[schema(default = false)]
+    vision: bool,
+    /// Hidden or visible reasoning.
+    #[schema(default = false)]
+    reasoning: bool,
+    /// Output that follows a JSON schema.
+    #[schema(default = false)]
+    structured_output: bool,
+}
+
+/// Data-handling facts of an offering, with their evidence.
+#[derive(ToSchema)]
+#[schema(as = DataHandling)]
+pub(crate) struct DataHandlingSchema {
+    /// `none`, `safety_only` or `retains`.
+    retention: String,
+    /// `never` or `may`.
+    training: String,
+    /// Where this was read.
+    source: String,
+    /// When it was read.
+    #[schema(format = DateTime)]
+    read_at: String,
+    /// Counts as unknown from this time on.
+    #[schema(format = DateTime)]
+    expires_at: String,
+}
+
+/// Price of one unit.
+#[derive(ToSchema)]
+#[schema(as = UnitPrice)]
+pub(crate) struct UnitPriceSchema {
+    /// `input_token`, `output_token`, `cached_input_token`, `cache_write_token`, `reasoning_token` or `request`.
+    unit: String,
+    /// USD per unit, a decimal string with at most 12 places.
+    #[schema(example = "0.0000025")]
+    price: String,
+}
+
+/// Prices that hold for calls with at least so many input tokens.
+#[derive(ToSchema)]
+#[schema(as = PriceTier)]
+pub(crate) struct PriceTierSchema {
+    /// From this many input tokens on; the first tier has 0.
+    from_input_tokens: u32,
+    /// Prices.
+    prices: Vec<UnitPriceSchema>,
+}
+
+/// Demands on data handling.
+#[derive(ToSchema)]
+#[schema(as = Privacy)]
+pub(crate) struct PrivacySchema {
+    /// `none`, `no_training`, `zdr_with_safety_retention` or `zdr`.
+    #[schema(default = "none")]
+    zdr: String,
+}
+
+/// Tags by name.
+pub(crate) type Tags = BTreeMap<String, String>;

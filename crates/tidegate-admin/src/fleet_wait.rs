@@ -1,0 +1,95 @@
+//! `wait=fleet`: answers when every live node has applied a revision, or says who has not.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tidegate_store::SystemActor;
+use tidegate_store::fleet::{self, Node, NodeState};
+use tidegate_types::{NodeId, OrganizationId, Revision, Timestamp};
+use tokio::time::Instant;
+use utoipa::ToSchema;
+
+use crate::problem::Problem;
+use crate::state::App;
+
+/// Longest wait; then the laggards are listed.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks.
+const PERIOD: Duration = Duration::from_millis(50);
+/// A node that has been silent for so long is not waited for.
+const LIVE_MS: i64 = 30_000;
+
+/// How far a change has got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct FleetOutcome {
+    /// Whether every live node has applied it and none has rejected it.
+    applied: bool,
+    /// Live nodes.
+    nodes: usize,
+    /// Nodes that have not applied it in time.
+    #[schema(value_type = Vec<String>)]
+    laggards: Vec<NodeId>,
+    /// Nodes that reject a resource of the caller's organization.
+    rejections: Vec<FleetRejection>,
+}
+
+/// A resource that a node refuses to apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct FleetRejection {
+    /// The node.
+    #[schema(value_type = String)]
+    node_id: NodeId,
+    /// Kind and id of the resource.
+    resource: String,
+    /// What is wrong with it.
+    reason: String,
+}
+
+/// Waits until every live node has applied `revision`, at most [`PATIENCE`].
+pub(crate) async fn wait(
+    app: &App,
+    organization: OrganizationId,
+    revision: Revision,
+) -> Result<FleetOutcome, Problem> {
+    let actor = SystemActor::new("fleet-wait").acting_for(OrganizationId::SYSTEM);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let nodes = {
+            let mut tx = app.store.begin(&actor).await?;
+            fleet::list(&mut tx).await?
+        };
+        let outcome = judge(&nodes, organization, revision, app.clock.now());
+        if outcome.laggards.is_empty() || Instant::now() >= deadline {
+            return Ok(outcome);
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+/// Whether a node is enrolled and has been heard of lately.
+pub(crate) fn is_live(node: &Node, now: Timestamp) -> bool {
+    node.state == NodeState::Enrolled && node.last_seen.is_some_and(|seen| now.millis_since(seen) < LIVE_MS)
+}
+
+fn judge(nodes: &[Node], organization: OrganizationId, revision: Revision, now: Timestamp) -> FleetOutcome {
+    let live: Vec<&Node> = nodes.iter().filter(|node| is_live(node, now)).collect();
+    let behind = live.iter().filter(|node| !node.heartbeat.applied.includes(revision));
+    let laggards: Vec<NodeId> = behind.map(|node| node.id).collect();
+    let rejections: Vec<FleetRejection> =
+        live.iter().flat_map(|node| rejections(node, organization)).collect();
+    FleetOutcome {
+        applied: laggards.is_empty() && rejections.is_empty(),
+        nodes: live.len(),
+        laggards,
+        rejections,
+    }
+}
+
+fn rejections(node: &Node, organization: OrganizationId) -> impl Iterator<Item = FleetRejection> + '_ {
+    let own = node.heartbeat.rejections.iter().filter(move |said| said.key.organization_id == organization);
+    own.map(|said| FleetRejection {
+        node_id: node.id,
+        resource: format!("{} {}", said.key.kind.as_str(), said.key.id),
+        reason: said.reason.clone(),
+    })
+}

@@ -1,0 +1,131 @@
+//! Key material at work: peppers, pool keys and data keys, unwrapped for one operation at a time.
+//!
+//! Nothing is cached: a rotation by another control plane takes effect at once. The rows are
+//! made by whoever needs them first; the insert of a version happens once.
+
+use tidegate_secrets::envelope::DataKey;
+use tidegate_secrets::kek::KeyEncryptionKey;
+use tidegate_secrets::pool::PoolSecrets;
+use tidegate_secrets::virtual_key::{PepperBytes, Peppers};
+use tidegate_secrets::{SecretsError, places};
+use tidegate_store::wrapped::{self, Wrapped};
+use tidegate_store::{AuditNote, Change, Store, SystemActor, TenantTx};
+use tidegate_telemetry::entropy;
+use tidegate_types::{OrganizationId, Timestamp};
+
+use crate::problem::Problem;
+
+/// The key-encryption key and what it unwraps. No Debug of keys.
+#[derive(Clone)]
+pub(crate) struct Vault {
+    kek: KeyEncryptionKey,
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Vault")
+    }
+}
+
+/// A data key with its version.
+pub(crate) struct VersionedKey {
+    pub(crate) version: u32,
+    pub(crate) key: DataKey,
+}
+
+const ACTOR: SystemActor = SystemActor::new("vault");
+
+impl Vault {
+    pub(crate) const fn new(kek: KeyEncryptionKey) -> Self {
+        Self { kek }
+    }
+
+    /// Makes the first pepper and the first key of every pool, unless they exist.
+    pub(crate) async fn prepare(&self, store: &Store, now: Timestamp) -> Result<(), Problem> {
+        let mut change = store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
+        let mut made = Vec::new();
+        if wrapped::peppers(&mut change).await?.is_empty() {
+            let bytes = self.kek.wrap(&places::pepper(1), &random()).map_err(broken)?;
+            if wrapped::insert_pepper(&mut change, &Wrapped { version: 1, bytes }).await? {
+                made.push("pepper".to_owned());
+            }
+        }
+        for pool in wrapped::pools(&mut change).await? {
+            if !wrapped::pool_keys(&mut change, &pool).await?.is_empty() {
+                continue;
+            }
+            let bytes = self.kek.wrap(&places::pool_key(&pool, 1), &random()).map_err(broken)?;
+            if wrapped::insert_pool_key(&mut change, &pool, &Wrapped { version: 1, bytes }).await? {
+                made.push(format!("pool key of {pool}"));
+            }
+        }
+        if !made.is_empty() {
+            let note =
+                AuditNote { action: "keys.create", object: made.join(", "), before: None, after: None };
+            change.commit(note).await?;
+        }
+        Ok(())
+    }
+
+    /// The bound organization's newest data key, made when there is none.
+    pub(crate) async fn data_key(&self, change: &mut Change) -> Result<VersionedKey, Problem> {
+        let organization = change.organization_id();
+        if wrapped::data_keys(change).await?.is_empty() {
+            let key = DataKey::generate();
+            let bytes = self.kek.wrap_key(&places::data_key(organization, 1), &key).map_err(broken)?;
+            wrapped::insert_data_key(change, &Wrapped { version: 1, bytes }).await?;
+        }
+        let keys = wrapped::data_keys(change).await?;
+        let newest = keys.first().ok_or_else(Problem::internal)?;
+        let place = places::data_key(organization, newest.version);
+        let key = self.kek.unwrap_key(&place, &newest.bytes).map_err(broken)?;
+        Ok(VersionedKey { version: newest.version, key })
+    }
+
+    /// The peppers in use.
+    pub(crate) async fn peppers(&self, store: &Store) -> Result<Peppers, Problem> {
+        let mut tx = store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
+        self.peppers_in(&mut tx).await
+    }
+
+    async fn peppers_in(&self, tx: &mut TenantTx) -> Result<Peppers, Problem> {
+        let rows = wrapped::peppers(tx).await?;
+        let open = |row: &Wrapped| {
+            let opened = self.kek.unwrap(&places::pepper(row.version), &row.bytes)?;
+            let bytes = opened.as_slice().try_into().map_err(|_| SecretsError::MalformedMaterial)?;
+            Ok(PepperBytes { version: row.version, bytes })
+        };
+        let peppers: Vec<PepperBytes> =
+            rows.iter().take(2).map(open).collect::<Result<_, _>>().map_err(broken)?;
+        Peppers::new(&peppers).map_err(broken)
+    }
+
+    /// Every pool with its newest key: what a credential is sealed for.
+    pub(crate) async fn pools(&self, store: &Store) -> Result<Vec<PoolSecrets>, Problem> {
+        let mut tx = store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
+        let peppers = self.peppers_in(&mut tx).await?;
+        let mut pools = Vec::new();
+        for pool in wrapped::pools(&mut tx).await? {
+            let keys = wrapped::pool_keys(&mut tx, &pool).await?;
+            let Some(newest) = keys.first() else { continue };
+            let key = self
+                .kek
+                .unwrap_key(&places::pool_key(&pool, newest.version), &newest.bytes)
+                .map_err(broken)?;
+            pools.push(PoolSecrets { pool, version: newest.version, key, peppers: peppers.clone() });
+        }
+        Ok(pools)
+    }
+}
+
+fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    entropy::fill(&mut bytes);
+    bytes
+}
+
+/// Key material that does not open: another key-encryption key, or damaged rows.
+fn broken(error: SecretsError) -> Problem {
+    tracing::error!(%error, "key material cannot be used; is this the key-encryption key of this database?");
+    Problem::internal()
+}
