@@ -6,16 +6,12 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
 use tidegate_types::resource::{Resource, ResourceKey, ResourceKind, VirtualKey};
-use tidegate_types::{
-    BudgetId, CredentialId, Digest, KeyId, ModelId, OfferingId, OrganizationId, PolicyId, ProviderId,
-    Revision, RouteId, Shard, TeamId,
-};
+use tidegate_types::{Digest, KeyId, OrganizationId, Revision, Shard};
 
 use crate::compiled::KeyRecord;
 use crate::config::Config;
-use crate::held::{Change, OrgState, Raw, Rejection, Section, ShardState};
+use crate::held::{Change, OrgState, Raw, Rejection, Section, ShardState, hashed, raw_id};
 use crate::incoming::{Applied, Body, Incoming, Part, Rejected};
 use crate::reason::{Reason, one_line};
 
@@ -334,27 +330,4 @@ pub(crate) fn wrong_owner(key: &ResourceKey) -> Option<Reason> {
         _ => !system,
     };
     (!allowed).then(|| Reason::new("organization_id", "cannot own a resource of this kind"))
-}
-
-/// The bits of a resource's id; names are hashed.
-fn raw_id(key: &ResourceKey) -> Option<u128> {
-    let text = key.id.as_str();
-    match key.kind {
-        ResourceKind::Organization => text.parse().ok().map(OrganizationId::to_u128),
-        ResourceKind::Team => text.parse().ok().map(TeamId::to_u128),
-        ResourceKind::Key => text.parse().ok().map(KeyId::to_u128),
-        ResourceKind::Credential => text.parse().ok().map(CredentialId::to_u128),
-        ResourceKind::Provider => text.parse().ok().map(ProviderId::to_u128),
-        ResourceKind::Model => text.parse().ok().map(ModelId::to_u128),
-        ResourceKind::Offering => text.parse().ok().map(OfferingId::to_u128),
-        ResourceKind::Route => text.parse().ok().map(RouteId::to_u128),
-        ResourceKind::Policy => text.parse().ok().map(PolicyId::to_u128),
-        ResourceKind::Budget => text.parse().ok().map(BudgetId::to_u128),
-        ResourceKind::BudgetEpoch | ResourceKind::Pool => Some(hashed(text)),
-    }
-}
-
-fn hashed(text: &str) -> u128 {
-    let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-    hash.iter().take(16).fold(0, |bits, byte| (bits << 8) | u128::from(*byte))
 }

@@ -1,6 +1,7 @@
 //! A virtual key, compact: a fleet has a million of them.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -13,8 +14,20 @@ use crate::config::OrgCell;
 use crate::intern::Interner;
 use crate::reason::Reason;
 
-/// Tags of a key, `(name, value)` in the order of their names.
-pub(crate) type Tags = Box<[(Box<str>, Box<str>)]>;
+/// Tags of a key in one piece: each name and each value followed by a NUL, which none contains.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tags(Box<str>);
+
+impl Tags {
+    fn new(tags: &BTreeMap<String, String>) -> Self {
+        Self(tags.iter().flat_map(|(name, value)| [name, "\0", value, "\0"]).collect())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut texts = self.0.split_terminator('\0');
+        std::iter::from_fn(move || Some((texts.next()?, texts.next()?)))
+    }
+}
 
 /// A virtual key as calls meet it.
 #[derive(Debug, Clone)]
@@ -57,6 +70,13 @@ impl KeyRecord {
         }
         text::at_most("secrets", source.secrets.len(), 4, &mut faults);
         text::at_most("tags", source.tags.len(), 64, &mut faults);
+        if source
+            .tags
+            .iter()
+            .any(|(name, value)| name.is_empty() || (name.chars().chain(value.chars())).any(char::is_control))
+        {
+            faults.push(Reason::new("tags", "have an empty name or control characters"));
+        }
         for (field, limit) in [
             ("limits.requests_per_minute", source.limits.requests_per_minute),
             ("limits.tokens_per_minute", source.limits.tokens_per_minute),
@@ -84,7 +104,6 @@ impl KeyRecord {
         n: u64,
         member: Digest,
     ) -> Self {
-        let tags: Tags = source.tags.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self {
             id: source.id,
             team: source.team_id,
@@ -93,7 +112,7 @@ impl KeyRecord {
             secrets: source.secrets.into(),
             expires_at: source.expires_at,
             allow: Allow::new(source.allow).map(|allow| shared.allow.intern(allow)),
-            tags: (!tags.is_empty()).then(|| shared.tags.intern(tags)),
+            tags: (!source.tags.is_empty()).then(|| shared.tags.intern(Tags::new(&source.tags))),
             limits: source.limits,
             status: source.status,
             closed: false,
@@ -134,7 +153,7 @@ impl KeyRecord {
 
     /// Tags put on every call made with it, `(name, value)`; they override request tags.
     pub fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.tags.iter().flat_map(|tags| tags.iter()).map(|(name, value)| (&**name, &**value))
+        self.tags.iter().flat_map(|tags| tags.iter())
     }
 
     /// The secrets that are accepted at `now`, the current one first.

@@ -1,18 +1,17 @@
 //! The writer's side: what is held of each resource, so that a change can be judged and undone.
 
 mod organization;
+mod raw;
 mod table;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use tidegate_types::resource::{ResourceKey, ResourceKind};
+use tidegate_types::resource::ResourceKey;
 use tidegate_types::{Digest, OrganizationId};
 
 pub(crate) use organization::{OrgState, Section};
+pub(crate) use raw::{Raw, hashed, raw_id};
 pub(crate) use table::Change;
-
-/// Identity of a resource in little space: the bits of its id, or of a hash of its name.
-pub(crate) type Raw = (OrganizationId, ResourceKind, u128);
 
 /// A version that was rejected and not yet replaced.
 #[derive(Debug)]

@@ -69,7 +69,10 @@ fn a_tightening_that_cannot_be_applied_closes_what_it_speaks_of() {
         feed.send(vec![
             Resource::Policy(policy(1, PolicyScope::Organization)),
             Resource::Route(route(1, "fast", vec![target("openai/gpt-5", 1)], vec![])),
-            Resource::Budget(budget(1, Scope { model: Some("openai/gpt-5".parse().unwrap()), ..Scope::default() })),
+            Resource::Budget(budget(
+                1,
+                Scope { model: Some("openai/gpt-5".parse().unwrap()), ..Scope::default() },
+            )),
         ]);
         let served = |feed: &Feed| admit(feed).is_ok() && feed.ask(asked).is_ok();
         assert!(served(&feed));
@@ -115,7 +118,10 @@ fn closed_parts_of_the_catalogue_are_not_called() {
     for resource in [
         Resource::Provider(Provider { base_url: String::new(), ..provider(SYSTEM, 1, "openai") }),
         Resource::Offering(offering(SYSTEM, 1, "openai/gpt-5", "openai", -1)),
-        Resource::Credential(Credential { name: String::new(), ..credential(SYSTEM, 1, "openai", CredentialScope::System) }),
+        Resource::Credential(Credential {
+            name: String::new(),
+            ..credential(SYSTEM, 1, "openai", CredentialScope::System)
+        }),
     ] {
         let mut feed = Feed::standard();
         assert_eq!(providers(&feed), 2);
@@ -128,7 +134,10 @@ fn closed_parts_of_the_catalogue_are_not_called() {
 #[test]
 fn an_unreadable_tightening_closes_what_is_known_of_it() {
     let mut feed = Feed::standard();
-    feed.send_one(Resource::Policy(policy(1, PolicyScope::Team { team_id: tidegate_types::TeamId::from_u128(3) })));
+    feed.send_one(Resource::Policy(policy(
+        1,
+        PolicyScope::Team { team_id: tidegate_types::TeamId::from_u128(3) },
+    )));
     let known = unreadable(&mut feed, &Resource::Policy(policy(1, PolicyScope::Organization)), true);
     feed.apply_one(known);
     assert!(feed.ask("gpt-5").is_ok(), "the policy of another team");
@@ -154,7 +163,8 @@ fn a_delta_that_is_already_held_changes_nothing() {
     let mut feed = Feed::standard();
     let old = feed.version(key(ORG, KEY));
     feed.apply_one(old.clone());
-    let revoked = feed.version(Resource::Key(VirtualKey { status: KeyStatus::Revoked, ..virtual_key(ORG, KEY) }));
+    let revoked =
+        feed.version(Resource::Key(VirtualKey { status: KeyStatus::Revoked, ..virtual_key(ORG, KEY) }));
     let after = feed.apply_one(revoked);
     assert_eq!(feed.apply_one(old.clone()), after);
     assert_eq!(admit(&feed), Err(KeyRefusal::Revoked));
@@ -166,7 +176,12 @@ fn a_delta_that_is_already_held_changes_nothing() {
 #[test]
 fn a_snapshot_in_parts_drops_what_no_part_named() {
     let mut feed = Feed::standard();
-    let all = vec![organization(ORG), team(ORG, TEAM), key(ORG, KeyId::from_u128(2)), key(ORG, KeyId::from_u128(3))];
+    let all = vec![
+        organization(ORG),
+        team(ORG, TEAM),
+        key(ORG, KeyId::from_u128(2)),
+        key(ORG, KeyId::from_u128(3)),
+    ];
     feed.send(vec![Resource::Route(route(1, "fast", vec![target("openai/gpt-5", 1)], vec![]))]);
     feed.send_one(bad_policy(3, PolicyScope::Organization));
     let mut versions = feed.versions(all.clone());
@@ -189,7 +204,8 @@ fn a_snapshot_in_parts_drops_what_no_part_named() {
 #[test]
 fn the_digest_is_what_the_control_plane_computes() {
     let mut feed = Feed::standard();
-    let resources = [organization(ORG), team(ORG, TEAM), key(ORG, KEY), bad_policy(1, PolicyScope::Organization)];
+    let resources =
+        [organization(ORG), team(ORG, TEAM), key(ORG, KEY), bad_policy(1, PolicyScope::Organization)];
     let mut wanted = Digest::default();
     let mut applied = Applied::default();
     for resource in &resources {

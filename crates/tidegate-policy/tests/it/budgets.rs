@@ -35,7 +35,16 @@ fn a_budget_covers_what_matches_every_selector() {
         (7, Scope { end_user: selector(2), ..none.clone() }),
         (8, Scope { tag: selector(3), ..none.clone() }),
         (9, Scope { tag: selector(4), end_user: selector(1), ..none.clone() }),
-        (10, Scope { tag: selector(3), end_user: selector(1), team: Some(TEAM), key: Some(KEY), ..none.clone() }),
+        (
+            10,
+            Scope {
+                tag: selector(3),
+                end_user: selector(1),
+                team: Some(TEAM),
+                key: Some(KEY),
+                ..none.clone()
+            },
+        ),
         (11, Scope { model: Some("openai/gpt-5".parse().unwrap()), ..none.clone() }),
         (12, Scope { provider: Some("azure".parse().unwrap()), ..none.clone() }),
         (13, Scope { model: Some("acme/other".parse().unwrap()), key: Some(KEY), ..none.clone() }),

@@ -14,8 +14,13 @@ fn around() -> Vec<Resource> {
     existing
 }
 
-fn reasons(candidate: Resource) -> Vec<String> {
-    compile_check(&around(), &candidate).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+fn reasons(candidate: impl std::borrow::Borrow<Resource>) -> Vec<String> {
+    compile_check(&around(), candidate.borrow())
+        .err()
+        .unwrap_or_default()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -23,13 +28,17 @@ fn what_is_right_passes() {
     for resource in around() {
         assert_eq!(reasons(resource), Vec::<String>::new());
     }
-    assert!(reasons(Resource::Budget(budget(1, Scope { team: Some(TEAM), key: Some(KEY), ..Scope::default() }))).is_empty());
+    assert!(
+        reasons(Resource::Budget(budget(1, Scope { team: Some(TEAM), key: Some(KEY), ..Scope::default() })))
+            .is_empty()
+    );
     assert!(reasons(Resource::Policy(policy(1, PolicyScope::Key { key_id: KEY }))).is_empty());
 }
 
 #[test]
 fn routes_name_models_that_exist_and_no_routes() {
-    let mut bad = route(1, "mix", vec![target("acme/none", 1), target("acme/best", 1)], vec![target("acme/self", 1)]);
+    let mut bad =
+        route(1, "mix", vec![target("acme/none", 1), target("acme/best", 1)], vec![target("acme/self", 1)]);
     bad.name = "acme/self".into();
     assert_eq!(
         reasons(Resource::Route(bad)),
@@ -71,7 +80,10 @@ fn references_must_exist_in_the_same_organization() {
     let lost_key = Resource::Key(VirtualKey { team_id: nobody, ..virtual_key(ORG, KEY) });
     assert_eq!(reasons(lost_key), [format!("team_id: {text}")]);
     let scope = CredentialScope::Team { team_id: nobody };
-    assert_eq!(reasons(Resource::Credential(credential(ORG, 1, "openai", scope))), [format!("scope.team_id: {text}")]);
+    assert_eq!(
+        reasons(Resource::Credential(credential(ORG, 1, "openai", scope))),
+        [format!("scope.team_id: {text}")]
+    );
     let scope = PolicyScope::Team { team_id: nobody };
     assert_eq!(reasons(Resource::Policy(policy(1, scope))), [format!("scope.team_id: {text}")]);
     let everything = Scope {
@@ -109,17 +121,34 @@ fn values_must_make_sense() {
         ]
     );
     let window = WindowSpec::Fixed { start: now(), end: now() };
-    let bad = Budget { window, limit: NanoUsd::new(-1), alert_at_percent: vec![50, 50], ..budget(1, Scope::default()) };
+    let bad = Budget {
+        window,
+        limit: NanoUsd::new(-1),
+        alert_at_percent: vec![50, 50],
+        ..budget(1, Scope::default())
+    };
     assert_eq!(
         reasons(Resource::Budget(bad)),
-        ["limit: is negative", "window: ends before it starts", "alert_at_percent: must ascend from at least 1"]
+        [
+            "limit: is negative",
+            "window: ends before it starts",
+            "alert_at_percent: must ascend from at least 1"
+        ]
     );
     assert_eq!(
         reasons(Resource::Offering(offering(SYSTEM, 1, "openai/gpt-5", "openai", -5))),
         ["prices[0]: the price of InputToken is negative"]
     );
-    let free = Policy { ceiling_price: Some(PicoUsd::ZERO), max_attempts: Some(0), ..policy(1, PolicyScope::Organization) };
+    let free = Policy {
+        ceiling_price: Some(PicoUsd::ZERO),
+        max_attempts: Some(0),
+        ..policy(1, PolicyScope::Organization)
+    };
     assert_eq!(reasons(Resource::Policy(free)).len(), 2);
-    let odd = Provider { base_url: "ftp://user@host".into(), headquarters: Some("usa".into()), ..provider(SYSTEM, 1, "openai") };
+    let odd = Provider {
+        base_url: "ftp://user@host".into(),
+        headquarters: Some("usa".into()),
+        ..provider(SYSTEM, 1, "openai")
+    };
     assert_eq!(reasons(Resource::Provider(odd)).len(), 2);
 }

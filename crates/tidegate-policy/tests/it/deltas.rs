@@ -41,7 +41,8 @@ fn resources(good: bool) -> impl Strategy<Value = Resource> {
             let mut policy = policy(id, scope);
             (policy.name, policy.allow_models) = (bad("policy"), models);
             if provider < 2 {
-                policy.allow_providers = vec![PROVIDERS[provider].parse().unwrap(), PROVIDERS[provider + 1].parse().unwrap()];
+                policy.allow_providers =
+                    vec![PROVIDERS[provider].parse().unwrap(), PROVIDERS[provider + 1].parse().unwrap()];
             }
             Resource::Policy(policy)
         }),
@@ -82,7 +83,10 @@ fn observe(config: &Config) -> Vec<String> {
         for asked in ASKED {
             seen.push(match plan(&view, &CallFacts::of_model(asked), now(), 1 << 63) {
                 Ok(plan) => {
-                    let budgets = plan.candidates.iter().map(|c| c.budgets.iter().map(|b| b.budget.id).collect::<Vec<_>>());
+                    let budgets = plan
+                        .candidates
+                        .iter()
+                        .map(|c| c.budgets.iter().map(|b| b.budget.id).collect::<Vec<_>>());
                     format!("{:?} {:?} {:?}", summary(&plan), budgets.collect::<Vec<_>>(), plan.removed)
                 }
                 Err(refusal) => format!("{refusal} {:?}", refusal.removed),

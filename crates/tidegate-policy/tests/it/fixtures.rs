@@ -6,8 +6,8 @@ use tidegate_policy::{Applied, CallFacts, Config, Incoming, Part, Plan, PlanRefu
 use tidegate_types::resource::*;
 use tidegate_types::window::{Every, WeekStart, WindowSpec};
 use tidegate_types::{
-    BudgetId, CredentialId, Id, KeyId, ModelId, NanoUsd, OfferingId, OrganizationId, PicoUsd, PolicyId, PriceId,
-    ProviderId, Revision, RouteId, Shard, TeamId, Timestamp,
+    BudgetId, CredentialId, Id, KeyId, ModelId, NanoUsd, OfferingId, OrganizationId, PicoUsd, PolicyId,
+    PriceId, ProviderId, Revision, RouteId, Shard, TeamId, Timestamp,
 };
 
 pub(crate) const POOL: &str = "default";
@@ -122,7 +122,10 @@ pub(crate) fn catalogue() -> Vec<Resource> {
         all.push(Resource::Provider(provider(SYSTEM, place as u128 + 1, slug)));
         all.push(Resource::Credential(credential(SYSTEM, place as u128 + 1, slug, CredentialScope::System)));
     }
-    all.push(Resource::Model(Model { aliases: vec!["gpt-latest".into()], ..model(SYSTEM, 1, "openai/gpt-5") }));
+    all.push(Resource::Model(Model {
+        aliases: vec!["gpt-latest".into()],
+        ..model(SYSTEM, 1, "openai/gpt-5")
+    }));
     all.push(Resource::Model(model(SYSTEM, 2, "anthropic/claude-sonnet-4.5")));
     for (place, (name, slug, upstream, pico)) in [
         ("openai/gpt-5", "openai", "gpt-5-2025-08-07", 2_000),
@@ -237,7 +240,13 @@ pub(crate) fn handling(retention: Retention, training: Training) -> DataHandling
     }
 }
 
-pub(crate) fn offering(organization_id: OrganizationId, id: u128, model: &str, provider: &str, pico: i64) -> Offering {
+pub(crate) fn offering(
+    organization_id: OrganizationId,
+    id: u128,
+    model: &str,
+    provider: &str,
+    pico: i64,
+) -> Offering {
     Offering {
         organization_id,
         id: OfferingId::from_u128(id),

@@ -43,7 +43,10 @@ fn every_listed_name_can_be_called() {
 #[test]
 fn everybody_sees_the_offered_part_of_the_shared_catalogue() {
     let mut feed = Feed::standard();
-    feed.send(vec![Resource::Model(model(SYSTEM, 9, "acme/unoffered")), Resource::Model(model(ORG, 8, "acme/own"))]);
+    feed.send(vec![
+        Resource::Model(model(SYSTEM, 9, "acme/unoffered")),
+        Resource::Model(model(ORG, 8, "acme/own")),
+    ]);
     let listed = public_models(&feed.config.catalogue(), now());
     let names: Vec<_> = listed.iter().map(|listed| &*listed.name).collect();
     assert_eq!(names, ["anthropic/claude-sonnet-4.5", "openai/gpt-5"]);

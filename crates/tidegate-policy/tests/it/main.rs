@@ -1,5 +1,5 @@
 //! The configuration and the plan through the crate's public face.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod apply;
 mod budgets;

@@ -12,7 +12,8 @@ use crate::fixtures::*;
 
 const MODELS: [&str; 3] = ["openai/gpt-5", "anthropic/claude-sonnet-4.5", "acme/llama"];
 const PROVIDERS: [&str; 5] = ["openai", "azure", "anthropic", "bedrock", "in-house"];
-const TIERS: [ZdrTier; 4] = [ZdrTier::None, ZdrTier::NoTraining, ZdrTier::ZdrWithSafetyRetention, ZdrTier::Zdr];
+const TIERS: [ZdrTier; 4] =
+    [ZdrTier::None, ZdrTier::NoTraining, ZdrTier::ZdrWithSafetyRetention, ZdrTier::Zdr];
 
 /// Everything of one case.
 #[derive(Debug, Clone)]
@@ -39,7 +40,10 @@ fn lists() -> impl Strategy<Value = (Vec<String>, Vec<tidegate_types::ProviderSl
         let pattern = |name: &str| {
             if creators { format!("{}/*", name.split('/').next().unwrap()) } else { name.to_owned() }
         };
-        (models.into_iter().map(pattern).collect(), providers.iter().map(|slug| slug.parse().unwrap()).collect())
+        (
+            models.into_iter().map(pattern).collect(),
+            providers.iter().map(|slug| slug.parse().unwrap()).collect(),
+        )
     })
 }
 
@@ -50,16 +54,15 @@ fn some_policy() -> impl Strategy<Value = Policy> {
         Just(PolicyScope::Key { key_id: KEY }),
         Just(PolicyScope::Team { team_id: TeamId::from_u128(404) }),
     ];
-    (scopes, lists(), 0..6usize, prop::bool::weighted(0.3), prop::option::weighted(0.3, any::<bool>())).prop_map(
-        |(scope, (allow_models, allow_providers), zdr, ceiling, allow_system_credentials)| Policy {
+    (scopes, lists(), 0..6usize, prop::bool::weighted(0.3), prop::option::weighted(0.3, any::<bool>()))
+        .prop_map(|(scope, (allow_models, allow_providers), zdr, ceiling, allow_system_credentials)| Policy {
             allow_models,
             allow_providers,
             privacy: Privacy { zdr: TIERS[zdr.saturating_sub(2)] },
             ceiling_price: ceiling.then_some(PicoUsd::new(9)),
             allow_system_credentials,
             ..policy(0, scope)
-        },
-    )
+        })
 }
 
 fn some_offering() -> impl Strategy<Value = Offering> {
@@ -71,7 +74,15 @@ fn some_offering() -> impl Strategy<Value = Offering> {
         Just(Some(handling(Retention::None, Training::May))),
         Just(Some(DataHandling { expires_at: now(), ..handling(Retention::None, Training::Never) })),
     ];
-    (prop::bool::weighted(0.3), 0..3usize, 0..5usize, facts, prop::bool::weighted(0.8), prop::bool::weighted(0.9), prop::option::of(10..50u32))
+    (
+        prop::bool::weighted(0.3),
+        0..3usize,
+        0..5usize,
+        facts,
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.9),
+        prop::option::of(10..50u32),
+    )
         .prop_map(|(own, model, provider, data_handling, priced, enabled, max_output_tokens)| {
             let owner = if own { ORG } else { SYSTEM };
             let mut source = offering(owner, 0, MODELS[model], PROVIDERS[provider], 7);
@@ -108,7 +119,8 @@ fn some_facts() -> impl Strategy<Value = CallFacts<'static>> {
 }
 
 fn worlds() -> impl Strategy<Value = World> {
-    let providers = proptest::collection::vec((any::<bool>(), prop::bool::weighted(0.9), prop::bool::weighted(0.2)), 10);
+    let providers =
+        proptest::collection::vec((any::<bool>(), prop::bool::weighted(0.9), prop::bool::weighted(0.2)), 10);
     let models = proptest::collection::vec(any::<bool>(), 3);
     let targets = proptest::collection::vec((0..3usize, 0..3u32, names(&PROVIDERS)), 1..4);
     (
@@ -121,36 +133,60 @@ fn worlds() -> impl Strategy<Value = World> {
         targets,
         some_facts(),
     )
-        .prop_map(|(providers, models, offerings, credentials, policies, (allow_models, allow_providers), targets, facts)| {
-            let mut key = virtual_key(ORG, KEY);
-            key.allow = AllowList { models: allow_models, providers: allow_providers, ..AllowList::default() };
-            let mut targets: Vec<RouteTarget> = targets
-                .into_iter()
-                .map(|(model, weight, providers)| RouteTarget {
-                    providers: providers.iter().map(|slug| slug.parse().unwrap()).collect(),
-                    ..target(MODELS[model], weight)
-                })
-                .collect();
-            targets[0].weight = targets[0].weight.max(1);
-            World {
-                providers: some_providers(&providers),
-                models: MODELS
-                    .iter()
-                    .zip(models)
-                    .zip(1..)
-                    .map(|((name, tools), id)| Model {
-                        capabilities: Capabilities { tools, ..Capabilities::default() },
-                        ..model(SYSTEM, id, name)
-                    })
-                    .collect(),
-                offerings: offerings.into_iter().zip(1..).map(|(o, id)| Offering { id: tidegate_types::OfferingId::from_u128(id), ..o }).collect(),
-                credentials: credentials.into_iter().zip(1..).map(|(c, id)| Credential { id: tidegate_types::CredentialId::from_u128(id), ..c }).collect(),
-                policies: policies.into_iter().zip(1..).map(|(p, id)| Policy { id: tidegate_types::PolicyId::from_u128(id), ..p }).collect(),
-                key,
+        .prop_map(
+            |(
+                providers,
+                models,
+                offerings,
+                credentials,
+                policies,
+                (allow_models, allow_providers),
                 targets,
                 facts,
-            }
-        })
+            )| {
+                let mut key = virtual_key(ORG, KEY);
+                key.allow =
+                    AllowList { models: allow_models, providers: allow_providers, ..AllowList::default() };
+                let mut targets: Vec<RouteTarget> = targets
+                    .into_iter()
+                    .map(|(model, weight, providers)| RouteTarget {
+                        providers: providers.iter().map(|slug| slug.parse().unwrap()).collect(),
+                        ..target(MODELS[model], weight)
+                    })
+                    .collect();
+                targets[0].weight = targets[0].weight.max(1);
+                World {
+                    providers: some_providers(&providers),
+                    models: MODELS
+                        .iter()
+                        .zip(models)
+                        .zip(1..)
+                        .map(|((name, tools), id)| Model {
+                            capabilities: Capabilities { tools, ..Capabilities::default() },
+                            ..model(SYSTEM, id, name)
+                        })
+                        .collect(),
+                    offerings: offerings
+                        .into_iter()
+                        .zip(1..)
+                        .map(|(o, id)| Offering { id: tidegate_types::OfferingId::from_u128(id), ..o })
+                        .collect(),
+                    credentials: credentials
+                        .into_iter()
+                        .zip(1..)
+                        .map(|(c, id)| Credential { id: tidegate_types::CredentialId::from_u128(id), ..c })
+                        .collect(),
+                    policies: policies
+                        .into_iter()
+                        .zip(1..)
+                        .map(|(p, id)| Policy { id: tidegate_types::PolicyId::from_u128(id), ..p })
+                        .collect(),
+                    key,
+                    targets,
+                    facts,
+                }
+            },
+        )
 }
 
 /// The first five are the system's, the rest the organization's own; some exist.
@@ -169,7 +205,8 @@ fn some_providers(choices: &[(bool, bool, bool)]) -> Vec<Provider> {
 impl World {
     fn feed(&self) -> Feed {
         let mut feed = Feed::new();
-        let mut all: Vec<Resource> = vec![organization(ORG), team(ORG, TEAM), Resource::Key(self.key.clone())];
+        let mut all: Vec<Resource> =
+            vec![organization(ORG), team(ORG, TEAM), Resource::Key(self.key.clone())];
         all.extend(self.providers.iter().cloned().map(Resource::Provider));
         all.extend(self.models.iter().cloned().map(Resource::Model));
         all.extend(self.offerings.iter().cloned().map(Resource::Offering));
@@ -203,7 +240,9 @@ impl World {
         let one_of = |list: &[tidegate_types::ProviderSlug]| list.is_empty() || list.contains(provider);
         Self::listed(&self.key.allow.models, model)
             && one_of(&self.key.allow.providers)
-            && self.policies().all(|policy| Self::listed(&policy.allow_models, model) && one_of(&policy.allow_providers))
+            && self
+                .policies()
+                .all(|policy| Self::listed(&policy.allow_models, model) && one_of(&policy.allow_providers))
     }
 
     fn tier(&self) -> ZdrTier {
@@ -215,8 +254,9 @@ impl World {
         match self.tier() {
             ZdrTier::None => true,
             ZdrTier::NoTraining => facts.is_some_and(|facts| facts.training == Training::Never),
-            ZdrTier::ZdrWithSafetyRetention => facts
-                .is_some_and(|facts| facts.training == Training::Never && facts.retention != Retention::Retains),
+            ZdrTier::ZdrWithSafetyRetention => facts.is_some_and(|facts| {
+                facts.training == Training::Never && facts.retention != Retention::Retains
+            }),
             ZdrTier::Zdr => facts
                 .is_some_and(|facts| facts.training == Training::Never && facts.retention == Retention::None),
         }
@@ -224,7 +264,8 @@ impl World {
 
     /// The provider that an offering is at: the system's for the system's, else the own one first.
     fn provider_of(&self, offering: &Offering) -> Option<&Provider> {
-        let by = |owner| self.providers.iter().find(|p| p.slug == offering.provider && p.organization_id == owner);
+        let by =
+            |owner| self.providers.iter().find(|p| p.slug == offering.provider && p.organization_id == owner);
         if offering.organization_id == SYSTEM { by(SYSTEM) } else { by(ORG).or_else(|| by(SYSTEM)) }
     }
 
@@ -249,7 +290,8 @@ impl World {
     fn candidates(&self) -> BTreeSet<(u128, Option<u128>)> {
         let mut found = BTreeSet::new();
         let fallback = target(MODELS[1], 1);
-        let direct = MODELS.iter().map(|name| target(name, 1)).find(|t| t.model.as_str() == self.facts.model_asked);
+        let direct =
+            MODELS.iter().map(|name| target(name, 1)).find(|t| t.model.as_str() == self.facts.model_asked);
         let targets: Vec<&RouteTarget> = match &direct {
             Some(direct) => vec![direct],
             None => self.targets.iter().chain([&fallback]).filter(|target| target.weight > 0).collect(),
@@ -263,7 +305,8 @@ impl World {
             let most = offering.max_output_tokens.unwrap_or(model.max_output_tokens);
             let able = (!self.facts.needs.tools || model.capabilities.tools)
                 && self.facts.max_output_tokens.is_none_or(|asked| asked <= most);
-            let priced = !offering.prices.is_empty() || self.policies().any(|policy| policy.ceiling_price.is_some());
+            let priced =
+                !offering.prices.is_empty() || self.policies().any(|policy| policy.ceiling_price.is_some());
             let Some(provider) = self.provider_of(offering) else { continue };
             let enabled = provider.enabled && offering.enabled;
             if !(asked && able && priced && enabled && self.may(offering) && self.private_enough(offering)) {
@@ -273,7 +316,8 @@ impl World {
                 found.insert((bits(offering.id), None));
                 continue;
             }
-            let usable = self.credentials.iter().filter(|credential| self.usable(credential, offering, provider));
+            let usable =
+                self.credentials.iter().filter(|credential| self.usable(credential, offering, provider));
             found.extend(usable.map(|credential| (bits(offering.id), Some(bits(credential.id)))));
         }
         found

@@ -15,7 +15,10 @@ fn the_cheaper_offering_comes_first() {
     assert!(plan.removed.is_empty());
     assert_eq!(plan.candidates[0].credential_type, CredentialType::System);
     assert_eq!(plan.candidates[0].tariff.price_id().map(bits), Some(1));
-    assert_eq!(plan.candidates[0].reason(), "asked for by name; system credential cred_00000000000000000000000001");
+    assert_eq!(
+        plan.candidates[0].reason(),
+        "asked for by name; system credential cred_00000000000000000000000001"
+    );
     assert_eq!(plan.policy.max_attempts, 3);
 }
 
@@ -49,9 +52,10 @@ fn allow_lists_of_every_scope_hold_together() {
 #[test]
 fn policies_of_others_do_not_matter() {
     let mut feed = Feed::standard();
-    for (id, scope) in
-        [(1, PolicyScope::Team { team_id: TeamId::from_u128(5) }), (2, PolicyScope::Key { key_id: tidegate_types::KeyId::from_u128(5) })]
-    {
+    for (id, scope) in [
+        (1, PolicyScope::Team { team_id: TeamId::from_u128(5) }),
+        (2, PolicyScope::Key { key_id: tidegate_types::KeyId::from_u128(5) }),
+    ] {
         feed.send_one(Resource::Policy(Policy { allow_models: vec!["acme/*".into()], ..policy(id, scope) }));
     }
     assert!(feed.ask("openai/gpt-5").is_ok());
@@ -84,7 +88,10 @@ fn a_model_without_a_price_is_refused_unless_a_policy_names_a_ceiling() {
     assert_eq!(refusal.cause(), RefusalCause::NotPriced);
     assert_eq!(refusal.to_string(), "the model 'gpt-5' has no price, and no policy names a ceiling price");
     let ceiling = Some(PicoUsd::new(5_000));
-    feed.send_one(Resource::Policy(Policy { ceiling_price: ceiling, ..policy(1, PolicyScope::Organization) }));
+    feed.send_one(Resource::Policy(Policy {
+        ceiling_price: ceiling,
+        ..policy(1, PolicyScope::Organization)
+    }));
     let plan = feed.ask("gpt-5").unwrap();
     assert_eq!(plan.candidates[0].tariff, Tariff::Ceiling(PicoUsd::new(5_000)));
 }
@@ -121,7 +128,9 @@ fn a_model_must_be_able_to_do_what_is_asked() {
     );
     assert!(refused(CallFacts { input_bytes: 200_001 * 128, ..base }).contains("context window of 200000"));
     assert!(refused(CallFacts { kind: ModelKind::Embedding, ..base }).contains("another kind"));
-    assert!(feed.plan(&CallFacts { max_output_tokens: Some(32_000), input_bytes: 200_000 * 128, ..base }).is_ok());
+    assert!(
+        feed.plan(&CallFacts { max_output_tokens: Some(32_000), input_bytes: 200_000 * 128, ..base }).is_ok()
+    );
 }
 
 #[test]
@@ -136,7 +145,10 @@ fn own_credentials_come_before_the_operators() {
         Resource::Credential(credential(ORG, 21, "openai", CredentialScope::Organization)),
         Resource::Credential(credential(ORG, 23, "azure", team_scope)),
         Resource::Credential(credential(ORG, 24, "azure", other_team)),
-        Resource::Credential(Credential { enabled: false, ..credential(ORG, 25, "azure", CredentialScope::Organization) }),
+        Resource::Credential(Credential {
+            enabled: false,
+            ..credential(ORG, 25, "azure", CredentialScope::Organization)
+        }),
     ]);
     let plan = feed.ask("openai/gpt-5").unwrap();
     assert_eq!(
@@ -198,6 +210,9 @@ fn rate_limits_of_key_and_team_are_listed() {
     source.limits.concurrency = Some(3);
     feed.send(vec![Resource::Key(key), Resource::Team(source)]);
     let rates = feed.ask("gpt-5").unwrap().rates;
-    assert_eq!(rates.iter().map(|rate| rate.scope).collect::<Vec<_>>(), [RateScope::Key(KEY), RateScope::Team(TEAM)]);
+    assert_eq!(
+        rates.iter().map(|rate| rate.scope).collect::<Vec<_>>(),
+        [RateScope::Key(KEY), RateScope::Team(TEAM)]
+    );
     assert_eq!(rates[1].limits.concurrency, Some(3));
 }

@@ -6,13 +6,14 @@ use tidegate_types::usage::RefusalCause;
 
 use crate::fixtures::*;
 
-const TIERS: [ZdrTier; 4] = [ZdrTier::None, ZdrTier::NoTraining, ZdrTier::ZdrWithSafetyRetention, ZdrTier::Zdr];
+const TIERS: [ZdrTier; 4] =
+    [ZdrTier::None, ZdrTier::NoTraining, ZdrTier::ZdrWithSafetyRetention, ZdrTier::Zdr];
 
-fn served(facts: Option<DataHandling>, demanded: ZdrTier) -> bool {
+fn served(facts: Option<&DataHandling>, demanded: ZdrTier) -> bool {
     let mut feed = Feed::standard();
     for (id, provider) in [(1, "openai"), (2, "azure")] {
         let mut source = offering(SYSTEM, id, "openai/gpt-5", provider, 1);
-        source.data_handling = facts.clone();
+        source.data_handling = facts.cloned();
         feed.send_one(Resource::Offering(source));
     }
     let call = CallFacts { zdr_asked: demanded, ..CallFacts::of_model("gpt-5") };
@@ -36,7 +37,7 @@ fn only_known_facts_meet_a_demand() {
     ];
     for (facts, most) in cases {
         for (rank, tier) in TIERS.into_iter().enumerate() {
-            assert_eq!(served(Some(facts.clone()), tier), rank <= most, "{facts:?} for {tier:?}");
+            assert_eq!(served(Some(&facts), tier), rank <= most, "{facts:?} for {tier:?}");
         }
     }
     assert!(served(None, ZdrTier::None));
@@ -46,9 +47,9 @@ fn only_known_facts_meet_a_demand() {
 #[test]
 fn expired_facts_are_unknown() {
     let expired = DataHandling { expires_at: now(), ..handling(Retention::None, Training::Never) };
-    assert!(!served(Some(expired.clone()), ZdrTier::NoTraining));
+    assert!(!served(Some(&expired), ZdrTier::NoTraining));
     let valid = DataHandling { expires_at: now().plus_millis(1), ..expired };
-    assert!(served(Some(valid), ZdrTier::Zdr));
+    assert!(served(Some(&valid), ZdrTier::Zdr));
 }
 
 #[test]

@@ -87,7 +87,12 @@ fn a_route_comes_before_models() {
 #[test]
 fn a_route_shadows_a_catalogue_name_only_by_policy() {
     let mut feed = Feed::standard();
-    feed.send_one(Resource::Route(route(1, "openai/gpt-5", vec![target("anthropic/claude-sonnet-4.5", 1)], vec![])));
+    feed.send_one(Resource::Route(route(
+        1,
+        "openai/gpt-5",
+        vec![target("anthropic/claude-sonnet-4.5", 1)],
+        vec![],
+    )));
     assert_eq!(model_of(&feed, "openai/gpt-5"), "openai/gpt-5");
     let permit = Policy { routes_may_shadow: Some(true), ..policy(1, PolicyScope::Organization) };
     feed.send_one(Resource::Policy(permit));

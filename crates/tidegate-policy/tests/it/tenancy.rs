@@ -24,7 +24,10 @@ fn own_resources_are_seen_by_their_owner_only() {
         Resource::Model(model(ORG, 90, "acme/llama")),
         Resource::Offering(offering(ORG, 90, "acme/llama", "in-house", 5)),
         Resource::Route(route(1, "fast", vec![target("openai/gpt-5", 1)], vec![])),
-        Resource::Policy(Policy { allow_models: vec!["acme/*".into()], ..policy(1, PolicyScope::Organization) }),
+        Resource::Policy(Policy {
+            allow_models: vec!["acme/*".into()],
+            ..policy(1, PolicyScope::Organization)
+        }),
     ]);
     let other = feed.config.view(OTHER_KEY).unwrap();
     let ask = |model| plan(&other, &CallFacts::of_model(model), now(), 0);
@@ -46,7 +49,10 @@ fn system_credentials_never_go_to_a_tenants_provider() {
     let plan = feed.ask("openai/gpt-5").unwrap();
     for candidate in &plan.candidates {
         assert_eq!(candidate.provider.organization_id, SYSTEM);
-        assert_eq!(candidate.offering.organization_id, SYSTEM, "a tenant sets no price for the operator's account");
+        assert_eq!(
+            candidate.offering.organization_id, SYSTEM,
+            "a tenant sets no price for the operator's account"
+        );
     }
 }
 
@@ -99,5 +105,8 @@ fn a_team_credential_serves_its_team_only() {
     let mut feed = two_tenants();
     let theirs = CredentialScope::Team { team_id: TeamId::from_u128(77) };
     feed.send_one(Resource::Credential(credential(ORG, 90, "openai", theirs)));
-    assert_eq!(summary(&feed.ask("gpt-5").unwrap()), ["openai openai/gpt-5 cred1", "azure openai/gpt-5 cred2"]);
+    assert_eq!(
+        summary(&feed.ask("gpt-5").unwrap()),
+        ["openai openai/gpt-5 cred1", "azure openai/gpt-5 cred2"]
+    );
 }

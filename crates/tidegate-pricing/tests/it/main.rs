@@ -1,5 +1,4 @@
 //! Prices, charges and bounds through the crate's public face.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod choice;
 mod fixtures;
