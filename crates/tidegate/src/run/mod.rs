@@ -5,4 +5,5 @@ pub(crate) mod control_plane;
 pub(crate) mod keygen;
 pub(crate) mod migrate;
 pub(crate) mod node;
+mod observe;
 pub(crate) mod simulator;

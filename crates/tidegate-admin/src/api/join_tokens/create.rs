@@ -3,8 +3,9 @@
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use tidegate_secrets::ca;
 use tidegate_secrets::token::{self, TokenKind};
-use tidegate_store::{AuditNote, join_tokens};
+use tidegate_store::{AuditNote, join_tokens, wrapped};
 use tidegate_telemetry::entropy;
 use tidegate_types::{NodeId, Timestamp};
 use utoipa::ToSchema;
@@ -44,6 +45,8 @@ pub(crate) struct JoinTokenView {
     token: String,
     /// The pool that the node joins.
     pool: String,
+    /// Certificates (PEM) that the control plane's own descends from: the node's trust roots.
+    trust_roots: String,
     /// Refused from this time on.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
@@ -68,6 +71,8 @@ pub(super) async fn create(State(app): State<App>, posted: Posted<JoinTokenCreat
     join_tokens::insert(&mut write, &hash, &pool, expires_at).await?;
     let after = Some(serde_json::json!({"pool": pool, "expires_at": expires_at}));
     let note = AuditNote { action: "join_token.create", object: id.to_string(), before: None, after };
-    let shown = JoinTokenView { token: text.expose().to_owned(), pool, expires_at };
+    let authorities = wrapped::authorities(&mut write).await?;
+    let trust_roots = ca::roots_pem(authorities.iter().map(|authority| authority.certificate.as_slice()));
+    let shown = JoinTokenView { token: text.expose().to_owned(), pool, trust_roots, expires_at };
     write.finish(note, shown, StatusCode::CREATED, None).await
 }

@@ -1,0 +1,190 @@
+//! The demo organization, made over the management API as any administrator would.
+
+use anyhow::{Context as _, Result, bail};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tidegate_types::Secret;
+
+use super::state::State;
+use crate::run::control_plane::RunningControlPlane;
+
+/// The simulated model that every surface can call.
+pub(super) const MODEL: &str = "sim/chat";
+const UPSTREAM_MODEL: &str = "simulated-chat";
+
+/// Where things are.
+pub(super) struct Seed<'a> {
+    pub(super) control_url: &'a str,
+    pub(super) simulator_url: &'a str,
+    pub(super) email: &'a str,
+}
+
+/// Real providers that are added when their key is in the environment.
+struct RealProvider {
+    variable: &'static str,
+    slug: &'static str,
+    base_url: &'static str,
+    dialect: &'static str,
+    auth: &'static str,
+}
+
+const REAL: &[RealProvider] = &[
+    RealProvider {
+        variable: "OPENAI_API_KEY",
+        slug: "openai",
+        base_url: "https://api.openai.com/v1",
+        dialect: "openai_chat",
+        auth: "bearer",
+    },
+    RealProvider {
+        variable: "ANTHROPIC_API_KEY",
+        slug: "anthropic",
+        base_url: "https://api.anthropic.com/v1",
+        dialect: "anthropic_messages",
+        auth: "x_api_key",
+    },
+];
+
+pub(super) fn client() -> Result<Client> {
+    Client::builder().no_proxy().timeout(std::time::Duration::from_secs(30)).build().context("make an HTTP client")
+}
+
+impl Seed<'_> {
+    /// Makes what is missing. Secrets are made once and kept in the state folder.
+    pub(super) async fn apply(&self, state: &mut State, control: &RunningControlPlane) -> Result<()> {
+        if state.secrets.admin_token.is_none() {
+            state.secrets.admin_token = Some(self.first_start(state, control).await?);
+            state.save()?;
+        }
+        let api = self.api(state)?;
+        self.catalogue(&api).await.context("the catalogue")?;
+        self.real_providers(&api).await.context("the real providers")?;
+        if state.secrets.virtual_key.is_none() {
+            let team = api.ensure("/teams", "name", json!({"name": "demo"})).await?;
+            let key = api.call(Method::POST, "/keys", Some(json!({"team_id": team["id"], "name": "demo"}))).await?;
+            state.secrets.virtual_key = Some(text(&key, "key")?);
+            state.save()?;
+        }
+        Ok(())
+    }
+
+    fn api(&self, state: &State) -> Result<Api> {
+        let token = state.secrets.admin_token.clone().context("the admin token is made")?;
+        Ok(Api { client: client()?, base: format!("{}/api/v1", self.control_url), token })
+    }
+
+    /// The administrator, the organization `demo` that they own, and the token of both roles.
+    async fn first_start(&self, state: &State, control: &RunningControlPlane) -> Result<String> {
+        let link = tidegate_admin::bootstrap(&control.app, self.email).await.context("bootstrap")?;
+        let link = link.expose().split("token=").nth(1).context("the link has a token")?.trim().to_owned();
+        let mut api = Api { client: client()?, base: format!("{}/api/v1", self.control_url), token: String::new() };
+        let redeem = json!({"token": link, "password": state.secrets.admin_password});
+        api.token = text(&api.call(Method::POST, "/sessions/link", Some(redeem)).await?, "token")?;
+        let demo = api.ensure("/organizations", "slug", json!({"slug": "demo", "name": "Demo"})).await?;
+        let within = format!("organization={}", text(&demo, "id")?);
+        let member = json!({"email": self.email, "role": "owner"});
+        api.call(Method::POST, &format!("/members?{within}"), Some(member)).await?;
+        let token = json!({"name": "dev", "role": "owner", "platform_role": "platform_admin"});
+        let token = api.call(Method::POST, &format!("/service-tokens?{within}"), Some(token)).await?;
+        text(&token, "token")
+    }
+
+    /// Two simulated providers that both serve the model, so that failover and translation show at once.
+    async fn catalogue(&self, api: &Api) -> Result<()> {
+        let model = json!({"name": MODEL, "display_name": "Simulated chat", "context_window": 128_000, "max_output_tokens": 16_384,
+            "capabilities": {"tools": true, "vision": true, "reasoning": true, "structured_output": true}});
+        api.ensure("/models", "name", model).await?;
+        let providers = [("sim-openai", "openai_chat", "bearer", "openai"), ("sim-anthropic", "anthropic_messages", "x_api_key", "anthropic")];
+        for (slug, dialect, auth, folder) in providers {
+            let base_url = format!("{}/{folder}/v1", self.simulator_url);
+            let provider = json!({"slug": slug, "name": slug, "base_url": base_url, "dialect": dialect, "auth": auth, "simulated": true});
+            let provider = api.ensure("/providers", "slug", provider).await?;
+            if provider["base_url"] != base_url.as_str() {
+                let path = format!("/providers/{}", text(&provider, "id")?);
+                api.call(Method::PATCH, &path, Some(json!({"base_url": base_url}))).await?;
+            }
+            self.offering(api, slug).await?;
+            let credential = json!({"scope": "system", "name": slug, "provider": slug, "secret": {"api_key": "simulated"}});
+            api.ensure("/credentials", "name", credential).await?;
+        }
+        Ok(())
+    }
+
+    async fn offering(&self, api: &Api, provider: &str) -> Result<()> {
+        let page = api.call(Method::GET, "/offerings?limit=1000", None).await?;
+        let known = page["data"].as_array().into_iter().flatten().any(|offering| offering["provider"] == provider);
+        if known {
+            return Ok(());
+        }
+        let offering = json!({"model": MODEL, "provider": provider, "upstream_name": UPSTREAM_MODEL});
+        let offering = api.call(Method::POST, "/offerings", Some(offering)).await?;
+        let prices = json!([{"unit": "input_token", "price": "0.0000005"}, {"unit": "output_token", "price": "0.000002"},
+            {"unit": "cached_input_token", "price": "0.00000025"}]);
+        let tiers = json!([{"from_input_tokens": 0, "prices": prices}]);
+        let price = json!({"offering_id": offering["id"], "tiers": tiers, "source": "simulator"});
+        api.call(Method::POST, "/prices", Some(price)).await?;
+        Ok(())
+    }
+
+    async fn real_providers(&self, api: &Api) -> Result<()> {
+        for real in REAL {
+            let Some(key) = environment(real.variable) else { continue };
+            let provider = json!({"slug": real.slug, "name": real.slug, "base_url": real.base_url, "dialect": real.dialect, "auth": real.auth});
+            api.ensure("/providers", "slug", provider).await?;
+            let credential = json!({"scope": "system", "name": real.slug, "provider": real.slug, "secret": {"api_key": key.expose()}});
+            api.ensure("/credentials", "name", credential).await?;
+        }
+        Ok(())
+    }
+
+    /// A join token for the node; it is used only when the node has no identity yet.
+    pub(super) async fn join_token(&self, state: &State) -> Result<String> {
+        let token = self.api(state)?.call(Method::POST, "/join-tokens", Some(json!({}))).await?;
+        text(&token, "token")
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "dev takes the providers' own variables, as their SDKs do")]
+fn environment(name: &str) -> Option<Secret> {
+    std::env::var(name).ok().filter(|key| !key.trim().is_empty()).map(Secret::new)
+}
+
+/// The management API.
+struct Api {
+    client: Client,
+    base: String,
+    token: String,
+}
+
+impl Api {
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
+        let mut request = self.client.request(method.clone(), format!("{}{path}", self.base));
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.with_context(|| format!("{method} {path}"))?;
+        let status = answer.status();
+        let value: Value = answer.json().await.unwrap_or_default();
+        if !status.is_success() {
+            bail!("{method} {path}: {status}: {}", value["detail"].as_str().unwrap_or("no detail"));
+        }
+        Ok(value)
+    }
+
+    /// The object of a collection with the same `name`, made when there is none.
+    async fn ensure(&self, path: &str, name: &str, object: Value) -> Result<Value> {
+        let page = self.call(Method::GET, &format!("{path}?limit=1000"), None).await?;
+        let found = page["data"].as_array().into_iter().flatten().find(|known| known[name] == object[name]);
+        match found {
+            Some(known) => Ok(known.clone()),
+            None => self.call(Method::POST, path, Some(object)).await,
+        }
+    }
+}
+
+fn text(value: &Value, name: &str) -> Result<String> {
+    value[name].as_str().map(str::to_owned).with_context(|| format!("the answer has no {name}"))
+}

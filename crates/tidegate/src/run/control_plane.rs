@@ -1,0 +1,133 @@
+//! `tidegate control-plane`: management API, config push, intake, upkeep of the books.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use tidegate_admin::App;
+use tidegate_push::{PushMetrics, PushServer, PushSettings};
+use tidegate_secrets::kek::KeyEncryptionKey;
+use tidegate_store::Store;
+use tidegate_telemetry::{Metrics, SystemClock};
+use tidegate_types::clock::Clock as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::observe;
+use crate::config::{Config, Encryption, required, secret};
+use crate::{confine, shutdown};
+
+/// Whether the configuration has what this command needs.
+pub(crate) fn check(config: &Config) -> Result<()> {
+    required(config.database.url.as_ref(), "database.url")?;
+    required(config.database.feed_url.as_ref(), "database.feed_url")?;
+    key_encryption_key(&config.encryption).map(|_| ())
+}
+
+/// Serves until a signal comes.
+pub(crate) async fn run(config: Config) -> Result<()> {
+    let tasks = TaskTracker::new();
+    let stop = shutdown::on_signal(&tasks)?;
+    let running = start(&config).await?;
+    // From here on nothing needs the secrets in the configuration, nor another program.
+    drop(config);
+    confine::forbid_programs().context("confine the process")?;
+    tracing::info!("management API on http://{}", running.api_address);
+    tracing::info!("metrics on http://{}", running.metrics_address);
+    tracing::info!("grpc on https://{}", running.grpc_address);
+    tracing::info!("control plane is ready");
+    stop.cancelled().await;
+    running.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The key that wraps all others; without it nothing starts.
+pub(crate) fn key_encryption_key(config: &Encryption) -> Result<KeyEncryptionKey> {
+    if let Some(file) = &config.key_file {
+        anyhow::ensure!(config.key.is_none(), "configuration: give encryption.key or encryption.key_file, not both");
+        return KeyEncryptionKey::from_file(file).with_context(|| format!("encryption.key_file {}", file.display()));
+    }
+    let text = secret(config.key.as_deref(), None, "encryption.key")?;
+    let text = required(text, "encryption.key_file (make one with `tidegate keygen`)")?;
+    KeyEncryptionKey::from_secret(&text).context("encryption.key")
+}
+
+/// Both logins, checked.
+pub(crate) async fn connect(config: &Config) -> Result<Store> {
+    let url = required(config.database.url.as_deref(), "database.url")?;
+    let feed_url = required(config.database.feed_url.as_deref(), "database.feed_url")?;
+    Store::connect(url, feed_url).await.context("connect to the database")
+}
+
+/// The management API's state.
+pub(crate) async fn open(config: &Config, store: Store, api_address: SocketAddr) -> Result<App> {
+    let public_url = config.control_plane.public_url.clone().unwrap_or_else(|| format!("http://{api_address}"));
+    let kek = key_encryption_key(&config.encryption)?;
+    App::open(store, kek, Arc::new(SystemClock), &public_url).await.context("open the management API")
+}
+
+/// A control plane that runs.
+pub(crate) struct RunningControlPlane {
+    pub(crate) api_address: SocketAddr,
+    pub(crate) grpc_address: SocketAddr,
+    pub(crate) metrics_address: SocketAddr,
+    /// The management API, for what no HTTP request may ask.
+    pub(crate) app: App,
+    /// Roots that nodes trust, PEM.
+    pub(crate) roots_pem: String,
+    store: Store,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Starts everything and returns once it listens.
+pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
+    let store = connect(config).await?;
+    let kek = key_encryption_key(&config.encryption)?;
+    let material = tidegate_push::prepare(&store, &kek, SystemClock.now()).await.context("prepare the key material")?;
+    let roots_pem = tidegate_secrets::ca::roots_pem(material.roots.iter().map(AsRef::as_ref));
+    let (api, api_address) = listen(config.control_plane.listen, "control_plane.listen").await?;
+    let (grpc, grpc_address) = listen(config.control_plane.grpc_listen, "control_plane.grpc_listen").await?;
+    let (scrape, metrics_address) = listen(config.control_plane.metrics_listen, "control_plane.metrics_listen").await?;
+    let app = open(config, store.clone(), api_address).await?;
+    let metrics = Metrics::default();
+    let push_metrics = PushMetrics::default();
+    push_metrics.register(&metrics);
+    let settings = PushSettings { names: config.control_plane.grpc_names.clone(), ..PushSettings::default() };
+    let push = PushServer::new(store.clone(), material, Arc::new(SystemClock), settings, push_metrics);
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let (end, router) = (stop.clone(), tidegate_admin::router(app.clone()));
+    tasks.spawn(async move {
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        if let Err(error) = axum::serve(api, service).with_graceful_shutdown(end.cancelled_owned()).await {
+            tracing::error!(%error, "the management API ended");
+        }
+    });
+    let end = stop.clone();
+    tasks.spawn(async move {
+        if let Err(error) = push.serve(grpc, end).await {
+            tracing::error!(%error, "the config push ended");
+        }
+    });
+    tasks.spawn(observe::serve(scrape, metrics, store.clone(), stop.clone()));
+    tasks.spawn(tidegate_treasury::Treasury::new(store.clone(), Arc::new(SystemClock)).run(stop.clone()));
+    Ok(RunningControlPlane { api_address, grpc_address, metrics_address, app, roots_pem, store, stop, tasks })
+}
+
+impl RunningControlPlane {
+    /// Ends in order: no new requests, streams to nodes closed, connections to the database last.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.store.close().await;
+    }
+}
+
+async fn listen(address: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("{key}: listen on {address}"))?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
