@@ -7,8 +7,16 @@
     reason = "tests"
 )]
 
+mod bounds;
+mod budgets;
 mod client;
+mod disconnects;
+mod drain;
+mod failover;
+mod limits;
+mod listing;
 mod plain;
 mod provider;
+mod refusals;
 mod streams;
 mod world;

@@ -36,7 +36,10 @@ async fn a_call_passes_through_byte_by_byte_and_is_billed_by_its_usage() {
     assert_eq!((record.usage.input_tokens, record.usage.output_tokens), (12, 3));
     assert_eq!(record.cost, NanoUsd::new(18));
     let events = world.journal.events.lock().clone();
-    assert_eq!(events.iter().map(|event| event.kind).collect::<Vec<_>>(), [EventKind::Intent, EventKind::Final]);
+    assert_eq!(
+        events.iter().map(|event| event.kind).collect::<Vec<_>>(),
+        [EventKind::Intent, EventKind::Final]
+    );
     assert_eq!((events[1].outcome, events[1].method), (Outcome::Completed, MeterMethod::Reported));
     assert_eq!(events[1].cost, NanoUsd::new(18));
 }

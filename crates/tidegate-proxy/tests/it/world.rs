@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use tidegate_limits::{Balance, Limiter, Timing};
 use tidegate_policy::{Config, Incoming, Part};
 use tidegate_proxy::{
-    Authority, Gateway, JournalFull, Parts, Record, Records, Settings, SignIn, Unavailable, Vault, serve_connection,
+    Authority, Gateway, JournalFull, Parts, Record, Records, Settings, SignIn, Unavailable, Vault,
+    serve_connection,
 };
 use tidegate_secrets::virtual_key::{PepperBytes, Peppers, issue};
 use tidegate_telemetry::{Metrics, SystemClock, entropy};
@@ -20,8 +21,8 @@ use tidegate_types::resource::*;
 use tidegate_types::usage::{BillingEvent, CallRecord, EventKind};
 use tidegate_types::window::{True, WeekStart, WindowSpec};
 use tidegate_types::{
-    BudgetId, Clock, CredentialId, KeyId, ModelId, NanoUsd, OfferingId, OrganizationId, PicoUsd, PriceId, ProviderId,
-    Revision, Secret, Shard, TeamId, Timestamp,
+    BudgetId, Clock, CredentialId, KeyId, ModelId, NanoUsd, OfferingId, OrganizationId, PicoUsd, PriceId,
+    ProviderId, Revision, Secret, Shard, TeamId, Timestamp,
 };
 use tidegate_upstream::{PrivateTarget, Upstreams};
 use tokio::net::TcpListener;
@@ -203,6 +204,21 @@ impl World {
             limits: KeyLimits::default(),
             tags: BTreeMap::new(),
         }
+    }
+
+    /// The first provider has output that is billed and not seen.
+    pub(crate) fn hide_output(&self) {
+        self.put(vec![Resource::Offering(Offering { output_visible: false, ..offering(1, "a") })]);
+    }
+
+    /// Nothing is known of what the first provider keeps.
+    pub(crate) fn forget_facts(&self) {
+        self.put(vec![Resource::Offering(Offering { data_handling: None, ..offering(1, "a") })]);
+    }
+
+    /// The first provider has no price.
+    pub(crate) fn forget_price(&self) {
+        self.put(vec![Resource::Offering(Offering { prices: Vec::new(), ..offering(1, "a") })]);
     }
 
     /// Posts to a path with the key.

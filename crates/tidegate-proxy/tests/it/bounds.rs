@@ -1,0 +1,185 @@
+//! Bounds of size and time, and headers that mean no good.
+
+use std::time::Duration;
+
+use tidegate_proxy::Settings;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client::{Reply, request, send};
+use crate::plain::{OPENAI_ANSWER, ask};
+use crate::provider::{Provider, json};
+use crate::world::{World, openai};
+
+async fn world(settings: Settings) -> (World, Provider) {
+    let peer = Provider::start(vec![json(OPENAI_ANSWER)]).await;
+    (World::with(&[openai("a", &peer)], settings).await, peer)
+}
+
+async fn chat_with(world: &World, headers: &[(&str, &str)], body: &str) -> Reply {
+    send(world.address, &request("POST", "/v1/chat/completions", headers, body)).await
+}
+
+#[tokio::test]
+async fn bodies_above_the_limit_are_refused_and_those_at_it_are_not() {
+    let (world, peer) = world(Settings { max_body: 1_000, ..Settings::default() }).await;
+    let fill = |length: usize| {
+        let empty = ask().replace("hi", "");
+        empty.replace(r#""content":"""#, &format!(r#""content":"{}""#, "x".repeat(length - empty.len())))
+    };
+    assert_eq!(world.chat(&fill(1_000)).await.status, 200);
+    let reply = world.chat(&fill(1_001)).await;
+    assert_eq!((reply.status, reply.json()["error"]["type"].as_str()), (413, Some("request_too_large")));
+    assert_eq!(reply.header("connection"), "close");
+    // The same without a length that tells it beforehand.
+    let bearer = format!("Bearer {}", world.key);
+    let mut bytes = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: g\r\nauthorization: {bearer}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    for _ in 0..10 {
+        bytes.push_str(&format!("{:x}\r\n{}\r\n", 200, "x".repeat(200)));
+    }
+    assert_eq!(send(world.address, bytes.as_bytes()).await.status, 413);
+    assert_eq!(peer.count(), 1);
+}
+
+#[tokio::test]
+async fn slow_bodies_and_slow_heads_are_cut_off() {
+    let settings = Settings {
+        head_timeout: Duration::from_millis(200),
+        body_grace: Duration::from_millis(200),
+        idle_timeout: Duration::from_millis(600),
+        ..Settings::default()
+    };
+    let (world, _) = world(settings).await;
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: g\r\nauthorization: Bearer {}\r\ncontent-length: 100\r\n\r\n{{",
+        world.key
+    );
+    assert_eq!(send(world.address, head.as_bytes()).await.status, 408);
+    // Heads: nothing, half of one, and half of a second one after a good request.
+    let good = format!("GET /livez HTTP/1.1\r\nhost: g\r\n\r\n");
+    for text in ["", "GET /livez HTT", &format!("{good}GET /live"), &good] {
+        let mut socket = TcpStream::connect(world.address).await.unwrap();
+        socket.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut answer));
+        read.await.expect("the connection is closed").unwrap();
+        assert_eq!(answer.is_empty(), !text.starts_with(&good), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_kept_as_long_as_promised() {
+    let settings = Settings {
+        head_timeout: Duration::from_millis(100),
+        idle_timeout: Duration::from_secs(20),
+        ..Settings::default()
+    };
+    let (world, _) = world(settings).await;
+    let mut socket = TcpStream::connect(world.address).await.unwrap();
+    for _ in 0..3 {
+        socket.write_all(b"GET /livez HTTP/1.1\r\nhost: g\r\n\r\n").await.unwrap();
+        let mut some = [0; 1024];
+        assert!(socket.read(&mut some).await.unwrap() > 0);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+#[tokio::test]
+async fn heads_that_are_too_large_are_refused() {
+    let (world, peer) = world(Settings::default()).await;
+    let long = "x".repeat(70_000);
+    assert_eq!(chat_with(&world, &[("x-long", &long)], &ask()).await.status, 431);
+    assert_eq!(peer.count(), 0);
+}
+
+#[tokio::test]
+async fn compressed_bodies_are_refused() {
+    let (world, _) = world(Settings::default()).await;
+    let bearer = format!("Bearer {}", world.key);
+    for encoding in ["gzip", "br", "zstd", "identity, gzip"] {
+        let reply =
+            chat_with(&world, &[("authorization", &bearer), ("content-encoding", encoding)], &ask()).await;
+        assert_eq!(reply.status, 415, "{encoding}");
+    }
+    let reply =
+        chat_with(&world, &[("authorization", &bearer), ("content-encoding", "identity")], &ask()).await;
+    assert_eq!(reply.status, 200);
+}
+
+#[tokio::test]
+async fn requests_that_two_readers_would_read_differently_are_refused() {
+    let (world, peer) = world(Settings::default()).await;
+    let auth = format!("authorization: Bearer {}\r\n", world.key);
+    let body = ask();
+    let length = body.len();
+    for head in [
+        format!("content-length: {length}\r\ntransfer-encoding: chunked\r\n"),
+        format!("transfer-encoding: chunked\r\ncontent-length: {length}\r\n"),
+        format!("content-length: {length}\r\ncontent-length: {}\r\n", length - 1),
+        format!("transfer-encoding: gzip\r\ncontent-length: {length}\r\n"),
+        format!("content-length: +{length}\r\n"),
+        format!("content-length: {length}\r\n folded: x\r\n"),
+    ] {
+        let chunked = if head.contains("chunked") {
+            format!("{length:x}\r\n{body}\r\n0\r\n\r\n")
+        } else {
+            body.clone()
+        };
+        let text = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: g\r\nconnection: close\r\n{auth}{head}\r\n{chunked}"
+        );
+        let reply = send(world.address, text.as_bytes()).await;
+        assert_eq!(reply.status, 400, "{head}: {reply:?}");
+    }
+    assert_eq!(peer.count(), 0);
+}
+
+#[tokio::test]
+async fn nothing_of_the_callers_own_headers_reaches_the_provider() {
+    let (world, peer) = world(Settings::default()).await;
+    let bearer = format!("Bearer {}", world.key);
+    let canaries = [
+        ("authorization", bearer.as_str()),
+        ("cookie", "canary"),
+        ("x-stainless-lang", "canary"),
+        ("ai-gateway-api-key", "canary"),
+        ("ai-o11y-project", "canary"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-host", "canary.example"),
+        ("x-tidegate-anything", "canary"),
+        ("user-agent", "canary"),
+        ("openai-organization", "canary"),
+        ("idempotency-key", "canary"),
+        ("traceparent", "00-canary"),
+    ];
+    assert_eq!(chat_with(&world, &canaries, &ask()).await.status, 200);
+    let head = peer.last().head;
+    assert!(
+        !head.contains("canary") && !head.contains("127.0.0.1\r\nx-f") && !head.contains(&world.key),
+        "{head}"
+    );
+}
+
+#[tokio::test]
+async fn keys_count_the_same_under_every_trick_with_hosts_and_paths() {
+    let (world, peer) = world(Settings::default()).await;
+    for (headers, path) in [
+        (vec![("x-forwarded-host", "localhost")], "/v1/chat/completions"),
+        (vec![("x-original-url", "/livez")], "/v1/chat/completions"),
+        (vec![("x-forwarded-for", "127.0.0.1")], "/v1/chat/completions?key=1"),
+        (vec![("authorization", "Bearer ")], "/v1/chat/completions"),
+        (vec![("authorization", "Basic dXNlcjpwdw==")], "/v1/chat/completions"),
+        (vec![("x-api-key", "tg_00000000000000000000000001_")], "/v1/chat/completions"),
+    ] {
+        let reply = send(world.address, &request("POST", path, &headers, &ask())).await;
+        assert_eq!(reply.status, 401, "{headers:?} {path}");
+    }
+    let two = [("authorization", world.key.as_str()), ("x-api-key", "tg_other")];
+    assert_eq!(chat_with(&world, &two, &ask()).await.status, 401);
+    assert_eq!(peer.count(), 0);
+    let same = [("authorization", world.key.as_str()), ("x-goog-api-key", world.key.as_str())];
+    assert_eq!(chat_with(&world, &same, &ask()).await.status, 200);
+    assert!(world.recorded(1).await.status == 200 && world.journal.calls.lock().len() == 1);
+}

@@ -1,0 +1,110 @@
+//! The table of refusals, as each surface shows it.
+
+use serde_json::{Value, json};
+use tidegate_types::Timestamp;
+use tidegate_types::resource::{AllowList, KeyStatus, Policy, Privacy, Resource, VirtualKey, ZdrTier};
+use tidegate_types::usage::{CallOutcome, RefusalCause};
+
+use crate::client::{Reply, request, send};
+use crate::plain::OPENAI_ANSWER;
+use crate::provider::{Provider, json as answer};
+use crate::world::{MODEL, World, openai, policy};
+
+/// Status and body, the call's id left out.
+fn shown(reply: &Reply) -> Value {
+    let id = reply.header("x-tidegate-id");
+    assert!(id.starts_with("gen_") && id.len() == 30, "{reply:?}");
+    let named = if reply.headers.contains_key("request-id") { "request-id" } else { "x-request-id" };
+    assert_eq!(reply.header(named), id);
+    let body: Value = serde_json::from_str(&reply.body.replace(id, "[id]")).unwrap();
+    json!({ "status": reply.status, "body": body })
+}
+
+/// What both surfaces say to the same request.
+async fn both(world: &World, model: &str, more: &str) -> Value {
+    let messages = r#""messages":[{"role":"user","content":"hi"}]"#;
+    let chat = world.chat(&format!(r#"{{"model":"{model}"{more},{messages}}}"#)).await;
+    let message = world.messages(&format!(r#"{{"model":"{model}","max_tokens":9{more},{messages}}}"#)).await;
+    json!({ "chat": shown(&chat), "messages": shown(&message) })
+}
+
+async fn world() -> World {
+    let peer = Provider::start(vec![answer(OPENAI_ANSWER)]).await;
+    World::start(&[openai("a", &peer)]).await
+}
+
+fn put_key(world: &World, change: impl FnOnce(&mut VirtualKey)) {
+    let mut key = world.virtual_key();
+    change(&mut key);
+    world.put(vec![Resource::Key(key)]);
+}
+
+#[tokio::test]
+async fn the_table_of_refusals() {
+    let world = world().await;
+    let mut table = serde_json::Map::new();
+    let mut note = |name: &str, shown: Value| {
+        table.insert(name.to_owned(), shown);
+    };
+    note("unknown model", both(&world, "acme/chatt", "").await);
+    note("bad field", both(&world, MODEL, r#","stream":"yes""#).await);
+    note("duplicate field", both(&world, MODEL, r#","temperature":1,"temperature":2"#).await);
+    put_key(&world, |key| key.status = KeyStatus::Paused);
+    note("paused key", both(&world, MODEL, "").await);
+    put_key(&world, |key| key.expires_at = Some(Timestamp::from_seconds(1)));
+    note("expired key", both(&world, MODEL, "").await);
+    put_key(&world, |key| key.status = KeyStatus::Revoked);
+    note("revoked key", both(&world, MODEL, "").await);
+    let elsewhere = AllowList { ips: vec!["10.0.0.0/8".parse().unwrap()], ..AllowList::default() };
+    put_key(&world, |key| key.allow = elsewhere);
+    note("wrong address", both(&world, MODEL, "").await);
+    let others = AllowList { models: vec!["other/*".into()], ..AllowList::default() };
+    put_key(&world, |key| key.allow = others);
+    note("model not allowed", both(&world, MODEL, "").await);
+    put_key(&world, |_| ());
+    world.forget_facts();
+    world.put(vec![Resource::Policy(Policy { privacy: Privacy { zdr: ZdrTier::Zdr }, ..policy() })]);
+    note("nobody keeps nothing", both(&world, MODEL, "").await);
+    world.put(vec![Resource::Policy(policy())]);
+    world.forget_price();
+    note("no price", both(&world, MODEL, "").await);
+    insta::assert_json_snapshot!(Value::Object(table));
+}
+
+#[tokio::test]
+async fn strangers_and_lost_requests_are_told_in_the_dialect_of_their_path() {
+    let world = world().await;
+    let mut table = serde_json::Map::new();
+    for (name, method, path) in [
+        ("no key, chat", "POST", "/v1/chat/completions"),
+        ("no key, messages", "POST", "/v1/messages"),
+        ("no path", "GET", "/v2/anything"),
+        ("no path, messages", "POST", "/v1/messages/batches"),
+        ("wrong method, chat", "GET", "/chat/completions"),
+        ("wrong method, messages", "PUT", "/v1/messages"),
+    ] {
+        let reply = send(world.address, &request(method, path, &[], "{}")).await;
+        let mut shown = shown(&reply);
+        shown["allow"] = reply.header("allow").into();
+        table.insert(name.to_owned(), shown);
+    }
+    insta::assert_json_snapshot!(Value::Object(table));
+    assert!(world.journal.calls.lock().is_empty(), "callers without a key leave no record");
+}
+
+#[tokio::test]
+async fn refusals_of_known_keys_are_recorded() {
+    let world = world().await;
+    both(&world, "acme/none", "").await;
+    let record = world.recorded(2).await;
+    assert_eq!(record.outcome, CallOutcome::Refused { cause: RefusalCause::UnknownModel, budget_id: None });
+    assert_eq!((record.status, record.attempts.len()), (404, 0));
+    put_key(&world, |key| key.status = KeyStatus::Revoked);
+    both(&world, MODEL, "").await;
+    let record = world.recorded(4).await;
+    assert_eq!(
+        record.outcome,
+        CallOutcome::Refused { cause: RefusalCause::Unauthenticated, budget_id: None }
+    );
+    assert!(world.journal.events.lock().is_empty());
+}
