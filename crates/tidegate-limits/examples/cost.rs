@@ -1,7 +1,9 @@
 //! What an admission costs: latency, CPU of this process, CPU of Redis.
 //!
 //! `cargo run --release -p tidegate-limits --example cost [connections…]` starts a Redis of its
-//! own. Each admission carries three scopes of rates, one slot and a hold on four budgets.
+//! own. "usual" calls carry a key's rates and slot and a hold on one budget; "rich" ones three
+//! scopes of rates, a slot and a hold on four budgets. Every call is settled and released, so the
+//! CPU is that of admission, settlement, release and all of their network.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -33,21 +35,23 @@ impl Clock for Wall {
     }
 }
 
-fn call(n: u64, limiter: &Limiter) -> Admit {
+fn call(n: u64, limiter: &Limiter, rich: bool) -> Admit {
     let organization_id = OrganizationId::from_u128(1 + u128::from(n % 64));
     let limits = KeyLimits {
         requests_per_minute: Some(4_000_000),
         tokens_per_minute: Some(4_000_000_000),
         concurrency: None,
     };
-    let scopes = smallvec![
-        ScopeLimits { scope: RateScope::Organization, limits },
-        ScopeLimits { scope: RateScope::Team(TeamId::from_u128(1)), limits },
-        ScopeLimits {
-            scope: RateScope::Key(KeyId::from_u128(1)),
-            limits: KeyLimits { concurrency: Some(1_000_000), ..limits },
-        },
-    ];
+    let key = ScopeLimits {
+        scope: RateScope::Key(KeyId::from_u128(1)),
+        limits: KeyLimits { concurrency: Some(1_000_000), ..limits },
+    };
+    let scopes = if rich {
+        let organization = ScopeLimits { scope: RateScope::Organization, limits };
+        smallvec![organization, ScopeLimits { scope: RateScope::Team(TeamId::from_u128(1)), limits }, key]
+    } else {
+        smallvec![key]
+    };
     let now = limiter.now();
     let window =
         Window { start: Timestamp::from_seconds(1_700_000_000), end: Timestamp::from_seconds(4_000_000_000) };
@@ -66,7 +70,7 @@ fn call(n: u64, limiter: &Limiter) -> Admit {
         step: 0,
         epoch: 1,
         deadline: now.plus_millis(600_000),
-        budgets: smallvec![part(1), part(2), part(3), part(4)],
+        budgets: if rich { smallvec![part(1), part(2), part(3), part(4)] } else { smallvec![part(1)] },
     };
     Admit { organization_id, call_id, scopes, tokens: 1000, hold: Some(hold) }
 }
@@ -79,27 +83,19 @@ fn cpu_micros() -> u64 {
     (ticks(11) + ticks(12)) * 10_000
 }
 
-async fn one(limiter: &Limiter, n: u64, finish: bool) -> Duration {
-    let asked = call(n, limiter);
+async fn one(limiter: &Limiter, n: u64, rich: bool) -> Duration {
+    let asked = call(n, limiter, rich);
     let began = Instant::now();
     let admitted = limiter.admit(&asked).await.unwrap();
     let took = began.elapsed();
-    if finish {
-        let hold = asked.hold.unwrap();
-        limiter.settle(hold.settlement(
-            asked.organization_id,
-            admitted.epoch,
-            End::Spent(NanoUsd::new(700_000)),
-        ));
-        limiter.release(Release { permit: admitted.permit, tokens_used: Some(500) });
-    } else {
-        std::mem::forget(admitted);
-    }
+    let hold = asked.hold.unwrap();
+    limiter.settle(hold.settlement(asked.organization_id, admitted.epoch, End::Spent(NanoUsd::new(700_000))));
+    limiter.release(Release { permit: admitted.permit, tokens_used: Some(500) });
     took
 }
 
-/// Calls with this many in flight; prints latency and CPU of the admissions alone, or of whole calls.
-async fn measure(name: &str, limiter: &Limiter, base: u64, in_flight: u64, finish: bool) {
+/// Calls with this many in flight; prints the latency of admissions and the CPU of whole calls.
+async fn measure(name: &str, limiter: &Limiter, base: u64, in_flight: u64, rich: bool) {
     let (began, cpu) = (Instant::now(), cpu_micros());
     let mut tasks = tokio::task::JoinSet::new();
     for lane in 0..in_flight {
@@ -107,7 +103,7 @@ async fn measure(name: &str, limiter: &Limiter, base: u64, in_flight: u64, finis
         tasks.spawn(async move {
             let mut times = Vec::new();
             for n in 0..CALLS / in_flight {
-                times.push(one(&limiter, base + lane * CALLS + n, finish).await);
+                times.push(one(&limiter, base + lane * CALLS + n, rich).await);
             }
             times
         });
@@ -143,7 +139,10 @@ fn main() {
             let limiter = Limiter::redis(settings, Arc::new(Wall), stop.clone()).await.unwrap();
             run(&format!("redis, {count} connections"), &limiter).await;
             let stats = server.command(&["INFO", "commandstats"]).unwrap();
-            stats.lines().filter(|line| line.contains("evalsha")).for_each(|line| println!("  {line}"));
+            stats
+                .lines()
+                .filter(|line| line.contains("evalsha"))
+                .for_each(|line| println!("  all scripts: {line}"));
             stop.cancel();
             limiter.stopped().await;
         }
@@ -154,8 +153,9 @@ async fn run(name: &str, limiter: &Limiter) {
     for n in 1..=64 {
         limiter.open_epoch(OrganizationId::from_u128(n), 1, &[], &[]).await.unwrap();
     }
-    measure(&format!("{name}: admit"), limiter, 0, 1, false).await;
-    measure(&format!("{name}: admit"), limiter, 1 << 32, 32, false).await;
-    measure(&format!("{name}: admit, settle, release"), limiter, 1 << 33, 1, true).await;
-    measure(&format!("{name}: admit, settle, release"), limiter, 1 << 34, 32, true).await;
+    for (nth, (in_flight, rich)) in [(1, false), (32, false), (1, true), (32, true)].into_iter().enumerate() {
+        let kind = if rich { "rich" } else { "usual" };
+        let base = u64::try_from(nth).unwrap_or(0) << 33;
+        measure(&format!("{name}: {kind}"), limiter, base, in_flight, rich).await;
+    }
 }

@@ -80,8 +80,8 @@ impl Limiter {
     /// Admits a call: rates, slots and the first hold in one step, all or nothing.
     ///
     /// # Errors
-    /// [`LimitError`]; nothing was taken then. Safe to repeat for the same call when it carries
-    /// a hold.
+    /// [`LimitError`]; nothing was taken then ([`LimitError::Away`]: what may have been taken is
+    /// taken back, and the attempt is given up).
     pub async fn admit(&self, admit: &Admit) -> Result<Admitted, LimitError> {
         if let Some(hold) = &admit.hold {
             check_amounts(hold)?;
@@ -110,7 +110,8 @@ impl Limiter {
     /// under which it is held; 0: not held, because the store is away and no budget is hard.
     ///
     /// # Errors
-    /// [`LimitError`]; nothing was held then. Safe to repeat.
+    /// [`LimitError`]; nothing was held then. Safe to repeat, except that an attempt whose first
+    /// step met [`LimitError::Away`] has been given up: take another attempt number.
     pub async fn hold(&self, organization: OrganizationId, hold: &Hold) -> Result<u64, LimitError> {
         check_amounts(hold)?;
         match &self.store {

@@ -26,12 +26,16 @@ impl Default for Timing {
     }
 }
 
-/// How to reach and use Redis.
+/// How to reach and use Redis (6.2 or later, `maxmemory-policy noeviction`, a master). The user
+/// needs `~tg:*` and `+evalsha +script|load +info +time +zrangebyscore +hkeys`, and for the scripts
+/// `+get +set +mget +del +hget +hmget +hset +hincrby +persist +pexpire +pexpireat +zadd +zrem
+/// +zcount +zscore +zremrangebyscore`.
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
     /// `redis://`, `rediss://` or `unix://` URL, with the password if there is one.
     pub url: Secret,
-    /// Connections for decisions, 1 to 8; one more is kept for settlements.
+    /// Connections for decisions, 1 to 8; one more is kept for settlements. More than one did not
+    /// measure better (`examples/cost.rs`).
     pub connections: u8,
     /// Hard stop of one decision; then the breaker opens.
     pub decision: Duration,
@@ -50,6 +54,6 @@ impl RedisSettings {
             sweep: Duration::from_secs(10),
             lease: Duration::from_secs(30),
         };
-        Self { url, connections: 2, decision: Duration::from_millis(25), seed, timing }
+        Self { url, connections: 1, decision: Duration::from_millis(25), seed, timing }
     }
 }

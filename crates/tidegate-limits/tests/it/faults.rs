@@ -360,3 +360,35 @@ async fn stopping_ends_the_wait_for_a_queue_that_cannot_drain() {
     tokio::time::timeout(SOON, bench.limiter.idle()).await.expect("nobody waits for ever");
     assert_eq!(bench.limiter.stats().dropped, 1);
 }
+
+#[tokio::test]
+async fn the_permissions_that_the_settings_name_are_enough() {
+    let server = Server::start().unwrap();
+    let allowed = "+evalsha +script|load +info +time +zrangebyscore +hkeys +get +set +mget +del +hget +hmget +hset \
+                   +hincrby +persist +pexpire +pexpireat +zadd +zrem +zcount +zscore +zremrangebyscore";
+    let mut words = vec!["ACL", "SETUSER", "gate", "on", ">pass", "~tg:*"];
+    words.extend(allowed.split_whitespace());
+    server.command(&words).unwrap();
+    let url = format!("redis://gate:pass@127.0.0.1:{}", server.port());
+    let stop = CancellationToken::new();
+    let settings = RedisSettings { timing: TIMING, ..RedisSettings::new(Secret::new(url), 1) };
+    let mut bench = Bench::redis().await;
+    bench.limiter = Limiter::redis(settings, Arc::new(RealClock), stop.clone()).await.unwrap();
+    bench.open(1).await;
+    let scopes = [key(Some(50), Some(5000), Some(2))];
+    let mut hold = bench.hold(call(), 0, &[hard(1, 1000, 100)]);
+    let admitted = bench.limiter.admit(&admit(hold.call_id, &scopes, 100, Some(hold.clone()))).await.unwrap();
+    hold.step = 1;
+    bench.limiter.hold(ORGANIZATION, &hold).await.unwrap();
+    let mut overdue = bench.hold(call(), 0, &[hard(1, 1000, 100)]);
+    overdue.deadline = bench.limiter.now();
+    bench.place(&overdue).await.unwrap();
+    tokio::time::sleep(TIMING.lease).await;
+    bench.limiter.release(tidegate_limits::Release { permit: admitted.permit, tokens_used: Some(7) });
+    bench.limiter.settle(hold.settlement(ORGANIZATION, 1, spent(5)));
+    eventually("all is through", async || bench.figures(1).await == (5, 0, 100)).await;
+    bench.limiter.close_epoch(ORGANIZATION, 1).await.unwrap();
+    let denied = server.command(&["ACL", "LOG"]).unwrap();
+    assert!(!denied.contains("gate"), "{denied}");
+    stop.cancel();
+}
