@@ -51,13 +51,27 @@ impl NodeError {
         move |source| Self::Io { doing, source }
     }
 
+    /// Names what the control plane answered.
+    pub(crate) fn enrolment(problem: impl Into<Problem>) -> Self {
+        Self::Enrolment(problem.into().0)
+    }
+
     /// Names the file of the state folder that cannot be used.
-    pub(crate) fn state(what: &'static str, problem: impl ToString) -> Self {
-        Self::State { what, problem: problem.to_string() }
+    pub(crate) fn state(what: &'static str, problem: impl Into<Problem>) -> Self {
+        Self::State { what, problem: problem.into().0 }
     }
 
     /// Names the setting that cannot be used.
-    pub(crate) fn setting(what: &'static str, problem: impl ToString) -> Self {
-        Self::Setting { what, problem: problem.to_string() }
+    pub(crate) fn setting(what: &'static str, problem: impl Into<Problem>) -> Self {
+        Self::Setting { what, problem: problem.into().0 }
+    }
+}
+
+/// The text of what is wrong, from anything that can be shown.
+pub(crate) struct Problem(String);
+
+impl<T: std::fmt::Display> From<T> for Problem {
+    fn from(problem: T) -> Self {
+        Self(problem.to_string())
     }
 }

@@ -15,6 +15,8 @@ mod observe;
 mod opener;
 mod pulse;
 mod records;
+mod running;
+mod settings;
 mod ship;
 mod state;
 mod sync;
@@ -22,4 +24,6 @@ mod vault;
 
 pub use error::NodeError;
 pub use link::ControlPlane;
-pub use node::{Edges, MakeGateway, Node, NodeSettings, RunningNode};
+pub use node::Node;
+pub use running::RunningNode;
+pub use settings::{Edges, MakeGateway, NodeSettings};

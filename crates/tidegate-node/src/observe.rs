@@ -11,14 +11,19 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tidegate_limits::Limiter;
 use tidegate_telemetry::Metrics;
 use tidegate_telemetry::prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::listen::accept;
 use crate::pulse::Pulse;
+
+/// Between two looks at readiness.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`.
 pub(crate) async fn serve(
@@ -109,5 +114,20 @@ impl Gauges {
         set(&self.organizations, counts.organizations as u64);
         set(&self.keys, counts.keys as u64);
         set(&self.ready, u64::from(pulse.ready.load(Ordering::Relaxed)));
+    }
+}
+
+/// Judges readiness, takes readings and passes on what the pool is, until `stop`.
+pub(crate) async fn look(pulse: Arc<Pulse>, limiter: Limiter, gauges: Gauges, stop: CancellationToken) {
+    let mut ticks = interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {
+                pulse.judge();
+                gauges.read(&pulse);
+                limiter.set_live_nodes(pulse.handle.config.pool().live_nodes);
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! One opening at a time for each organization, however many calls wait for it. Never decides
 //! what a balance is.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use tidegate_proto::budget::{ConfirmEpochRequest, OpenEpochRequest, OpenWith};
 use tidegate_proxy::{Authority, Unavailable};
 use tidegate_types::resource::{OpenHold, OpeningBalance};
 use tidegate_types::{CallId, NanoUsd, OrganizationId, Timestamp};
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +34,10 @@ const GIVE_UP: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(5);
 /// Between two tries, at least and at most.
 const PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_millis(1000);
+/// Between two looks whether the store has started anew.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Openings ahead of need at once.
+const AHEAD: usize = 64;
 /// An epoch that nobody has: asking for it names the one that is there.
 const NO_EPOCH: u64 = 1 << 52;
 
@@ -49,6 +54,8 @@ struct Shared {
     config: Arc<Config>,
     link: Arc<Link>,
     flights: Flights,
+    /// Bounds openings ahead of need; those that a call waits for are not bounded.
+    ahead: Semaphore,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -62,7 +69,8 @@ impl Opener {
         stop: CancellationToken,
     ) -> Self {
         let flights = Flights::default();
-        Self { shared: Arc::new(Shared { limiter, config, link, flights, tasks, stop }) }
+        let ahead = Semaphore::new(AHEAD);
+        Self { shared: Arc::new(Shared { limiter, config, link, flights, ahead, tasks, stop }) }
     }
 
     /// The opening under way for an organization, begun if there is none.
@@ -88,7 +96,47 @@ impl Opener {
 
     /// Opens ahead of the first call, without waiting.
     pub(crate) fn prepare(&self, organization: OrganizationId) {
-        drop(self.flight(organization));
+        let opener = self.clone();
+        self.shared.tasks.spawn(async move {
+            let stopped = opener.shared.stop.clone();
+            let ahead = async {
+                // Closed never; a permit is had in the end.
+                let _permit = opener.shared.ahead.acquire().await;
+                let _ = opener.flight(organization).wait_for(Option::is_some).await;
+            };
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = ahead => {}
+            }
+        });
+    }
+
+    /// Opens counters before the first call needs them: after changes of budgets, and after the
+    /// store has started anew.
+    pub(crate) async fn prepare_all(
+        self,
+        mut budgets: mpsc::UnboundedReceiver<OrganizationId>,
+        stop: CancellationToken,
+    ) {
+        let mut known = BTreeSet::new();
+        let mut run = self.shared.limiter.store_run_id();
+        let mut ticks = interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(organization) = budgets.recv() => {
+                    known.insert(organization);
+                    self.prepare(organization);
+                }
+                _ = ticks.tick() => {
+                    let present = self.shared.limiter.store_run_id();
+                    if present.is_some() && present != run {
+                        run = present;
+                        known.iter().for_each(|organization| self.prepare(*organization));
+                    }
+                }
+            }
+        }
     }
 
     async fn wait(&self, organization: OrganizationId) -> Result<(), Unavailable> {
@@ -153,7 +201,8 @@ impl Shared {
                 Ok(Step::Open)
             }
             Some(Outcome::Already(already)) if already.epoch == found => Ok(Step::Open),
-            Some(Outcome::Already(_)) => Ok(Step::Again(Duration::ZERO)),
+            // Opened or lost since the look at the store: it is looked at again.
+            Some(Outcome::Already(_)) => Ok(Step::Again(Duration::from_millis(100))),
             Some(Outcome::Retry(retry)) => Ok(Step::Again(Duration::from_millis(u64::from(retry.after_ms)))),
             None => Err(OpenError::Malformed),
         }

@@ -31,15 +31,12 @@ const STALL: Duration = Duration::from_secs(30);
 pub(crate) async fn run(journal: Arc<Journal>, link: Arc<Link>, stop: CancellationToken) {
     let mut backoff = Backoff::default();
     loop {
-        let mut progress = false;
+        let began = Instant::now();
         let ended = tokio::select! {
             () = stop.cancelled() => return,
-            ended = session(&journal, &link, &mut progress) => ended,
+            ended = session(&journal, &link) => ended,
         };
-        if progress {
-            backoff.reset();
-        }
-        let wait = backoff.next();
+        let wait = backoff.next(began.elapsed());
         if let Err(status) = ended {
             tracing::warn!(code = ?status.code(), wait_ms = wait.as_millis() as u64, "shipping was interrupted");
         }
@@ -50,14 +47,14 @@ pub(crate) async fn run(journal: Arc<Journal>, link: Arc<Link>, stop: Cancellati
     }
 }
 
-async fn session(journal: &Arc<Journal>, link: &Link, progress: &mut bool) -> Result<(), Status> {
+async fn session(journal: &Arc<Journal>, link: &Link) -> Result<(), Status> {
     let mut client =
         UsageServiceClient::new(link.channel()).max_decoding_message_size(tidegate_proto::MAX_MESSAGE_BYTES);
     let (sender, receiver) = mpsc::channel(2);
     let acknowledged = Notify::new();
     let receive = async {
         let answers = client.report(ReceiverStream::new(receiver)).await?.into_inner();
-        receive(journal, answers, &acknowledged, progress).await
+        receive(journal, answers, &acknowledged).await
     };
     tokio::select! {
         ended = receive => ended,
@@ -69,13 +66,11 @@ async fn receive(
     journal: &Journal,
     mut answers: Streaming<ReportResponse>,
     acknowledged: &Notify,
-    progress: &mut bool,
 ) -> Result<(), Status> {
     while let Some(answer) = answers.message().await? {
         for position in &answer.acknowledged {
             journal.acknowledge(position);
         }
-        *progress = true;
         acknowledged.notify_one();
     }
     Ok(())

@@ -47,7 +47,8 @@ pub(crate) async fn enrol(
             Err(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) => {
                 // A certificate that does not check out looks the same as nobody there.
                 tracing::warn!("the control plane cannot be reached, or its certificate is not trusted");
-                tokio::time::sleep(backoff.next().max(Duration::from_millis(50))).await;
+                let wait = backoff.next(Duration::ZERO).max(Duration::from_millis(50));
+                tokio::time::sleep(wait).await;
             }
             Err(status) => return Err(bad(format_args!("{:?}: {}", status.code(), status.message()))),
         }

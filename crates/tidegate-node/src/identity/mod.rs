@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 pub(crate) use enrol::{About, enrol};
 pub(crate) use renew::keep_fresh;
 
-use crate::error::NodeError;
+use crate::error::{NodeError, Problem};
 use crate::link::{ControlPlane, dial};
 use crate::state::State;
 
@@ -95,8 +95,8 @@ impl Identity {
     }
 }
 
-fn bad(problem: impl ToString) -> NodeError {
-    NodeError::Enrolment(problem.to_string())
+fn bad(problem: impl Into<Problem>) -> NodeError {
+    NodeError::enrolment(problem)
 }
 
 fn put(bytes: &mut Vec<u8>, part: &[u8]) {

@@ -37,13 +37,13 @@ pub(crate) async fn keep_fresh(
             match renew(&identity, &state, &control, &link, &*clock).await {
                 Ok(fresh) => {
                     identity = Arc::new(fresh);
-                    backoff.reset();
+                    backoff = Backoff::default();
                     continue;
                 }
                 Err(error) => {
                     let hours_left = identity.not_after().millis_since(clock.now()) / 3_600_000;
                     tracing::warn!(%error, hours_left, "the node's certificate could not be renewed");
-                    backoff.next()
+                    backoff.next(Duration::ZERO)
                 }
             }
         };

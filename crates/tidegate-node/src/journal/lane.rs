@@ -12,22 +12,9 @@ use tidegate_proto::usage::JournalRecord;
 
 use super::disk::Disk;
 use super::frame;
+use super::meaning::{AttemptKey, Meaning};
 use super::segment::{Name, Segment};
 use super::stream::Stream;
-
-/// Which attempt: call and attempt within it.
-pub(crate) type AttemptKey = (u128, u32);
-
-/// What a record means for the open attempts of its lane.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Meaning {
-    /// Begins an attempt that must end by `deadline` (microseconds since the unix epoch).
-    Opens { attempt: AttemptKey, deadline: i64 },
-    /// Ends an attempt.
-    Closes { attempt: AttemptKey },
-    /// Anything else.
-    Neutral,
-}
 
 /// One lane.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod disk;
 mod frame;
 mod keep;
 mod lane;
+mod meaning;
 mod recover;
 mod segment;
 mod status;
@@ -22,16 +23,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tidegate_proto::usage::journal_record::Record;
-use tidegate_proto::usage::{
-    BillingEvent, CallOutcome, EventKind, JournalRecord, LanePosition, MeterMethod, Outcome, Usage,
-};
-use tidegate_types::{Clock, Timestamp};
+use tidegate_proto::usage::{BillingEvent, JournalRecord, LanePosition};
+use tidegate_types::Clock;
 
 pub use disk::{Probe, Step};
 pub use status::JournalStatus;
 
 use disk::Disk;
-use lane::{Lane, Meaning};
+use lane::Lane;
+use meaning::{call_number, is_new_work, meaning, unresolved};
 use stream::{Reader, Stream};
 
 /// Where and how large.
@@ -309,49 +309,5 @@ impl Shared {
         self.appended_bytes.fetch_add(length, Ordering::Relaxed);
         self.wake(index);
         Ok(())
-    }
-}
-
-fn id(bytes: &[u8]) -> u128 {
-    bytes.first_chunk::<16>().map_or(0, |bytes| u128::from_be_bytes(*bytes))
-}
-
-/// The call's random half. All records of a call go to one lane.
-fn call_number(record: &Record) -> u64 {
-    let call = match record {
-        Record::Event(event) => id(&event.call_id),
-        Record::Call(call) => id(&call.call_id),
-    };
-    call as u64
-}
-
-/// Intents begin work that must be ended; refusals are bookkeeping that must not crowd it out.
-fn is_new_work(record: &Record) -> bool {
-    match record {
-        Record::Event(event) => event.kind() == EventKind::Intent,
-        Record::Call(call) => call.outcome() == CallOutcome::Refused,
-    }
-}
-
-fn meaning(record: &Record) -> Meaning {
-    let Record::Event(event) = record else { return Meaning::Neutral };
-    let attempt = (id(&event.call_id), event.attempt);
-    match event.kind() {
-        EventKind::Intent => Meaning::Opens { attempt, deadline: event.deadline_micros },
-        EventKind::Final => Meaning::Closes { attempt },
-        EventKind::Correction | EventKind::Unspecified => Meaning::Neutral,
-    }
-}
-
-/// The final of an attempt whose process died: nobody knows what the provider billed.
-fn unresolved(intent: &BillingEvent, now: Timestamp) -> BillingEvent {
-    BillingEvent {
-        kind: EventKind::Final.into(),
-        outcome: Outcome::Unresolved.into(),
-        method: MeterMethod::Held.into(),
-        at_micros: now.as_micros(),
-        usage: Some(Usage::default()),
-        cost_nano_usd: 0,
-        ..intent.clone()
     }
 }

@@ -12,8 +12,7 @@ use tidegate_proto::usage::{BillingEvent, JournalRecord};
 
 use super::cursor::Positions;
 use super::disk::Disk;
-use super::lane::{AttemptKey, Meaning};
-use super::meaning;
+use super::meaning::{AttemptKey, Meaning, meaning};
 use super::segment::{Name, Segment};
 use super::stream::Stream;
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 use tidegate_proto::config::config_service_client::ConfigServiceClient;
 use tidegate_proto::config::control_message::Message as Control;
 use tidegate_proto::config::node_message::Message as Said;
-use tidegate_proto::config::{Command, CommandResult, Delta, Hello, NodeMessage, command};
+use tidegate_proto::config::{Command, CommandResult, Delta, Hello, NodeMessage, PoolKey, command};
 use tidegate_proto::{MAX_MESSAGE_BYTES, PROTOCOL_VERSION, SUPPORTED_FEATURES, positions_to_wire};
-use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
@@ -26,6 +26,8 @@ use crate::vault::NodeVault;
 
 /// Messages that wait to be sent.
 const OUTBOUND: usize = 64;
+/// What a welcome may ask for between two heartbeats.
+const HEARTBEAT: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(10);
 
 /// What the node says of itself when it comes.
 #[derive(Debug, Clone)]
@@ -33,7 +35,6 @@ pub(crate) struct About {
     pub(crate) software_version: String,
     pub(crate) boot: u64,
     pub(crate) gateway_address: String,
-    pub(crate) heartbeat: Duration,
 }
 
 /// The stream's owner.
@@ -53,15 +54,12 @@ impl Client {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut backoff = Backoff::default();
         loop {
-            let mut welcomed = false;
+            let began = Instant::now();
             let ended = tokio::select! {
                 () = stop.cancelled() => return,
-                ended = self.session(&mut welcomed) => ended,
+                ended = self.session() => ended,
             };
-            if welcomed {
-                backoff.reset();
-            }
-            let wait = backoff.next();
+            let wait = backoff.next(began.elapsed());
             let status = ended.err().unwrap_or_else(|| Status::unavailable("the stream ended"));
             tracing::warn!(
                 code = ?status.code(), message = status.message(), wait_ms = wait.as_millis() as u64,
@@ -74,19 +72,20 @@ impl Client {
         }
     }
 
-    async fn session(&self, welcomed: &mut bool) -> Result<(), Status> {
+    async fn session(&self) -> Result<(), Status> {
         self.handle.restart();
         let (out, outbound) = mpsc::channel(OUTBOUND);
         say(&out, Said::Hello(self.hello())).await?;
         let mut client =
             ConfigServiceClient::new(self.link.channel()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let (welcomed, welcome) = watch::channel(None);
         let receive = async {
             let inbound = client.stream(ReceiverStream::new(outbound)).await?.into_inner();
-            self.receive(inbound, &out, welcomed).await
+            self.receive(inbound, &out, &welcomed).await
         };
         tokio::select! {
             ended = receive => ended,
-            ended = self.beat(&out) => ended,
+            ended = self.beat(&out, welcome) => ended,
         }
     }
 
@@ -101,8 +100,15 @@ impl Client {
         }
     }
 
-    async fn beat(&self, out: &mpsc::Sender<NodeMessage>) -> Result<(), Status> {
-        let mut ticks = interval(self.about.heartbeat);
+    /// Heartbeats, once the welcome has told how often.
+    async fn beat(
+        &self,
+        out: &mpsc::Sender<NodeMessage>,
+        mut welcome: watch::Receiver<Option<Duration>>,
+    ) -> Result<(), Status> {
+        let welcomed = welcome.wait_for(Option::is_some).await.ok().and_then(|every| *every);
+        let Some(every) = welcomed else { return std::future::pending().await };
+        let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut sequence = 0;
         loop {
@@ -116,13 +122,14 @@ impl Client {
         &self,
         mut inbound: Streaming<tidegate_proto::config::ControlMessage>,
         out: &mpsc::Sender<NodeMessage>,
-        welcomed: &mut bool,
+        welcomed: &watch::Sender<Option<Duration>>,
     ) -> Result<(), Status> {
         while let Some(message) = inbound.message().await? {
             match message.message {
                 Some(Control::Welcome(welcome)) => {
                     tracing::info!(node = %welcome.node_id, pool = %welcome.pool, "connected to the control plane");
-                    *welcomed = true;
+                    let every = Duration::from_millis(u64::from(welcome.heartbeat_ms));
+                    welcomed.send_replace(Some(every.clamp(*HEARTBEAT.start(), *HEARTBEAT.end())));
                 }
                 Some(Control::Delta(delta)) => {
                     if let Some(ack) = self.apply(delta).await? {
@@ -130,12 +137,7 @@ impl Client {
                     }
                 }
                 Some(Control::Heal(heal)) => self.handle.forget_position(heal.shard),
-                Some(Control::PoolKey(key)) => match self.vault.unlock(&self.identity, &key) {
-                    Ok(()) => self.handle.keep_pool_key(key.version, key.sealed),
-                    Err(error) => {
-                        tracing::error!(%error, version = key.version, "the pool key cannot be opened");
-                    }
-                },
+                Some(Control::PoolKey(key)) => self.unlock(key).await?,
                 Some(Control::Command(command)) => say(out, Said::CommandResult(self.obey(&command))).await?,
                 // A message of a later protocol; it may be left out.
                 None => {}
@@ -154,6 +156,16 @@ impl Client {
             tracing::error!(shard, from, to, %error, "a delta was not taken");
             Status::new(Code::FailedPrecondition, error.to_string())
         })
+    }
+
+    async fn unlock(&self, key: PoolKey) -> Result<(), Status> {
+        let (vault, identity, handle) =
+            (Arc::clone(&self.vault), Arc::clone(&self.identity), Arc::clone(&self.handle));
+        let unlock = move || match vault.unlock(&identity, &key) {
+            Ok(()) => handle.keep_pool_key(key.version, key.sealed),
+            Err(error) => tracing::error!(%error, version = key.version, "the pool key cannot be opened"),
+        };
+        tokio::task::spawn_blocking(unlock).await.map_err(|_| Status::internal("opening the pool key failed"))
     }
 
     fn obey(&self, command: &Command) -> CommandResult {

@@ -117,6 +117,8 @@ impl Handle {
         if place.open.is_some_and(|replace| replace != delta.replace)
             || (first && !delta.replace && delta.from != place.n)
         {
+            // The next stream asks for the whole shard.
+            self.place(shard, |place| *place = ShardPlace::default());
             return Err(NotTaken::Gap);
         }
         let changes = apply::changes(shard, &delta.resources);
@@ -129,8 +131,10 @@ impl Handle {
             true => *place = ShardPlace { n: to, open: None },
             false => place.open = Some(delta.replace),
         });
-        apply::without_rejected(&mut delta, &applied.rejected);
-        self.keeper.keep(Keep::Part { shard, delta, first });
+        if delta.replace || !delta.resources.is_empty() || delta.to != delta.from {
+            apply::without_rejected(&mut delta, &applied.rejected);
+            self.keeper.keep(Keep::Part { shard, delta, first });
+        }
         if synchronised {
             self.complete.store(true, Ordering::Release);
             self.keeper.keep(Keep::Complete);

@@ -33,6 +33,7 @@ use tidegate_types::{Clock, NodeId, Revision, Shard};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnboundedReceiverStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) opened: Mutex<Vec<OpenEpochRequest>>,
     pub(crate) confirmed: Mutex<Vec<ConfirmEpochRequest>>,
     pub(crate) balances: Mutex<Vec<OpeningBalance>>,
+    tasks: TaskTracker,
 }
 
 /// One running control plane; stop it and start it again on the same address.
@@ -100,6 +102,7 @@ impl FakeControl {
             opened: Mutex::default(),
             confirmed: Mutex::default(),
             balances: Mutex::default(),
+            tasks: TaskTracker::new(),
         };
         let address = "127.0.0.1:0".parse().unwrap();
         let mut control =
@@ -128,7 +131,7 @@ impl FakeControl {
             .add_service(BudgetServiceServer::new(service.clone()))
             .add_service(UsageServiceServer::new(service));
         let stop = self.stop.clone();
-        self.server = Some(tokio::spawn(async move {
+        self.server = Some(self.shared.tasks.spawn(async move {
             let serve = router.serve_with_incoming(TcpListenerStream::new(listener));
             tokio::select! {
                 _ = serve => {}
@@ -144,6 +147,26 @@ impl FakeControl {
         if let Some(server) = self.server.take() {
             server.await.unwrap();
         }
+    }
+
+    /// A certificate for a listener on this host, and the roots that trust it.
+    pub(crate) fn listener_tls(&self) -> (rustls::ServerConfig, rustls::ClientConfig) {
+        let provider = || Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let identity = self.shared.ca.issue_server(&["localhost".into()], SystemClock.now()).unwrap();
+        let server = rustls::ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(identity.chain, identity.key)
+            .unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.shared.ca.root().clone()).unwrap();
+        let client = rustls::ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        (server, client)
     }
 
     pub(crate) fn roots(&self) -> String {
@@ -310,7 +333,7 @@ impl ConfigService for Service {
         let mut said = request.into_inner();
         let (sender, receiver) = mpsc::unbounded_channel();
         let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
-        tokio::spawn(async move {
+        self.shared.tasks.spawn(async move {
             loop {
                 let message = tokio::select! {
                     () = stop.cancelled() => return,
@@ -322,7 +345,7 @@ impl ConfigService for Service {
                         let welcome = Welcome {
                             node_id: node.to_string(),
                             pool: "default".into(),
-                            heartbeat_ms: 1000,
+                            heartbeat_ms: 50,
                             control_time_micros: 0,
                         };
                         let sealing = *SEALING.lock().get(&node.to_u128()).unwrap();
@@ -395,7 +418,7 @@ impl UsageService for Service {
         let mut batches = request.into_inner();
         let (sender, receiver) = mpsc::channel(4);
         let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
-        tokio::spawn(async move {
+        self.shared.tasks.spawn(async move {
             loop {
                 let batch = tokio::select! {
                     () = stop.cancelled() => return,

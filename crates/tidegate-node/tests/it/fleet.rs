@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tidegate_limits::{Limiter, Timing};
 use tidegate_node::{ControlPlane, Edges, Node, NodeError, NodeSettings, RunningNode};
 use tidegate_proxy::{Gateway, Parts};
+use tidegate_secrets::virtual_key;
 use tidegate_telemetry::{Metrics, SystemClock, entropy};
 use tidegate_types::resource::{
     AllowList, Budget, Enforcement, HoldMode, KeyLimits, KeySecret, KeyStatus, Organization, Resource, Scope,
@@ -16,6 +17,7 @@ use tidegate_types::resource::{
 use tidegate_types::window::{Every, WeekStart, WindowSpec};
 use tidegate_types::{BudgetId, Clock, KeyId, NanoUsd, OrganizationId, Secret, TeamId};
 use tidegate_upstream::Upstreams;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::control_plane::{FakeControl, JOIN_TOKEN};
 
@@ -94,6 +96,15 @@ impl Tenant {
         })
     }
 
+    /// The key with a secret, and its text.
+    pub(crate) fn issue(&self, control: &FakeControl) -> (Resource, Secret) {
+        let (text, secret) = virtual_key::issue(self.key, [9; 32], &control.shared.pool.peppers);
+        match self.key(KeyStatus::Active) {
+            Resource::Key(key) => (Resource::Key(VirtualKey { secrets: vec![secret], ..key }), text),
+            other => (other, text),
+        }
+    }
+
     /// Organization, team and key.
     pub(crate) fn publish(&self, control: &FakeControl) {
         for resource in [self.organization(), self.team(), self.key(KeyStatus::Active)] {
@@ -136,7 +147,6 @@ pub(crate) fn settings_with_clock(
         clock,
         metrics: Metrics::default(),
         journal_limit_bytes: None,
-        heartbeat: Duration::from_millis(50),
     }
 }
 
@@ -205,14 +215,18 @@ pub(crate) fn config_logs(state: &Path) -> Vec<PathBuf> {
     logs
 }
 
-/// `GET path` on the metrics port: status and body.
+/// `GET path` on the metrics port: status and whole answer.
 pub(crate) async fn get(node: &RunningNode, path: &str) -> (u16, String) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut socket = tokio::net::TcpStream::connect(node.metrics_address()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    socket.write_all(request.as_bytes()).await.unwrap();
+    exchange(tokio::net::TcpStream::connect(node.metrics_address()).await.unwrap(), &request).await
+}
+
+/// Sends a request that closes the connection, and reads the answer.
+pub(crate) async fn exchange(mut io: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> (u16, String) {
+    io.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.unwrap();
+    // The other side may close without TLS's own farewell.
+    let _ = io.read_to_string(&mut answer).await;
     let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
     (status, answer)
 }

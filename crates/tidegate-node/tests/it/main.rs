@@ -1,9 +1,10 @@
 //! The node as the control plane and the disk see it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod config;
 mod control_plane;
 mod fleet;
+mod gateway;
 mod journal;
 mod shipping;
 mod support;

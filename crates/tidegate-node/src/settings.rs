@@ -1,0 +1,76 @@
+//! What a node is made of, and what it lends to the request's path.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tidegate_limits::Limiter;
+use tidegate_policy::Config;
+use tidegate_proxy::{Authority, Gateway, Records, Vault};
+use tidegate_telemetry::Metrics;
+use tidegate_types::{Clock, Secret};
+
+use crate::link::ControlPlane;
+
+/// Makes the request's path out of what the node lends it.
+pub type MakeGateway = Box<dyn Fn(Edges) -> Arc<Gateway> + Send + Sync>;
+
+/// What a node is made of.
+pub struct NodeSettings {
+    /// Folder of the node's own: keys, last good configuration, journal. One process at a time.
+    pub state: PathBuf,
+    /// Name for people.
+    pub name: String,
+    /// Version of the software, for display.
+    pub software_version: String,
+    /// Where the control plane is.
+    pub control: ControlPlane,
+    /// Needed once, until the state folder holds an identity.
+    pub join_token: Option<Secret>,
+    /// The gateway's address.
+    pub gateway_listen: SocketAddr,
+    /// TLS for it.
+    pub gateway_tls: Option<Arc<rustls::ServerConfig>>,
+    /// The address of `/metrics`, `/livez`, `/readyz`.
+    pub metrics_listen: SocketAddr,
+    /// Rates, slots, budgets.
+    pub limiter: Limiter,
+    /// Makes the request's path out of what the node lends it.
+    pub gateway: MakeGateway,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The process's metrics.
+    pub metrics: Metrics,
+    /// Most bytes of the journal; `None`: 4 GiB.
+    pub journal_limit_bytes: Option<u64>,
+}
+
+impl std::fmt::Debug for NodeSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeSettings")
+            .field("state", &self.state)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the node lends to the request's path ([`tidegate_proxy::Parts`]).
+pub struct Edges {
+    /// What the node holds.
+    pub config: Arc<Config>,
+    /// The journal.
+    pub records: Arc<dyn Records>,
+    /// The opener of budget epochs.
+    pub authority: Arc<dyn Authority>,
+    /// Opened secrets.
+    pub vault: Arc<dyn Vault>,
+    /// Whether the node serves.
+    pub ready: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for Edges {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Edges")
+    }
+}
