@@ -60,8 +60,12 @@ impl From<sqlx::Error> for StoreError {
             "23503" if database.message().starts_with("update or delete") => Self::InUse(constraint),
             "23503" => Self::Dangling(constraint),
             "23001" => Self::Immutable("row"),
-            // Shutting down, starting up, too many connections, connection failures.
-            code if code.starts_with("57P") || code.starts_with("53") || code.starts_with("08") => {
+            // Shutting down, starting up, timed out, deadlocked, too many connections, connection failures.
+            code if code.starts_with("57")
+                || code.starts_with("40")
+                || code.starts_with("53")
+                || code.starts_with("08") =>
+            {
                 Self::Unavailable(error)
             }
             _ => Self::Database(error),

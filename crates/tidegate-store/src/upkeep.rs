@@ -119,11 +119,17 @@ async fn reap_node(store: &Store, node: NodeId, now: Timestamp, absent_since: Ti
 }
 
 /// Publishes how many live nodes each pool has (heard of since `live_since`), where that changed.
-/// Returns how many pools changed.
+/// Without `may_shrink` only growth is published: fewer nodes mean larger shares, so a count that
+/// is too low is the harmful one. Returns how many pools changed.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn publish_pools(store: &Store, now: Timestamp, live_since: Timestamp) -> Result<usize> {
+pub async fn publish_pools(
+    store: &Store,
+    now: Timestamp,
+    live_since: Timestamp,
+    may_shrink: bool,
+) -> Result<usize> {
     let actor = SystemActor::new("fleet").acting_for(OrganizationId::SYSTEM);
     let known: BTreeMap<String, u32> = {
         let mut tx = store.begin(&actor).await?;
@@ -140,7 +146,10 @@ pub async fn publish_pools(store: &Store, now: Timestamp, live_since: Timestamp)
     let changed: Vec<PoolState> = live
         .into_iter()
         .map(|(name, live)| PoolState { name, live_nodes: live.max(1) })
-        .filter(|pool| known.get(&pool.name) != Some(&pool.live_nodes))
+        .filter(|pool| match known.get(&pool.name) {
+            Some(known) => pool.live_nodes > *known || (may_shrink && pool.live_nodes < *known),
+            None => true,
+        })
         .collect();
     if changed.is_empty() {
         return Ok(0);

@@ -87,7 +87,9 @@ async fn attempts_of_an_earlier_process_of_a_live_node_are_given_up_as_well() {
 #[tokio::test]
 async fn pools_are_published_when_their_live_nodes_change() {
     let f = Fixture::new().await;
-    let publish = async || upkeep::publish_pools(&f.store, NOW, NOW.plus_millis(-5_000)).await.unwrap();
+    let publish = async |at: Timestamp, may_shrink| {
+        upkeep::publish_pools(&f.store, at, at.plus_millis(-5_000), may_shrink).await.unwrap()
+    };
     let live = async || {
         let items = feed::changes_since(&f.store, Shard::SYSTEM, 0, 10).await.unwrap();
         match items.last().and_then(|item| item.versioned.resource.clone()) {
@@ -95,12 +97,19 @@ async fn pools_are_published_when_their_live_nodes_change() {
             _ => 0,
         }
     };
-    assert_eq!((publish().await, live().await), (1, 1));
-    assert_eq!(publish().await, 0);
+    assert_eq!((publish(NOW, false).await, live().await), (1, 1));
+    assert_eq!(publish(NOW, true).await, 0);
     for _ in 0..3 {
         beat(&f.store, node(&f.store).await, 1, NOW).await;
     }
-    assert_eq!((publish().await, live().await), (1, 3));
+    assert_eq!((publish(NOW, false).await, live().await), (1, 3));
+    let silent = NOW.plus_millis(60_000);
+    assert_eq!(
+        (publish(silent, false).await, live().await),
+        (0, 3),
+        "an outage of ours is no absence of theirs"
+    );
+    assert_eq!((publish(silent, true).await, live().await), (1, 1));
 }
 
 #[tokio::test]
