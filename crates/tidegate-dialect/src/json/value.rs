@@ -199,6 +199,14 @@ fn end_of(bytes: &[u8], start: usize) -> usize {
 
 fn end_of_string(bytes: &[u8], start: usize) -> usize {
     let mut pos = start + 1;
+    let stops = |b: &u8| matches!(*b, b'"' | b'\\');
+    // Keys and words are short: a plain loop finds their end faster than a vector search.
+    let short = bytes.get(pos..(pos + 24).min(bytes.len())).unwrap_or_default();
+    match short.iter().position(stops) {
+        Some(stop) if short.get(stop) == Some(&b'"') => return pos + stop + 1,
+        Some(_) => {}
+        None => pos += short.len(),
+    }
     while let Some(stop) = bytes.get(pos..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
         if bytes.get(pos + stop) == Some(&b'"') {
             return pos + stop + 1;

@@ -48,6 +48,9 @@ pub enum FindingKind {
     Retains,
 }
 
+/// Unregistered fields beyond this many are not listed: the first one is enough to refuse.
+const MOST_FINDINGS: usize = 64;
+
 /// A field that a strict budget or ZDR may refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -184,7 +187,9 @@ fn registered(
         if let Some(known) = registry::resembling(surface, &member.key) {
             return Err(RequestError::LooksLike { path: path(), known });
         }
-        findings.push(Finding { path: path(), kind: FindingKind::Unregistered });
+        if findings.len() < MOST_FINDINGS {
+            findings.push(Finding { path: path(), kind: FindingKind::Unregistered });
+        }
         return Ok(None);
     };
     if !member.value.is_null() && !field.harmless.contains(&member.value.raw()) {
