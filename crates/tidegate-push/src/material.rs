@@ -11,9 +11,9 @@ use tidegate_secrets::SecretsError;
 use tidegate_secrets::ca::CertificateAuthority;
 use tidegate_secrets::envelope::DataKey;
 use tidegate_secrets::kek::KeyEncryptionKey;
-use tidegate_secrets::places;
 use tidegate_secrets::pool::PoolSecrets;
 use tidegate_secrets::virtual_key::{PepperBytes, Peppers};
+use tidegate_secrets::{pem, places};
 use tidegate_store::wrapped::{self, Authority, Wrapped};
 use tidegate_store::{AuditNote, Change, Store, SystemActor, TenantTx};
 use tidegate_telemetry::entropy;
@@ -33,6 +33,14 @@ pub struct Material {
     pub roots: Vec<CertificateDer<'static>>,
     /// The secrets of each pool, at their newest version.
     pub pools: HashMap<String, Arc<PoolSecrets>>,
+}
+
+impl Material {
+    /// The trusted roots in PEM: what a node that is not enrolled yet is configured with.
+    #[must_use]
+    pub fn roots_pem(&self) -> String {
+        self.roots.iter().map(|root| pem::certificate(root)).collect()
+    }
 }
 
 /// Makes what is missing (authority, pepper, pool keys, the system's data key) and opens it all.

@@ -10,6 +10,7 @@ mod error;
 pub mod kek;
 pub mod keygen;
 pub mod password;
+pub mod pem;
 pub mod places;
 pub mod pool;
 pub mod sealing;

@@ -1,0 +1,272 @@
+//! A node reduced to its wire: it enrols, listens, applies, acknowledges, and lies when asked to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tidegate_proto::budget::budget_service_client::BudgetServiceClient;
+use tidegate_proto::config::config_service_client::ConfigServiceClient;
+use tidegate_proto::config::{
+    self as wire, control_message::Message as Control, node_message::Message as Said,
+};
+use tidegate_proto::enroll::enroll_service_client::EnrollServiceClient;
+use tidegate_proto::enroll::{EnrollRequest, EnrollResponse};
+use tidegate_proto::usage::usage_service_client::UsageServiceClient;
+use tidegate_proto::{PROTOCOL_VERSION, positions_to_wire, versioned_from_wire};
+use tidegate_secrets::ca::NodeKey;
+use tidegate_secrets::pem;
+use tidegate_secrets::pool::PoolSecrets;
+use tidegate_secrets::sealing::SealingKeyPair;
+use tidegate_types::resource::{ResourceKey, Versioned, content_hash};
+use tidegate_types::{Digest, NodeId, Position, Revision, Shard};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Status, Streaming};
+
+use crate::plane::{DEADLINE, Plane};
+
+/// Dials a control plane; without a key and chain as somebody without a certificate.
+pub(crate) async fn dial(
+    address: SocketAddr,
+    roots_pem: &str,
+    identity: Option<(&NodeKey, &[Vec<u8>])>,
+) -> Result<Channel, tonic::transport::Error> {
+    let mut tls =
+        ClientTlsConfig::new().ca_certificate(Certificate::from_pem(roots_pem)).domain_name("localhost");
+    if let Some((key, chain)) = identity {
+        let chain: String = chain.iter().map(|der| pem::certificate(der)).collect();
+        tls = tls.identity(Identity::from_pem(chain, pem::private_key(&key.expose()).expose()));
+    }
+    let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap().tls_config(tls).unwrap();
+    endpoint.connect_timeout(Duration::from_secs(5)).connect().await
+}
+
+pub(crate) fn enroll_request(token: &str, key: &NodeKey, sealing: &SealingKeyPair) -> EnrollRequest {
+    EnrollRequest {
+        join_token: token.to_owned(),
+        certificate_request: key.certificate_request().unwrap(),
+        sealing_key: sealing.public().to_vec(),
+        name: "fake".to_owned(),
+        software_version: "0.0.0".to_owned(),
+    }
+}
+
+pub(crate) struct FakeNode {
+    pub(crate) id: NodeId,
+    pub(crate) key: NodeKey,
+    pub(crate) chain: Vec<Vec<u8>>,
+    pub(crate) sealing: SealingKeyPair,
+    pub(crate) channel: Channel,
+}
+
+impl FakeNode {
+    pub(crate) async fn enrol(plane: &Plane) -> Self {
+        let token = plane.join_token(60_000).await;
+        Self::enrol_with(plane, token.expose()).await.unwrap()
+    }
+
+    pub(crate) async fn enrol_with(plane: &Plane, token: &str) -> Result<Self, Status> {
+        let (key, sealing) = (NodeKey::generate().unwrap(), SealingKeyPair::generate().unwrap());
+        let stranger = dial(plane.address, &plane.material.roots_pem(), None).await.unwrap();
+        let request = enroll_request(token, &key, &sealing);
+        let answer = EnrollServiceClient::new(stranger).enroll(request).await?.into_inner();
+        Ok(Self::of(plane, answer, key, sealing).await)
+    }
+
+    pub(crate) async fn of(
+        plane: &Plane,
+        answer: EnrollResponse,
+        key: NodeKey,
+        sealing: SealingKeyPair,
+    ) -> Self {
+        let chain = answer.certificate_chain;
+        let channel = dial(plane.address, &plane.material.roots_pem(), Some((&key, &chain))).await.unwrap();
+        Self { id: answer.node_id.parse().unwrap(), key, chain, sealing, channel }
+    }
+
+    /// The same node at another control plane.
+    pub(crate) async fn at(&self, plane: &Plane) -> Channel {
+        dial(plane.address, &plane.material.roots_pem(), Some((&self.key, &self.chain))).await.unwrap()
+    }
+
+    pub(crate) async fn stream(&self) -> Stream {
+        self.stream_from(Held::default(), self.channel.clone()).await.unwrap()
+    }
+
+    /// Opens a config stream from what is held already.
+    pub(crate) async fn stream_from(&self, held: Held, channel: Channel) -> Result<Stream, Status> {
+        let (say, said) = mpsc::channel(64);
+        let hello = wire::Hello {
+            protocol_version: PROTOCOL_VERSION,
+            software_version: "0.0.0".to_owned(),
+            boot: 1,
+            positions: positions_to_wire(&held.position),
+            features: vec![],
+            gateway_address: "127.0.0.1:1".to_owned(),
+        };
+        say.send(message(Said::Hello(hello))).await.unwrap();
+        let mut client = ConfigServiceClient::new(channel);
+        let inbound = client.stream(ReceiverStream::new(said)).await?.into_inner();
+        Ok(Stream { say, inbound, held, deltas: vec![], pool_key: None, synchronised: false, healed: vec![] })
+    }
+
+    /// A synchronised config stream.
+    pub(crate) async fn synchronised(&self) -> Stream {
+        let mut stream = self.stream().await;
+        stream.until("synchronised", |stream| stream.synchronised).await;
+        stream
+    }
+
+    pub(crate) fn open(&self, key: &wire::PoolKey) -> PoolSecrets {
+        PoolSecrets::open_on_node("default", key.version, self.id, &self.sealing, &key.sealed).unwrap()
+    }
+
+    pub(crate) fn budgets(&self) -> BudgetServiceClient<Channel> {
+        BudgetServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn usage(&self) -> UsageServiceClient<Channel> {
+        UsageServiceClient::new(self.channel.clone())
+    }
+}
+
+pub(crate) fn message(said: Said) -> wire::NodeMessage {
+    wire::NodeMessage { message: Some(said) }
+}
+
+/// What a node holds.
+#[derive(Default, Clone)]
+pub(crate) struct Held {
+    pub(crate) resources: BTreeMap<ResourceKey, Versioned>,
+    pub(crate) position: Position,
+    /// Resources that this node pretends it cannot apply.
+    pub(crate) rejects: BTreeSet<ResourceKey>,
+    /// Added to every digest: a node that is wrong about what it holds.
+    pub(crate) error: u128,
+}
+
+impl Held {
+    fn digest(&self, shard: Shard) -> Digest {
+        let mut digest = Digest::default();
+        for version in self.resources.values().filter(|version| version.revision.shard == shard) {
+            let Some(resource) = &version.resource else { continue };
+            let applied = !self.rejects.contains(&version.key);
+            let hash = content_hash(resource);
+            digest.add(Digest::of_member(&version.key.to_string(), version.revision, &hash, applied));
+        }
+        digest.add(Digest::from_u128(self.error));
+        digest
+    }
+}
+
+pub(crate) struct Stream {
+    pub(crate) say: mpsc::Sender<wire::NodeMessage>,
+    pub(crate) inbound: Streaming<wire::ControlMessage>,
+    pub(crate) held: Held,
+    pub(crate) deltas: Vec<wire::Delta>,
+    pub(crate) pool_key: Option<wire::PoolKey>,
+    pub(crate) synchronised: bool,
+    pub(crate) healed: Vec<u32>,
+}
+
+impl Stream {
+    /// Hears and obeys until it is so.
+    pub(crate) async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let hear = async {
+            while !done(self) {
+                let message =
+                    self.inbound.message().await.expect("the stream broke").expect("the stream ended");
+                self.obey(message).await;
+            }
+        };
+        assert!(tokio::time::timeout(DEADLINE, hear).await.is_ok(), "never heard: {what}");
+    }
+
+    /// Why the stream ends.
+    pub(crate) async fn end(&mut self) -> Option<Status> {
+        let hear = async {
+            loop {
+                match self.inbound.message().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return None,
+                    Err(status) => return Some(status),
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, hear).await.expect("the stream never ended")
+    }
+
+    pub(crate) async fn holds(&mut self, key: &ResourceKey) {
+        self.until("a resource", |stream| stream.held.resources.contains_key(key)).await;
+    }
+
+    async fn obey(&mut self, message: wire::ControlMessage) {
+        match message.message {
+            Some(Control::Delta(delta)) => self.apply(delta).await,
+            Some(Control::PoolKey(key)) => self.pool_key = Some(key),
+            Some(Control::Heal(heal)) => {
+                let shard = Shard::new(u8::try_from(heal.shard).unwrap()).unwrap();
+                self.healed.push(heal.shard);
+                self.held.error = 0;
+                self.held.resources.retain(|_, version| version.revision.shard != shard);
+            }
+            Some(Control::Command(command)) => {
+                let result =
+                    wire::CommandResult { id: command.id, ok: true, status: 200, code: "ok".to_owned() };
+                self.say.send(super::fake_node::message(Said::CommandResult(result))).await.unwrap();
+            }
+            Some(Control::Welcome(_)) | None => {}
+        }
+    }
+
+    async fn apply(&mut self, delta: wire::Delta) {
+        let shard = Shard::new(u8::try_from(delta.shard).unwrap()).unwrap();
+        if delta.replace && !self.deltas.last().is_some_and(|part| !part.last) {
+            self.held.resources.retain(|_, version| version.revision.shard != shard);
+        }
+        for resource in delta.resources.clone() {
+            let version = versioned_from_wire(shard, resource).unwrap();
+            match version.resource {
+                Some(_) => drop(self.held.resources.insert(version.key.clone(), version)),
+                None => drop(self.held.resources.remove(&version.key)),
+            }
+        }
+        let (last, to) = (delta.last, delta.to);
+        self.synchronised |= delta.synchronised;
+        self.deltas.push(delta);
+        if last {
+            self.held.position.advance(Revision { shard, n: to });
+            self.acknowledge(shard, to).await;
+        }
+    }
+
+    pub(crate) async fn acknowledge(&mut self, shard: Shard, n: u64) {
+        let rejected = self.held.resources.values();
+        let rejected = rejected.filter(|v| v.revision.shard == shard && self.held.rejects.contains(&v.key));
+        let rejected = rejected
+            .map(|v| wire::Rejection {
+                key: Some((&v.key).into()),
+                n: v.revision.n,
+                reason: "pretends not to know it".to_owned(),
+            })
+            .collect();
+        let digest = self.held.digest(shard).to_u128().to_be_bytes().to_vec();
+        let ack = wire::Ack { shard: shard.index() as u32, n, digest, rejected };
+        self.say.send(message(Said::Ack(ack))).await.unwrap();
+    }
+
+    /// A heartbeat that says that everything applied is shipped as well.
+    pub(crate) async fn beat(&self) {
+        let positions = positions_to_wire(&self.held.position);
+        let beat = wire::Heartbeat {
+            sequence: 1,
+            applied: positions.clone(),
+            shipped: positions,
+            journal_pending_records: 3,
+            limiter_mode: "healthy".to_owned(),
+            ..wire::Heartbeat::default()
+        };
+        self.say.send(message(Said::Heartbeat(beat))).await.unwrap();
+    }
+}

@@ -1,0 +1,13 @@
+//! The push plane as nodes meet it: a real database, real TLS, a fake node.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod enrolment;
+mod epochs;
+mod fake_node;
+mod feed;
+mod fleet;
+mod hostile;
+mod material;
+mod plane;
+mod samples;
+mod usage;
