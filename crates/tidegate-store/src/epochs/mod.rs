@@ -24,6 +24,9 @@ const PERMIT_MS: i64 = 2000;
 /// A node that asks so soon after the opening has read the counters before it.
 const SETTLED_MS: i64 = 1000;
 
+/// Higher numbers are no epochs that ever were: nodes are not trusted with the count.
+const LAST_FOUND: u64 = 1 << 40;
+
 /// What a node found and asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asked<'a> {
@@ -97,7 +100,8 @@ pub async fn open(store: &Store, asked: &Asked<'_>, permit: &str, now: Timestamp
     let mut change = lock(store, asked.organization_id, asked.pool, now).await?;
     let Some(row) = current(&mut change, asked.pool).await? else {
         // Nothing was ever open here: nobody can have spent from counters.
-        return allow(change, asked, asked.found_epoch + 1, permit, true).await;
+        let first = asked.found_epoch.min(LAST_FOUND) + 1;
+        return allow(change, asked, first, permit, true).await;
     };
     let epoch = unsigned(row.epoch);
     match row.state.as_str() {

@@ -171,3 +171,10 @@ async fn unknown_organizations_and_pools_have_no_epochs() {
     let nowhere = Asked { pool: "elsewhere", ..asked(&f, "r", 0) };
     assert!(matches!(open(&f.store, &nowhere, "p", NOW).await, Err(StoreError::Dangling(_))));
 }
+
+#[tokio::test]
+async fn a_number_that_a_node_makes_up_leaves_room_for_later_epochs() {
+    let f = Fixture::new().await;
+    let opened = opening(open(&f.store, &asked(&f, "r", u64::MAX), "p", NOW).await.unwrap());
+    assert!(opened.epoch < 1 << 41);
+}
