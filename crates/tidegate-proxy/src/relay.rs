@@ -139,11 +139,14 @@ impl Relay {
     /// The next piece for the caller.
     pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
-            if self.over {
-                self.live = None;
-                return Poll::Ready(None);
-            }
             let Some(live) = self.live.as_mut() else { return Poll::Ready(None) };
+            if self.over {
+                if live.out.is_empty() {
+                    self.live = None;
+                    return Poll::Ready(None);
+                }
+                return Poll::Ready(Some(joined(&mut live.out)));
+            }
             let more = live.poll_more(cx);
             if more.is_ready() {
                 self.last_read = Instant::now();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Request, Response, request};
+use http::{HeaderValue, Request, Response, header, request};
 use http_body::Body;
 use tidegate_policy::plan;
 use tidegate_types::usage::Surface;
@@ -39,15 +39,35 @@ where
     let at = gateway.now();
     let arrival = Arrival { call_id: gateway.new_id(at), at, clock: Instant::now(), peer };
     let (head, body) = request.into_parts();
-    let found = match find(&head.method, head.uri.path()) {
-        Endpoint::Call(surface) => return call(gateway, arrival, surface, underway, &head, body).await,
-        Endpoint::Models => listing::models(gateway, arrival, &head),
-        Endpoint::Model(name) => listing::model(gateway, arrival, &head, name),
-        Endpoint::Key => own_key::describe(gateway, arrival, &head).await,
+    let endpoint = find(&head.method, head.uri.path());
+    let mut response = match endpoint {
+        Endpoint::Call(surface) => call(gateway, arrival, surface, underway, &head, body).await,
+        other => own(gateway, arrival, underway, &head, other).await,
+    };
+    if head.headers.contains_key(header::TRANSFER_ENCODING) {
+        // It may have come with a content length, by which somebody before us saw another
+        // request begin: nothing more is read from this connection.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Everything but calls: what the gateway answers itself.
+async fn own(
+    gateway: &Arc<Gateway>,
+    arrival: Arrival,
+    underway: Underway,
+    head: &request::Parts,
+    endpoint: Endpoint<'_>,
+) -> Response<AnswerBody> {
+    let found = match endpoint {
+        Endpoint::Models => listing::models(gateway, arrival, head),
+        Endpoint::Model(name) => listing::model(gateway, arrival, head, name),
+        Endpoint::Key => own_key::describe(gateway, arrival, head).await,
         Endpoint::Live => Ok(probe::live()),
         Endpoint::Ready => Ok(probe::ready(gateway)),
         Endpoint::WrongMethod(allowed) => Err(probe::wrong_method(allowed)),
-        Endpoint::Unknown => Err(probe::unknown()),
+        Endpoint::Unknown | Endpoint::Call(_) => Err(probe::unknown()),
     };
     let dialect = crate::endpoint::dialect(head.uri.path(), &head.headers);
     crate::answer::small(gateway, arrival, dialect, underway, found)
@@ -88,7 +108,7 @@ where
     let call = read_call(&gateway.settings, &caller, account.dialect(), &head.headers, body).await?;
     account.note_call(&call);
     // The windows of budgets go by the time of their counters.
-    let draw = (gateway.entropy)() as u64;
+    let draw = account.arrival.call_id.to_u128() as u64;
     let plan = plan(&caller.view, &call.facts(), gateway.limiter.now(), draw)?;
     account.note_plan(&plan);
     let permit = admit(gateway, account, caller.view.organization_id(), &call, &plan).await?;

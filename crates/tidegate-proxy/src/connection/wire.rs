@@ -1,6 +1,7 @@
 //! The caller's socket with deadlines: for a head once begun, and for standing idle.
 //!
-//! One lazy timer per connection, so that a request costs none. Deadlines for bodies are
+//! One lazy timer per connection, so that a request costs none; an idle connection lives at
+//! most twice its time. Deadlines for bodies are
 //! kept by `read_call`, deadlines for answers by `failover`.
 
 use std::future::Future;
@@ -124,8 +125,7 @@ impl<I> Wire<I> {
             let deadline = if waiting { self.deadline() } else { Instant::now() + self.patience.idle };
             let timer = match &mut self.timer {
                 Some(timer) => timer,
-                // A request under way needs no timer; the next wait makes one.
-                None if !waiting => return Poll::Pending,
+                // Also while a request is under way: nobody may ask again when it has ended.
                 None => self.timer.insert(Box::pin(tokio::time::sleep_until(deadline))),
             };
             if timer.deadline() > deadline {
