@@ -17,6 +17,8 @@ pub struct PushMetrics {
     pub snapshots: Counter,
     /// Deltas sent.
     pub deltas: Counter,
+    /// Digests of nodes compared with the store's.
+    pub compared: Counter,
     /// Shards sent anew because a node's digest differed.
     pub heals: Counter,
     /// Stored resources that could not be read, and were left out.
@@ -39,6 +41,7 @@ impl PushMetrics {
             registry.register("push_enrolled", "Nodes enrolled", self.enrolled.clone());
             registry.register("push_snapshots", "Shards sent whole", self.snapshots.clone());
             registry.register("push_deltas", "Deltas sent", self.deltas.clone());
+            registry.register("push_compared", "Digests of nodes compared", self.compared.clone());
             registry.register("push_heals", "Shards healed after a digest mismatch", self.heals.clone());
             registry.register(
                 "push_unreadable",

@@ -180,12 +180,19 @@ async fn report(
                 .compare(&node.pool, acknowledged.revision, &acknowledged.rejected, acknowledged.digest)
                 .await;
             let differs = match compared {
-                Ok(Compared::Equal | Compared::Outdated) => false,
+                Ok(Compared::Outdated) => false,
+                Ok(Compared::Equal) => {
+                    shared.metrics.compared.inc();
+                    false
+                }
                 Ok(Compared::NotNow) | Err(_) => {
                     status.lock().compare_later(acknowledged);
                     false
                 }
-                Ok(Compared::Differs) => true,
+                Ok(Compared::Differs) => {
+                    shared.metrics.compared.inc();
+                    true
+                }
             };
             let lately = healed.get(&shard).is_some_and(|at| at.elapsed() < HEAL_PERIOD);
             if differs && !lately && !shared.feed.has_unreadable(shard) {

@@ -31,7 +31,7 @@ impl Speaker<'_> {
         mut heals: mpsc::Receiver<Shard>,
     ) -> Status {
         let mut heads = self.shared.feed.heads();
-        if let Err(status) = self.begin(&mut heads).await {
+        if let Err(status) = self.begin().await {
             return status;
         }
         loop {
@@ -53,10 +53,9 @@ impl Speaker<'_> {
     }
 
     /// Up to the message that says that the node is complete.
-    async fn begin(&mut self, heads: &mut Heads) -> Result<(), Status> {
+    async fn begin(&mut self) -> Result<(), Status> {
         self.greet().await?;
-        heads.wait_for(Option::is_some).await.map_err(|_| Status::unavailable("the feed has ended"))?;
-        self.synchronise(heads).await?;
+        self.synchronise().await?;
         let n = self.position.get(Shard::SYSTEM);
         let shard = Shard::SYSTEM.index() as u32;
         let complete =
@@ -86,13 +85,11 @@ impl Speaker<'_> {
         self.say(Say::PoolKey(wire::PoolKey { version: secrets.version, sealed })).await
     }
 
-    /// The first time: a node that seems to be ahead may come from a control plane that has seen
-    /// more than this one. Only what the database itself does not have is taken back.
-    async fn synchronise(&mut self, heads: &mut Heads) -> Result<(), Status> {
-        let mut now = heads.borrow_and_update().clone().unwrap_or_default();
-        if self.position.iter().any(|held| !now.includes(held)) {
-            now = stored::heads(&self.shared.store).await.map_err(|error| unavailable(&error))?;
-        }
+    /// The first time, up to what the database has at this moment: the feed's last look may be
+    /// older, also than what the node was told by another control plane. A node that is ahead of
+    /// the database itself (it was restored) is taken back.
+    async fn synchronise(&mut self) -> Result<(), Status> {
+        let now = stored::heads(&self.shared.store).await.map_err(|error| unavailable(&error))?;
         // The shared catalogue first.
         self.bring(Shard::SYSTEM, now.get(Shard::SYSTEM)).await?;
         for shard in Shard::all().filter(|shard| *shard != Shard::SYSTEM) {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tidegate_proto::budget::open_epoch_response::Outcome;
 use tidegate_proto::budget::{ConfirmEpochRequest, OpenEpochRequest, OpenWith};
+use tidegate_types::Shard;
 use tidegate_types::resource::{Resource, ResourceKind};
 
 use crate::fake_node::FakeNode;
-use crate::plane::DEADLINE;
+use crate::plane::{DEADLINE, eventually};
 use crate::samples::{Attempt, COST, HELD};
 use crate::usage::{Books, Reporter, books, event};
 
@@ -71,7 +72,12 @@ async fn counters_are_opened_once_and_after_their_loss_only_from_what_every_node
             .await;
     }
     first.beat().await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let shard = Shard::of(books.organization);
+    let burnt = first.held.position.get(shard);
+    eventually("the first node's word is stored", || async {
+        books.plane.fleet(one.id).await.heartbeat.shipped.get(shard) >= burnt
+    })
+    .await;
     assert!(
         matches!(ask(&one, &books, "run-b", 0).await, Outcome::Retry(retry) if retry.reason == "shipping"),
         "the second node has not said that it shipped everything"

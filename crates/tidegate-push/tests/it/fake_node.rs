@@ -222,7 +222,7 @@ impl Stream {
 
     async fn apply(&mut self, delta: wire::Delta) {
         let shard = Shard::new(u8::try_from(delta.shard).unwrap()).unwrap();
-        if delta.replace && !self.deltas.last().is_some_and(|part| !part.last) {
+        if delta.replace && self.deltas.last().is_none_or(|part| part.last) {
             self.held.resources.retain(|_, version| version.revision.shard != shard);
         }
         for resource in delta.resources.clone() {

@@ -72,7 +72,8 @@ async fn a_node_resumes_from_where_it_was_without_a_snapshot() {
     .unwrap();
     keys::insert(&mut change, &gone).await.unwrap();
     commit(change).await;
-    let first = node.synchronised().await;
+    let mut first = node.synchronised().await;
+    first.holds(&key_of(&gone)).await;
     let (held, before) = (first.held.clone(), first.held.resources.len());
     drop(first);
 
@@ -125,8 +126,7 @@ async fn a_node_that_holds_something_else_is_healed() {
 
     // Positive control: an honest node is left alone.
     let n = stream.held.position.get(shard);
-    stream.acknowledge(shard, n).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    eventually("its digests were compared", || async { plane.metrics.compared.get() > 0 }).await;
     assert_eq!(plane.metrics.heals.get(), 0);
 
     stream.held.error = 1;
@@ -154,7 +154,8 @@ async fn a_stored_resource_that_cannot_be_read_is_left_out_alone() {
     assert_eq!((of(acme), of(globex)), (1, 2), "only the unreadable team is missing");
     assert_eq!(plane.metrics.unreadable.get(), 1);
     // Its digest differs for ever: that must not make an endless loop of healing.
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    let shards = stream.deltas.iter().filter(|delta| delta.replace).count() as u64;
+    eventually("all digests were compared", || async { plane.metrics.compared.get() >= shards }).await;
     assert_eq!(plane.metrics.heals.get(), 0);
 }
 

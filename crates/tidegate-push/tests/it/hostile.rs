@@ -85,7 +85,7 @@ fn garbage(seed: u64) -> Vec<u8> {
     };
     let length = (next() % 300) as usize;
     let mut bytes: Vec<u8> = (0..length).map(|_| (next() & 0xff) as u8).collect();
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         // Field 1 to 7, length-delimited, with a length that may be a lie.
         bytes.insert(0, ((next() % 7 + 1) as u8) << 3 | 2);
         bytes.insert(1, (next() % 128) as u8);

@@ -1,5 +1,5 @@
 //! The push plane as nodes meet it: a real database, real TLS, a fake node.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod enrolment;
 mod epochs;
