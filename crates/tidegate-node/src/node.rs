@@ -86,6 +86,7 @@ async fn make(settings: &NodeSettings) -> Result<Made, NodeError> {
     let clock = Arc::clone(&settings.clock);
     let identity = Arc::new(identify(&state, settings).await?);
     let mut journal = JournalSettings::new(state.path("journal"));
+    journal.owner = identity.node_id.to_u128();
     journal.limit_bytes = settings.journal_limit_bytes.unwrap_or(journal.limit_bytes);
     // A small journal is cut into small segments, so that acknowledged ones can go.
     journal.segment_bytes = journal.segment_bytes.min(journal.limit_bytes / 16).max(64 * 1024);

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::disk::Disk;
 
 const NAME: &str = "cursor";
+const OWNER: &str = "owner";
 const ENTRY: usize = 18;
 
 /// Acknowledged sequence by (boot, lane).
@@ -34,6 +35,19 @@ pub(crate) fn read(disk: &Disk) -> std::io::Result<Positions> {
         tracing::warn!("the journal's cursor is damaged; everything is shipped again");
     }
     Ok(positions.unwrap_or_default())
+}
+
+/// Writes down whose journal it is. False when it was another's: the control plane knows nothing
+/// of what that one shipped as ours.
+pub(crate) fn claim(disk: &Disk, owner: u128) -> std::io::Result<bool> {
+    let owner = owner.to_be_bytes();
+    match disk.read(OWNER)? {
+        Some(held) if held == owner => return Ok(true),
+        Some(_) => disk.unlink(NAME)?,
+        None => {}
+    }
+    disk.replace(OWNER, &owner)?;
+    Ok(false)
 }
 
 fn parse(bytes: &[u8]) -> Option<Positions> {

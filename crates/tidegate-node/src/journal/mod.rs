@@ -41,6 +41,8 @@ pub struct JournalSettings {
     pub folder: PathBuf,
     /// Most bytes of records; new work is refused at 95 % of it.
     pub limit_bytes: u64,
+    /// Whose records they are (the node's id): acknowledgements given to another do not count.
+    pub owner: u128,
     /// Bytes reserved for one segment.
     pub segment_bytes: u64,
     /// Lanes, at least 1: about one for each worker thread.
@@ -55,7 +57,7 @@ impl JournalSettings {
     pub fn new(folder: PathBuf) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let lanes = u16::try_from(workers.min(8)).unwrap_or(1);
-        Self { folder, limit_bytes: 4 << 30, segment_bytes: 8 << 20, lanes, probe: None }
+        Self { folder, owner: 0, limit_bytes: 4 << 30, segment_bytes: 8 << 20, lanes, probe: None }
     }
 }
 
@@ -86,7 +88,7 @@ pub struct Recovered {
     pub pending_records: u64,
     /// Bytes cut off as torn.
     pub torn_bytes: u64,
-    /// Places where a sequence is missing.
+    /// Places where a sequence is missing. What lay behind one was written again.
     pub gaps: u64,
 }
 
@@ -143,7 +145,9 @@ impl Journal {
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Recovered), JournalError> {
         let disk = Disk::open(&settings.folder, settings.probe.clone())?;
-        let found = recover::read(&disk, &cursor::read(&disk)?)?;
+        let positions =
+            if cursor::claim(&disk, settings.owner)? { cursor::read(&disk)? } else { Default::default() };
+        let found = recover::read(&disk, &positions)?;
         let now = clock.now();
         let boot = u64::try_from(now.as_micros()).unwrap_or(0).max(found.last_boot + 1);
         let lanes: Vec<_> = (0..settings.lanes.max(1))
@@ -166,12 +170,16 @@ impl Journal {
             sleepers: RwLock::new(Vec::new()),
         });
         let pending_records = shared.streams().iter().map(|stream| stream.pending().0).sum();
+        for stray in &found.strays {
+            shared.append(stray)?;
+        }
         for orphan in &found.orphans {
             shared.append(&Record::Event(unresolved(orphan, now)))?;
         }
         for lane in &shared.lanes {
             lane.commit()?;
         }
+        found.stray_segments.iter().try_for_each(|name| shared.disk.unlink(name))?;
         let keepers = keep::start(&shared, clock)?;
         let recovered = Recovered {
             orphans: found.orphans,

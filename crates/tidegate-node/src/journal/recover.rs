@@ -22,11 +22,16 @@ pub(crate) struct Found {
     pub(crate) streams: Vec<Arc<Stream>>,
     /// Intents without a final.
     pub(crate) orphans: Vec<BillingEvent>,
+    /// Records behind a missing sequence: nobody could acknowledge them in their place.
+    pub(crate) strays: Vec<Record>,
+    /// The segments that hold only such records.
+    pub(crate) stray_segments: Vec<String>,
     pub(crate) last_boot: u64,
     /// Bytes behind the first unsound frame of a segment that were not reserve.
     pub(crate) torn_bytes: u64,
     /// Places where a sequence is missing.
     pub(crate) gaps: u64,
+    open: AHashMap<AttemptKey, BillingEvent>,
 }
 
 /// Reads every segment of the folder.
@@ -36,78 +41,80 @@ pub(crate) fn read(disk: &Disk, cursor: &Positions) -> io::Result<Found> {
         lanes.entry((name.boot, name.lane)).or_default().push(name);
     }
     let mut found = Found::default();
-    let mut open = AHashMap::new();
     for ((boot, lane), names) in lanes {
         found.last_boot = found.last_boot.max(boot);
         let acknowledged = cursor.get(&(boot, lane)).copied().unwrap_or(0);
-        let segments = stream_segments(disk, names, acknowledged, &mut found, &mut open)?;
+        let segments = found.read_lane(disk, names, acknowledged)?;
         if !segments.is_empty() {
             found.streams.push(Arc::new(Stream::new(boot, lane, segments, acknowledged)));
         }
     }
-    found.orphans = open.into_values().collect();
+    found.orphans = std::mem::take(&mut found.open).into_values().collect();
     found.orphans.sort_by(|a: &BillingEvent, b| (&a.call_id, a.attempt).cmp(&(&b.call_id, b.attempt)));
     Ok(found)
 }
 
-fn stream_segments(
-    disk: &Disk,
-    names: Vec<Name>,
-    acknowledged: u64,
-    found: &mut Found,
-    open: &mut AHashMap<AttemptKey, BillingEvent>,
-) -> io::Result<VecDeque<Arc<Segment>>> {
-    let mut ordered: Vec<_> = names
-        .into_iter()
-        .map(|name| Ok((Segment::first_of(disk, name)?, name)))
-        .collect::<io::Result<_>>()?;
-    // A segment that took the place of a poisoned one has a later number but earlier records.
-    ordered.sort();
-    let mut last = None;
-    let mut segments = VecDeque::new();
-    for (_, name) in ordered {
-        let (segment, records, torn) = Segment::recover(disk, name)?;
-        if torn > 0 {
-            tracing::warn!(segment = %segment.name, torn, "cut a torn end off the journal");
+impl Found {
+    fn read_lane(
+        &mut self,
+        disk: &Disk,
+        names: Vec<Name>,
+        acknowledged: u64,
+    ) -> io::Result<VecDeque<Arc<Segment>>> {
+        let mut ordered: Vec<_> = names
+            .into_iter()
+            .map(|name| Ok((Segment::first_of(disk, name)?, name)))
+            .collect::<io::Result<_>>()?;
+        // A segment that took the place of a poisoned one has a later number but earlier records.
+        ordered.sort();
+        let mut last = acknowledged;
+        let mut broken = false;
+        let mut segments = VecDeque::new();
+        for (first, name) in ordered {
+            let (segment, records, torn) = Segment::recover(disk, name)?;
+            if torn > 0 {
+                tracing::warn!(segment = %segment.name, torn, "cut a torn end off the journal");
+            }
+            self.torn_bytes += torn;
+            if records.is_empty() {
+                disk.unlink(&segment.name)?;
+                continue;
+            }
+            if !broken && first > last + 1 {
+                tracing::error!(segment = %segment.name, expected = last + 1, first, "records are missing");
+                self.gaps += 1;
+                broken = true;
+            }
+            last = last.max(segment.last());
+            for record in records.into_iter().filter_map(|one| keep_owed(one, acknowledged, broken)) {
+                self.follow(record, broken);
+            }
+            if broken {
+                self.stray_segments.push(segment.name);
+            } else {
+                segments.push_back(Arc::new(segment));
+            }
         }
-        found.torn_bytes += torn;
-        if records.is_empty() {
-            disk.unlink(&segment.name)?;
-            continue;
-        }
-        for record in records {
-            follow(record, acknowledged, &mut last, found, open);
-        }
-        segments.push_back(Arc::new(segment));
+        Ok(segments)
     }
-    Ok(segments)
+
+    fn follow(&mut self, record: Record, stray: bool) {
+        match (meaning(&record), &record) {
+            (Meaning::Opens { attempt, .. }, Record::Event(intent)) => {
+                self.open.insert(attempt, intent.clone());
+            }
+            (Meaning::Closes { attempt }, _) => {
+                self.open.remove(&attempt);
+            }
+            _ => {}
+        }
+        if stray {
+            self.strays.push(record);
+        }
+    }
 }
 
-fn follow(
-    record: JournalRecord,
-    acknowledged: u64,
-    last: &mut Option<u64>,
-    found: &mut Found,
-    open: &mut AHashMap<AttemptKey, BillingEvent>,
-) {
-    let sequence = record.sequence;
-    if last.is_some_and(|last| sequence <= last) {
-        return;
-    }
-    // Acknowledged records may have been removed; only what was owed can be missed.
-    if sequence > last.unwrap_or(acknowledged) + 1 && sequence > acknowledged + 1 {
-        tracing::error!(record.boot, record.lane, sequence, "records are missing from the journal");
-        found.gaps += 1;
-    }
-    *last = Some(sequence);
-    let Some(record) = record.record else { return };
-    match (meaning(&record), record) {
-        (Meaning::Opens { attempt, .. }, Record::Event(intent)) => {
-            open.insert(attempt, intent);
-        }
-        (Meaning::Closes { attempt }, _) => {
-            open.remove(&attempt);
-        }
-        _ => {}
-    }
+/// Acknowledged records still tell which attempts are open, but need not be written again.
+fn keep_owed(record: JournalRecord, acknowledged: u64, stray: bool) -> Option<Record> {
+    record.record.filter(|_| !stray || record.sequence > acknowledged)
 }

@@ -186,22 +186,40 @@ pub(crate) async fn end(node: RunningNode) {
 
 /// The state folder as `kill -9` would leave it now.
 pub(crate) fn copy_of(folder: &Path) -> TempDir {
-    let copy = TempDir::new().unwrap();
-    copy_into(folder, copy.path());
-    copy
-}
-
-fn copy_into(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            std::fs::create_dir_all(&target).unwrap();
-            copy_into(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
+    loop {
+        let (copy, before) = (TempDir::new().unwrap(), names(folder));
+        // A file that goes while it is copied, or right after: not a state that ever was.
+        if copy_into(folder, copy.path()).is_ok() && names(folder) == before {
+            return copy;
         }
     }
+}
+
+fn names(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.append(&mut names(&path));
+        }
+        found.push(path);
+    }
+    found.sort();
+    found
+}
+
+fn copy_into(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let path = entry?.path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            std::fs::create_dir_all(&target)?;
+            copy_into(&path, &target)?;
+        } else {
+            std::fs::copy(&path, &target)?;
+        }
+    }
+    Ok(())
 }
 
 /// The logs of the last good configuration, longest first.

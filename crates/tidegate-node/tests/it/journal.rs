@@ -11,7 +11,9 @@ use tempfile::TempDir;
 use tidegate_node::journal::{Journal, JournalError, JournalSettings, Step};
 use tidegate_proto::usage::journal_record::Record;
 use tidegate_proto::usage::{EventKind, JournalRecord, LanePosition, MeterMethod, Outcome};
+use tidegate_telemetry::SystemClock;
 
+use crate::fleet::copy_of;
 use crate::support::{call_of, ended, eventually, intent, open, pending, settings};
 
 fn segments(folder: &Path) -> Vec<PathBuf> {
@@ -22,18 +24,6 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
-}
-
-/// Copies the files as `kill -9` would leave them: no thread of the journal gets to tidy up.
-fn snapshot_of(folder: &Path) -> TempDir {
-    let copy = TempDir::new().unwrap();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
-        }
-    }
-    copy
 }
 
 fn calls(records: &[JournalRecord]) -> Vec<u128> {
@@ -75,7 +65,7 @@ fn a_killed_process_loses_nothing_that_was_appended() {
     for call in 0..200 {
         journal.append(&ended(call)).unwrap();
     }
-    let copy = snapshot_of(folder.path());
+    let copy = copy_of(folder.path());
     let (again, recovered) = open(&JournalSettings { folder: copy.path().to_owned(), ..settings });
     assert_eq!((recovered.pending_records, recovered.torn_bytes, recovered.gaps), (200, 0, 0));
     assert!(again.boot() > journal.boot());
@@ -90,7 +80,7 @@ fn a_cut_or_a_flipped_bit_anywhere_leaves_exactly_a_prefix() {
     for call in 0..15 {
         journal.append(&ended(call)).unwrap();
     }
-    let copy = snapshot_of(folder.path());
+    let copy = copy_of(folder.path());
     drop(journal);
     let files = segments(copy.path());
     let sound: Vec<_> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
@@ -135,7 +125,7 @@ fn an_attempt_whose_process_died_is_ended_as_unresolved_once() {
     journal.append(&intent(1)).unwrap();
     journal.append(&intent(2)).unwrap();
     journal.append(&ended(1)).unwrap();
-    let copy = snapshot_of(folder.path());
+    let copy = copy_of(folder.path());
     let settings = JournalSettings { folder: copy.path().to_owned(), ..settings };
     let (again, recovered) = open(&settings);
     assert_eq!(recovered.orphans.len(), 1);
@@ -146,7 +136,7 @@ fn an_attempt_whose_process_died_is_ended_as_unresolved_once() {
         (EventKind::Final, Outcome::Unresolved, MeterMethod::Held)
     );
     assert_eq!(calls(&read), [1, 2, 1, 2]);
-    let copy_again = snapshot_of(copy.path());
+    let copy_again = copy_of(copy.path());
     let (third, recovered) = open(&JournalSettings { folder: copy_again.path().to_owned(), ..settings });
     assert!(recovered.orphans.is_empty());
     assert_eq!(pending(&third).len(), 4);
@@ -264,7 +254,7 @@ fn a_segment_whose_fsync_failed_is_written_again_and_never_synced_again() {
     assert!(!names[1..].contains(&names[0]), "the poisoned segment was synced again");
     assert_eq!(calls(&pending(&journal)), (0..20).collect::<Vec<_>>());
     assert!(!segments(folder.path()).iter().any(|path| path.ends_with(&names[0])));
-    let copy = snapshot_of(folder.path());
+    let copy = copy_of(folder.path());
     let (again, recovered) = open(&JournalSettings { folder: copy.path().to_owned(), ..settings });
     assert_eq!(recovered.gaps, 0);
     assert_eq!(calls(&pending(&again)), (0..20).collect::<Vec<_>>());
@@ -306,6 +296,81 @@ fn a_damaged_cursor_ships_again_and_loses_nothing() {
 }
 
 #[test]
+fn records_behind_a_lost_segment_are_written_again_where_they_can_be_acknowledged() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path());
+    let (journal, _) = open(&settings);
+    for call in 0..150 {
+        journal.append(&ended(call)).unwrap();
+    }
+    journal.append(&intent(150)).unwrap();
+    let copy = copy_of(folder.path());
+    let lost = segments(copy.path())[1].clone();
+    std::fs::remove_file(lost).unwrap();
+    let (again, recovered) = open(&JournalSettings { folder: copy.path().to_owned(), ..settings });
+    assert_eq!((recovered.gaps, recovered.orphans.len()), (1, 1));
+    let read = pending(&again);
+    assert_sequences(&read);
+    assert!(read.iter().all(|record| record.boot == again.boot() || record.sequence < 60));
+    let mut back = calls(&read);
+    back.dedup();
+    assert!(back.len() > 90 && back.ends_with(&[149, 150]), "{back:?}");
+}
+
+#[test]
+fn a_journal_under_a_new_identity_counts_no_old_acknowledgement() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path());
+    let (journal, _) = open(&settings);
+    for call in 0..400 {
+        journal.append(&ended(call)).unwrap();
+    }
+    let before = segments(folder.path()).len();
+    acknowledge(&journal, &pending(&journal)[299]);
+    eventually("acknowledged segments are removed", || segments(folder.path()).len() < before - 2);
+    journal.close();
+    let (again, _) = open(&JournalSettings { owner: 2, ..settings });
+    let read = pending(&again);
+    assert!(read.first().unwrap().sequence == 1 && read.iter().all(|record| record.boot == again.boot()));
+    assert!((300..400).all(|call| calls(&read).contains(&call)));
+}
+
+#[test]
+fn a_disk_that_dies_at_any_step_loses_nothing_that_was_taken() {
+    for dies_at in 0..60 {
+        let folder = TempDir::new().unwrap();
+        let steps = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&steps);
+        let probe = move |_, _: &str| match count.fetch_add(1, Ordering::SeqCst) {
+            step if step >= dies_at => Err(io::Error::from_raw_os_error(5)),
+            _ => Ok(()),
+        };
+        let base = settings(folder.path());
+        let probed = JournalSettings { probe: Some(Arc::new(probe)), ..base.clone() };
+        let mut taken = Vec::new();
+        let mut acknowledged = 0;
+        if let Ok((journal, _)) = Journal::open(&probed, Arc::new(SystemClock)) {
+            for call in 0..200 {
+                if journal.append(&ended(call)).is_ok() {
+                    taken.push(call);
+                }
+                if call % 50 == 25 {
+                    let last = pending(&journal).pop();
+                    last.iter().for_each(|record| acknowledge(&journal, record));
+                    acknowledged = taken.len();
+                    let _ = journal.flush();
+                }
+            }
+        }
+        let (again, recovered) = open(&base);
+        let back = calls(&pending(&again));
+        assert_eq!(recovered.gaps, 0, "died at step {dies_at}");
+        assert!(taken[acknowledged..].iter().all(|call| back.contains(call)), "died at step {dies_at}");
+        assert_sequences(&pending(&again));
+    }
+}
+
+#[test]
 fn the_horizon_shrinks_with_the_rate() {
     let folder = TempDir::new().unwrap();
     let (journal, _) = open(&JournalSettings { limit_bytes: 1 << 20, ..settings(folder.path()) });
@@ -340,7 +405,7 @@ proptest! {
                     owed.retain(|call| *call != call_of(record));
                 },
                 _ => {
-                    let copy = snapshot_of(folder.path());
+                    let copy = copy_of(folder.path());
                     let (again, recovered) = open(&JournalSettings { folder: copy.path().to_owned(), ..base.clone() });
                     prop_assert_eq!(recovered.gaps, 0);
                     journal = again;
