@@ -86,17 +86,20 @@ pub(crate) fn refuse(path: &str, error: &serde_json::Error) -> Problem {
 fn describe(path: &str, message: &str) -> (String, String) {
     let message = message.rsplit_once(" at line ").map_or(message, |(text, _)| text);
     let parent = if path == "." { "" } else { path };
-    let join = |name: &str| {
-        if parent.is_empty() || parent.ends_with(name) { name.to_owned() } else { format!("{parent}.{name}") }
+    let below = |name: &str| if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") };
+    // The path of an unknown or repeated field already ends with it.
+    let named = |name: &str| {
+        let last = parent.rsplit('.').next() == Some(name);
+        clip(&if last { parent.to_owned() } else { below(name) })
     };
     if let Some(name) = quoted(message, "missing field `") {
-        return (join(name), "is required".to_owned());
+        return (below(name), "is required".to_owned());
     }
     if let Some(name) = quoted(message, "unknown field `") {
-        return (clip(&join(name)), "is not a field here".to_owned());
+        return (named(name), "is not a field here".to_owned());
     }
     if let Some(name) = quoted(message, "duplicate field `") {
-        return (join(name), "is given twice".to_owned());
+        return (named(name), "is given twice".to_owned());
     }
     let field = if parent.is_empty() { "body".to_owned() } else { clip(parent) };
     let text = match message.rsplit_once(", expected ") {

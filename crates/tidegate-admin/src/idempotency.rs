@@ -3,6 +3,8 @@
 //! Key and answer are stored in the transaction of the change that they guard. Answers are
 //! encrypted under the organization's data key, because some show a secret once.
 
+use std::str::FromStr;
+
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderName};
@@ -33,6 +35,28 @@ pub(crate) struct Posted<T> {
     pub(crate) caller: Caller,
     pub(crate) body: T,
     pub(crate) once: Option<Once>,
+}
+
+/// A POST to an object named in the path. The caller is checked before the id is looked at.
+#[derive(Debug)]
+pub(crate) struct PostedTo<I, T> {
+    pub(crate) id: I,
+    pub(crate) posted: Posted<T>,
+}
+
+impl<I: FromStr + Send, T: DeserializeOwned> FromRequest<App> for PostedTo<I, T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let path = body::Path::<I>::from_request_parts(&mut parts, app).await;
+        let posted = Posted::from_request(Request::from_parts(parts, body), app).await;
+        match (path, posted) {
+            (Ok(body::Path(id)), Ok(posted)) => Ok(Self { id, posted }),
+            (Err(_), Err(problem)) if matches!(problem.status.as_u16(), 401 | 403) => Err(problem),
+            (Err(problem), _) | (_, Err(problem)) => Err(problem),
+        }
+    }
 }
 
 /// An idempotency key, and the hash of who asked for what.

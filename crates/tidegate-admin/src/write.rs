@@ -232,7 +232,8 @@ impl From<StoreError> for Problem {
             StoreError::VersionConflict { .. } => etag::changed_since(),
             StoreError::Taken(constraint) => taken(&constraint),
             StoreError::Dangling(constraint) => {
-                let field = constraint.rsplit('_').next().unwrap_or("body").to_owned();
+                let field =
+                    constraint.trim_end_matches("_fkey").rsplit('_').next().unwrap_or("body").to_owned();
                 let field = if field == "team" { "team_id".to_owned() } else { field };
                 Self::unprocessable(
                     "unknown_reference",

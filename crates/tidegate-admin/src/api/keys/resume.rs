@@ -7,9 +7,8 @@ use tidegate_types::resource::{KeyStatus, VirtualKey};
 
 use super::update::{find, store};
 use super::{KeyView, Nothing};
-use crate::body::Path;
 use crate::etag::IfMatch;
-use crate::idempotency::Posted;
+use crate::idempotency::PostedTo;
 use crate::state::App;
 use crate::write::{Done, Write, note};
 
@@ -19,9 +18,8 @@ use crate::write::{Done, Write, note};
     responses((status = OK, description = "The key as it is now", body = KeyView)))]
 pub(super) async fn resume(
     State(app): State<App>,
-    Path(id): Path<KeyId>,
     if_match: IfMatch,
-    posted: Posted<Nothing>,
+    PostedTo { id, posted }: PostedTo<KeyId, Nothing>,
 ) -> Done<KeyView> {
     let Nothing {} = posted.body;
     let mut write = Write::begin_once(&app, &posted.caller, posted.once).await?;

@@ -10,10 +10,9 @@ use utoipa::ToSchema;
 
 use super::update::{find, store};
 use super::{IssuedKey, KeyView};
-use crate::body::Path;
 use crate::checks::Checks;
 use crate::etag::IfMatch;
-use crate::idempotency::Posted;
+use crate::idempotency::PostedTo;
 use crate::state::App;
 use crate::write::{Done, Write, note};
 
@@ -38,9 +37,8 @@ const fn one_day() -> u32 {
     responses((status = OK, description = "The key with its new text", body = IssuedKey)))]
 pub(super) async fn rotate(
     State(app): State<App>,
-    Path(id): Path<KeyId>,
     if_match: IfMatch,
-    posted: Posted<Rotation>,
+    PostedTo { id, posted }: PostedTo<KeyId, Rotation>,
 ) -> Done<IssuedKey> {
     let grace = posted.body.grace_seconds;
     Checks::default().that(grace <= 2_592_000, "grace_seconds", "must be 0 to 2592000").done()?;

@@ -6,8 +6,7 @@ use tidegate_types::MemberId;
 
 use super::{InvitedMember, MemberView, make_link, may_touch};
 use crate::api::keys::Nothing;
-use crate::body::Path;
-use crate::idempotency::Posted;
+use crate::idempotency::PostedTo;
 use crate::problem::Problem;
 use crate::state::App;
 use crate::write::{Done, Write};
@@ -18,8 +17,7 @@ use crate::write::{Done, Write};
     responses((status = CREATED, description = "The member and the link", body = InvitedMember)))]
 pub(super) async fn link(
     State(app): State<App>,
-    Path(id): Path<MemberId>,
-    posted: Posted<Nothing>,
+    PostedTo { id, posted }: PostedTo<MemberId, Nothing>,
 ) -> Done<InvitedMember> {
     let Nothing {} = posted.body;
     let mut write = Write::begin_once(&app, &posted.caller, posted.once).await?;

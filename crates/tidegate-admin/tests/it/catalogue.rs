@@ -1,0 +1,100 @@
+//! The shared catalogue: written by the platform, read by everybody, prices for ever.
+
+use http::StatusCode;
+use serde_json::json;
+
+use crate::harness::World;
+
+#[tokio::test]
+async fn tenants_read_the_catalogue_and_cannot_write_it() {
+    let world = World::start().await;
+    let offering = world.catalogue().await;
+    let tenant = world.tenant("acme").await;
+    for path in ["/providers", "/models", "/offerings", "/prices"] {
+        assert_eq!(world.get(&tenant.owner, path).await.expect(StatusCode::OK).rows().len(), 1, "{path}");
+    }
+    let one = format!("/offerings/{offering}");
+    world.get(&tenant.owner, &one).await.expect(StatusCode::OK);
+    world.patch(&tenant.owner, &one, &json!({"enabled": false})).await.refused(403, "forbidden");
+    world.delete(&tenant.owner, &one).await.refused(403, "forbidden");
+}
+
+#[tokio::test]
+async fn providers_models_and_offerings_can_be_changed_but_not_renamed() {
+    let world = World::start().await;
+    let offering = world.catalogue().await;
+    let root = &world.root;
+    let provider = world.get(root, "/providers").await.str("/data/0/id");
+    let model = world.get(root, "/models").await.str("/data/0/id");
+    let cases = [
+        (format!("/providers/{provider}"), json!({"enabled": false}), "slug"),
+        (format!("/models/{model}"), json!({"aliases": ["gpt5"]}), "name"),
+        (format!("/offerings/{offering}"), json!({"output_visible": true}), "upstream_name"),
+    ];
+    for (path, patch, _) in &cases {
+        let (field, value) = patch.as_object().unwrap().iter().next().unwrap();
+        assert_eq!(&world.patch(root, path, patch).await.expect(StatusCode::OK).body[field], value);
+    }
+    let slug = json!({"slug": "other"});
+    assert_eq!(
+        world.patch(root, &cases[0].0, &slug).await.refused(422, "validation_failed").fields(),
+        ["slug"]
+    );
+    let name = json!({"name": "openai/other"});
+    assert_eq!(
+        world.patch(root, &cases[1].0, &name).await.refused(422, "validation_failed").fields(),
+        ["name"]
+    );
+}
+
+#[tokio::test]
+async fn a_price_is_appended_and_the_old_one_stays() {
+    let world = World::start().await;
+    let offering = world.catalogue().await;
+    let tiers = json!([{"from_input_tokens": 0, "prices": [
+        {"unit": "input_token", "price": "0.000002"}, {"unit": "output_token", "price": "0.00001"}]}]);
+    let price = json!({"offering_id": offering, "tiers": tiers, "source": "price list"});
+    let made = world.post(&world.root, "/prices", &price).await.expect(StatusCode::CREATED);
+    assert_eq!(made.body["tiers"], tiers);
+    let path = format!("/prices?offering_id={offering}");
+    assert_eq!(world.get(&world.root, &path).await.expect(StatusCode::OK).rows().len(), 2);
+    assert_eq!(
+        world.get(&world.root, &format!("/offerings/{offering}")).await.body["prices"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_price_that_makes_no_sense_is_refused() {
+    let world = World::start().await;
+    let offering = world.catalogue().await;
+    let tier = |from: u32, price: &str| json!({"from_input_tokens": from, "prices": [{"unit": "input_token", "price": price}]});
+    let cases = [
+        (json!([]), 422, "tiers"),
+        (json!([tier(5, "1")]), 422, "tiers"),
+        (json!([tier(0, "1"), tier(0, "1")]), 422, "tiers"),
+        (json!([tier(0, "-1")]), 422, "tiers[0].prices"),
+        (json!([tier(0, "1e3")]), 400, "tiers[0].prices[0].price"),
+        (json!([tier(0, "0.0000000000001")]), 400, "tiers[0].prices[0].price"),
+    ];
+    for (tiers, status, field) in cases {
+        let body = json!({"offering_id": offering, "tiers": tiers});
+        let answer = world.post(&world.root, "/prices", &body).await;
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
+        assert!(answer.fields().contains(&field), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_base_url_is_plain() {
+    let world = World::start().await;
+    for url in ["ftp://x", "https://user:pw@host", "https://host/?q=1", "https://host/#f", "host", ""] {
+        let body =
+            json!({"slug": "p", "name": "P", "base_url": url, "dialect": "openai_chat", "auth": "bearer"});
+        let answer = world.post(&world.root, "/providers", &body).await.refused(422, "validation_failed");
+        assert_eq!(answer.fields(), ["base_url"], "{url}");
+    }
+}

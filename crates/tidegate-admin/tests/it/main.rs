@@ -1,0 +1,28 @@
+//! The management API through its router, on a real Postgres with the real logins.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod audit;
+mod catalogue;
+mod concurrency;
+mod credentials;
+mod fleet;
+mod garbage;
+mod harness;
+mod idempotency;
+mod isolation;
+mod keys;
+mod openapi;
+mod people;
+mod platform;
+mod preconditions;
+mod resources;
+mod roles;
+mod secrecy;
+mod sessions;
+mod usage;

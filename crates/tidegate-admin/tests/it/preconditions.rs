@@ -1,0 +1,45 @@
+//! ETag and If-Match.
+
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::harness::World;
+
+#[tokio::test]
+async fn a_change_or_removal_of_a_newer_version_is_refused() {
+    let world = World::start().await;
+    let tenant = world.tenant("acme").await;
+    let path = format!("/teams/{}", tenant.team);
+    let old = world.get(&tenant.owner, &path).await.etag();
+    let changed = world.patch(&tenant.owner, &path, &json!({"name": "b"})).await.expect(StatusCode::OK);
+    assert_ne!(changed.etag(), old);
+    let body = Some(json!({"name": "c"}).to_string());
+    let send = |method, tag: String, body| {
+        let (world, path, token) = (&world, &path, &tenant.owner);
+        async move { world.send(method, token, path, &[("if-match", &tag)], body).await }
+    };
+    send(Method::PATCH, old.clone(), body.clone()).await.refused(412, "precondition_failed");
+    send(Method::DELETE, old, None).await.refused(412, "precondition_failed");
+    send(Method::PATCH, changed.etag(), body).await.expect(StatusCode::OK);
+    send(Method::DELETE, "*".to_owned(), None).await.expect(StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_merge_patch_keeps_what_it_does_not_name_and_removes_what_is_null() {
+    let world = World::start().await;
+    let tenant = world.tenant("acme").await;
+    let path = format!("/teams/{}", tenant.team);
+    let limits = json!({"limits": {"requests_per_minute": 5, "concurrency": 2}});
+    world.patch(&tenant.owner, &path, &limits).await.expect(StatusCode::OK);
+    let patch = json!({"limits": {"concurrency": null}});
+    let changed = world.patch(&tenant.owner, &path, &patch).await.expect(StatusCode::OK);
+    assert_eq!(changed.body["limits"]["requests_per_minute"], 5);
+    assert!(changed.body["limits"]["concurrency"].is_null());
+    assert_eq!(changed.body["name"], "core");
+    let refused =
+        world.patch(&tenant.owner, &path, &json!({"name": null})).await.refused(400, "invalid_request");
+    assert_eq!(refused.fields(), ["name"]);
+    let refused =
+        world.patch(&tenant.owner, &path, &json!({"nam": "x"})).await.refused(400, "invalid_request");
+    assert_eq!(refused.fields(), ["nam"]);
+}
