@@ -326,7 +326,7 @@ async fn start_simulator(binary: &Path, folder: &Path) -> Result<Program> {
 async fn sign_in(binary: &Path, folder: &Path, control: &Program) -> Result<Admin> {
     let file = config::file(folder, "control-0");
     let output = Program::run(binary, folder, &["bootstrap", "--config", &file, "--email", "root@example.test"])?;
-    let link = output.lines().find_map(|line| line.split("token=").nth(1)).context("bootstrap prints a link")?;
+    let link = output.lines().find_map(|line| line.split('#').nth(1)).context("bootstrap prints a link")?;
     let mut admin = Admin::new(&control.url("management API on ")?)?;
     let body = json!({"token": link.trim(), "password": "correct horse battery staple"});
     let session = admin.post("/sessions/link", &body).await?;

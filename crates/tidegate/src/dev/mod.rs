@@ -91,7 +91,7 @@ async fn run_node(
 ) -> Result<()> {
     let limits_end = CancellationToken::new();
     let limiter = node::limiter(&config.redis, limits_end.clone()).await?;
-    let node = Node::start(node::settings(config, limiter)?).await.context("start the node")?;
+    let node = Node::start(node::settings(config, limiter, node::upstreams(&config.upstream)?)?).await.context("start the node")?;
     let ready = ready(state, control, simulator, &node)?;
     tokio::select! {
         () = stop.cancelled() => {}

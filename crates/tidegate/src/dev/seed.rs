@@ -76,7 +76,7 @@ impl Seed<'_> {
     /// The administrator, the organization `demo` that they own, and the token of both roles.
     async fn first_start(&self, state: &State, control: &RunningControlPlane) -> Result<String> {
         let link = tidegate_admin::bootstrap(&control.app, self.email).await.context("bootstrap")?;
-        let link = link.expose().split("token=").nth(1).context("the link has a token")?.trim().to_owned();
+        let link = link.expose().split('#').nth(1).context("the link has a token")?.trim().to_owned();
         let mut api = Api { client: client()?, base: format!("{}/api/v1", self.control_url), token: String::new() };
         let redeem = json!({"token": link, "password": state.secrets.admin_password});
         api.token = text(&api.call(Method::POST, "/sessions/link", Some(redeem)).await?, "token")?;

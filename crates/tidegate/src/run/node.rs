@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tidegate_limits::{Limiter, RedisSettings, Timing};
-use tidegate_node::{ControlPlane, Node, NodeSettings, RunningNode};
+use tidegate_node::{ControlPlane, Edges, MakeGateway, Node, NodeSettings, RunningNode};
+use tidegate_proxy::{Gateway, Parts};
 use tidegate_telemetry::{Metrics, SystemClock, entropy};
 use tidegate_types::Secret;
 use tidegate_types::clock::Clock as _;
@@ -19,7 +20,7 @@ use crate::{confine, shutdown};
 /// Whether the configuration has what this command needs.
 pub(crate) fn check(config: &Config) -> Result<()> {
     let limiter = Limiter::memory(String::new(), Arc::new(SystemClock), Timing::default());
-    settings(config, limiter).map(|_| ())
+    settings(config, limiter, upstreams(&config.upstream)?).map(|_| ())
 }
 
 /// Serves until a signal comes, or the control plane asks the node to drain.
@@ -29,8 +30,9 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let limits_end = CancellationToken::new();
     let limiter = limiter(&config.redis, limits_end.clone()).await?;
     let drain_timeout = Duration::from_secs(config.node.drain_timeout_seconds);
-    let settings = settings(&config, limiter.clone())?;
-    tasks.spawn(sweep(settings.upstreams.clone(), limits_end.clone()));
+    let upstreams = upstreams(&config.upstream)?;
+    tasks.spawn(sweep(upstreams.clone(), limits_end.clone()));
+    let settings = settings(&config, limiter.clone(), upstreams)?;
     // From here on nothing needs the secrets in the configuration, nor another program.
     drop(config);
     confine::forbid_programs().context("confine the process")?;
@@ -87,10 +89,11 @@ pub(crate) async fn limiter(redis: &config::Redis, stop: CancellationToken) -> R
 }
 
 /// What a node needs of the configuration.
-pub(crate) fn settings(config: &Config, limiter: Limiter) -> Result<NodeSettings> {
+pub(crate) fn settings(config: &Config, limiter: Limiter, upstreams: Upstreams) -> Result<NodeSettings> {
     let node = &config.node;
     let roots = required(node.trust_roots_file.as_ref(), "node.trust_roots_file")?;
     let roots_pem = std::fs::read_to_string(roots).with_context(|| format!("read node.trust_roots_file {}", roots.display()))?;
+    let metrics = Metrics::default();
     let url = required(node.control_plane_url.clone(), "node.control_plane_url")?;
     Ok(NodeSettings {
         state: node.state_dir.clone(),
@@ -101,17 +104,34 @@ pub(crate) fn settings(config: &Config, limiter: Limiter) -> Result<NodeSettings
         gateway_listen: node.listen,
         gateway_tls: node.tls.as_ref().map(gateway_tls).transpose()?,
         metrics_listen: node.metrics_listen,
-        limiter,
-        upstreams: upstreams(&config.upstream)?,
-        gateway: tidegate_proxy::Settings::default(),
+        limiter: limiter.clone(),
+        gateway: make_gateway(limiter, upstreams, metrics.clone()),
         clock: Arc::new(SystemClock),
-        metrics: Metrics::default(),
+        metrics,
         journal_limit_bytes: Some(node.journal_max_bytes),
-        heartbeat: Duration::from_secs(1),
     })
 }
 
-fn upstreams(config: &config::Upstream) -> Result<Upstreams> {
+/// The request's path, from the process's parts and what the node lends it.
+fn make_gateway(limiter: Limiter, upstreams: Upstreams, metrics: Metrics) -> MakeGateway {
+    Box::new(move |edges: Edges| {
+        Gateway::new(Parts {
+            settings: tidegate_proxy::Settings::default(),
+            config: edges.config,
+            limiter: limiter.clone(),
+            upstreams: upstreams.clone(),
+            records: edges.records,
+            authority: edges.authority,
+            vault: edges.vault,
+            clock: Arc::new(SystemClock),
+            entropy: entropy::random_u128,
+            metrics: metrics.clone(),
+            ready: edges.ready,
+        })
+    })
+}
+
+pub(crate) fn upstreams(config: &config::Upstream) -> Result<Upstreams> {
     let private = config.private.iter().map(private_target).collect::<Result<Vec<_>>>()?;
     let extra_ca = config.extra_ca_file.as_ref();
     let extra_ca = extra_ca.map(|file| std::fs::read(file).with_context(|| format!("read {}", file.display()))).transpose()?;
