@@ -14,9 +14,16 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     cargo(root, &build)?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
     let release = target.join("release");
-    let (what, rest) = arguments.split_first().map_or(("gateway", &[][..]), |(what, rest)| (what.as_str(), rest));
+    let (what, rest) =
+        arguments.split_first().map_or(("gateway", &[][..]), |(what, rest)| (what.as_str(), rest));
     let mut bench = Command::new(release.join("tidegate-bench"));
-    let status = bench.arg(what).arg("--binary").arg(release.join("tidegate")).args(rest).status().context("run the bench")?;
+    let status = bench
+        .arg(what)
+        .arg("--binary")
+        .arg(release.join("tidegate"))
+        .args(rest)
+        .status()
+        .context("run the bench")?;
     if !status.success() {
         bail!("the bench failed");
     }

@@ -49,7 +49,7 @@ pub(crate) async fn admit(
             organization_id: organization,
             call_id: account.arrival.call_id,
             scopes: scopes(plan),
-            tokens: grant.input_tokens.saturating_add(grant.all_output()),
+            tokens: grant.likely_tokens(),
             hold: hold(gateway, account, plan, candidate, &grant, 0),
         };
         if ask.hold.is_none() && ask.scopes.is_empty() {

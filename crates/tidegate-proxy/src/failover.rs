@@ -59,6 +59,9 @@ pub(crate) async fn call_with_failover(planned: &Planned<'_>, permit: Permit) ->
     for number in 0..most {
         let Some(index) = next(planned, &permit.order, number, last.as_ref()).await else { break };
         let Some(candidate) = plan.candidates.get(index) else { break };
+        if last.is_some() && deadline <= Instant::now() {
+            break;
+        }
         let held = match first.take() {
             Some(held) => held,
             None => {

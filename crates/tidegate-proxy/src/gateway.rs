@@ -114,10 +114,12 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Puts the parts together.
+    /// Puts the parts together. Call it within a tokio runtime.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let meters = Meters::new(&parts.metrics, parts.limiter.clone());
+        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(sweep(parts.upstreams.clone(), stopping.clone()));
         Arc::new(Self {
             settings: parts.settings,
             config: parts.config,
@@ -131,9 +133,9 @@ impl Gateway {
             meters,
             ready: parts.ready,
             health: Health::default(),
-            stopping: CancellationToken::new(),
+            stopping,
             cut: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            tasks,
         })
     }
 
@@ -164,6 +166,14 @@ impl Gateway {
 
     pub(crate) fn new_id<K: IdKind>(&self, now: Timestamp) -> Id<K> {
         Id::from_parts(u64::try_from(now.as_millis()).unwrap_or(0), (self.entropy)())
+    }
+}
+
+/// Closes connections to providers that nobody uses any more.
+async fn sweep(upstreams: Upstreams, stopping: CancellationToken) {
+    let pause = Duration::from_secs(5);
+    while tokio::time::timeout(pause, stopping.cancelled()).await.is_err() {
+        upstreams.sweep();
     }
 }
 

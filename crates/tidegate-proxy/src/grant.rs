@@ -56,7 +56,7 @@ pub(crate) fn grant(
             output_tokens,
             answers,
             limit: None,
-            named: true,
+            named: call.output_limit.is_some(),
             least: output_tokens,
             amount: NanoUsd::ZERO,
         };
@@ -87,6 +87,13 @@ impl Grant {
     /// All output tokens of all answers.
     pub(crate) const fn all_output(&self) -> u64 {
         self.output_tokens.saturating_mul(self.answers)
+    }
+
+    /// Tokens to reserve in the rate limits until the real ones are known: a token is about four
+    /// bytes, and few answers are as long as they may be.
+    pub(crate) fn likely_tokens(&self) -> u64 {
+        let output = if self.named { self.output_tokens } else { self.output_tokens.min(DEFAULT_OUTPUT) };
+        (self.input_tokens / 4).saturating_add(output.saturating_mul(self.answers))
     }
 
     fn lower(&mut self, output_tokens: u64, asked: Option<u64>, candidate: &Candidate) {

@@ -21,6 +21,7 @@ mod health;
 mod listing;
 mod meter;
 mod metrics;
+mod options;
 mod own_key;
 mod probe;
 mod read_call;

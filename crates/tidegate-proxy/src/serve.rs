@@ -24,7 +24,7 @@ use crate::failover::{Answer, Planned, call_with_failover};
 use crate::gateway::Gateway;
 use crate::read_call::read_call;
 use crate::refusal::Refused;
-use crate::{listing, own_key, probe};
+use crate::{listing, options, own_key, probe};
 
 /// Answers one request.
 pub(crate) async fn serve<B>(
@@ -109,7 +109,8 @@ where
     account.note_call(&call);
     // The windows of budgets go by the time of their counters.
     let draw = account.arrival.call_id.to_u128() as u64;
-    let plan = plan(&caller.view, &call.facts(), gateway.limiter.now(), draw)?;
+    let mut plan = plan(&caller.view, &call.facts(), gateway.limiter.now(), draw)?;
+    options::apply(&call.body.gateway, &mut plan)?;
     account.note_plan(&plan);
     let permit = admit(gateway, account, caller.view.organization_id(), &call, &plan).await?;
     let planned =

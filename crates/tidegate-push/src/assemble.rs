@@ -9,8 +9,9 @@ use tidegate_store::feed::Item;
 use tidegate_types::Shard;
 use tidegate_types::resource::Resource;
 
-/// Bytes of resources in one message: well under what either side accepts.
-const PART_BYTES: usize = 1024 * 1024;
+/// Bytes of resources in one message: well under what either side accepts, and little enough that
+/// a thousand nodes may each have some waiting.
+const PART_BYTES: usize = 256 * 1024;
 
 /// The version as a node of this pool gets it; `None` when it is not for this pool or not readable.
 fn version(item: &Item, pool: &str) -> Option<wire::VersionedResource> {

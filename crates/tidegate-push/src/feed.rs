@@ -21,8 +21,9 @@ const PERIOD: Duration = Duration::from_millis(100);
 const KEPT: usize = 256;
 /// Rows read at once.
 pub(crate) const PAGE: u32 = 500;
-/// Readers of many rows at the same time: bounds memory when many nodes come at once.
-const READERS: usize = 4;
+/// Sessions that read many rows and send them at the same time: bounds memory when many nodes come
+/// at once. A node that does not read loses its place after a while (see `speak`).
+const READERS: usize = 16;
 
 /// The newest changes of every shard.
 pub(crate) struct Feed {

@@ -15,7 +15,7 @@ use crate::peer;
 use crate::session::{self, Shared};
 
 /// Messages that may wait for a node that is slow to read.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 
 /// The service behind `Stream`.
 pub(crate) struct Configuration {

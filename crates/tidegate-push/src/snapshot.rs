@@ -57,12 +57,12 @@ impl Source<'_> {
         loop {
             let permit = self.feed.reader().await;
             let page = feed::snapshot_page(self.store, parts.shard, after, head, PAGE).await?;
-            drop(permit);
             after = page.last().map_or(after, |item| item.versioned.revision.n);
             let is_last = (page.len() as u32) < PAGE;
             if !self.put(parts, &page, is_last.then_some(head), out).await {
                 return Ok(None);
             }
+            drop(permit);
             if is_last {
                 return Ok(Some(head));
             }
@@ -79,13 +79,13 @@ impl Source<'_> {
         loop {
             let permit = self.feed.reader().await;
             let page = feed::changes_since(self.store, parts.shard, after, PAGE).await?;
-            drop(permit);
             after = page.last().map_or(after, |item| item.versioned.revision.n);
             let is_last = (page.len() as u32) < PAGE;
             let to = after.max(head);
             if !self.put(parts, &page, is_last.then_some(to), out).await {
                 return Ok(None);
             }
+            drop(permit);
             if is_last {
                 return Ok(Some(to));
             }

@@ -1,6 +1,8 @@
 //! What a node is told: Welcome, the pool's key, what it lacks of every shard, then each change as
 //! it happens, commands, and shards anew whose digest differed.
 
+use std::time::Duration;
+
 use tidegate_proto::config::{self as wire, control_message::Message as Say};
 use tidegate_store::feed as stored;
 use tidegate_types::{Position, Revision, Shard};
@@ -11,6 +13,9 @@ use crate::commands::Order;
 use crate::nodes::{Admitted, unavailable};
 use crate::session::{HEARTBEAT_MS, Out, Shared};
 use crate::snapshot::{Outlet, Source};
+
+/// A node that does not take the next message in this time loses its stream.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 type Heads = watch::Receiver<Option<Position>>;
 
@@ -145,7 +150,9 @@ impl Speaker<'_> {
     /// Says something; waits while the node is slow to read.
     async fn say(&mut self, message: Say) -> Result<(), Status> {
         let message = wire::ControlMessage { message: Some(message) };
-        self.out.send(Ok(message)).await.map_err(|_| Status::cancelled("the node no longer listens"))
+        let sent = tokio::time::timeout(PATIENCE, self.out.send(Ok(message))).await;
+        sent.map_err(|_| Status::deadline_exceeded("the node does not read"))?
+            .map_err(|_| Status::cancelled("the node no longer listens"))
     }
 }
 

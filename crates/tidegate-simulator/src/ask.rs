@@ -70,7 +70,11 @@ impl Invalid {
 }
 
 /// Refuses members that are not in `known`.
-pub(crate) fn only_known(object: &serde_json::Map<String, Value>, known: &[&str], at: &str) -> Result<(), Invalid> {
+pub(crate) fn only_known(
+    object: &serde_json::Map<String, Value>,
+    known: &[&str],
+    at: &str,
+) -> Result<(), Invalid> {
     match object.keys().find(|key| !known.contains(&key.as_str())) {
         Some(key) => {
             let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };

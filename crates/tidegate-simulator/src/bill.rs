@@ -79,7 +79,8 @@ impl Tariff {
     pub(crate) fn nano_usd(&self, model: &str, counts: Counts) -> i64 {
         let price = self.models.get(model).unwrap_or(&self.otherwise);
         let fresh = counts.input.saturating_sub(counts.cached);
-        let parts = [(fresh, price.input), (counts.cached, price.cached_input), (counts.output, price.output)];
+        let parts =
+            [(fresh, price.input), (counts.cached, price.cached_input), (counts.output, price.output)];
         let pico: i128 = parts.iter().map(|(units, price)| i128::from(*units) * i128::from(*price)).sum();
         i64::try_from((pico + 999) / 1000).unwrap_or(i64::MAX)
     }

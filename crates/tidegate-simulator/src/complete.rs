@@ -69,7 +69,8 @@ fn answer(ask: &Ask, faults: &Faults, index: u64) -> Answer {
             .into_iter()
             .map(|tool| (tool.name.clone(), sample::value(&tool.schema, &ask.last_text).to_string()))
             .collect();
-        let whole = Answer { pieces: vec![], calls, finish: Finish::ToolCalls, stopped_by: None, thinking: None };
+        let whole =
+            Answer { pieces: vec![], calls, finish: Finish::ToolCalls, stopped_by: None, thinking: None };
         return match ask.limit {
             Some(limit) if size(&whole) > limit => Answer { calls: vec![], finish: Finish::Length, ..whole },
             _ => whole,

@@ -47,7 +47,9 @@ fn typed(root: &Value, schema: &Value, hint: &str, depth: usize) -> Value {
             let item = schema.get("items").map_or(Value::Null, |part| build(root, part, hint, depth + 1));
             Value::Array((0..least).map(|_| item.clone()).collect())
         }
-        "integer" => schema.get("minimum").filter(|least| least.is_i64()).cloned().unwrap_or_else(|| json!(7)),
+        "integer" => {
+            schema.get("minimum").filter(|least| least.is_i64()).cloned().unwrap_or_else(|| json!(7))
+        }
         "number" => schema.get("minimum").cloned().unwrap_or_else(|| json!(7.5)),
         "boolean" => json!(true),
         "null" => Value::Null,

@@ -63,7 +63,12 @@ impl Dialect {
 }
 
 /// Accepts connections until told to stop.
-pub(crate) async fn accept(listener: TcpListener, state: Arc<State>, stop: CancellationToken, tasks: TaskTracker) {
+pub(crate) async fn accept(
+    listener: TcpListener,
+    state: Arc<State>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -167,7 +172,10 @@ async fn model_call(
         call_id: call_id.clone(),
         provider: dialect.provider(),
         path: path.to_owned(),
-        headers: headers.iter().map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect(),
+        headers: headers
+            .iter()
+            .map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()))
+            .collect(),
         body: parsed.clone(),
     });
     if !state.accepts(presented_key(headers)) {
@@ -179,7 +187,12 @@ async fn model_call(
         Ok(ask) => ask,
         Err(invalid) => return Ok(plain_answer(invalid.status, dialect.error_body(&invalid))),
     };
-    let call = Call { provider: dialect.provider(), model: &ask.model, last_text: &ask.last_text, stream: ask.stream };
+    let call = Call {
+        provider: dialect.provider(),
+        model: &ask.model,
+        last_text: &ask.last_text,
+        stream: ask.stream,
+    };
     let faults = state.decide(&call);
     if let Some(status) = faults.status {
         tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;

@@ -16,8 +16,8 @@ pub mod window;
 
 pub use clock::{Clock, Timestamp};
 pub use id::{
-    BudgetId, CallId, CredentialId, EventId, Id, KeyId, MemberId, ModelId, NodeId, OfferingId, OrganizationId,
-    PolicyId, PriceId, ProviderId, RouteId, ServiceTokenId, SessionId, TeamId,
+    BudgetId, CallId, CredentialId, EventId, Id, KeyId, MemberId, ModelId, NodeId, OfferingId,
+    OrganizationId, PolicyId, PriceId, ProviderId, RouteId, ServiceTokenId, SessionId, TeamId,
 };
 pub use label::{LabelHash, LabelKind};
 pub use money::{NanoUsd, PicoUsd};

@@ -61,7 +61,9 @@ impl Serialize for True {
 }
 impl<'de> Deserialize<'de> for True {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        bool::deserialize(deserializer)?.then_some(Self).ok_or_else(|| serde::de::Error::custom("must be true"))
+        bool::deserialize(deserializer)?
+            .then_some(Self)
+            .ok_or_else(|| serde::de::Error::custom("must be true"))
     }
 }
 
@@ -159,7 +161,10 @@ impl Calendar {
             Every::Year => (day.first_of_year(), 1.year()),
         };
         let next = first.checked_add(span).ok()?;
-        Some((first.to_datetime(jiff::civil::Time::midnight()), next.to_datetime(jiff::civil::Time::midnight())))
+        Some((
+            first.to_datetime(jiff::civil::Time::midnight()),
+            next.to_datetime(jiff::civil::Time::midnight()),
+        ))
     }
 
     fn instant(&self, local: DateTime) -> Option<Timestamp> {

@@ -39,12 +39,12 @@ async fn requests_above_the_rate_are_refused_in_the_callers_dialect() {
 async fn a_team_shares_its_limits_and_tokens_are_corrected_by_what_was_used() {
     let peer = Provider::start(vec![json(OPENAI_ANSWER)]).await;
     let world = World::start(&[openai("a", &peer)]).await;
-    world.put(vec![team(KeyLimits { tokens_per_minute: Some(20_000), ..KeyLimits::default() })]);
-    // 10,000 output tokens are reserved and 15 used: the refund lets the next ones in.
+    world.put(vec![team(KeyLimits { tokens_per_minute: Some(5_000), ..KeyLimits::default() })]);
+    // Thousands of tokens are reserved and 15 used: the refund lets the next ones in.
     for number in 1..=5 {
         let reply = world.chat(&ask()).await;
         assert_eq!(reply.status, 200, "{reply:?}");
-        assert_eq!(reply.header("x-ratelimit-limit-tokens"), "20000");
+        assert_eq!(reply.header("x-ratelimit-limit-tokens"), "5000");
         world.recorded(number).await;
     }
 }

@@ -8,6 +8,7 @@ mod feed;
 mod fleet;
 mod hostile;
 mod material;
+mod outage;
 mod plane;
 mod samples;
 mod usage;

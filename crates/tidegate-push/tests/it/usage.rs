@@ -22,7 +22,10 @@ pub(crate) struct Books {
 
 /// An organization with a key and a budget, and a price.
 pub(crate) async fn books() -> Books {
-    let plane = Plane::start().await;
+    books_over(Plane::start().await).await
+}
+
+pub(crate) async fn books_over(plane: Plane) -> Books {
     let (organization, team) = plane.organization("acme").await;
     let offering = samples::offering();
     let mut change = plane.change(OrganizationId::SYSTEM).await;

@@ -100,7 +100,8 @@ fn stream_block(out: &mut Vec<Vec<u8>>, index: usize, block: &Value, answer: &An
         Some("tool_use") => {
             let text = block["input"].to_string();
             let delta = |part: &str| json!({"type": "input_json_delta", "partial_json": part});
-            let middle = (text.len() / 2..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+            let middle =
+                (text.len() / 2..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
             let (first, second) = text.split_at(middle);
             let start = json!({"type": "tool_use", "id": block["id"], "name": block["name"], "input": {}});
             (start, vec![delta(""), delta(first), delta(second)])

@@ -7,14 +7,33 @@ use serde_json::{Map, Value};
 use crate::ask::{Ask, Choice, Invalid, Tool, count, ranged, text};
 
 const TOP: &[&str] = &[
-    "model", "messages", "max_tokens", "system", "stream", "temperature", "top_p", "top_k", "stop_sequences", "tools",
-    "tool_choice", "metadata", "thinking", "service_tier", "output_config", "output_format", "context_management",
-    "container", "mcp_servers", "cache_control", "inference_geo",
+    "model",
+    "messages",
+    "max_tokens",
+    "system",
+    "stream",
+    "temperature",
+    "top_p",
+    "top_k",
+    "stop_sequences",
+    "tools",
+    "tool_choice",
+    "metadata",
+    "thinking",
+    "service_tier",
+    "output_config",
+    "output_format",
+    "context_management",
+    "container",
+    "mcp_servers",
+    "cache_control",
+    "inference_geo",
 ];
 
 /// Reads the request, or says what a real service would say.
 pub(crate) fn read(body: &Value) -> Result<Ask, Invalid> {
-    let object = body.as_object().ok_or_else(|| Invalid::new("The request body is not valid JSON.", "body"))?;
+    let object =
+        body.as_object().ok_or_else(|| Invalid::new("The request body is not valid JSON.", "body"))?;
     if let Some(key) = object.keys().find(|key| !TOP.contains(&key.as_str())) {
         return Err(Invalid::new(format!("{key}: Extra inputs are not permitted"), key.clone()));
     }
@@ -68,16 +87,22 @@ fn read_messages(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Inval
             let text = format!("{at}.role: Input should be 'user' or 'assistant'");
             return Err(Invalid::new(text, format!("{at}.role")));
         }
-        let content = message.get("content").ok_or_else(|| Invalid::new(format!("{at}.content: Field required"), &*at))?;
+        let content = message
+            .get("content")
+            .ok_or_else(|| Invalid::new(format!("{at}.content: Field required"), &*at))?;
         let (mut used, mut answered) = (HashSet::new(), HashSet::new());
         ask.tool_result = None;
         let content = read_blocks(content, &at, ask, &mut used, &mut answered)?;
         if let Some(stray) = answered.iter().find(|id| !open.contains(*id)) {
-            let text = format!("{at}: unexpected `tool_use_id` found in `tool_result` blocks: {stray}. Each `tool_result` block must have a corresponding `tool_use` block in the previous message.");
+            let text = format!(
+                "{at}: unexpected `tool_use_id` found in `tool_result` blocks: {stray}. Each `tool_result` block must have a corresponding `tool_use` block in the previous message."
+            );
             return Err(Invalid::new(text, at));
         }
         if let Some(missing) = open.iter().find(|id| !answered.contains(*id)) {
-            let text = format!("{at}: `tool_use` ids were found without `tool_result` blocks immediately after: {missing}.");
+            let text = format!(
+                "{at}: `tool_use` ids were found without `tool_result` blocks immediately after: {missing}."
+            );
             return Err(Invalid::new(text, at));
         }
         open = used;
@@ -122,11 +147,15 @@ fn read_blocks(
                 used.insert(text(block.get("id"), &format!("{at}.tool_use.id"))?.to_owned());
                 let name = text(block.get("name"), &format!("{at}.tool_use.name"))?;
                 let input = block.get("input").filter(|input| input.is_object());
-                let input = input.ok_or_else(|| Invalid::new(format!("{at}.tool_use.input: Input should be a valid dictionary"), at))?;
+                let input = input.ok_or_else(|| {
+                    Invalid::new(format!("{at}.tool_use.input: Input should be a valid dictionary"), at)
+                })?;
                 ask.input.push(format!("{name}{input}"));
             }
             Some("tool_result") => {
-                answered.insert(text(block.get("tool_use_id"), &format!("{at}.tool_result.tool_use_id"))?.to_owned());
+                answered.insert(
+                    text(block.get("tool_use_id"), &format!("{at}.tool_result.tool_use_id"))?.to_owned(),
+                );
                 let result = match block.get("content") {
                     None | Some(Value::Null) => String::new(),
                     Some(content) => read_blocks(content, at, ask, used, &mut HashSet::new())?,
@@ -135,7 +164,10 @@ fn read_blocks(
                 ask.input.push(result);
             }
             other => {
-                let text = format!("{at}: Input tag '{}' found using 'type' is not expected", other.unwrap_or("null"));
+                let text = format!(
+                    "{at}: Input tag '{}' found using 'type' is not expected",
+                    other.unwrap_or("null")
+                );
                 return Err(Invalid::new(text, at));
             }
         }
@@ -151,7 +183,8 @@ fn read_tools(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid>
         }
         let name = text(tool.get("name"), &format!("{at}.name"))?.to_owned();
         let schema = tool.get("input_schema").filter(|schema| schema.is_object()).cloned();
-        let schema = schema.ok_or_else(|| Invalid::new(format!("{at}.input_schema: Field required"), &*at))?;
+        let schema =
+            schema.ok_or_else(|| Invalid::new(format!("{at}.input_schema: Field required"), &*at))?;
         ask.input.push(format!("{name}{schema}"));
         ask.tools.push(Tool { name, schema });
     }
@@ -162,7 +195,12 @@ fn read_tools(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid>
         Some("none") => Choice::None,
         Some("any") => Choice::Required,
         Some("tool") => Choice::Named(text(choice.get("name"), "tool_choice.name")?.to_owned()),
-        _ => return Err(Invalid::new("tool_choice.type: Input should be 'auto', 'any', 'tool' or 'none'", "tool_choice")),
+        _ => {
+            return Err(Invalid::new(
+                "tool_choice.type: Input should be 'auto', 'any', 'tool' or 'none'",
+                "tool_choice",
+            ));
+        }
     };
     Ok(())
 }

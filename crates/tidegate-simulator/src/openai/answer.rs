@@ -115,7 +115,8 @@ impl Writer<'_> {
 
     fn chunk(&self, index: usize, delta: &Value, finish: Option<&str>) -> Vec<u8> {
         let mut chunk = self.head();
-        chunk["choices"] = json!([{"index": index, "delta": delta, "logprobs": null, "finish_reason": finish}]);
+        chunk["choices"] =
+            json!([{"index": index, "delta": delta, "logprobs": null, "finish_reason": finish}]);
         if self.ask.include_usage {
             chunk["usage"] = Value::Null;
         }
@@ -154,6 +155,7 @@ pub(crate) fn error_event() -> Vec<u8> {
 
 /// The model list.
 pub(crate) fn models(names: &[String]) -> Vec<u8> {
-    let entry = |name: &String| json!({"id": name, "object": "model", "created": CREATED, "owned_by": "simulator"});
+    let entry =
+        |name: &String| json!({"id": name, "object": "model", "created": CREATED, "owned_by": "simulator"});
     json!({"object": "list", "data": names.iter().map(entry).collect::<Vec<_>>()}).to_string().into_bytes()
 }

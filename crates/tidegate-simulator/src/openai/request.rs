@@ -7,21 +7,61 @@ use serde_json::{Map, Value, json};
 use crate::ask::{Ask, Choice, Invalid, Tool, count, only_known, ranged, text};
 
 const TOP: &[&str] = &[
-    "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n",
-    "stop", "presence_penalty", "frequency_penalty", "logit_bias", "user", "seed", "tools", "tool_choice",
-    "parallel_tool_calls", "response_format", "logprobs", "top_logprobs", "reasoning_effort", "metadata", "store",
-    "service_tier", "modalities", "audio", "prediction", "verbosity", "prompt_cache_key", "safety_identifier",
-    "functions", "function_call", "web_search_options", "prompt_cache_retention",
+    "model",
+    "messages",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "n",
+    "stop",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "user",
+    "seed",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "logprobs",
+    "top_logprobs",
+    "reasoning_effort",
+    "metadata",
+    "store",
+    "service_tier",
+    "modalities",
+    "audio",
+    "prediction",
+    "verbosity",
+    "prompt_cache_key",
+    "safety_identifier",
+    "functions",
+    "function_call",
+    "web_search_options",
+    "prompt_cache_retention",
 ];
 
 const MESSAGE: &[&str] = &[
-    "role", "content", "name", "tool_calls", "tool_call_id", "refusal", "audio", "function_call", "annotations",
+    "role",
+    "content",
+    "name",
+    "tool_calls",
+    "tool_call_id",
+    "refusal",
+    "audio",
+    "function_call",
+    "annotations",
     "reasoning_content",
 ];
 
 /// Reads the request, or says what a real service would say.
 pub(crate) fn read(body: &Value) -> Result<Ask, Invalid> {
-    let object = body.as_object().ok_or_else(|| Invalid::new("We could not parse the JSON body of your request.", "body"))?;
+    let object = body
+        .as_object()
+        .ok_or_else(|| Invalid::new("We could not parse the JSON body of your request.", "body"))?;
     only_known(object, TOP, "")?;
     let mut ask = Ask { model: text(object.get("model"), "model")?.to_owned(), n: 1, ..Ask::default() };
     read_messages(object, &mut ask)?;
@@ -56,7 +96,8 @@ fn read_messages(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Inval
     let mut open: HashSet<String> = HashSet::new();
     for (index, message) in messages.iter().enumerate() {
         let at = format!("messages[{index}]");
-        let members = message.as_object().ok_or_else(|| Invalid::new(format!("'{at}' must be an object."), &*at))?;
+        let members =
+            message.as_object().ok_or_else(|| Invalid::new(format!("'{at}' must be an object."), &*at))?;
         only_known(members, MESSAGE, &at)?;
         let role = text(members.get("role"), &format!("{at}.role"))?;
         if role != "tool" && !open.is_empty() {
@@ -75,7 +116,9 @@ fn read_messages(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Inval
                 }
             }
             other => {
-                let message = format!("Invalid value: '{other}'. Supported values are: 'system', 'assistant', 'user', 'function', 'tool', and 'developer'.");
+                let message = format!(
+                    "Invalid value: '{other}'. Supported values are: 'system', 'assistant', 'user', 'function', 'tool', and 'developer'."
+                );
                 return Err(Invalid::new(message, format!("{at}.role")));
             }
         }
@@ -105,7 +148,8 @@ fn read_tool_calls(
     for call in calls.into_iter().flatten() {
         open.insert(text(call.get("id"), &format!("{at}.tool_calls.id"))?.to_owned());
         let name = text(call.pointer("/function/name"), &format!("{at}.tool_calls.function.name"))?;
-        let arguments = text(call.pointer("/function/arguments"), &format!("{at}.tool_calls.function.arguments"))?;
+        let arguments =
+            text(call.pointer("/function/arguments"), &format!("{at}.tool_calls.function.arguments"))?;
         ask.input.push(format!("{name}{arguments}"));
     }
     Ok(())
@@ -153,8 +197,12 @@ fn read_limits(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid
     ask.stops = match object.get("stop") {
         None | Some(Value::Null) => vec![],
         Some(Value::String(one)) => vec![one.clone()],
-        Some(Value::Array(many)) if many.len() <= 4 => many.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        Some(_) => return Err(Invalid::new("'stop' must be a string or an array of at most 4 strings.", "stop")),
+        Some(Value::Array(many)) if many.len() <= 4 => {
+            many.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        }
+        Some(_) => {
+            return Err(Invalid::new("'stop' must be a string or an array of at most 4 strings.", "stop"));
+        }
     };
     Ok(())
 }
@@ -163,10 +211,14 @@ fn read_tools(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid>
     for (index, tool) in object.get("tools").and_then(Value::as_array).into_iter().flatten().enumerate() {
         let at = format!("tools[{index}]");
         if tool.get("type").and_then(Value::as_str) != Some("function") {
-            return Err(Invalid::new(format!("Invalid value at '{at}.type': only 'function' is supported."), at));
+            return Err(Invalid::new(
+                format!("Invalid value at '{at}.type': only 'function' is supported."),
+                at,
+            ));
         }
         let name = text(tool.pointer("/function/name"), &format!("{at}.function.name"))?.to_owned();
-        let schema = tool.pointer("/function/parameters").cloned().unwrap_or_else(|| json!({"type": "object"}));
+        let schema =
+            tool.pointer("/function/parameters").cloned().unwrap_or_else(|| json!({"type": "object"}));
         ask.input.push(format!("{name}{schema}"));
         ask.tools.push(Tool { name, schema });
     }
@@ -195,14 +247,19 @@ fn read_tools(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid>
 }
 
 fn read_format(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
-    let Some(format) = object.get("response_format").filter(|format| !format.is_null()) else { return Ok(()) };
+    let Some(format) = object.get("response_format").filter(|format| !format.is_null()) else {
+        return Ok(());
+    };
     ask.json = match format.get("type").and_then(Value::as_str) {
         Some("text") => None,
         Some("json_object") => Some(json!({"type": "object", "properties": {"answer": {"type": "string"}}})),
         Some("json_schema") => {
             text(format.pointer("/json_schema/name"), "response_format.json_schema.name")?;
             let schema = format.pointer("/json_schema/schema").cloned();
-            Some(schema.ok_or_else(|| Invalid::new("Missing schema.", "response_format.json_schema.schema"))?)
+            Some(
+                schema
+                    .ok_or_else(|| Invalid::new("Missing schema.", "response_format.json_schema.schema"))?,
+            )
         }
         _ => return Err(Invalid::new("Invalid value for 'response_format.type'.", "response_format.type")),
     };

@@ -44,7 +44,8 @@ fn chat(text: &str) -> Value {
 #[tokio::test]
 async fn a_plain_answer_is_billed_as_it_reports() {
     let bench = Bench::start().await;
-    let answer: Value = bench.post("/openai/v1/chat/completions", &chat("say 12 words")).await.json().await.unwrap();
+    let answer: Value =
+        bench.post("/openai/v1/chat/completions", &chat("say 12 words")).await.json().await.unwrap();
     assert_eq!(answer["choices"][0]["message"]["content"], vec!["word"; 12].join(" "));
     let bill = bench.bill().await;
     let line = &bill.calls[0];
@@ -85,12 +86,21 @@ async fn what_a_real_provider_refuses_is_refused() {
     let cases = [
         (openai, json!({"model": "sim", "messages": [{"role": "wizard", "content": "x"}]})),
         (openai, json!({"model": "sim", "messages": orphan})),
-        (openai, json!({"model": "sim", "messages": [{"role": "user", "content": "x"}], "provider_metadata": {}})),
+        (
+            openai,
+            json!({"model": "sim", "messages": [{"role": "user", "content": "x"}], "provider_metadata": {}}),
+        ),
         (openai, json!({"model": "sim", "messages": []})),
         (anthropic, json!({"model": "sim", "messages": [{"role": "user", "content": "x"}]})),
-        (anthropic, json!({"model": "sim", "max_tokens": 5, "messages": [{"role": "system", "content": "x"}]})),
-        (anthropic, json!({"model": "sim", "max_tokens": 5, "messages": [{"role": "user",
-            "content": [{"type": "tool_result", "tool_use_id": "t", "content": "1"}]}]})),
+        (
+            anthropic,
+            json!({"model": "sim", "max_tokens": 5, "messages": [{"role": "system", "content": "x"}]}),
+        ),
+        (
+            anthropic,
+            json!({"model": "sim", "max_tokens": 5, "messages": [{"role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": "t", "content": "1"}]}]}),
+        ),
     ];
     for (path, body) in cases {
         let answer = bench.post(path, &body).await;

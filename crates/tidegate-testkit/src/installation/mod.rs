@@ -92,7 +92,13 @@ impl Installation {
                 Program::run(binary, folder.path(), &["migrate", "--config", &file])?;
                 provision::members(&postgres)?;
             }
-            control_planes.push(Program::start(binary, folder.path(), &format!("control-{index}"), &[], &["control-plane", "--config", &file])?);
+            control_planes.push(Program::start(
+                binary,
+                folder.path(),
+                &format!("control-{index}"),
+                &[],
+                &["control-plane", "--config", &file],
+            )?);
         }
         for program in &control_planes {
             program.wait_for_line("control plane is ready").await?;
@@ -120,7 +126,8 @@ impl Installation {
 
     /// The organization, its team, the catalogue and the system credentials.
     async fn seed(&mut self) -> Result<()> {
-        let organization = self.admin.post("/organizations", &json!({"slug": "acme", "name": "Acme"})).await?;
+        let organization =
+            self.admin.post("/organizations", &json!({"slug": "acme", "name": "Acme"})).await?;
         self.admin.enter(text(&organization, "id")?);
         let team = self.admin.post("/teams", &json!({"name": "core"})).await?;
         self.team = text(&team, "id")?;
@@ -132,7 +139,11 @@ impl Installation {
             (None, Some(simulator)) => simulator.url("listening on ")?,
             (None, None) => anyhow::bail!("no upstream"),
         };
-        let port = base.split(':').nth(2).and_then(|rest| rest.split('/').next()).and_then(|port| port.parse::<u16>().ok());
+        let port = base
+            .split(':')
+            .nth(2)
+            .and_then(|rest| rest.split('/').next())
+            .and_then(|port| port.parse::<u16>().ok());
         self.upstream_ports.extend(port);
         let providers = if self.simulator.is_some() {
             vec![
@@ -161,10 +172,12 @@ impl Installation {
         model: &str,
         upstream: &str,
     ) -> Result<()> {
-        let provider = json!({"slug": slug, "name": slug, "base_url": base_url, "dialect": dialect, "auth": auth});
+        let provider =
+            json!({"slug": slug, "name": slug, "base_url": base_url, "dialect": dialect, "auth": auth});
         self.admin.post("/providers", &provider).await?;
         self.offering(model, slug, upstream).await?;
-        let credential = json!({"scope": "system", "name": slug, "provider": slug, "secret": {"api_key": "sim-key"}});
+        let credential =
+            json!({"scope": "system", "name": slug, "provider": slug, "secret": {"api_key": "sim-key"}});
         self.admin.post("/credentials", &credential).await?;
         Ok(())
     }
@@ -185,7 +198,9 @@ impl Installation {
         let prices = json!([{"unit": "input_token", "price": PRICE.0}, {"unit": "output_token", "price": PRICE.1},
             {"unit": "cached_input_token", "price": "0.00000025"}]);
         let tiers = json!([{"from_input_tokens": 0, "prices": prices}]);
-        self.admin.post("/prices", &json!({"offering_id": offering["id"], "tiers": tiers, "source": "test"})).await?;
+        self.admin
+            .post("/prices", &json!({"offering_id": offering["id"], "tiers": tiers, "source": "test"}))
+            .await?;
         Ok(())
     }
 
@@ -198,7 +213,15 @@ impl Installation {
         let index = self.nodes.len();
         let grpc = self.control_planes.iter().map(|p| p.url("grpc on ")).collect::<Result<Vec<_>>>()?;
         let redis = self.redis.as_ref().map(redis::Server::url);
-        config::node(self.folder.path(), index, &grpc[index % grpc.len()], &token, redis.as_deref(), self.shape.workers, &self.upstream_ports)?;
+        config::node(
+            self.folder.path(),
+            index,
+            &grpc[index % grpc.len()],
+            &token,
+            redis.as_deref(),
+            self.shape.workers,
+            &self.upstream_ports,
+        )?;
         let node = self.spawn_node(index)?;
         node.wait_for_line("node is ready").await?;
         self.nodes.push(node);
@@ -208,7 +231,13 @@ impl Installation {
     fn spawn_node(&self, index: usize) -> Result<Program> {
         let file = config::file(self.folder.path(), &format!("node-{index}"));
         let name = format!("node-{index}");
-        Program::start(&self.binary, self.folder.path(), &name, &self.shape.node_wrapper, &["node", "--config", &file])
+        Program::start(
+            &self.binary,
+            self.folder.path(),
+            &name,
+            &self.shape.node_wrapper,
+            &["node", "--config", &file],
+        )
     }
 
     /// Starts a node again that was killed or stopped, with its state, and waits until it is ready.
@@ -227,9 +256,15 @@ impl Installation {
     /// When it does not start.
     pub async fn restart_control_plane(&mut self, index: usize) -> Result<()> {
         self.control_planes[index].kill();
-        let (name, file) = (format!("control-{index}"), config::file(self.folder.path(), &format!("control-{index}")));
-        self.control_planes[index] =
-            Program::start(&self.binary, self.folder.path(), &name, &[], &["control-plane", "--config", &file])?;
+        let (name, file) =
+            (format!("control-{index}"), config::file(self.folder.path(), &format!("control-{index}")));
+        self.control_planes[index] = Program::start(
+            &self.binary,
+            self.folder.path(),
+            &name,
+            &[],
+            &["control-plane", "--config", &file],
+        )?;
         self.control_planes[index].wait_for_line("control plane is ready").await
     }
 
@@ -288,7 +323,8 @@ impl Installation {
     /// As [`Installation::bill`], and when the script is refused.
     pub async fn script(&self, rules: Value) -> Result<()> {
         let url = self.simulator.as_ref().context("there is a simulator")?.url("listening on ")?;
-        let answer = admin::client()?.post(format!("{url}/script")).json(&json!({"rules": rules})).send().await?;
+        let answer =
+            admin::client()?.post(format!("{url}/script")).json(&json!({"rules": rules})).send().await?;
         answer.error_for_status()?;
         Ok(())
     }
@@ -325,7 +361,8 @@ async fn start_simulator(binary: &Path, folder: &Path) -> Result<Program> {
 /// The first administrator, by the link that `bootstrap` prints.
 async fn sign_in(binary: &Path, folder: &Path, control: &Program) -> Result<Admin> {
     let file = config::file(folder, "control-0");
-    let output = Program::run(binary, folder, &["bootstrap", "--config", &file, "--email", "root@example.test"])?;
+    let output =
+        Program::run(binary, folder, &["bootstrap", "--config", &file, "--email", "root@example.test"])?;
     let link = output.lines().find_map(|line| line.split('#').nth(1)).context("bootstrap prints a link")?;
     let mut admin = Admin::new(&control.url("management API on ")?)?;
     let body = json!({"token": link.trim(), "password": "correct horse battery staple"});

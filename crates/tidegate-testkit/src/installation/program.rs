@@ -20,7 +20,13 @@ pub struct Program {
 }
 
 impl Program {
-    pub(super) fn start(binary: &Path, folder: &Path, name: &str, wrapper: &[String], arguments: &[&str]) -> Result<Self> {
+    pub(super) fn start(
+        binary: &Path,
+        folder: &Path,
+        name: &str,
+        wrapper: &[String],
+        arguments: &[&str],
+    ) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log)?;
         let from = file.metadata()?.len();
@@ -45,7 +51,8 @@ impl Program {
 
     /// Runs a command to its end; its standard output.
     pub(super) fn run(binary: &Path, folder: &Path, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(binary).args(arguments).current_dir(folder).stdin(Stdio::null()).output()?;
+        let output =
+            Command::new(binary).args(arguments).current_dir(folder).stdin(Stdio::null()).output()?;
         if !output.status.success() {
             bail!("tidegate {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
         }

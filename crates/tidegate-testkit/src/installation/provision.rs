@@ -34,7 +34,10 @@ pub(super) fn members(server: &postgres::Server) -> Result<()> {
 
 fn sql(server: &postgres::Server, database: &str, statement: &str) -> Result<()> {
     let url = server.address().superuser_url(database);
-    let output = Command::new(binaries::find("psql")?).args(["-qX", "-v", "ON_ERROR_STOP=1", "-c", statement]).arg(url).output();
+    let output = Command::new(binaries::find("psql")?)
+        .args(["-qX", "-v", "ON_ERROR_STOP=1", "-c", statement])
+        .arg(url)
+        .output();
     let output = output.context("run psql")?;
     if !output.status.success() {
         bail!("psql: {}", String::from_utf8_lossy(&output.stderr));

@@ -9,7 +9,9 @@ use super::{Credential, Resource, SealedSecret};
 #[must_use]
 pub fn content_hash(resource: &Resource) -> [u8; 32] {
     match resource {
-        Resource::Credential(credential) => hash_json(&Resource::Credential(without_sealed_bytes(credential))),
+        Resource::Credential(credential) => {
+            hash_json(&Resource::Credential(without_sealed_bytes(credential)))
+        }
         other => hash_json(other),
     }
 }

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use authority::{BudgetEpoch, OpenHold, OpeningBalance, PoolState};
 pub use budget::{Budget, Enforcement, HoldMode, Scope, Selector};
 pub use catalogue::{
-    AbortBilling, AuthScheme, Capabilities, DataHandling, DialectName, Model, ModelKind, Offering, Price, PriceTier,
-    Provider, Retention, Training, Unit, UnitPrice,
+    AbortBilling, AuthScheme, Capabilities, DataHandling, DialectName, Model, ModelKind, Offering, Price,
+    PriceTier, Provider, Retention, Training, Unit, UnitPrice,
 };
 pub use content_hash::content_hash;
 pub use credential::{Credential, CredentialScope, SealedSecret, SecretForm};

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::event::CredentialType;
 use super::metered::Usage;
 use crate::clock::Timestamp;
-use crate::id::{BudgetId, CallId, CredentialId, KeyId, ModelId, OfferingId, OrganizationId, ProviderId, RouteId, TeamId};
+use crate::id::{
+    BudgetId, CallId, CredentialId, KeyId, ModelId, OfferingId, OrganizationId, ProviderId, RouteId, TeamId,
+};
 use crate::label::LabelHash;
 use crate::money::NanoUsd;
 use crate::revision::Revision;

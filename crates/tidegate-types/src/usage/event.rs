@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::metered::{MeterMethod, Usage};
 use crate::clock::Timestamp;
 use crate::id::{
-    BudgetId, CallId, CredentialId, KeyId, ModelId, NodeId, OfferingId, OrganizationId, PriceId, ProviderId, TeamId,
+    BudgetId, CallId, CredentialId, KeyId, ModelId, NodeId, OfferingId, OrganizationId, PriceId, ProviderId,
+    TeamId,
 };
 use crate::label::LabelHash;
 use crate::money::NanoUsd;

@@ -80,7 +80,8 @@ pub(crate) fn secret(value: Option<&str>, file: Option<&PathBuf>, key: &str) -> 
         (Some(value), None) if value.trim().is_empty() => bail!("configuration: {key} is empty"),
         (Some(value), None) => Ok(Some(Secret::new(value.trim()))),
         (None, Some(file)) => {
-            let text = std::fs::read_to_string(file).with_context(|| format!("read {key}_file {}", file.display()))?;
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("read {key}_file {}", file.display()))?;
             if text.trim().is_empty() {
                 bail!("configuration: {key}_file {} is empty", file.display());
             }

@@ -64,7 +64,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     outcome
 }
 
-async fn serve(arguments: &Arguments, state: &mut State, postgres: &Postgres, stop: &CancellationToken) -> Result<()> {
+async fn serve(
+    arguments: &Arguments,
+    state: &mut State,
+    postgres: &Postgres,
+    stop: &CancellationToken,
+) -> Result<()> {
     let mut config = configure(arguments, state, postgres);
     prepare_database(&config, state, postgres).await.context("prepare the database")?;
     let simulator = start_simulator(state).await?;
@@ -91,7 +96,9 @@ async fn run_node(
 ) -> Result<()> {
     let limits_end = CancellationToken::new();
     let limiter = node::limiter(&config.redis, limits_end.clone()).await?;
-    let node = Node::start(node::settings(config, limiter, node::upstreams(&config.upstream)?)?).await.context("start the node")?;
+    let node = Node::start(node::settings(config, limiter, node::upstreams(&config.upstream)?)?)
+        .await
+        .context("start the node")?;
     let ready = ready(state, control, simulator, &node)?;
     tokio::select! {
         () = stop.cancelled() => {}
@@ -156,8 +163,12 @@ async fn configure_node(
     config.node.control_plane_url = Some(format!("https://{}", control.grpc_address));
     // Used only when the state folder holds no valid identity.
     config.node.join_token = Some(seed.join_token(state).await?);
-    config.upstream.private =
-        vec![PrivateTarget { cidr: "127.0.0.1/32".to_owned(), ports: vec![simulator.port()], http: true, organizations: vec![] }];
+    config.upstream.private = vec![PrivateTarget {
+        cidr: "127.0.0.1/32".to_owned(),
+        ports: vec![simulator.port()],
+        http: true,
+        organizations: vec![],
+    }];
     Ok(())
 }
 
@@ -169,14 +180,21 @@ async fn start_simulator(state: &mut State) -> Result<Simulator> {
     let last = SocketAddr::from((Ipv4Addr::LOCALHOST, state.secrets.simulator_port.unwrap_or(0)));
     let simulator = match Simulator::start(last, settings.clone()).await {
         Ok(simulator) => simulator,
-        Err(_) => Simulator::start((Ipv4Addr::LOCALHOST, 0).into(), settings).await.context("start the simulator")?,
+        Err(_) => Simulator::start((Ipv4Addr::LOCALHOST, 0).into(), settings)
+            .await
+            .context("start the simulator")?,
     };
     state.secrets.simulator_port = Some(simulator.address().port());
     state.save()?;
     Ok(simulator)
 }
 
-fn ready(state: &State, control: &RunningControlPlane, simulator: &Simulator, node: &RunningNode) -> Result<Ready> {
+fn ready(
+    state: &State,
+    control: &RunningControlPlane,
+    simulator: &Simulator,
+    node: &RunningNode,
+) -> Result<Ready> {
     let secrets = &state.secrets;
     Ok(Ready {
         gateway_url: format!("http://{}", node.gateway_address()),

@@ -51,7 +51,8 @@ impl Postgres {
     /// URL of a database for a login (`None`: the superuser).
     pub(crate) fn url(&self, login: Option<(&str, &str)>, database: &str) -> String {
         let (user, password) = login.unwrap_or((SUPERUSER, &self.password));
-        let host: String = self.sockets.as_os_str().as_bytes().iter().map(|byte| format!("%{byte:02X}")).collect();
+        let host: String =
+            self.sockets.as_os_str().as_bytes().iter().map(|byte| format!("%{byte:02X}")).collect();
         format!("postgres://{user}:{password}@{host}/{database}")
     }
 
@@ -110,13 +111,20 @@ fn find_binaries() -> Result<PathBuf> {
     let named = std::env::var_os("TIDEGATE_PG_BIN").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).collect::<Vec<_>>();
-    let homebrew = ["/opt/homebrew/opt", "/usr/local/opt"].into_iter().flat_map(|folder| children(Path::new(folder)));
+    let homebrew =
+        ["/opt/homebrew/opt", "/usr/local/opt"].into_iter().flat_map(|folder| children(Path::new(folder)));
     let homebrew = homebrew.filter(|folder| folder.to_string_lossy().contains("postgresql"));
     let mut versions = children(Path::new("/usr/lib/postgresql"));
-    versions.extend(children(Path::new("/usr/libexec")).into_iter().filter(|f| f.to_string_lossy().contains("postgresql")));
+    versions.extend(
+        children(Path::new("/usr/libexec"))
+            .into_iter()
+            .filter(|f| f.to_string_lossy().contains("postgresql")),
+    );
     let with_bin = versions.into_iter().chain(homebrew).flat_map(|folder| [folder.join("bin"), folder]);
     let folders = named.into_iter().chain(on_path).chain(with_bin);
-    let complete = |folder: &PathBuf| ["initdb", "postgres", "pg_isready"].iter().all(|name| folder.join(name).is_file());
+    let complete = |folder: &PathBuf| {
+        ["initdb", "postgres", "pg_isready"].iter().all(|name| folder.join(name).is_file())
+    };
     folders.into_iter().find(complete).context(
         "PostgreSQL's server programs were not found. Install them (Debian, Ubuntu: apt-get install postgresql; \
          Fedora: dnf install postgresql-server; Alpine: apk add postgresql; Homebrew: brew install postgresql), \
@@ -126,8 +134,10 @@ fn find_binaries() -> Result<PathBuf> {
 
 /// Folders in a folder, the highest version first.
 fn children(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    let version = |path: &PathBuf| path.file_name().and_then(|n| n.to_str()).and_then(|n| n.parse::<u32>().ok());
+    let mut found: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let version =
+        |path: &PathBuf| path.file_name().and_then(|n| n.to_str()).and_then(|n| n.parse::<u32>().ok());
     found.sort_by_key(|path| std::cmp::Reverse(version(path)));
     found
 }
@@ -139,8 +149,15 @@ fn initialise(binaries: &Path, state: &Path, data: &Path, password: &str) -> Res
     }
     let password_file = state.join(".pg-password");
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600).open(&password_file)?.write_all(password.as_bytes())?;
-    let arguments = ["--no-instructions", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "-U", SUPERUSER];
+    options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&password_file)?
+        .write_all(password.as_bytes())?;
+    let arguments =
+        ["--no-instructions", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "-U", SUPERUSER];
     let mut command = as_other_user(&binaries.join("initdb"))?;
     let output = command.args(arguments).arg("--pwfile").arg(&password_file).arg("-D").arg(data).output();
     fs::remove_file(&password_file)?;
@@ -159,12 +176,14 @@ fn socket_folder(state: &Path) -> Result<(PathBuf, Option<TempDir>)> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&beside)?;
         return Ok((beside, None));
     }
-    let short = tempfile::Builder::new().prefix("tidegate-").tempdir_in("/tmp").context("make a socket folder")?;
+    let short =
+        tempfile::Builder::new().prefix("tidegate-").tempdir_in("/tmp").context("make a socket folder")?;
     Ok((short.path().to_owned(), Some(short)))
 }
 
 fn spawn(binaries: &Path, state: &Path, data: &Path, sockets: &Path) -> Result<Child> {
-    let log = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(state.join("postgres.log"))?;
+    let log =
+        fs::OpenOptions::new().create(true).append(true).mode(0o600).open(state.join("postgres.log"))?;
     let mut command = as_other_user(&binaries.join("postgres"))?;
     command.arg("-D").arg(data).args(["-c", "listen_addresses="]).arg("-c");
     let mut folder = std::ffi::OsString::from("unix_socket_directories=");

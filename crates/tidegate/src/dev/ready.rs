@@ -35,7 +35,16 @@ impl Ready {
 
     /// The text for people.
     pub(crate) fn banner(&self, folder: &Path) -> String {
-        let Self { gateway_url, control_url, admin_email, admin_password, virtual_key, model, simulator_url, .. } = self;
+        let Self {
+            gateway_url,
+            control_url,
+            admin_email,
+            admin_password,
+            virtual_key,
+            model,
+            simulator_url,
+            ..
+        } = self;
         format!(
             "\nTidegate is ready.\n\n  \
              gateway         {gateway_url}\n  \

@@ -46,7 +46,11 @@ const REAL: &[RealProvider] = &[
 ];
 
 pub(super) fn client() -> Result<Client> {
-    Client::builder().no_proxy().timeout(std::time::Duration::from_secs(30)).build().context("make an HTTP client")
+    Client::builder()
+        .no_proxy()
+        .timeout(std::time::Duration::from_secs(30))
+        .build()
+        .context("make an HTTP client")
 }
 
 impl Seed<'_> {
@@ -61,7 +65,8 @@ impl Seed<'_> {
         self.real_providers(&api).await.context("the real providers")?;
         if state.secrets.virtual_key.is_none() {
             let team = api.ensure("/teams", "name", json!({"name": "demo"})).await?;
-            let key = api.call(Method::POST, "/keys", Some(json!({"team_id": team["id"], "name": "demo"}))).await?;
+            let key =
+                api.call(Method::POST, "/keys", Some(json!({"team_id": team["id"], "name": "demo"}))).await?;
             state.secrets.virtual_key = Some(text(&key, "key")?);
             state.save()?;
         }
@@ -77,7 +82,8 @@ impl Seed<'_> {
     async fn first_start(&self, state: &State, control: &RunningControlPlane) -> Result<String> {
         let link = tidegate_admin::bootstrap(&control.app, self.email).await.context("bootstrap")?;
         let link = link.expose().split('#').nth(1).context("the link has a token")?.trim().to_owned();
-        let mut api = Api { client: client()?, base: format!("{}/api/v1", self.control_url), token: String::new() };
+        let mut api =
+            Api { client: client()?, base: format!("{}/api/v1", self.control_url), token: String::new() };
         let redeem = json!({"token": link, "password": state.secrets.admin_password});
         api.token = text(&api.call(Method::POST, "/sessions/link", Some(redeem)).await?, "token")?;
         let demo = api.ensure("/organizations", "slug", json!({"slug": "demo", "name": "Demo"})).await?;
@@ -94,7 +100,10 @@ impl Seed<'_> {
         let model = json!({"name": MODEL, "display_name": "Simulated chat", "context_window": 128_000, "max_output_tokens": 16_384,
             "capabilities": {"tools": true, "vision": true, "reasoning": true, "structured_output": true}});
         api.ensure("/models", "name", model).await?;
-        let providers = [("sim-openai", "openai_chat", "bearer", "openai"), ("sim-anthropic", "anthropic_messages", "x_api_key", "anthropic")];
+        let providers = [
+            ("sim-openai", "openai_chat", "bearer", "openai"),
+            ("sim-anthropic", "anthropic_messages", "x_api_key", "anthropic"),
+        ];
         for (slug, dialect, auth, folder) in providers {
             let base_url = format!("{}/{folder}/v1", self.simulator_url);
             let provider = json!({"slug": slug, "name": slug, "base_url": base_url, "dialect": dialect, "auth": auth, "simulated": true});
@@ -112,7 +121,8 @@ impl Seed<'_> {
 
     async fn offering(&self, api: &Api, provider: &str) -> Result<()> {
         let page = api.call(Method::GET, "/offerings?limit=1000", None).await?;
-        let known = page["data"].as_array().into_iter().flatten().any(|offering| offering["provider"] == provider);
+        let known =
+            page["data"].as_array().into_iter().flatten().any(|offering| offering["provider"] == provider);
         if known {
             return Ok(());
         }

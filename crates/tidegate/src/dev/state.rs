@@ -44,7 +44,8 @@ pub(crate) struct Secrets {
 impl State {
     /// Opens the folder, or makes it.
     pub(crate) fn open(folder: &Path, ephemeral: bool) -> Result<Self> {
-        let throw_away = if ephemeral { Some(tempfile::Builder::new().prefix("tidegate-dev-").tempdir()?) } else { None };
+        let throw_away =
+            if ephemeral { Some(tempfile::Builder::new().prefix("tidegate-dev-").tempdir()?) } else { None };
         let folder = throw_away.as_ref().map_or(folder, TempDir::path);
         fs::DirBuilder::new()
             .recursive(true)
@@ -54,7 +55,10 @@ impl State {
         let folder = folder.canonicalize()?;
         let lock = private_file(&folder.join("lock"))?;
         if lock.try_lock().is_err() {
-            bail!("another tidegate dev is using {}; give this one its own with --state DIR", folder.display());
+            bail!(
+                "another tidegate dev is using {}; give this one its own with --state DIR",
+                folder.display()
+            );
         }
         let secrets = match fs::read(folder.join("secrets.json")) {
             Ok(text) => serde_json::from_slice(&text).context("read secrets.json of the state folder")?,

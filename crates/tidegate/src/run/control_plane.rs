@@ -46,8 +46,12 @@ pub(crate) async fn run(config: Config) -> Result<()> {
 /// The key that wraps all others; without it nothing starts.
 pub(crate) fn key_encryption_key(config: &Encryption) -> Result<KeyEncryptionKey> {
     if let Some(file) = &config.key_file {
-        anyhow::ensure!(config.key.is_none(), "configuration: give encryption.key or encryption.key_file, not both");
-        return KeyEncryptionKey::from_file(file).with_context(|| format!("encryption.key_file {}", file.display()));
+        anyhow::ensure!(
+            config.key.is_none(),
+            "configuration: give encryption.key or encryption.key_file, not both"
+        );
+        return KeyEncryptionKey::from_file(file)
+            .with_context(|| format!("encryption.key_file {}", file.display()));
     }
     let text = secret(config.key.as_deref(), None, "encryption.key")?;
     let text = required(text, "encryption.key_file (make one with `tidegate keygen`)")?;
@@ -63,7 +67,8 @@ pub(crate) async fn connect(config: &Config) -> Result<Store> {
 
 /// The management API's state.
 pub(crate) async fn open(config: &Config, store: Store, api_address: SocketAddr) -> Result<App> {
-    let public_url = config.control_plane.public_url.clone().unwrap_or_else(|| format!("http://{api_address}"));
+    let public_url =
+        config.control_plane.public_url.clone().unwrap_or_else(|| format!("http://{api_address}"));
     let kek = key_encryption_key(&config.encryption)?;
     App::open(store, kek, Arc::new(SystemClock), &public_url).await.context("open the management API")
 }
@@ -86,11 +91,13 @@ pub(crate) struct RunningControlPlane {
 pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     let store = connect(config).await?;
     let kek = key_encryption_key(&config.encryption)?;
-    let material = tidegate_push::prepare(&store, &kek, SystemClock.now()).await.context("prepare the key material")?;
+    let material =
+        tidegate_push::prepare(&store, &kek, SystemClock.now()).await.context("prepare the key material")?;
     let roots_pem = tidegate_secrets::ca::roots_pem(material.roots.iter().map(AsRef::as_ref));
     let (api, api_address) = listen(config.control_plane.listen, "control_plane.listen").await?;
     let (grpc, grpc_address) = listen(config.control_plane.grpc_listen, "control_plane.grpc_listen").await?;
-    let (scrape, metrics_address) = listen(config.control_plane.metrics_listen, "control_plane.metrics_listen").await?;
+    let (scrape, metrics_address) =
+        listen(config.control_plane.metrics_listen, "control_plane.metrics_listen").await?;
     let app = open(config, store.clone(), api_address).await?;
     let metrics = Metrics::default();
     let push_metrics = PushMetrics::default();

@@ -92,7 +92,8 @@ pub(crate) async fn limiter(redis: &config::Redis, stop: CancellationToken) -> R
 pub(crate) fn settings(config: &Config, limiter: Limiter, upstreams: Upstreams) -> Result<NodeSettings> {
     let node = &config.node;
     let roots = required(node.trust_roots_file.as_ref(), "node.trust_roots_file")?;
-    let roots_pem = std::fs::read_to_string(roots).with_context(|| format!("read node.trust_roots_file {}", roots.display()))?;
+    let roots_pem = std::fs::read_to_string(roots)
+        .with_context(|| format!("read node.trust_roots_file {}", roots.display()))?;
     let metrics = Metrics::default();
     let url = required(node.control_plane_url.clone(), "node.control_plane_url")?;
     Ok(NodeSettings {
@@ -134,13 +135,17 @@ fn make_gateway(limiter: Limiter, upstreams: Upstreams, metrics: Metrics) -> Mak
 pub(crate) fn upstreams(config: &config::Upstream) -> Result<Upstreams> {
     let private = config.private.iter().map(private_target).collect::<Result<Vec<_>>>()?;
     let extra_ca = config.extra_ca_file.as_ref();
-    let extra_ca = extra_ca.map(|file| std::fs::read(file).with_context(|| format!("read {}", file.display()))).transpose()?;
-    let settings = tidegate_upstream::Settings { private, extra_ca, ..tidegate_upstream::Settings::default() };
+    let extra_ca = extra_ca
+        .map(|file| std::fs::read(file).with_context(|| format!("read {}", file.display())))
+        .transpose()?;
+    let settings =
+        tidegate_upstream::Settings { private, extra_ca, ..tidegate_upstream::Settings::default() };
     Upstreams::new(&settings).context("upstream")
 }
 
 fn private_target(target: &config::PrivateTarget) -> Result<PrivateTarget> {
-    let organizations = target.organizations.iter().map(|id| id.parse().context("upstream.private.organizations"));
+    let organizations =
+        target.organizations.iter().map(|id| id.parse().context("upstream.private.organizations"));
     Ok(PrivateTarget {
         cidr: target.cidr.parse().with_context(|| format!("upstream.private.cidr {:?}", target.cidr))?,
         ports: if target.ports.is_empty() { vec![443] } else { target.ports.clone() },
@@ -158,7 +163,10 @@ fn gateway_tls(tls: &Tls) -> Result<Arc<rustls::ServerConfig>> {
         .with_context(|| format!("read node.tls.certificate_file {}", tls.certificate_file.display()))?;
     let key = PrivateKeyDer::from_pem_file(&tls.key_file)
         .with_context(|| format!("read node.tls.key_file {}", tls.key_file.display()))?;
-    let mut server = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).context("node.tls")?;
+    let mut server = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .context("node.tls")?;
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(server))
 }

@@ -29,12 +29,18 @@ pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, store: Store,
         connections.spawn(async move {
             let service = service_fn(move |request| answer(request, metrics.clone(), store.clone()));
             // A broken connection concerns only the one who broke it.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
 
-async fn answer(request: Request<Incoming>, metrics: Metrics, store: Store) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    request: Request<Incoming>,
+    metrics: Metrics,
+    store: Store,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     if let Some(response) = respond(&metrics, &request) {
         return Ok(response);
     }
