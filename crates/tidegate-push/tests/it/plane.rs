@@ -129,13 +129,18 @@ impl Plane {
 
     /// Statements that no login of the product may make.
     pub(crate) fn tamper(&self, sql: &str) {
-        let psql = tidegate_testkit::binaries::find("psql").unwrap();
-        let done = std::process::Command::new(psql)
-            .args(["-v", "ON_ERROR_STOP=1", "-qc", sql, &self.database.superuser_url])
-            .output()
-            .unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        tamper(&self.database, sql);
     }
+}
+
+/// Statements that no login of the product may make.
+pub(crate) fn tamper(database: &TestDatabase, sql: &str) {
+    let psql = tidegate_testkit::binaries::find("psql").unwrap();
+    let done = std::process::Command::new(psql)
+        .args(["-v", "ON_ERROR_STOP=1", "-qc", sql, &database.superuser_url])
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 pub(crate) async fn commit(change: Change) -> Committed {
