@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_dialect::Dialect;
 use tidegate_dialect::answer::AnswerFacts;
 use tidegate_dialect::outbound::{self, Edits, LimitKey};
@@ -23,6 +23,9 @@ use crate::read_call::Call;
 use crate::refusal::Refused;
 use crate::relay::Live;
 use crate::settle::{Attempt, Whose};
+
+/// Names the call to the provider, as OpenAI's API documents it; others ignore it.
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
 
 /// A planned call on its way.
 pub(crate) struct Planned<'a> {
@@ -170,7 +173,11 @@ fn outbound(planned: &Planned<'_>, candidate: &Candidate, limit: Option<u64>) ->
     let body = outbound::request(&call.body, target, &edits).map_err(Failed::Untranslatable)?;
     let endpoint = gateway.upstreams.endpoint(&provider.base_url).map_err(|_| Failed::NoEndpoint)?;
     let path = endpoint.path(operation(provider)).ok_or(Failed::NoEndpoint)?;
+    let call_id = account.arrival.call_id.to_string();
     let mut out = forwarded(headers, target, surface == target);
+    if let Ok(id) = HeaderValue::from_str(&call_id) {
+        out.insert(CLIENT_REQUEST_ID, id);
+    }
     if provider.auth != AuthScheme::None {
         let credential = candidate.credential.as_ref().ok_or(Failed::NoSecret)?;
         gateway.vault.sign_in(credential).ok_or(Failed::NoSecret)?.apply(provider.auth, &mut out);
@@ -183,7 +190,7 @@ fn outbound(planned: &Planned<'_>, candidate: &Candidate, limit: Option<u64>) ->
         target,
         stream: call.body.stream,
         facts: AnswerFacts {
-            call_id: account.arrival.call_id.to_string(),
+            call_id,
             model: candidate.model.name.to_string(),
             created: account.arrival.at.as_seconds(),
             asked_usage: call.body.asked_usage,

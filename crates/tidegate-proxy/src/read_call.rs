@@ -64,6 +64,7 @@ impl Call {
         CallFacts {
             model_asked: &body.model,
             kind: ModelKind::Language,
+            dialect: Some(body.surface),
             stream: body.stream,
             needs: Capabilities {
                 tools: needs.tools,

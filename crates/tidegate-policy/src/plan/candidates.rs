@@ -256,7 +256,9 @@ impl<'s> Search<'_, '_> {
         // Four bytes to a token and a thousand tokens of output: good enough to compare prices.
         let output = self.facts.max_output_tokens.unwrap_or(1_000);
         let estimate = offer.tariff.bound(self.facts.input_bytes / 4, u64::from(output));
-        Rank::new(credential.map(|credential| &**credential), paid_by != CredentialType::System, estimate)
+        let translated = self.facts.dialect.is_some_and(|dialect| dialect != offer.provider.dialect);
+        let own = paid_by != CredentialType::System;
+        Rank::new(credential.map(|credential| &**credential), own, estimate, translated)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a call asks for, as far as the plan needs to know.
 
 use tidegate_types::LabelHash;
-use tidegate_types::resource::{Capabilities, ModelKind, ZdrTier};
+use tidegate_types::resource::{Capabilities, DialectName, ModelKind, ZdrTier};
 
 /// Facts read from a request. No content.
 #[derive(Debug, Clone, Copy)]
@@ -10,6 +10,8 @@ pub struct CallFacts<'a> {
     pub model_asked: &'a str,
     /// What kind of model the surface needs.
     pub kind: ModelKind,
+    /// The dialect of the surface; providers that speak it win a tie, for nothing is translated.
+    pub dialect: Option<DialectName>,
     /// Whether a stream was asked for.
     pub stream: bool,
     /// What the request makes use of.
@@ -33,6 +35,7 @@ impl<'a> CallFacts<'a> {
         Self {
             model_asked,
             kind: ModelKind::Language,
+            dialect: None,
             stream: false,
             needs: Capabilities { tools: false, vision: false, reasoning: false, structured_output: false },
             max_output_tokens: None,

@@ -17,17 +17,24 @@ pub(crate) struct Rank {
     position: i32,
     /// What a call of this size would cost at most.
     estimate: NanoUsd,
+    /// Whether the request must be translated for it.
+    translated: bool,
 }
 
 impl Rank {
-    pub(crate) fn new(credential: Option<&Credential>, own: bool, estimate: NanoUsd) -> Self {
+    pub(crate) fn new(
+        credential: Option<&Credential>,
+        own: bool,
+        estimate: NanoUsd,
+        translated: bool,
+    ) -> Self {
         let class = match credential.map(|credential| credential.scope) {
             Some(CredentialScope::Team { .. }) => 0,
             Some(CredentialScope::Organization) => 1,
             Some(CredentialScope::System) => 2,
             None => 2 - u8::from(own),
         };
-        Self { class, position: credential.map_or(0, |credential| credential.position), estimate }
+        Self { class, position: credential.map_or(0, |credential| credential.position), estimate, translated }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a model name means.
 
-use tidegate_policy::{PlanRefusal, Why};
+use tidegate_policy::{CallFacts, PlanRefusal, Why};
 use tidegate_types::resource::*;
 use tidegate_types::usage::RefusalCause;
 
@@ -116,4 +116,20 @@ fn a_key_for_routes_asks_for_nothing_else() {
     key.allow.models = vec!["openai/gpt-5".into()];
     feed.send_one(Resource::Key(key));
     assert_eq!(model_of(&feed, "openai/gpt-5"), "openai/gpt-5", "unless it names models too");
+}
+
+#[test]
+fn between_equals_the_surface_dialect_goes_first() {
+    let mut feed = Feed::standard();
+    let anthropic = Provider { dialect: DialectName::AnthropicMessages, ..provider(SYSTEM, 3, "anthropic") };
+    feed.send_one(Resource::Provider(anthropic));
+    for (dialect, first) in
+        [(DialectName::OpenaiChat, "bedrock"), (DialectName::AnthropicMessages, "anthropic")]
+    {
+        let facts =
+            CallFacts { dialect: Some(dialect), ..CallFacts::of_model("anthropic/claude-sonnet-4.5") };
+        let plan = feed.plan(&facts).unwrap();
+        assert_eq!(plan.candidates[0].provider.slug.as_str(), first);
+        assert_eq!(plan.candidates.len(), 2, "the other one follows");
+    }
 }
