@@ -2,6 +2,7 @@
 //!
 //! Reads the configuration, starts what was asked for, and ends it in order. No decisions here.
 
+mod cli;
 mod config;
 mod confine;
 mod dev;
@@ -54,6 +55,8 @@ enum Command {
         #[arg(long, default_value = "127.0.0.1:4010")]
         listen: SocketAddr,
     },
+    #[command(flatten)]
+    Admin(cli::Admin),
 }
 
 #[derive(Args)]
@@ -102,6 +105,7 @@ fn start(command: Command) -> Result<ExitCode> {
         }
         Command::Keygen { out } => run::keygen::run(&out)?,
         Command::Simulator { listen } => runtime(None)?.block_on(run::simulator::run(listen))?,
+        Command::Admin(command) => return Ok(runtime(Some(1))?.block_on(cli::run(command))),
     }
     Ok(ExitCode::SUCCESS)
 }

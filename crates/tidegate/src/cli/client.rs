@@ -30,8 +30,6 @@ pub(crate) struct Client {
 impl Client {
     /// A client of the control plane that `connection` names.
     pub(crate) fn new(connection: &Connection) -> Result<Self, Failure> {
-        // A provider may have been installed before; that one is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(90))
             .redirect(reqwest::redirect::Policy::none())
@@ -126,7 +124,9 @@ async fn read(response: reqwest::Response) -> Result<Value, Failure> {
             Ok(value)
         }
         Some(problem) => Err(Failure::Refused { status: status.as_u16(), problem }),
-        None if status.is_success() => Err(Failure::Away("the answer is not JSON: is this a control plane?".to_owned())),
+        None if status.is_success() => {
+            Err(Failure::Away("the answer is not JSON: is this a control plane?".to_owned()))
+        }
         None => Err(Failure::Refused { status: status.as_u16(), problem: Value::Object(Map::new()) }),
     }
 }

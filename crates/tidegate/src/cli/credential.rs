@@ -118,20 +118,27 @@ impl Verb {
                 request
             }
             Self::Create { name, provider, scope, team, form, position, secret } => {
-                let scope = scope.and_then(|scope| scope.to_possible_value().map(|value| value.get_name().to_owned()));
+                let scope = scope
+                    .and_then(|scope| scope.to_possible_value().map(|value| value.get_name().to_owned()));
                 let secret = match secret.read()? {
                     Some(secret) => secret,
                     None => SecretFlags { secret_file: Some("-".to_owned()) }.read()?.unwrap_or(Value::Null),
                 };
                 let mut body = Body::default();
                 body.set("name", Some(name)).set("provider", Some(provider)).set("scope", scope);
-                body.set("team_id", team).set("form", form).set("position", position).set("secret", Some(secret));
+                body.set("team_id", team)
+                    .set("form", form)
+                    .set("position", position)
+                    .set("secret", Some(secret));
                 Request::post("/credentials", body.value(), COLUMNS)
             }
             Self::Get { id } => Request::get(one(&id), COLUMNS),
             Self::Update { id, name, enabled, position, secret } => {
                 let mut body = Body::default();
-                body.set("name", name).set("enabled", enabled).set("position", position).set("secret", secret.read()?);
+                body.set("name", name)
+                    .set("enabled", enabled)
+                    .set("position", position)
+                    .set("secret", secret.read()?);
                 Request::patch(one(&id), body.change()?, COLUMNS)
             }
             Self::Delete { id } => Request::delete(one(&id)),

@@ -142,9 +142,11 @@ impl Verb {
             }
             Self::Pause { id } => act(&id, "pause"),
             Self::Resume { id } => act(&id, "resume"),
-            Self::Rotate { id, grace_seconds } => {
-                Request::post(format!("{}/rotate", one(&id)), json!({"grace_seconds": grace_seconds}), COLUMNS)
-            }
+            Self::Rotate { id, grace_seconds } => Request::post(
+                format!("{}/rotate", one(&id)),
+                json!({"grace_seconds": grace_seconds}),
+                COLUMNS,
+            ),
             Self::Revoke { id } => Request::delete(one(&id)),
         })
     }
@@ -166,7 +168,8 @@ mod tests {
 
     #[test]
     fn flags_become_the_body_that_the_api_expects() {
-        let words = "key create ci --team team_1 --tag env=prod --allow-model openai/* --requests-per-minute 5";
+        let words =
+            "key create ci --team team_1 --tag env=prod --allow-model openai/* --requests-per-minute 5";
         let request = Line::parse_from(words.split(' ')).verb.request().unwrap();
         let expected = json!({"name": "ci", "team_id": "team_1", "tags": {"env": "prod"},
             "allow": {"models": ["openai/*"]}, "limits": {"requests_per_minute": 5}});

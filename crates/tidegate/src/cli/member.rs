@@ -56,7 +56,11 @@ impl Verb {
         Ok(match self {
             Self::List(page) => Request::list("/members", page, COLUMNS),
             Self::Create { email, role, name } => {
-                let body = Body::default().set("email", Some(email)).set("role", Some(role)).set("name", name).value();
+                let body = Body::default()
+                    .set("email", Some(email))
+                    .set("role", Some(role))
+                    .set("name", name)
+                    .value();
                 Request::post("/members", body, COLUMNS)
             }
             Self::Get { id } => Request::get(one(&id), COLUMNS),

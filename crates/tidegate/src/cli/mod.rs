@@ -25,6 +25,10 @@ mod team;
 mod token;
 mod usage;
 
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+mod tests;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};

@@ -57,14 +57,18 @@ fn pretty(value: &Value) -> String {
 fn table(rows: &[Value], columns: &[(&'static str, &'static str)]) -> String {
     let header: Vec<String> = columns.iter().map(|(name, _)| name.to_uppercase()).collect();
     let cells = rows.iter().map(|row| {
-        columns.iter().map(|(_, pointer)| row.pointer(pointer).map(cell).unwrap_or_default()).collect::<Vec<_>>()
+        columns
+            .iter()
+            .map(|(_, pointer)| row.pointer(pointer).map(cell).unwrap_or_default())
+            .collect::<Vec<_>>()
     });
     let lines: Vec<Vec<String>> = std::iter::once(header).chain(cells).collect();
     let width = |column: usize| lines.iter().filter_map(|l| l.get(column)).map(|c| c.chars().count()).max();
     let widths: Vec<usize> = (0..columns.len()).map(|column| width(column).unwrap_or(0)).collect();
     let mut out = String::new();
     for line in &lines {
-        let padded: Vec<String> = line.iter().zip(&widths).map(|(text, width)| format!("{text:width$}")).collect();
+        let padded: Vec<String> =
+            line.iter().zip(&widths).map(|(text, width)| format!("{text:width$}")).collect();
         out.push_str(padded.join("  ").trim_end());
         out.push('\n');
     }
@@ -77,7 +81,9 @@ fn fields(value: &Value) -> String {
         Value::Null => "done\n".to_owned(),
         Value::Object(map) => {
             let width = map.keys().map(String::len).max().unwrap_or(0);
-            map.iter().map(|(name, value)| format!("{name:width$}  {}\n", cell(value)).trim_end().to_owned() + "\n").collect()
+            map.iter()
+                .map(|(name, value)| format!("{name:width$}  {}\n", cell(value)).trim_end().to_owned() + "\n")
+                .collect()
         }
         other => cell(other) + "\n",
     }
@@ -110,6 +116,9 @@ mod tests {
     fn a_refusal_names_its_code_and_fields() {
         let problem = json!({"code": "validation_failed", "detail": "No.", "errors": [{"field": "name", "message": "is required"}]});
         let failure = Failure::Refused { status: 422, problem };
-        assert_eq!(render_failure(&failure, Format::Table), "error: No. (validation_failed)\n  name: is required\n");
+        assert_eq!(
+            render_failure(&failure, Format::Table),
+            "error: No. (validation_failed)\n  name: is required\n"
+        );
     }
 }

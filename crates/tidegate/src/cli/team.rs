@@ -5,7 +5,8 @@ use clap::{Args, Subcommand};
 use super::body::{Body, JsonArg};
 use super::request::{Columns, PageArgs, Request};
 
-const COLUMNS: Columns = &[("id", "/id"), ("name", "/name"), ("paused", "/paused"), ("created", "/created_at")];
+const COLUMNS: Columns =
+    &[("id", "/id"), ("name", "/name"), ("paused", "/paused"), ("created", "/created_at")];
 
 /// Rate limits.
 #[derive(Debug, Args)]
