@@ -25,7 +25,7 @@ use crate::records::JournalRecords;
 use crate::running::RunningNode;
 use crate::settings::{Edges, NodeSettings};
 use crate::state::State;
-use crate::sync::{self, Handle, Keeper};
+use crate::sync::{self, Handle};
 use crate::vault::NodeVault;
 use crate::{listen, observe, ship};
 
@@ -102,12 +102,8 @@ async fn make(settings: &NodeSettings) -> Result<Made, NodeError> {
     let vault = Arc::new(NodeVault::new(&identity.pool));
     let (told, budgets) = mpsc::unbounded_channel();
     let (kept_in, node, held) = (Arc::clone(&state), identity.node_id, Arc::clone(&config));
-    let handle = blocking(move || {
-        let (cache, kept, complete) = sync::Cache::open(Arc::clone(&kept_in), node)?;
-        let keeper = Keeper::start(cache, kept_in).map_err(NodeError::io("start a thread"))?;
-        Ok(Arc::new(Handle::new(held, kept, complete, keeper, told)))
-    })
-    .await?;
+    let handle = blocking(move || Handle::start(held, kept_in, node, told)).await?;
+    let handle = Arc::new(handle);
     for key in sync::kept_pool_keys(&state) {
         if let Err(error) = vault.unlock(&identity, &key) {
             tracing::warn!(%error, version = key.version, "the pool key on disk cannot be opened");

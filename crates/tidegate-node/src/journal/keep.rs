@@ -3,6 +3,7 @@
 //!
 //! Order of removal: cursor written and synced, segments unlinked, folder synced.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -153,7 +154,7 @@ fn trim(shared: &Shared, clock: &dyn Clock, due: bool) -> io::Result<bool> {
 }
 
 /// How many segments at the stream's front are sealed, acknowledged and hold no open attempt.
-fn owes_nothing(stream: &Stream, held: &[u64]) -> usize {
+fn owes_nothing(stream: &Stream, held: &BTreeSet<u64>) -> usize {
     let acknowledged = stream.acknowledged();
     let segments = stream.segments.lock();
     let sealed = segments.iter().filter(|segment| segment.is_sealed());

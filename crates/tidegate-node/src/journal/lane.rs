@@ -3,6 +3,7 @@
 //! A call's records all go to one lane, so that an intent never outlives its final on the disk.
 //! An error of fsync poisons a segment: what it held is written again to a new one.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -281,7 +282,7 @@ impl Lane {
 
     /// Forgets attempts whose deadline lies before `before`, and names the segments that hold
     /// an attempt that is still open: they stay, so that a restart can end it.
-    pub(crate) fn held_segments(&self, before: i64) -> Vec<u64> {
+    pub(crate) fn held_segments(&self, before: i64) -> BTreeSet<u64> {
         let mut writer = self.writer.lock();
         writer.open.retain(|_, attempt| attempt.deadline >= before);
         writer.open.values().map(|attempt| attempt.segment).collect()

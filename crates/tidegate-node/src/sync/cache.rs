@@ -51,17 +51,19 @@ struct Log {
     draft: bool,
 }
 
-/// A shard as the disk has it.
-pub(crate) struct Kept {
-    pub(crate) shard: Shard,
+/// What the disk has of a shard.
+pub(crate) enum Kept {
+    /// Nothing, and there never was anything.
+    Nothing,
     /// One delta from 0 that replaces the shard.
-    pub(crate) delta: Delta,
+    Whole(Delta),
+    /// Damaged, or older than what the node has had: not to be served.
+    Unfit,
 }
 
 impl Cache {
-    /// Opens the logs of a node, with what they hold. The flag tells whether that is everything:
-    /// a synchronisation was completed and no shard was dropped.
-    pub(crate) fn open(state: Arc<State>, node: NodeId) -> Result<(Self, Vec<Kept>, bool), NodeError> {
+    /// Opens the logs of a node.
+    pub(crate) fn open(state: Arc<State>, node: NodeId) -> Result<Self, NodeError> {
         let folder = state.path("config");
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -70,23 +72,26 @@ impl Cache {
             .map_err(NodeError::io("make the configuration's folder"))?;
         let floor = Floor::read(&state);
         let logs = Shard::all().map(|_| None).collect();
-        let cache = Self { state, folder, node, logs, floor, floor_moved: false };
-        let mut kept = Vec::new();
-        let mut complete = cache.floor.complete;
-        for shard in Shard::all() {
-            let delta = cache.load(shard);
-            let position = delta.as_ref().map_or(0, |delta| delta.to);
-            if position < cache.floor.get(shard) {
-                tracing::error!(
-                    shard = shard.index(),
-                    "configuration on disk is damaged or old: it is fetched anew"
-                );
-                complete = false;
-            } else if let Some(delta) = delta {
-                kept.push(Kept { shard, delta });
-            }
+        Ok(Self { state, folder, node, logs, floor, floor_moved: false })
+    }
+
+    /// Whether a synchronisation was ever completed.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.floor.complete
+    }
+
+    /// What the disk has of a shard.
+    pub(crate) fn kept(&self, shard: Shard) -> Kept {
+        let delta = self.load(shard);
+        let position = delta.as_ref().map_or(0, |delta| delta.to);
+        if position < self.floor.get(shard) {
+            tracing::error!(
+                shard = shard.index(),
+                "configuration on disk is damaged or old: it is fetched anew"
+            );
+            return Kept::Unfit;
         }
-        Ok((cache, kept, complete))
+        delta.map_or(Kept::Nothing, Kept::Whole)
     }
 
     /// Reads one shard's log; `None` when there is nothing that can be trusted.

@@ -1,5 +1,6 @@
 //! What the node holds: the configuration, how far it is, and whether it is complete.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,11 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use tidegate_policy::{Config, Part};
 use tidegate_proto::config::{Ack, Delta};
-use tidegate_types::{OrganizationId, Position, Revision, Shard};
+use tidegate_types::{NodeId, OrganizationId, Position, Revision, Shard};
 
 use super::apply;
-use super::cache::Kept;
+use super::cache::{Cache, Kept};
 use super::keeper::{Keep, Keeper};
+use crate::error::NodeError;
+use crate::state::State;
 
 /// Why a delta was not taken. The stream starts afresh then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,27 +45,36 @@ struct ShardPlace {
 }
 
 impl Handle {
-    /// Starts from what the disk had.
-    pub(crate) fn new(
+    /// Starts from what the disk has, and goes on keeping it.
+    pub(crate) fn start(
         config: Arc<Config>,
-        kept: Vec<Kept>,
-        complete: bool,
-        keeper: Keeper,
+        state: Arc<State>,
+        node: NodeId,
         budgets: tokio::sync::mpsc::UnboundedSender<OrganizationId>,
-    ) -> Self {
-        let shards = Mutex::new(vec![ShardPlace::default(); Shard::COUNT]);
-        let handle = Self { config, shards, complete: AtomicBool::new(complete), keeper, budgets };
-        for Kept { shard, delta } in kept {
-            let changes = apply::changes(shard, &delta.resources);
-            let touched = apply::with_budgets(&changes);
-            let applied = catch_unwind(AssertUnwindSafe(|| handle.config.apply(shard, changes, Part::WHOLE)));
-            match applied {
-                Ok(_) => handle.place(shard, |place| place.n = delta.to),
-                Err(_) => handle.complete.store(false, Ordering::Release),
+    ) -> Result<Self, NodeError> {
+        let cache = Cache::open(Arc::clone(&state), node)?;
+        let mut complete = cache.is_complete();
+        let mut touched = BTreeSet::new();
+        let mut shards = vec![ShardPlace::default(); Shard::COUNT];
+        // One shard after the other: all of them at once would need the memory twice.
+        for (shard, place) in Shard::all().zip(&mut shards) {
+            match cache.kept(shard) {
+                Kept::Nothing => {}
+                Kept::Whole(delta) => match restore(&config, shard, &delta) {
+                    Ok(with_budgets) => {
+                        place.n = delta.to;
+                        touched.extend(with_budgets);
+                    }
+                    Err(_) => complete = false,
+                },
+                Kept::Unfit => complete = false,
             }
-            handle.announce(touched);
         }
-        handle
+        let keeper = Keeper::start(cache, state).map_err(NodeError::io("start a thread"))?;
+        let (shards, complete) = (Mutex::new(shards), AtomicBool::new(complete));
+        let handle = Self { config, shards, complete, keeper, budgets };
+        handle.announce(touched);
+        Ok(handle)
     }
 
     fn place(&self, shard: Shard, change: impl FnOnce(&mut ShardPlace)) {
@@ -157,4 +169,12 @@ impl Handle {
     pub(crate) fn stop_keeping(&self) {
         self.keeper.stop();
     }
+}
+
+fn restore(config: &Config, shard: Shard, delta: &Delta) -> Result<BTreeSet<OrganizationId>, NotTaken> {
+    let changes = apply::changes(shard, &delta.resources);
+    let touched = apply::with_budgets(&changes);
+    catch_unwind(AssertUnwindSafe(|| config.apply(shard, changes, Part::WHOLE)))
+        .map(|_| touched)
+        .map_err(|_| NotTaken::Panicked)
 }

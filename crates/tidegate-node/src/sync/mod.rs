@@ -11,7 +11,6 @@ mod fold;
 mod handle;
 mod keeper;
 
-pub(crate) use cache::Cache;
 pub(crate) use client::{About, Client};
 pub(crate) use handle::Handle;
-pub(crate) use keeper::{Keeper, kept_pool_keys};
+pub(crate) use keeper::kept_pool_keys;

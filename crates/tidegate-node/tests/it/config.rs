@@ -260,3 +260,30 @@ async fn a_state_folder_serves_one_process_at_a_time() {
     end(node).await;
     end(start(&control, state.path()).await.unwrap()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_starts_before_its_control_plane_enrols_when_it_comes() {
+    let mut control = FakeControl::start().await;
+    control.stop().await;
+    let state = TempDir::new().unwrap();
+    let early = tidegate_node::Node::start(settings(&control, state.path()));
+    let late = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        control.restart().await;
+    };
+    let (node, ()) = tokio::join!(early, late);
+    let node = node.unwrap();
+    until("the node is ready", || node.is_ready()).await;
+    end(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_plane_with_a_foreign_certificate_learns_nothing() {
+    let (control, impostor) = (FakeControl::start().await, FakeControl::start().await);
+    let state = TempDir::new().unwrap();
+    let mut misled = settings(&control, state.path());
+    misled.control.url = format!("https://localhost:{}", impostor.address.port());
+    let start = tidegate_node::Node::start(misled);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(500), start).await.is_err());
+    assert!(!state.path().join("identity").exists());
+}
