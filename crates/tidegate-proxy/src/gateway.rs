@@ -24,6 +24,8 @@ pub struct Settings {
     pub head_timeout: Duration,
     /// For a connection without a request.
     pub idle_timeout: Duration,
+    /// For a caller that takes nothing of its answer.
+    pub write_timeout: Duration,
     /// Before a body's rate counts.
     pub body_grace: Duration,
     /// Bytes per second that a body must bring after that.
@@ -51,6 +53,7 @@ impl Default for Settings {
         Self {
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(60),
             body_grace: Duration::from_secs(10),
             body_rate: 16 * 1024,
             max_body: 32 * 1024 * 1024,

@@ -29,7 +29,9 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let traffic = Arc::new(Traffic::default());
-    let patience = Patience { head: gateway.settings.head_timeout, idle: gateway.settings.idle_timeout };
+    let settings = &gateway.settings;
+    let patience =
+        Patience { head: settings.head_timeout, idle: settings.idle_timeout, write: settings.write_timeout };
     let io = TokioIo::new(Wire::new(io, traffic.clone(), patience));
     let builder = builder(gateway.tasks.clone());
     let service = service_fn(|request| {

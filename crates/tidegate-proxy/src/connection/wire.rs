@@ -1,4 +1,5 @@
-//! The caller's socket with deadlines: for a head once begun, and for standing idle.
+//! The caller's socket with deadlines: for a head once begun, for standing idle, for taking
+//! what is written.
 //!
 //! One lazy timer per connection, so that a request costs none; an idle connection lives at
 //! most twice its time. Deadlines for bodies are
@@ -20,6 +21,8 @@ use tokio::time::{Instant, Sleep};
 pub(crate) struct Patience {
     pub(crate) head: Duration,
     pub(crate) idle: Duration,
+    /// For a caller that takes nothing of what is written.
+    pub(crate) write: Duration,
 }
 
 /// Counts the requests of a connection: begun and ended.
@@ -59,6 +62,8 @@ pub(crate) struct Wire<I> {
     head_since: Option<Instant>,
     kind: Kind,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Runs while nothing can be written.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -81,6 +86,7 @@ impl<I> Wire<I> {
             head_since: Some(now),
             kind: Kind::Fresh,
             timer: None,
+            stall: None,
         }
     }
 
@@ -115,6 +121,20 @@ impl<I> Wire<I> {
         match self.head_since {
             Some(since) => since + self.patience.head,
             None => self.waiting_since + self.patience.idle,
+        }
+    }
+
+    /// Passes the outcome of a write on; an error when nothing could be written for too long.
+    fn judge_write<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let patience = self.patience.write;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        match stall.as_mut().poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
         }
     }
 
@@ -162,7 +182,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for Wire<I> {
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.judge_write(cx, written)
     }
 
     fn poll_write_vectored(
@@ -170,7 +192,9 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.judge_write(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use tidegate_proxy::Settings;
+use tidegate_types::usage::CallOutcome;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::{Reply, request, send};
 use crate::plain::{OPENAI_ANSWER, ask};
-use crate::provider::{Provider, json};
+use crate::provider::{Provider, json, open_stream};
+use crate::streams::{OPENAI_STREAM, ask_stream};
 use crate::world::{World, openai};
 
 async fn world(settings: Settings) -> (World, Provider) {
@@ -181,4 +183,49 @@ async fn keys_count_the_same_under_every_trick_with_hosts_and_paths() {
     let same = [("authorization", world.key.as_str()), ("x-goog-api-key", world.key.as_str())];
     assert_eq!(chat_with(&world, &same, &ask()).await.status, 200);
     assert!(world.recorded(1).await.status == 200 && world.journal.calls.lock().len() == 1);
+}
+
+#[tokio::test]
+async fn hostile_keys_touch_nothing_and_break_nothing() {
+    let (world, peer) = world(Settings::default()).await;
+    let key = world.key.clone();
+    let mut hostile = vec![
+        "' OR 1=1 --".to_owned(),
+        "tg_".repeat(5_000),
+        key.to_ascii_uppercase(),
+        format!("{key}x"),
+        key.replace('_', "-"),
+        format!("{key}\t{key}"),
+        "\u{e9}".repeat(40),
+        "null".to_owned(),
+        "%00".to_owned(),
+    ];
+    // Every character of the real key changed, and every prefix of it.
+    for at in 0..key.len() {
+        let other = if key.as_bytes()[at] == b'A' { "B" } else { "A" };
+        hostile.extend([format!("{}{other}{}", &key[..at], &key[at + 1..]), key[..at].to_owned()]);
+    }
+    for text in &hostile {
+        let reply = chat_with(&world, &[("authorization", &format!("Bearer {text}"))], &ask()).await;
+        assert_eq!(reply.status, 401, "{text:?}");
+        assert!(text.len() < 9 || !reply.body.contains(&**text), "{reply:?}");
+    }
+    assert_eq!((peer.count(), world.journal.calls.lock().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_caller_that_takes_nothing_is_given_up_with_its_provider() {
+    let settings = Settings { write_timeout: Duration::from_millis(300), ..Settings::default() };
+    let (world, peer) = world(settings).await;
+    let piece = OPENAI_STREAM[1].replace("lo", &"x".repeat(60_000));
+    let endless = open_stream(&vec![piece.as_str(); 400]);
+    peer.script(vec![endless]);
+    let mut socket = TcpStream::connect(world.address).await.unwrap();
+    let bearer = format!("Bearer {}", world.key);
+    let bytes = request("POST", "/v1/chat/completions", &[("authorization", &bearer)], &ask_stream());
+    socket.write_all(&bytes).await.unwrap();
+    let record = world.recorded(1).await;
+    assert_eq!(record.outcome, CallOutcome::Disconnected);
+    world.until(|| peer.hang_ups.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
+    world.assert_settled(None).await;
 }

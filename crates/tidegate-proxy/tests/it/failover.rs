@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use tidegate_proxy::Settings;
+use tidegate_types::resource::{Policy, Resource};
 use tidegate_types::usage::{CallOutcome, Outcome, RefusalCause};
 
 use crate::plain::{ANTHROPIC_ANSWER, OPENAI_ANSWER, ask, ask_anthropic};
 use crate::provider::{Provider, STREAM_HEAD, Step, Turn, chunk, json, open_stream, stream, whole};
 use crate::streams::{OPENAI_STREAM, ask_stream};
-use crate::world::{Offer, World, anthropic, openai};
+use crate::world::{Offer, World, anthropic, openai, policy};
 
 fn error(status: u16, headers: &str) -> Turn {
     whole(status, headers, r#"{"error":{"message":"told by a","type":"server_error","code":"c"}}"#)
@@ -207,4 +208,29 @@ async fn after_the_first_event_a_broken_stream_ends_with_an_error_and_never_with
             assert_eq!(outcomes(&world), [Outcome::Interrupted]);
         }
     }
+}
+
+#[tokio::test]
+async fn a_stream_cut_at_any_byte_is_never_presented_as_complete() {
+    let whole = OPENAI_STREAM.concat();
+    let finish = whole.find("\"stop\"").unwrap();
+    let peer = Provider::start(vec![vec![]]).await;
+    let world = World::start(&[openai("a", &peer)]).await;
+    world.put(vec![Resource::Policy(Policy { max_attempts: Some(1), ..policy() })]);
+    let mut calls = 0;
+    for cut in (0..whole.len()).step_by(11) {
+        for end in [Step::Close, Step::Reset] {
+            let mut turn = open_stream(&[&whole[..cut]][..usize::from(cut > 0)]);
+            turn.extend([Step::Pause(Duration::from_millis(2)), end]);
+            peer.script(vec![turn]);
+            let reply = world.chat(&ask_stream()).await;
+            calls += 1;
+            let last = world.recorded(calls).await;
+            assert!(!reply.body.contains("[DONE]"), "cut at {cut}: {reply:?}");
+            assert!(reply.body.contains("\"error\""), "cut at {cut}: {reply:?}");
+            assert_ne!(last.outcome, CallOutcome::Answered, "cut at {cut} (finish at {finish})");
+        }
+    }
+    world.assert_settled(None).await;
+    assert_eq!(world.finals().len(), calls);
 }
