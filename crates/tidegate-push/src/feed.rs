@@ -67,11 +67,11 @@ impl Feed {
         self.readers.acquire().await.ok()
     }
 
-    /// The changes of a shard after `from`, and the revision to which they lead; `None` when they
-    /// are no longer in memory.
-    pub(crate) fn recent(&self, shard: Shard, from: u64) -> Option<(Vec<Item>, u64)> {
+    /// The changes of a shard after `from`, and the revision to which they lead, at least `head`;
+    /// `None` when they are not, or no longer, in memory.
+    pub(crate) fn recent(&self, shard: Shard, from: u64, head: u64) -> Option<(Vec<Item>, u64)> {
         let recent = self.recent.get(shard.index())?.lock();
-        if from < recent.floor || from > recent.head {
+        if from < recent.floor || from > recent.head || recent.head < head {
             return None;
         }
         let after = recent.items.partition_point(|item| item.versioned.revision.n <= from);

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use tidegate_secrets::SecretsError;
-use tidegate_secrets::ca::CertificateAuthority;
+use tidegate_secrets::ca::{self, CertificateAuthority};
 use tidegate_secrets::envelope::DataKey;
 use tidegate_secrets::kek::KeyEncryptionKey;
+use tidegate_secrets::places;
 use tidegate_secrets::pool::PoolSecrets;
 use tidegate_secrets::virtual_key::{PepperBytes, Peppers};
-use tidegate_secrets::{pem, places};
 use tidegate_store::wrapped::{self, Authority, Wrapped};
 use tidegate_store::{AuditNote, Change, Store, SystemActor, TenantTx};
 use tidegate_telemetry::entropy;
@@ -39,7 +39,7 @@ impl Material {
     /// The trusted roots in PEM: what a node that is not enrolled yet is configured with.
     #[must_use]
     pub fn roots_pem(&self) -> String {
-        self.roots.iter().map(|root| pem::certificate(root)).collect()
+        ca::roots_pem(self.roots.iter().map(AsRef::as_ref))
     }
 }
 

@@ -41,7 +41,7 @@ impl Source<'_> {
             return self.snapshot(&parts, head, out).await;
         }
         self.metrics.deltas.inc();
-        if let Some((items, to)) = self.feed.recent(shard, from) {
+        if let Some((items, to)) = self.feed.recent(shard, from, head) {
             return Ok(send(parts.last(parts.cut(&items), to), out).await.then_some(to));
         }
         self.changes(&parts, head, out).await

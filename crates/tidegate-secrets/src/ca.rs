@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
@@ -17,7 +15,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
-use crate::SecretsError;
+use crate::{SecretsError, pem};
 
 const DAY: i64 = 86_400;
 /// How long the root is valid.
@@ -57,18 +55,7 @@ pub struct ServerIdentity {
 /// Certificates (DER) as one PEM text (RFC 7468), for a node's trust roots.
 #[must_use]
 pub fn roots_pem<'a>(certificates: impl Iterator<Item = &'a [u8]>) -> String {
-    let mut text = String::new();
-    for certificate in certificates {
-        text.push_str("-----BEGIN CERTIFICATE-----\n");
-        let encoded = STANDARD.encode(certificate);
-        // Base 64 is ASCII: every 64 bytes are 64 characters.
-        for line in encoded.as_bytes().chunks(64) {
-            text.push_str(&String::from_utf8_lossy(line));
-            text.push('\n');
-        }
-        text.push_str("-----END CERTIFICATE-----\n");
-    }
-    text
+    certificates.map(pem::certificate).collect()
 }
 
 /// Who a node is, by its certificate.

@@ -85,6 +85,8 @@ async fn enrolment_is_the_only_call_without_a_certificate() {
 async fn a_certificate_of_another_authority_gets_nowhere() {
     let plane = Plane::start().await;
     let honest = FakeNode::enrol(&plane).await;
+    let read = honest.budgets().open_epoch(OpenEpochRequest::default()).await.unwrap_err();
+    assert_eq!(read.code(), Code::InvalidArgument, "positive control");
     let other = CertificateAuthority::generate(now()).unwrap();
     let key = NodeKey::generate().unwrap();
     let forged = other.sign_node(&key.certificate_request().unwrap(), honest.id, "default", now()).unwrap();
@@ -93,8 +95,9 @@ async fn a_certificate_of_another_authority_gets_nowhere() {
     if let Ok(channel) = dial(plane.address, &plane.material.roots_pem(), Some((&key, &chain))).await {
         let refused =
             BudgetServiceClient::new(channel).open_epoch(OpenEpochRequest::default()).await.unwrap_err();
-        assert_ne!(refused.code(), Code::InvalidArgument, "the call must not have been read");
-        assert!(matches!(refused.code(), Code::Unavailable | Code::Unknown | Code::Internal), "{refused}");
+        // However the broken connection shows: no service has read the call.
+        let read = [Code::InvalidArgument, Code::PermissionDenied, Code::Unauthenticated, Code::NotFound];
+        assert!(!read.contains(&refused.code()), "{refused}");
     }
 }
 
