@@ -2,6 +2,7 @@
 //! providers. Nothing between the planes is an in-process call: the node enrols and syncs over
 //! gRPC on loopback as any other node.
 
+mod catalogue;
 mod postgres;
 mod ready;
 mod seed;
@@ -175,7 +176,8 @@ async fn configure_node(
 /// On the port of the last run where it is free, so that the catalogue stays true.
 async fn start_simulator(state: &mut State) -> Result<Simulator> {
     let price = ModelPrice { input: 500_000, output: 2_000_000, cached_input: 250_000 };
-    let prices = [("simulated-chat".to_owned(), price)].into();
+    let public = catalogue::PUBLIC.iter().map(|model| (model.upstream.to_owned(), model.simulated_price()));
+    let prices = public.chain([("simulated-chat".to_owned(), price)]).collect();
     let settings = Settings { prices, ..Settings::default() };
     let last = SocketAddr::from((Ipv4Addr::LOCALHOST, state.secrets.simulator_port.unwrap_or(0)));
     let simulator = match Simulator::start(last, settings.clone()).await {

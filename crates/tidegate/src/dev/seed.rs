@@ -5,6 +5,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tidegate_types::Secret;
 
+use super::catalogue::{PUBLIC, PublicModel};
 use super::state::State;
 use crate::run::control_plane::RunningControlPlane;
 
@@ -61,8 +62,9 @@ impl Seed<'_> {
             state.save()?;
         }
         let api = self.api(state)?;
-        self.catalogue(&api).await.context("the catalogue")?;
-        self.real_providers(&api).await.context("the real providers")?;
+        self.simulated(&api).await.context("the simulated providers")?;
+        let real = self.real_providers(&api).await.context("the real providers")?;
+        self.public_models(&api, &real).await.context("the public models")?;
         if state.secrets.virtual_key.is_none() {
             let team = api.ensure("/teams", "name", json!({"name": "demo"})).await?;
             let key =
@@ -96,7 +98,7 @@ impl Seed<'_> {
     }
 
     /// Two simulated providers that both serve the model, so that failover and translation show at once.
-    async fn catalogue(&self, api: &Api) -> Result<()> {
+    async fn simulated(&self, api: &Api) -> Result<()> {
         let model = json!({"name": MODEL, "display_name": "Simulated chat", "context_window": 128_000, "max_output_tokens": 16_384,
             "capabilities": {"tools": true, "vision": true, "reasoning": true, "structured_output": true}});
         api.ensure("/models", "name", model).await?;
@@ -112,39 +114,42 @@ impl Seed<'_> {
                 let path = format!("/providers/{}", text(&provider, "id")?);
                 api.call(Method::PATCH, &path, Some(json!({"base_url": base_url}))).await?;
             }
-            self.offering(api, slug).await?;
+            let prices = json!([{"unit": "input_token", "price": "0.0000005"}, {"unit": "output_token", "price": "0.000002"},
+                {"unit": "cached_input_token", "price": "0.00000025"}]);
+            api.ensure_offering(MODEL, slug, UPSTREAM_MODEL, &prices, true).await?;
             let credential = json!({"scope": "system", "name": slug, "provider": slug, "secret": {"api_key": "simulated"}});
             api.ensure("/credentials", "name", credential).await?;
         }
         Ok(())
     }
 
-    async fn offering(&self, api: &Api, provider: &str) -> Result<()> {
-        let page = api.call(Method::GET, "/offerings?limit=1000", None).await?;
-        let known =
-            page["data"].as_array().into_iter().flatten().any(|offering| offering["provider"] == provider);
-        if known {
-            return Ok(());
+    /// Each public model at its own provider when that has a key, otherwise at the simulator.
+    async fn public_models(&self, api: &Api, real: &[&str]) -> Result<()> {
+        for model in PUBLIC {
+            api.ensure("/models", "name", model.model()).await?;
+            let (own, has_key) = (model.creator(), real.contains(&model.creator()));
+            let PublicModel { name, upstream, .. } = model;
+            let prices = model.prices();
+            api.ensure_offering(name, &format!("sim-{own}"), upstream, &prices, !has_key).await?;
+            if has_key {
+                api.ensure_offering(name, own, upstream, &prices, true).await?;
+            }
         }
-        let offering = json!({"model": MODEL, "provider": provider, "upstream_name": UPSTREAM_MODEL});
-        let offering = api.call(Method::POST, "/offerings", Some(offering)).await?;
-        let prices = json!([{"unit": "input_token", "price": "0.0000005"}, {"unit": "output_token", "price": "0.000002"},
-            {"unit": "cached_input_token", "price": "0.00000025"}]);
-        let tiers = json!([{"from_input_tokens": 0, "prices": prices}]);
-        let price = json!({"offering_id": offering["id"], "tiers": tiers, "source": "simulator"});
-        api.call(Method::POST, "/prices", Some(price)).await?;
         Ok(())
     }
 
-    async fn real_providers(&self, api: &Api) -> Result<()> {
+    /// Providers whose key is in the environment; their slugs.
+    async fn real_providers(&self, api: &Api) -> Result<Vec<&'static str>> {
+        let mut added = Vec::new();
         for real in REAL {
             let Some(key) = environment(real.variable) else { continue };
             let provider = json!({"slug": real.slug, "name": real.slug, "base_url": real.base_url, "dialect": real.dialect, "auth": real.auth});
             api.ensure("/providers", "slug", provider).await?;
             let credential = json!({"scope": "system", "name": real.slug, "provider": real.slug, "secret": {"api_key": key.expose()}});
             api.ensure("/credentials", "name", credential).await?;
+            added.push(real.slug);
         }
-        Ok(())
+        Ok(added)
     }
 
     /// A join token for the node; it is used only when the node has no identity yet.
@@ -192,6 +197,37 @@ impl Api {
             Some(known) => Ok(known.clone()),
             None => self.call(Method::POST, path, Some(object)).await,
         }
+    }
+}
+
+impl Api {
+    /// A model at a provider with its price, switched on or off.
+    async fn ensure_offering(
+        &self,
+        model: &str,
+        provider: &str,
+        upstream: &str,
+        prices: &Value,
+        enabled: bool,
+    ) -> Result<()> {
+        let page = self.call(Method::GET, "/offerings?limit=1000", None).await?;
+        let same = |known: &&Value| known["model"] == model && known["provider"] == provider;
+        if let Some(known) = page["data"].as_array().into_iter().flatten().find(same) {
+            if known["enabled"] != enabled {
+                let path = format!("/offerings/{}", text(known, "id")?);
+                self.call(Method::PATCH, &path, Some(json!({"enabled": enabled}))).await?;
+            }
+            return Ok(());
+        }
+        if !enabled {
+            return Ok(());
+        }
+        let offering = json!({"model": model, "provider": provider, "upstream_name": upstream});
+        let offering = self.call(Method::POST, "/offerings", Some(offering)).await?;
+        let tiers = json!([{"from_input_tokens": 0, "prices": prices}]);
+        let price = json!({"offering_id": offering["id"], "tiers": tiers, "source": "genai-prices 0.2.3"});
+        self.call(Method::POST, "/prices", Some(price)).await?;
+        Ok(())
     }
 }
 
