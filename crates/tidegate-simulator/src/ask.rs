@@ -33,8 +33,16 @@ pub(crate) struct Ask {
     pub(crate) include_usage: bool,
     /// Visible thinking was asked for (Anthropic).
     pub(crate) thinking: bool,
-    /// The input carries cache markers or is long enough to be cached.
-    pub(crate) cache_marked: bool,
+    /// Of that, only the signature is shown.
+    pub(crate) thinking_omitted: bool,
+    /// How many of the input's texts stand before the last cache marker (Anthropic).
+    pub(crate) cached_texts: Option<usize>,
+    /// Cache markers in all.
+    pub(crate) cache_markers: usize,
+    /// Long inputs are cached unasked (OpenAI).
+    pub(crate) caches_itself: bool,
+    /// Images.
+    pub(crate) images: u64,
 }
 
 /// A declared function tool.

@@ -25,6 +25,9 @@ pub struct BilledUsage {
     pub input_tokens: u64,
     /// Of them read from the cache.
     pub cached_input_tokens: u64,
+    /// Of them written to the cache; they cost as the others.
+    #[serde(default)]
+    pub cache_creation_input_tokens: u64,
     /// Output tokens, hidden ones included.
     pub output_tokens: u64,
     /// Of them spent on reasoning.

@@ -1,5 +1,7 @@
 //! Makes the answer: obeys limit, stop sequences, tool choice, declared tools and schemas.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use crate::ask::{Ask, Choice, Tool};
 use crate::script::Faults;
 use crate::{count, sample};
@@ -32,6 +34,8 @@ pub(crate) struct Answer {
 pub(crate) struct Counts {
     pub(crate) input: u64,
     pub(crate) cached: u64,
+    /// Of the input, written to the cache.
+    pub(crate) written: u64,
     pub(crate) output: u64,
     pub(crate) reasoning: u64,
 }
@@ -43,17 +47,36 @@ pub(crate) struct Completion {
     pub(crate) counts: Counts,
 }
 
-/// Answers a request.
-pub(crate) fn complete(ask: &Ask, faults: &Faults) -> Completion {
-    let input = ask.input.iter().map(|text| count::tokens(text) + 3).sum::<u64>() + 3;
+/// Answers a request; `is_known` tells whether a prefix is in the cache, and puts it there.
+pub(crate) fn complete(ask: &Ask, faults: &Faults, is_known: impl FnOnce(u64) -> bool) -> Completion {
+    let input = texts(&ask.input) + 3 + ask.images * count::IMAGE;
     let answers: Vec<Answer> = (0..ask.n.max(1)).map(|index| answer(ask, faults, index)).collect();
     let visible: u64 = answers.iter().map(size).sum();
     let room = ask.limit.map_or(u64::MAX, |limit| (limit * ask.n.max(1)).saturating_sub(visible));
     let hidden = if faults.hidden_reasoning { (8 + input % 24).min(room) } else { 0 };
     let thinking: u64 = answers.iter().filter_map(|a| a.thinking.as_deref()).map(count::tokens).sum();
-    let cached = if ask.cache_marked || input > 1024 { input / 128 * 64 } else { 0 };
-    let counts = Counts { input, cached, output: visible + hidden, reasoning: hidden + thinking };
+    let (cached, written) = cache_use(ask, input, is_known);
+    let counts = Counts { input, cached, written, output: visible + hidden, reasoning: hidden + thinking };
     Completion { answers, counts }
+}
+
+fn texts(texts: &[String]) -> u64 {
+    texts.iter().map(|text| count::tokens(text) + 3).sum()
+}
+
+/// Tokens read from the cache and written to it. Shorter prefixes than 1,024 are never cached.
+fn cache_use(ask: &Ask, input: u64, is_known: impl FnOnce(u64) -> bool) -> (u64, u64) {
+    if ask.caches_itself && input > 1024 {
+        return (input / 128 * 64, 0);
+    }
+    let Some(prefix) = ask.cached_texts.and_then(|end| ask.input.get(..end)) else { return (0, 0) };
+    let size = texts(prefix);
+    if size < 1024 {
+        return (0, 0);
+    }
+    let mut hasher = DefaultHasher::new();
+    (&ask.model, prefix).hash(&mut hasher);
+    if is_known(hasher.finish()) { (size, 0) } else { (0, size) }
 }
 
 fn size(answer: &Answer) -> u64 {
@@ -76,8 +99,18 @@ fn answer(ask: &Ask, faults: &Faults, index: u64) -> Answer {
             _ => whole,
         };
     }
-    let thinking = ask.thinking.then(|| "The question is simulated, so is the thought.".to_owned());
-    let spent = thinking.as_deref().map_or(0, count::tokens);
+    let thought = "The question is simulated, so is the thought.";
+    let spent = if ask.thinking { count::tokens(thought) } else { 0 };
+    if ask.limit.is_some_and(|limit| limit < spent) {
+        return Answer {
+            pieces: vec![],
+            calls: vec![],
+            finish: Finish::Length,
+            stopped_by: None,
+            thinking: None,
+        };
+    }
+    let thinking = ask.thinking.then(|| thought.to_owned());
     let mut text = faults.text.clone().unwrap_or_else(|| words(ask));
     if index > 0 {
         text = format!("{text} ({})", index + 1);

@@ -24,7 +24,21 @@ pub(crate) fn pieces(text: &str) -> Vec<String> {
 
 /// Number of tokens of a text.
 pub(crate) fn tokens(text: &str) -> u64 {
-    table().encode_ordinary(text).len() as u64
+    windows(text).map(|window| table().encode_ordinary(window).len() as u64).sum()
+}
+
+/// Tokens that a provider charges for an image of common size.
+pub(crate) const IMAGE: u64 = 765;
+
+/// A text in parts: a long text without a space would take quadratic time in one.
+fn windows(mut text: &str) -> impl Iterator<Item = &str> {
+    const LONGEST: usize = 16 * 1024;
+    std::iter::from_fn(move || {
+        let end = (0..=LONGEST.min(text.len())).rev().find(|at| text.is_char_boundary(*at))?;
+        let (window, rest) = text.split_at(end);
+        text = rest;
+        (!window.is_empty()).then_some(window)
+    })
 }
 
 fn table() -> &'static CoreBPE {

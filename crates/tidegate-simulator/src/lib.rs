@@ -12,6 +12,7 @@ mod count;
 mod delivery;
 mod openai;
 mod sample;
+mod schema;
 mod script;
 mod serve;
 mod state;

@@ -183,6 +183,10 @@ async fn model_call(
         let invalid = Invalid { status: 401, message, param: None, code: Some("invalid_api_key") };
         return Ok(plain_answer(401, dialect.error_body(&invalid)));
     }
+    if dialect == Dialect::Anthropic && !headers.contains_key("anthropic-version") {
+        let invalid = Invalid::new("anthropic-version: header is required", "anthropic-version");
+        return Ok(plain_answer(invalid.status, dialect.error_body(&invalid)));
+    }
     let ask = match dialect.read(&parsed) {
         Ok(ask) => ask,
         Err(invalid) => return Ok(plain_answer(invalid.status, dialect.error_body(&invalid))),
@@ -226,7 +230,7 @@ async fn deliver(
     number: u64,
     reset: ResetFlag,
 ) -> Result<Answer, Hangup> {
-    let completion = complete(ask, faults);
+    let completion = complete(ask, faults, |prefix| state.cache(prefix));
     let writes = match (dialect, ask.stream) {
         (Dialect::Openai, false) => vec![openai::plain(ask, &completion, faults, number)],
         (Dialect::Openai, true) => openai::stream(ask, &completion, faults, number),

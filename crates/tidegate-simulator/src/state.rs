@@ -1,6 +1,6 @@
 //! What a simulator remembers: script, bill, journal.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -42,6 +42,8 @@ pub(crate) struct State {
     journal: Mutex<VecDeque<Received>>,
     journal_size: usize,
     calls: AtomicU64,
+    /// Hashes of cached prefixes.
+    cache: Mutex<HashSet<u64>>,
 }
 
 impl State {
@@ -55,6 +57,7 @@ impl State {
             journal: Mutex::default(),
             journal_size,
             calls: AtomicU64::new(0),
+            cache: Mutex::default(),
         }
     }
 
@@ -79,6 +82,11 @@ impl State {
         self.calls.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Whether a prefix is in the cache; from now on it is.
+    pub(crate) fn cache(&self, prefix: u64) -> bool {
+        !self.cache.lock().insert(prefix)
+    }
+
     pub(crate) fn remember(&self, received: Received) {
         let mut journal = self.journal.lock();
         if journal.len() >= self.journal_size {
@@ -95,10 +103,11 @@ impl State {
         self.bill.lock().clone()
     }
 
-    /// Forgets bill, journal and script.
+    /// Forgets bill, journal, cache and script.
     pub(crate) fn reset(&self) {
         *self.bill.lock() = Bill::default();
         self.journal.lock().clear();
+        self.cache.lock().clear();
         *self.script.lock() = Script::default();
     }
 
@@ -108,6 +117,7 @@ impl State {
         let usage = BilledUsage {
             input_tokens: counts.input,
             cached_input_tokens: counts.cached,
+            cache_creation_input_tokens: counts.written,
             output_tokens: counts.output,
             reasoning_tokens: counts.reasoning,
         };

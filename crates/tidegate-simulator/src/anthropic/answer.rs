@@ -15,21 +15,23 @@ fn stop_reason(answer: &Answer) -> &'static str {
     }
 }
 
-/// `input_tokens` leaves out what was read from the cache.
+/// `input_tokens` leaves out what was read from the cache and written to it.
 fn usage(counts: Counts, output: u64) -> Value {
     json!({
-        "input_tokens": counts.input - counts.cached,
-        "cache_creation_input_tokens": 0,
+        "input_tokens": counts.input - counts.cached - counts.written,
+        "cache_creation_input_tokens": counts.written,
         "cache_read_input_tokens": counts.cached,
-        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        "cache_creation": {"ephemeral_5m_input_tokens": counts.written, "ephemeral_1h_input_tokens": 0},
         "output_tokens": output,
+        "output_tokens_details": {"thinking_tokens": counts.reasoning.min(output)},
         "service_tier": "standard"
     })
 }
 
-fn blocks(answer: &Answer, number: u64) -> Vec<Value> {
+fn blocks(ask: &Ask, answer: &Answer, number: u64) -> Vec<Value> {
     let mut out = Vec::new();
     if let Some(thinking) = &answer.thinking {
+        let thinking = if ask.thinking_omitted { "" } else { thinking };
         out.push(json!({"type": "thinking", "thinking": thinking, "signature": format!("sim-{number:08x}")}));
     }
     if !answer.pieces.is_empty() {
@@ -54,7 +56,7 @@ fn message(ask: &Ask, number: u64) -> Value {
 pub(crate) fn plain(ask: &Ask, completion: &Completion, faults: &Faults, number: u64) -> Vec<u8> {
     let mut body = message(ask, number);
     if let Some(answer) = completion.answers.first() {
-        body["content"] = blocks(answer, number).into();
+        body["content"] = blocks(ask, answer, number).into();
         body["stop_reason"] = stop_reason(answer).into();
         body["stop_sequence"] = json!(answer.stopped_by);
     }
@@ -71,7 +73,7 @@ pub(crate) fn stream(ask: &Ask, completion: &Completion, faults: &Faults, number
     let mut out = vec![event("message_start", &json!({"type": "message_start", "message": start}))];
     out.push(event("ping", &json!({"type": "ping"})));
     let Some(answer) = completion.answers.first() else { return out };
-    for (index, block) in blocks(answer, number).iter().enumerate() {
+    for (index, block) in blocks(ask, answer, number).iter().enumerate() {
         stream_block(&mut out, index, block, answer, faults);
     }
     let mut end = json!({
@@ -129,10 +131,12 @@ fn event(name: &str, data: &Value) -> Vec<u8> {
 pub(crate) fn error_body(invalid: &Invalid) -> Vec<u8> {
     let kind = match invalid.status {
         401 => "authentication_error",
+        402 => "billing_error",
         403 => "permission_error",
         404 => "not_found_error",
         413 => "request_too_large",
         429 => "rate_limit_error",
+        504 => "timeout_error",
         529 => "overloaded_error",
         500.. => "api_error",
         _ => "invalid_request_error",

@@ -1,10 +1,13 @@
-//! Validates a messages request as strictly as the real service does.
-
-use std::collections::HashSet;
+//! Validates a messages request as strictly as the real service does: the top level.
+//!
+//! Source: the public API reference and the service's own refusals as users quote them
+//! (read November 2026).
 
 use serde_json::{Map, Value};
 
-use crate::ask::{Ask, Choice, Invalid, Tool, count, ranged, text};
+use super::{messages, tools};
+use crate::ask::{Ask, Choice, Invalid, count, ranged, text};
+use crate::schema::first_open_object;
 
 const TOP: &[&str] = &[
     "model",
@@ -28,6 +31,8 @@ const TOP: &[&str] = &[
     "mcp_servers",
     "cache_control",
     "inference_geo",
+    "diagnostics",
+    "speed",
 ];
 
 /// Reads the request, or says what a real service would say.
@@ -42,165 +47,106 @@ pub(crate) fn read(body: &Value) -> Result<Ask, Invalid> {
     if ask.limit.is_none() {
         return Err(Invalid::new("max_tokens: Field required", "max_tokens"));
     }
+    // In the order in which the service caches: tools, system, messages.
+    tools::read(object, &mut ask)?;
     if let Some(system) = object.get("system") {
-        let content = read_blocks(system, "system", &mut ask, &mut HashSet::new(), &mut HashSet::new())?;
-        ask.input.push(content);
+        messages::read_system(system, &mut ask)?;
     }
-    read_messages(object, &mut ask)?;
-    read_tools(object, &mut ask)?;
-    ranged(object.get("temperature"), 0.0, 1.0, "temperature")?;
-    ranged(object.get("top_p"), 0.0, 1.0, "top_p")?;
-    let stops = object.get("stop_sequences").and_then(Value::as_array);
-    ask.stops = stops.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-    ask.stream = object.get("stream") == Some(&Value::Bool(true));
+    messages::read(object, &mut ask)?;
+    messages::mark(object, &mut ask)?;
+    read_settings(object, &mut ask)?;
     read_thinking(object, &mut ask)?;
-    let format = object.get("output_format").or_else(|| body.pointer("/output_config/format"));
-    ask.json = format.and_then(|format| format.get("schema")).cloned();
+    read_output(object, &mut ask)?;
     Ok(ask)
 }
 
-fn read_thinking(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
-    let kind = object.get("thinking").and_then(|thinking| thinking.get("type")).and_then(Value::as_str);
-    if kind == Some("enabled") {
-        let at = "thinking.budget_tokens";
-        let budget = count(object.get("thinking").and_then(|t| t.get("budget_tokens")), 1024, at)?;
-        let fits = budget.zip(ask.limit).is_some_and(|(budget, limit)| budget < limit);
-        if !fits {
-            return Err(Invalid::new("`max_tokens` must be greater than `thinking.budget_tokens`.", at));
+fn read_settings(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
+    ranged(object.get("temperature"), 0.0, 1.0, "temperature")?;
+    ranged(object.get("top_p"), 0.0, 1.0, "top_p")?;
+    count(object.get("top_k"), 0, "top_k")?;
+    for stop in object.get("stop_sequences").and_then(Value::as_array).into_iter().flatten() {
+        let stop = text(Some(stop), "stop_sequences")?;
+        if stop.trim().is_empty() {
+            let message = "stop_sequences: each stop sequence must contain non-whitespace";
+            return Err(Invalid::new(message, "stop_sequences"));
         }
+        ask.stops.push(stop.to_owned());
     }
-    ask.thinking = matches!(kind, Some("enabled" | "adaptive"));
+    let user = object.get("metadata").and_then(|metadata| metadata.get("user_id")).and_then(Value::as_str);
+    if user.is_some_and(|user| user.chars().count() > 256) {
+        let message = "metadata.user_id: String should have at most 256 characters";
+        return Err(Invalid::new(message, "metadata.user_id"));
+    }
+    ask.stream = object.get("stream") == Some(&Value::Bool(true));
     Ok(())
 }
 
-fn read_messages(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
-    let messages = object
-        .get("messages")
-        .and_then(Value::as_array)
-        .filter(|messages| !messages.is_empty())
-        .ok_or_else(|| Invalid::new("messages: at least one message is required", "messages"))?;
-    let mut open: HashSet<String> = HashSet::new();
-    for (index, message) in messages.iter().enumerate() {
-        let at = format!("messages.{index}");
-        let role = text(message.get("role"), &format!("{at}.role"))?;
-        if !matches!(role, "user" | "assistant") {
-            let text = format!("{at}.role: Input should be 'user' or 'assistant'");
-            return Err(Invalid::new(text, format!("{at}.role")));
+fn read_thinking(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
+    let Some(thinking) = object.get("thinking").filter(|thinking| !thinking.is_null()) else { return Ok(()) };
+    let at = "thinking.budget_tokens";
+    match thinking.get("type").and_then(Value::as_str) {
+        Some("disabled") => return Ok(()),
+        Some("adaptive" | "between_tools") => {}
+        Some("enabled") => {
+            let budget = count(thinking.get("budget_tokens"), 1024, at)?;
+            if !budget.zip(ask.limit).is_some_and(|(budget, limit)| budget < limit) {
+                return Err(Invalid::new("`max_tokens` must be greater than `thinking.budget_tokens`.", at));
+            }
         }
-        let content = message
-            .get("content")
-            .ok_or_else(|| Invalid::new(format!("{at}.content: Field required"), &*at))?;
-        let (mut used, mut answered) = (HashSet::new(), HashSet::new());
-        ask.tool_result = None;
-        let content = read_blocks(content, &at, ask, &mut used, &mut answered)?;
-        if let Some(stray) = answered.iter().find(|id| !open.contains(*id)) {
-            let text = format!(
-                "{at}: unexpected `tool_use_id` found in `tool_result` blocks: {stray}. Each `tool_result` block must have a corresponding `tool_use` block in the previous message."
-            );
-            return Err(Invalid::new(text, at));
-        }
-        if let Some(missing) = open.iter().find(|id| !answered.contains(*id)) {
-            let text = format!(
-                "{at}: `tool_use` ids were found without `tool_result` blocks immediately after: {missing}."
-            );
-            return Err(Invalid::new(text, at));
-        }
-        open = used;
-        ask.last_text.clone_from(&content);
-        ask.input.push(content);
+        _ => return Err(Invalid::new("thinking: Input tag found using 'type' is not expected", "thinking")),
     }
-    if open.is_empty() {
-        return Ok(());
+    let number = |key: &str| object.get(key).and_then(Value::as_f64);
+    if number("temperature").is_some_and(|temperature| temperature < 1.0) {
+        let message = "`temperature` may only be set to 1 when thinking is enabled or in adaptive mode.";
+        return Err(Invalid::new(message, "temperature"));
     }
-    Err(Invalid::new("messages: `tool_use` ids were found without `tool_result` blocks.", "messages"))
+    if number("top_p").is_some_and(|top_p| top_p < 0.95) || number("top_k").is_some() {
+        let message =
+            "`top_p` must be greater than or equal to 0.95 and `top_k` unset when thinking is enabled.";
+        return Err(Invalid::new(message, "top_p"));
+    }
+    if matches!(ask.choice, Choice::Required | Choice::Named(_)) {
+        let message = "Thinking may not be enabled when tool_choice forces tool use.";
+        return Err(Invalid::new(message, "tool_choice"));
+    }
+    ask.thinking = true;
+    ask.thinking_omitted = thinking.get("display").and_then(Value::as_str) == Some("omitted");
+    Ok(())
 }
 
-/// Text of a content value; notes tool uses and results.
-fn read_blocks(
-    content: &Value,
-    at: &str,
-    ask: &mut Ask,
-    used: &mut HashSet<String>,
-    answered: &mut HashSet<String>,
-) -> Result<String, Invalid> {
-    let blocks = match content {
-        Value::String(text) if text.is_empty() => {
-            return Err(Invalid::new(format!("{at}: text content blocks must be non-empty"), at));
-        }
-        Value::String(text) => return Ok(text.clone()),
-        Value::Array(blocks) => blocks,
-        _ => return Err(Invalid::new(format!("{at}.content: Input should be a string or an array"), at)),
-    };
-    let mut out = String::new();
-    for block in blocks {
-        ask.cache_marked |= block.get("cache_control").is_some_and(|marker| !marker.is_null());
-        match block.get("type").and_then(Value::as_str) {
-            Some("text") => out.push_str(text(block.get("text"), &format!("{at}.text"))?),
-            Some("image" | "document") => {
-                text(block.pointer("/source/type"), &format!("{at}.source.type"))?;
+fn read_output(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
+    let config = object.get("output_config").filter(|config| !config.is_null());
+    for (key, value) in config.and_then(Value::as_object).into_iter().flatten() {
+        match key.as_str() {
+            "effort" => {
+                let known = [None, Some("low"), Some("medium"), Some("high"), Some("xhigh"), Some("max")];
+                if !known.contains(&value.as_str()) {
+                    let message =
+                        "output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'";
+                    return Err(Invalid::new(message, "output_config.effort"));
+                }
             }
-            Some("thinking") => {
-                text(block.get("signature"), &format!("{at}.thinking.signature"))?;
-            }
-            Some("redacted_thinking") => {}
-            Some("tool_use") => {
-                used.insert(text(block.get("id"), &format!("{at}.tool_use.id"))?.to_owned());
-                let name = text(block.get("name"), &format!("{at}.tool_use.name"))?;
-                let input = block.get("input").filter(|input| input.is_object());
-                let input = input.ok_or_else(|| {
-                    Invalid::new(format!("{at}.tool_use.input: Input should be a valid dictionary"), at)
-                })?;
-                ask.input.push(format!("{name}{input}"));
-            }
-            Some("tool_result") => {
-                answered.insert(
-                    text(block.get("tool_use_id"), &format!("{at}.tool_result.tool_use_id"))?.to_owned(),
-                );
-                let result = match block.get("content") {
-                    None | Some(Value::Null) => String::new(),
-                    Some(content) => read_blocks(content, at, ask, used, &mut HashSet::new())?,
-                };
-                ask.tool_result = Some(result.clone());
-                ask.input.push(result);
-            }
+            "format" | "task_budget" => {}
             other => {
-                let text = format!(
-                    "{at}: Input tag '{}' found using 'type' is not expected",
-                    other.unwrap_or("null")
-                );
-                return Err(Invalid::new(text, at));
+                let at = format!("output_config.{other}");
+                return Err(Invalid::new(format!("{at}: Extra inputs are not permitted"), at));
             }
         }
     }
-    Ok(out)
-}
-
-fn read_tools(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
-    for (index, tool) in object.get("tools").and_then(Value::as_array).into_iter().flatten().enumerate() {
-        let at = format!("tools.{index}");
-        if !matches!(tool.get("type").and_then(Value::as_str), None | Some("custom")) {
-            return Err(Invalid::new(format!("{at}.type: only custom tools are simulated"), at));
-        }
-        let name = text(tool.get("name"), &format!("{at}.name"))?.to_owned();
-        let schema = tool.get("input_schema").filter(|schema| schema.is_object()).cloned();
-        let schema =
-            schema.ok_or_else(|| Invalid::new(format!("{at}.input_schema: Field required"), &*at))?;
-        ask.input.push(format!("{name}{schema}"));
-        ask.tools.push(Tool { name, schema });
+    let format = config.and_then(|config| config.get("format")).or_else(|| object.get("output_format"));
+    let Some(format) = format.filter(|format| !format.is_null()) else { return Ok(()) };
+    let at = "output_config.format";
+    if format.get("type").and_then(Value::as_str) != Some("json_schema") {
+        return Err(Invalid::new(format!("{at}.type: Input should be 'json_schema'"), at));
     }
-    let Some(choice) = object.get("tool_choice").filter(|choice| !choice.is_null()) else { return Ok(()) };
-    ask.single_call = choice.get("disable_parallel_tool_use") == Some(&Value::Bool(true));
-    ask.choice = match choice.get("type").and_then(Value::as_str) {
-        Some("auto") => Choice::Auto,
-        Some("none") => Choice::None,
-        Some("any") => Choice::Required,
-        Some("tool") => Choice::Named(text(choice.get("name"), "tool_choice.name")?.to_owned()),
-        _ => {
-            return Err(Invalid::new(
-                "tool_choice.type: Input should be 'auto', 'any', 'tool' or 'none'",
-                "tool_choice",
-            ));
-        }
-    };
+    let schema = format.get("schema").filter(|schema| schema.is_object());
+    let schema = schema.ok_or_else(|| Invalid::new(format!("{at}.schema: Field required"), at))?;
+    if let Some(open) = first_open_object(schema, false) {
+        let message = format!(
+            "{at}.schema: For 'object' type, 'additionalProperties' must be explicitly set to false ({open})"
+        );
+        return Err(Invalid::new(message, at));
+    }
+    ask.json = Some(schema.clone());
     Ok(())
 }

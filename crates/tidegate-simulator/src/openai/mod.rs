@@ -4,6 +4,7 @@
 
 mod answer;
 mod request;
+mod tools;
 
 pub(crate) use answer::{error_body, error_event, models, plain, stream};
 pub(crate) use request::read;

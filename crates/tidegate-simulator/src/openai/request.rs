@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::ask::{Ask, Choice, Invalid, Tool, count, only_known, ranged, text};
+use super::tools::{read_format, read_tools};
+use crate::ask::{Ask, Invalid, count, only_known, ranged, text};
 
 const TOP: &[&str] = &[
     "model",
@@ -42,6 +43,8 @@ const TOP: &[&str] = &[
     "function_call",
     "web_search_options",
     "prompt_cache_retention",
+    "prompt_cache_options",
+    "moderation",
 ];
 
 const MESSAGE: &[&str] = &[
@@ -63,7 +66,12 @@ pub(crate) fn read(body: &Value) -> Result<Ask, Invalid> {
         .as_object()
         .ok_or_else(|| Invalid::new("We could not parse the JSON body of your request.", "body"))?;
     only_known(object, TOP, "")?;
-    let mut ask = Ask { model: text(object.get("model"), "model")?.to_owned(), n: 1, ..Ask::default() };
+    let mut ask = Ask {
+        model: text(object.get("model"), "model")?.to_owned(),
+        n: 1,
+        caches_itself: true,
+        ..Ask::default()
+    };
     read_messages(object, &mut ask)?;
     read_limits(object, &mut ask)?;
     read_tools(object, &mut ask)?;
@@ -104,7 +112,7 @@ fn read_messages(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Inval
             let message = "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'.";
             return Err(Invalid::new(message, at));
         }
-        let content = read_content(members.get("content"), &format!("{at}.content"))?;
+        let content = read_content(members.get("content"), &format!("{at}.content"), &mut ask.images)?;
         match role {
             "system" | "developer" | "user" | "function" => {}
             "assistant" => read_tool_calls(members, &at, &mut open, ask)?,
@@ -155,8 +163,18 @@ fn read_tool_calls(
     Ok(())
 }
 
-/// Text of a message's content; images count as nothing readable.
-fn read_content(content: Option<&Value>, at: &str) -> Result<String, Invalid> {
+fn read_image(part: &Value, at: &str) -> Result<(), Invalid> {
+    let at = format!("{at}.image_url.url");
+    let url = text(part.pointer("/image_url/url"), &at)?;
+    if url.starts_with("http") || (url.starts_with("data:image/") && url.contains(";base64,")) {
+        return Ok(());
+    }
+    let message = format!("Invalid '{at}'. Expected a valid URL or a base64-encoded data URL.");
+    Err(Invalid { code: Some("invalid_image_url"), ..Invalid::new(message, at) })
+}
+
+/// Text of a message's content; images are counted.
+fn read_content(content: Option<&Value>, at: &str, images: &mut u64) -> Result<String, Invalid> {
     match content {
         None | Some(Value::Null) => Ok(String::new()),
         Some(Value::String(text)) => Ok(text.clone()),
@@ -167,7 +185,8 @@ fn read_content(content: Option<&Value>, at: &str) -> Result<String, Invalid> {
                     Some("text") => out.push_str(text(part.get("text"), &format!("{at}.text"))?),
                     Some("refusal" | "input_audio" | "file") => {}
                     Some("image_url") => {
-                        text(part.pointer("/image_url/url"), &format!("{at}.image_url.url"))?;
+                        read_image(part, at)?;
+                        *images += 1;
                     }
                     other => {
                         let message = format!("Invalid value: '{}' at '{at}.type'.", other.unwrap_or("null"));
@@ -189,7 +208,7 @@ fn read_limits(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid
         return Err(Invalid::new(message, "max_tokens"));
     }
     ask.limit = new.or(old);
-    ask.n = count(object.get("n"), 1, "n")?.unwrap_or(1).min(16);
+    ask.n = count(object.get("n"), 1, "n")?.unwrap_or(1).min(128);
     ranged(object.get("temperature"), 0.0, 2.0, "temperature")?;
     ranged(object.get("top_p"), 0.0, 1.0, "top_p")?;
     ranged(object.get("presence_penalty"), -2.0, 2.0, "presence_penalty")?;
@@ -203,65 +222,6 @@ fn read_limits(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid
         Some(_) => {
             return Err(Invalid::new("'stop' must be a string or an array of at most 4 strings.", "stop"));
         }
-    };
-    Ok(())
-}
-
-fn read_tools(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
-    for (index, tool) in object.get("tools").and_then(Value::as_array).into_iter().flatten().enumerate() {
-        let at = format!("tools[{index}]");
-        if tool.get("type").and_then(Value::as_str) != Some("function") {
-            return Err(Invalid::new(
-                format!("Invalid value at '{at}.type': only 'function' is supported."),
-                at,
-            ));
-        }
-        let name = text(tool.pointer("/function/name"), &format!("{at}.function.name"))?.to_owned();
-        let schema =
-            tool.pointer("/function/parameters").cloned().unwrap_or_else(|| json!({"type": "object"}));
-        ask.input.push(format!("{name}{schema}"));
-        ask.tools.push(Tool { name, schema });
-    }
-    ask.single_call = object.get("parallel_tool_calls") == Some(&Value::Bool(false));
-    let choice = object.get("tool_choice").filter(|choice| !choice.is_null());
-    if choice.is_some() && ask.tools.is_empty() {
-        return Err(Invalid::new("'tool_choice' is only allowed when 'tools' are specified.", "tool_choice"));
-    }
-    ask.choice = match choice {
-        None => Choice::Auto,
-        Some(Value::String(word)) => match word.as_str() {
-            "auto" => Choice::Auto,
-            "none" => Choice::None,
-            "required" => Choice::Required,
-            _ => return Err(Invalid::new("Invalid value for 'tool_choice'.", "tool_choice")),
-        },
-        Some(named) => {
-            let name = text(named.pointer("/function/name"), "tool_choice.function.name")?;
-            if !ask.tools.iter().any(|tool| tool.name == name) {
-                return Err(Invalid::new("Tool choice names a tool that is not in 'tools'.", "tool_choice"));
-            }
-            Choice::Named(name.to_owned())
-        }
-    };
-    Ok(())
-}
-
-fn read_format(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
-    let Some(format) = object.get("response_format").filter(|format| !format.is_null()) else {
-        return Ok(());
-    };
-    ask.json = match format.get("type").and_then(Value::as_str) {
-        Some("text") => None,
-        Some("json_object") => Some(json!({"type": "object", "properties": {"answer": {"type": "string"}}})),
-        Some("json_schema") => {
-            text(format.pointer("/json_schema/name"), "response_format.json_schema.name")?;
-            let schema = format.pointer("/json_schema/schema").cloned();
-            Some(
-                schema
-                    .ok_or_else(|| Invalid::new("Missing schema.", "response_format.json_schema.schema"))?,
-            )
-        }
-        _ => return Err(Invalid::new("Invalid value for 'response_format.type'.", "response_format.type")),
     };
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! The simulator as a judge: it refuses, counts, breaks off and bills as scripted.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod cache;
+mod refuse;
+
 use std::collections::BTreeMap;
 
 use reqwest::{Client, Response};
@@ -24,6 +27,7 @@ impl Bench {
 
     async fn post(&self, path: &str, body: &Value) -> Response {
         let request = self.client.post(format!("{}{path}", self.simulator.url())).bearer_auth("k");
+        let request = request.header("anthropic-version", "2023-06-01");
         request.header("x-client-request-id", "gen_test").json(body).send().await.unwrap()
     }
 
@@ -75,38 +79,6 @@ async fn limits_stops_and_tools_are_obeyed() {
     let answer: Value = bench.post("/anthropic/v1/messages", &message).await.json().await.unwrap();
     assert_eq!(answer["stop_reason"], "stop_sequence");
     assert_eq!(answer["content"][0]["text"], "This is a ");
-}
-
-#[tokio::test]
-async fn what_a_real_provider_refuses_is_refused() {
-    let bench = Bench::start().await;
-    let openai = "/openai/v1/chat/completions";
-    let anthropic = "/anthropic/v1/messages";
-    let orphan = json!([{"role": "tool", "tool_call_id": "x", "content": "1"}]);
-    let cases = [
-        (openai, json!({"model": "sim", "messages": [{"role": "wizard", "content": "x"}]})),
-        (openai, json!({"model": "sim", "messages": orphan})),
-        (
-            openai,
-            json!({"model": "sim", "messages": [{"role": "user", "content": "x"}], "provider_metadata": {}}),
-        ),
-        (openai, json!({"model": "sim", "messages": []})),
-        (anthropic, json!({"model": "sim", "messages": [{"role": "user", "content": "x"}]})),
-        (
-            anthropic,
-            json!({"model": "sim", "max_tokens": 5, "messages": [{"role": "system", "content": "x"}]}),
-        ),
-        (
-            anthropic,
-            json!({"model": "sim", "max_tokens": 5, "messages": [{"role": "user",
-            "content": [{"type": "tool_result", "tool_use_id": "t", "content": "1"}]}]}),
-        ),
-    ];
-    for (path, body) in cases {
-        let answer = bench.post(path, &body).await;
-        assert_eq!(answer.status(), 400, "{body}");
-    }
-    assert_eq!(bench.bill().await.total_nano_usd, 0, "refusals cost nothing");
 }
 
 #[tokio::test]
