@@ -11,9 +11,8 @@ use serde_json::Value;
 pub struct Admin {
     client: Client,
     base: String,
-    /// The bearer token.
+    /// The bearer token. It decides for which organization requests are.
     pub token: String,
-    organization: Option<String>,
 }
 
 /// A client with time-outs.
@@ -23,12 +22,7 @@ pub(super) fn client() -> Result<Client> {
 
 impl Admin {
     pub(super) fn new(url: &str) -> Result<Self> {
-        Ok(Self { client: client()?, base: url.to_owned(), token: String::new(), organization: None })
-    }
-
-    /// From now on every request is about this organization.
-    pub fn enter(&mut self, organization: String) {
-        self.organization = Some(organization);
+        Ok(Self { client: client()?, base: url.to_owned(), token: String::new() })
     }
 
     /// The same token at another control plane.
@@ -42,13 +36,7 @@ impl Admin {
     /// # Errors
     /// When there is no answer.
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
-        let mut url = format!("{}/api/v1{path}", self.base);
-        if let Some(organization) = &self.organization {
-            url.push(if url.contains('?') { '&' } else { '?' });
-            url.push_str("organization=");
-            url.push_str(organization);
-        }
-        let mut request = self.client.request(method, url);
+        let mut request = self.client.request(method, format!("{}/api/v1{path}", self.base));
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
         }

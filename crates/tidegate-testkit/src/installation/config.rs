@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::provision::Logins;
-use super::text;
+use super::{Shape, text};
 use crate::port;
 
 /// Path of a process's configuration.
@@ -39,18 +39,19 @@ pub(super) fn node(
     control_plane: &str,
     token: &Value,
     redis: Option<&str>,
-    workers: Option<usize>,
+    shape: &Shape,
     upstream_ports: &[u16],
 ) -> Result<()> {
     let roots = folder.join("roots.pem");
     fs::write(&roots, text(token, "trust_roots")?)?;
     let (gateway, metrics) = (port::free()?, port::free()?);
-    let workers = workers.map(|n| format!("workers = {n}\n")).unwrap_or_default();
+    let workers = shape.workers.map(|n| format!("workers = {n}\n")).unwrap_or_default();
+    let drain = shape.drain_timeout_seconds;
     let redis = redis.map(|url| format!("[redis]\nurl = {url:?}\n\n")).unwrap_or_default();
     let content = format!(
         "log.format = \"text\"\n\n{redis}[node]\nlisten = \"127.0.0.1:{gateway}\"\nmetrics_listen = \"127.0.0.1:{metrics}\"\n\
          state_dir = {:?}\ncontrol_plane_url = {control_plane:?}\njoin_token = {:?}\ntrust_roots_file = {roots:?}\n\
-         name = \"node-{index}\"\ndrain_timeout_seconds = 20\n{workers}\n\
+         name = \"node-{index}\"\ndrain_timeout_seconds = {drain}\n{workers}\n\
          [[upstream.private]]\ncidr = \"127.0.0.0/8\"\nports = {upstream_ports:?}\nhttp = true\n",
         folder.join(format!("node-{index}-state")),
         text(token, "token")?,

@@ -30,6 +30,8 @@ pub struct Shape {
     pub redis: bool,
     /// Worker threads of a node.
     pub workers: Option<usize>,
+    /// Longest time for running streams to finish when a node is told to end.
+    pub drain_timeout_seconds: u64,
     /// A program in front of each node, for example `taskset -c 1`.
     pub node_wrapper: Vec<String>,
     /// Where the default provider is; `None`: a simulator of its own.
@@ -38,9 +40,19 @@ pub struct Shape {
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { control_planes: 1, nodes: 1, redis: true, workers: None, node_wrapper: vec![], upstream: None }
+        Self {
+            control_planes: 1,
+            nodes: 1,
+            redis: true,
+            workers: None,
+            drain_timeout_seconds: 20,
+            node_wrapper: vec![],
+            upstream: None,
+        }
     }
 }
+
+const EMAIL: &str = "root@example.test";
 
 /// Price of the model `sim/chat`, in USD per token: input and output.
 pub const PRICE: (&str, &str) = ("0.0000005", "0.000002");
@@ -60,7 +72,7 @@ pub struct Installation {
     pub control_planes: Vec<Program>,
     /// Nodes.
     pub nodes: Vec<Program>,
-    /// The management API as platform administrator, bound to the organization `acme`.
+    /// The management API as platform administrator and owner of the organization `acme`.
     pub admin: Admin,
     /// The team that owns the keys.
     pub team: String,
@@ -126,9 +138,7 @@ impl Installation {
 
     /// The organization, its team, the catalogue and the system credentials.
     async fn seed(&mut self) -> Result<()> {
-        let organization =
-            self.admin.post("/organizations", &json!({"slug": "acme", "name": "Acme"})).await?;
-        self.admin.enter(text(&organization, "id")?);
+        self.organization("acme").await?;
         let team = self.admin.post("/teams", &json!({"name": "core"})).await?;
         self.team = text(&team, "id")?;
         let model = json!({"name": "sim/chat", "context_window": 128_000, "max_output_tokens": 16_384,
@@ -156,6 +166,18 @@ impl Installation {
         for (slug, dialect, auth, base_url) in providers {
             self.provider(slug, dialect, auth, &base_url, "sim/chat", "sim").await?;
         }
+        Ok(())
+    }
+
+    /// Makes an organization; from now on the client acts for it, and for the platform.
+    async fn organization(&mut self, slug: &str) -> Result<()> {
+        let organization = self.admin.post("/organizations", &json!({"slug": slug, "name": slug})).await?;
+        let within = format!("organization={}", text(&organization, "id")?);
+        let member = json!({"email": EMAIL, "role": "owner"});
+        self.admin.post(&format!("/members?{within}"), &member).await?;
+        let token = json!({"name": "test", "role": "owner", "platform_role": "platform_admin"});
+        let token = self.admin.post(&format!("/service-tokens?{within}"), &token).await?;
+        self.admin.token = text(&token, "token")?;
         Ok(())
     }
 
@@ -219,7 +241,7 @@ impl Installation {
             &grpc[index % grpc.len()],
             &token,
             redis.as_deref(),
-            self.shape.workers,
+            &self.shape,
             &self.upstream_ports,
         )?;
         let node = self.spawn_node(index)?;
@@ -245,9 +267,18 @@ impl Installation {
     /// # Errors
     /// When it does not start.
     pub async fn restart_node(&mut self, index: usize) -> Result<()> {
+        self.start_node(index)?;
+        self.nodes[index].wait_for_line("node is ready").await
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn start_node(&mut self, index: usize) -> Result<()> {
         self.nodes[index].kill();
         self.nodes[index] = self.spawn_node(index)?;
-        self.nodes[index].wait_for_line("node is ready").await
+        Ok(())
     }
 
     /// Starts a control plane again that was killed or stopped, on the same ports.
@@ -266,6 +297,12 @@ impl Installation {
             &["control-plane", "--config", &file],
         )?;
         self.control_planes[index].wait_for_line("control plane is ready").await
+    }
+
+    /// Folder with every process's configuration (`node-0.toml`), state (`node-0-state`) and log.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Where a node's gateway listens.
@@ -362,7 +399,7 @@ async fn start_simulator(binary: &Path, folder: &Path) -> Result<Program> {
 async fn sign_in(binary: &Path, folder: &Path, control: &Program) -> Result<Admin> {
     let file = config::file(folder, "control-0");
     let output =
-        Program::run(binary, folder, &["bootstrap", "--config", &file, "--email", "root@example.test"])?;
+        Program::run(binary, folder, &["bootstrap", "--config", &file, "--email", EMAIL])?;
     let link = output.lines().find_map(|line| line.split('#').nth(1)).context("bootstrap prints a link")?;
     let mut admin = Admin::new(&control.url("management API on ")?)?;
     let body = json!({"token": link.trim(), "password": "correct horse battery staple"});

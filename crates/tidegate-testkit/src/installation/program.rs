@@ -87,7 +87,10 @@ impl Program {
     }
 
     /// The URL that a line of its log names after `part`.
-    pub(super) fn url(&self, part: &str) -> Result<String> {
+    ///
+    /// # Errors
+    /// When no line does.
+    pub fn url(&self, part: &str) -> Result<String> {
         let log = self.log();
         let rest = log.split(part).nth(1).with_context(|| format!("{} has not said {part:?}", self.name))?;
         let end = rest.find(|c: char| c.is_whitespace() || "\"\\,".contains(c)).unwrap_or(rest.len());

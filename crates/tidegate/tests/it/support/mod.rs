@@ -1,0 +1,49 @@
+//! What the stories share: calls as applications make them, and the books to compare.
+
+mod app;
+mod books;
+
+use std::path::Path;
+use std::time::Duration;
+
+use tidegate_testkit::installation::{Installation, Shape};
+
+pub(crate) use app::{App, Ask, Reply, client};
+pub(crate) use books::{OwnBudget, bill, bill_lines, calls, charge, nano, usage};
+
+/// The executable under test.
+pub(crate) fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_tidegate"))
+}
+
+/// A running installation.
+pub(crate) async fn install(shape: Shape) -> Installation {
+    Installation::start(binary(), shape).await.unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// So many nodes with Redis, and one control plane.
+pub(crate) fn nodes(nodes: usize) -> Shape {
+    Shape { nodes, ..Shape::default() }
+}
+
+/// An application with `key` at each node.
+pub(crate) fn apps(installation: &Installation, key: &str) -> Vec<App> {
+    (0..installation.nodes.len()).map(|node| App::new(&installation.gateway(node).unwrap(), key)).collect()
+}
+
+/// Asks until `ready` says yes.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, limit: Duration, ready: impl FnMut() -> F) {
+    if let Err(error) = Installation::wait_until(what, limit, ready).await {
+        panic!("{error:#}");
+    }
+}
+
+/// Whether the long counts are asked for.
+pub(crate) fn full() -> bool {
+    std::env::var_os("TIDEGATE_FULL").is_some_and(|value| value == "1")
+}
+
+/// So many seconds.
+pub(crate) const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
