@@ -107,7 +107,8 @@ fn actor(
         _ => organization,
     };
     if named == Some(OrganizationId::SYSTEM) {
-        return Err(no_organization());
+        let above = signed_in.platform_actor().filter(|_| noun.reach() != Reach::Tenant);
+        return above.ok_or_else(no_organization);
     }
     if named.is_none() && noun.reach() == Reach::System {
         let first = signed_in.memberships().first().map(|membership| membership.organization_id);
@@ -150,6 +151,7 @@ impl Asked {
         let mut asked = Self::default();
         for pair in query.split('&') {
             match pair.split_once('=') {
+                Some(("organization", "system")) => asked.organization = Some(OrganizationId::SYSTEM),
                 Some(("organization", id)) => {
                     let id = id
                         .parse()

@@ -168,8 +168,6 @@ impl<S: Send + Sync, T: std::str::FromStr + Send> FromRequestParts<S> for Path<T
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
     use serde::Deserialize;
 
     use super::*;

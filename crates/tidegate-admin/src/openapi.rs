@@ -96,7 +96,7 @@ fn common_parameters(path: &str, method: &str) -> Vec<Value> {
     let noun = path.strip_prefix("/api/v1/").and_then(Noun::of_path);
     let mut found = Vec::new();
     if noun.is_some_and(|noun| noun.reach() != Reach::System) {
-        found.push(parameter("query", "organization", "Whose data; needed by platform tokens only."));
+        found.push(parameter("query", "organization", "Whose data: an id, or `system` (platform roles). Needed by platform tokens, and by people with several organizations."));
     }
     if method != "get" && noun.is_some_and(|noun| noun != Noun::Own) {
         found.push(parameter(

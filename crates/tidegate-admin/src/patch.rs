@@ -65,8 +65,6 @@ fn merge(target: &mut Value, patch: &Map<String, Value>) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use serde_json::json;
 
     use super::*;

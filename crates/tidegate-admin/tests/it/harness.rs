@@ -45,10 +45,20 @@ pub(crate) struct Tenant {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let database = TestDatabase::create().await.unwrap();
+        Self::over(TestDatabase::create().await.unwrap()).await
+    }
+
+    /// Over a database of the test's own.
+    pub(crate) async fn over(database: TestDatabase) -> Self {
         let store = database.store().await.unwrap();
         let kek = KeyEncryptionKey::from_secret(&keygen::key_encryption_key()).unwrap();
-        let app = App::open(store.clone(), kek, Arc::new(SystemClock), "http://control.test").await.unwrap();
+        let app = App::open(store, kek, Arc::new(SystemClock), "http://control.test").await.unwrap();
+        Self::over_app(database, app).await
+    }
+
+    /// Over an API of the test's own.
+    pub(crate) async fn over_app(database: TestDatabase, app: App) -> Self {
+        let store = database.store().await.unwrap();
         let link = tidegate_admin::bootstrap(&app, "root@example.com").await.unwrap();
         let router = tidegate_admin::router(app.clone());
         let mut world = Self { router, app, store, database, root: String::new() };

@@ -1,11 +1,5 @@
 //! The management API through its router, on a real Postgres with the real logins.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod audit;
 mod catalogue;
@@ -15,6 +9,7 @@ mod fleet;
 mod garbage;
 mod harness;
 mod idempotency;
+mod installation;
 mod isolation;
 mod keys;
 mod openapi;

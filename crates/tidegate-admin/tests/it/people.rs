@@ -33,6 +33,7 @@ async fn a_person_of_two_organizations_names_the_one_it_means() {
     let body = json!({"email": "owner@a.example.com", "role": "viewer"});
     world.post(&b.owner, "/members", &body).await.expect(StatusCode::CREATED);
     world.get(&a.owner, "/teams").await.refused(400, "organization_required");
+    assert_eq!(world.get(&a.owner, "/organizations").await.expect(StatusCode::OK).rows().len(), 2);
     let at = |id: &str| format!("/teams?organization={id}");
     world.get(&a.owner, &at(&a.id)).await.expect(StatusCode::OK);
     world.get(&a.owner, &at(&b.id)).await.expect(StatusCode::OK);

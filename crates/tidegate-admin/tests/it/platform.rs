@@ -70,3 +70,24 @@ async fn an_owner_renames_the_organization_and_only_the_platform_pauses_it() {
     assert_eq!(zone.refused(422, "validation_failed").fields(), ["time_zone"]);
     world.post(&tenant.owner, "/organizations", &json!({"slug": "mine"})).await.refused(403, "forbidden");
 }
+
+#[tokio::test]
+async fn somebody_of_both_worlds_says_which_one_is_meant() {
+    let world = World::start().await;
+    let tenant = world.tenant("acme").await;
+    let body = json!({"email": "root@example.com", "role": "owner"});
+    world.post(&tenant.owner, "/members", &body).await.expect(StatusCode::CREATED);
+    // With one organization of its own, that one is meant.
+    assert_eq!(world.get(&world.root, "/teams").await.expect(StatusCode::OK).rows().len(), 1);
+    let own = world.get(&world.root, "/audit").await.expect(StatusCode::OK);
+    assert!(own.rows().iter().any(|row| row["action"] == "team.create"));
+    let above = world.get(&world.root, "/audit?organization=system").await.expect(StatusCode::OK);
+    assert!(above.rows().iter().any(|row| row["action"] == "platform.bootstrap"));
+    world.get(&tenant.owner, "/audit?organization=system").await.refused(404, "not_found");
+    // A token for both: owner of the organization and platform administrator.
+    let body = json!({"name": "both", "role": "owner", "platform_role": "platform_admin"});
+    let both =
+        world.post(&world.root, "/service-tokens", &body).await.expect(StatusCode::CREATED).str("/token");
+    world.post(&both, "/teams", &json!({"name": "x"})).await.expect(StatusCode::CREATED);
+    world.post(&both, "/organizations", &json!({"slug": "other"})).await.expect(StatusCode::CREATED);
+}

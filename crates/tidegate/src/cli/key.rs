@@ -154,8 +154,6 @@ impl Verb {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use clap::Parser;
 
     use super::*;

@@ -26,7 +26,7 @@ mod token;
 mod usage;
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#[expect(clippy::expect_used, reason = "tests")]
 mod tests;
 
 use std::process::ExitCode;

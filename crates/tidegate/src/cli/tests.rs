@@ -10,6 +10,7 @@ use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_secrets::keygen;
 use tidegate_store::testing::TestDatabase;
 use tidegate_telemetry::SystemClock;
+use tokio::task::JoinSet;
 
 use super::Admin;
 use super::client::{Client, Failure};
@@ -141,7 +142,7 @@ fn the_commands_cover_every_endpoint_of_the_api() {
     assert_eq!(covered, offered);
 }
 
-async fn serve() -> (String, String) {
+async fn serve(tasks: &mut JoinSet<std::io::Result<()>>) -> (String, String) {
     let database = TestDatabase::create().await.expect("a database");
     let store = database.store().await.expect("a store");
     let kek = KeyEncryptionKey::from_secret(&keygen::key_encryption_key()).expect("a key");
@@ -151,7 +152,7 @@ async fn serve() -> (String, String) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let service = tidegate_admin::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).await });
+    tasks.spawn(async move { axum::serve(listener, service).await });
     (format!("http://{address}"), link.expose().to_owned())
 }
 
@@ -164,7 +165,8 @@ async fn send(url: &str, token: &str, line: &str) -> Result<Value, Failure> {
 #[tokio::test]
 async fn an_operator_sets_up_an_organization_from_the_command_line() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let (url, link) = serve().await;
+    let mut tasks = JoinSet::new();
+    let (url, link) = serve(&mut tasks).await;
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "correct horse battery staple\n").expect("written");
     let redeem = format!("session redeem {link} --password-file {}", file.path().display());

@@ -31,9 +31,10 @@ pub(super) async fn create(State(app): State<App>, posted: Posted<CredentialCrea
         _ => CredentialScope::Organization,
     };
     let secret = asked.secret.into_text(asked.form)?;
+    let pools = app.vault.pools(&app.store).await?;
     let mut write = Write::begin_as(&app, &posted.caller, &actor, posted.once).await?;
     let id: CredentialId = app.new_id();
-    let (envelope, sealed) = seal(&app, &mut write, id, 1, &secret).await?;
+    let (envelope, sealed) = seal(&app, &mut write, &pools, id, 1, &secret).await?;
     let credential = Credential {
         organization_id: write.organization(),
         id,

@@ -1,6 +1,7 @@
 //! Encrypting a credential's secret: once for us, under the organization's data key, and once for
 //! every pool, so that its nodes can open it.
 
+use tidegate_secrets::pool::PoolSecrets;
 use tidegate_secrets::{envelope, places};
 use tidegate_store::Change;
 use tidegate_store::credentials::Envelope;
@@ -11,9 +12,12 @@ use crate::problem::Problem;
 use crate::state::App;
 
 /// The secret as it is kept, and as nodes get it.
+///
+/// `pools` are read before the change begins, so that it holds one connection only.
 pub(super) async fn seal(
     app: &App,
     change: &mut Change,
+    pools: &[PoolSecrets],
     id: CredentialId,
     secret_version: u32,
     secret: &Secret,
@@ -26,7 +30,6 @@ pub(super) async fn seal(
     let data_key = app.vault.data_key(change).await?;
     let place = places::credential(organization, id, secret_version);
     let ciphertext = envelope::seal(&data_key.key, &place, secret.expose().as_bytes()).map_err(broken)?;
-    let pools = app.vault.pools(&app.store).await?;
     let sealed = pools.iter().map(|pool| pool.seal_credential(organization, id, secret_version, secret));
     let sealed = sealed.collect::<Result<Vec<_>, _>>().map_err(broken)?;
     // No hint: not even a secret's last characters leave by any answer.

@@ -27,11 +27,12 @@ pub(super) async fn update(
     mut patch: MergePatch,
 ) -> Done<CredentialView> {
     let (actor, _) = find(&app, &caller, id, Action::Write).await?;
+    let fresh: Option<SecretFields> = patch.take("secret")?;
+    let pools = if fresh.is_some() { app.vault.pools(&app.store).await? } else { Vec::new() };
     let mut write = Write::begin_as(&app, &caller, &actor, None).await?;
     let stored = credentials::get(&mut write, id).await?;
     if_match.check(stored.version)?;
     let before = &stored.value;
-    let fresh: Option<SecretFields> = patch.take("secret")?;
     let spec = patch.apply(&CredentialSpec::from(before))?;
     spec.check()?;
     let mut after = before.clone();
@@ -40,7 +41,7 @@ pub(super) async fn update(
         Some(fields) => {
             let secret = fields.into_text(before.form)?;
             let version = credentials::envelope(&mut write, id).await?.secret_version.saturating_add(1);
-            let (envelope, sealed) = seal(&app, &mut write, id, version, &secret).await?;
+            let (envelope, sealed) = seal(&app, &mut write, &pools, id, version, &secret).await?;
             after.sealed = sealed;
             Some(envelope)
         }

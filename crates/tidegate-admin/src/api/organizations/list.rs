@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use tidegate_store::Page as StoredPage;
 use tidegate_store::organizations::{self, Summary};
 use tidegate_types::{OrganizationId, Timestamp};
 use utoipa::ToSchema;
@@ -40,9 +41,35 @@ pub(super) async fn list(
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<OrganizationSummary>>, Problem> {
-    let mut tx = app.store.begin(caller.actor()).await?;
-    let rows = organizations::list(&mut tx, page.after()?, page.limit()?).await?;
+    let (after, limit) = (page.after()?, page.limit()?);
+    let rows = if caller.signed_in().platform().is_some() {
+        let mut tx = app.store.begin(caller.actor()).await?;
+        organizations::list(&mut tx, after, limit).await?
+    } else {
+        own(&app, &caller, after, limit).await?
+    };
     Ok(Json(Page::from_rows(&rows.data, rows.has_more, |row| row.id, summary)))
+}
+
+/// The caller's own organizations, one look each: row-level security shows one at a time.
+async fn own(
+    app: &App,
+    caller: &Caller,
+    after: Option<OrganizationId>,
+    limit: u32,
+) -> Result<StoredPage<Summary>, Problem> {
+    let mut ids: Vec<OrganizationId> =
+        caller.signed_in().memberships().iter().map(|membership| membership.organization_id).collect();
+    ids.sort();
+    ids.retain(|id| after.is_none_or(|after| *id > after));
+    let has_more = ids.len() > limit as usize;
+    let mut data = Vec::new();
+    for id in ids.into_iter().take(limit as usize) {
+        let Ok(actor) = caller.signed_in().actor(Some(id)) else { continue };
+        let mut tx = app.store.begin(&actor).await?;
+        data.extend(organizations::list(&mut tx, None, 1).await?.data);
+    }
+    Ok(StoredPage { data, has_more })
 }
 
 fn summary(row: &Summary) -> OrganizationSummary {
