@@ -138,7 +138,6 @@ pub(crate) fn run(folder: &Path, port: u16) -> Result<Child> {
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
         "fsync=off",
-        "synchronous_commit=off",
         "full_page_writes=off",
         "max_connections=300",
         "shared_buffers=64MB",

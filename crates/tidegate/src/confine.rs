@@ -35,8 +35,6 @@ pub(crate) fn forbid_programs() -> Result<()> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     #[test]
     fn no_program_can_be_started_afterwards() {
         // The positive control first: before, it can.

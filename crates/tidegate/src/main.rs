@@ -26,6 +26,7 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value, read once at the start")]
 enum Command {
     /// Everything in one process, with a private Postgres and simulated providers.
     Dev(dev::Arguments),

@@ -26,7 +26,6 @@ mod token;
 mod usage;
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "tests")]
 mod tests;
 
 use std::process::ExitCode;

@@ -98,7 +98,6 @@ pub(crate) fn required<T>(value: Option<T>, key: &str) -> Result<T> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn parse(text: &str) -> Result<Config> {

@@ -50,7 +50,7 @@ const LOGINS: [&str; 3] = ["tidegate_owner", "tidegate_control", "tidegate_contr
 /// Text for people, warnings only: what matters is printed.
 pub(crate) fn init_logs() {
     // A second call cannot happen: this is the process's first act.
-    let _ = tidegate_telemetry::init_logs(tidegate_telemetry::LogFormat::Text, "warn,tidegate=info");
+    let _ = tidegate_telemetry::init_logs(tidegate_telemetry::LogFormat::Text, "warn");
 }
 
 /// Starts everything, says how to use it, and ends it in order.

@@ -3,10 +3,11 @@
 use anyhow::{Context as _, Result, bail};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use tidegate_admin::AdminError;
 use tidegate_types::Secret;
 
 use super::catalogue::{PUBLIC, PublicModel};
-use super::state::State;
+use super::state::{State, random_hex};
 use crate::run::control_plane::RunningControlPlane;
 
 /// The simulated model that every surface can call.
@@ -67,8 +68,13 @@ impl Seed<'_> {
         self.public_models(&api, &real).await.context("the public models")?;
         if state.secrets.virtual_key.is_none() {
             let team = api.ensure("/teams", "name", json!({"name": "demo"})).await?;
-            let key =
-                api.call(Method::POST, "/keys", Some(json!({"team_id": team["id"], "name": "demo"}))).await?;
+            let key = api
+                .call(
+                    Method::POST,
+                    "/keys",
+                    Some(json!({"team_id": team["id"], "name": format!("demo-{}", random_hex(4))})),
+                )
+                .await?;
             state.secrets.virtual_key = Some(text(&key, "key")?);
             state.save()?;
         }
@@ -82,17 +88,29 @@ impl Seed<'_> {
 
     /// The administrator, the organization `demo` that they own, and the token of both roles.
     async fn first_start(&self, state: &State, control: &RunningControlPlane) -> Result<String> {
-        let link = tidegate_admin::bootstrap(&control.app, self.email).await.context("bootstrap")?;
-        let link = link.expose().split('#').nth(1).context("the link has a token")?.trim().to_owned();
         let mut api =
             Api { client: client()?, base: format!("{}/api/v1", self.control_url), token: String::new() };
-        let redeem = json!({"token": link, "password": state.secrets.admin_password});
-        api.token = text(&api.call(Method::POST, "/sessions/link", Some(redeem)).await?, "token")?;
+        let password = &state.secrets.admin_password;
+        let session = match tidegate_admin::bootstrap(&control.app, self.email).await {
+            Ok(link) => {
+                let token =
+                    link.expose().split('#').nth(1).context("the link has a token")?.trim().to_owned();
+                let redeem = json!({"token": token, "password": password});
+                api.call(Method::POST, "/sessions/link", Some(redeem)).await?
+            }
+            // An earlier first start was cut off after this step.
+            Err(AdminError::AlreadyDone) => {
+                let sign_in = json!({"email": self.email, "password": password});
+                api.call(Method::POST, "/sessions", Some(sign_in)).await?
+            }
+            Err(error) => return Err(error).context("bootstrap"),
+        };
+        api.token = text(&session, "token")?;
         let demo = api.ensure("/organizations", "slug", json!({"slug": "demo", "name": "Demo"})).await?;
         let within = format!("organization={}", text(&demo, "id")?);
         let member = json!({"email": self.email, "role": "owner"});
-        api.call(Method::POST, &format!("/members?{within}"), Some(member)).await?;
-        let token = json!({"name": "dev", "role": "owner", "platform_role": "platform_admin"});
+        api.ensure(&format!("/members?{within}"), "email", member).await?;
+        let token = json!({"name": format!("dev-{}", random_hex(4)), "role": "owner", "platform_role": "platform_admin"});
         let token = api.call(Method::POST, &format!("/service-tokens?{within}"), Some(token)).await?;
         text(&token, "token")
     }
@@ -191,7 +209,9 @@ impl Api {
 
     /// The object of a collection with the same `name`, made when there is none.
     async fn ensure(&self, path: &str, name: &str, object: Value) -> Result<Value> {
-        let page = self.call(Method::GET, &format!("{path}?limit=1000"), None).await?;
+        let scope = object["scope"].as_str().map(|scope| format!("&scope={scope}")).unwrap_or_default();
+        let within = if path.contains('?') { "&" } else { "?" };
+        let page = self.call(Method::GET, &format!("{path}{within}limit=1000{scope}"), None).await?;
         let found = page["data"].as_array().into_iter().flatten().find(|known| known[name] == object[name]);
         match found {
             Some(known) => Ok(known.clone()),
