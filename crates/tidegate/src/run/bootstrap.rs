@@ -11,7 +11,7 @@ pub(crate) async fn run(config: &Config, email: &str) -> Result<()> {
     let app = control_plane::open(config, store.clone(), config.control_plane.listen).await?;
     let link = tidegate_admin::bootstrap(&app, email).await.context("bootstrap")?;
     println!("{}", link.expose());
-    eprintln!("Open it within a day to choose a password; it works once.");
+    eprintln!("Use it within a day, once: `tidegate session redeem LINK` asks for a password and signs in.");
     store.close().await;
     Ok(())
 }
