@@ -1,13 +1,14 @@
 //! The request's path, measured: the gateway alone on core 1, mock and load on core 0.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tidegate_testkit::installation::{Installation, Shape};
 
 use crate::load::{self, Plan, Seen};
-use crate::process::{Usage, pin_self};
+use crate::process::{Usage, pin_self, step_back, step_forward};
 use crate::report::{Phase, Report};
 use crate::{peers, report};
 
@@ -32,12 +33,30 @@ const PHASES: &[(Phase, &str, bool, usize)] = &[
 const KEYS: usize = 10_000;
 const SLOW_STREAMS: usize = 1_000;
 
-pub(crate) async fn run(binary: &Path, runs: usize, window: Duration) -> Result<()> {
+/// What is measured, and how long.
+pub(crate) struct Scope {
+    pub(crate) runs: usize,
+    pub(crate) window: Duration,
+    /// Empty: everything.
+    pub(crate) phases: Vec<Phase>,
+}
+
+pub(crate) async fn run(binary: &Path, scope: &Scope) -> Result<()> {
+    pin_self(0)?;
     let (_mock, upstream) = peers::mock().await?;
     let folder = tempfile::tempdir()?;
     let nginx = peers::nginx(folder.path(), upstream).await?;
+    // The control planes and their Postgres would be on other machines: on this one they take
+    // what is left of core 0.
+    step_back()?;
     let with_redis = install(binary, upstream, true).await?;
     let in_memory = install(binary, upstream, false).await?;
+    step_forward(std::process::id())?;
+    if let Some(redis) = &with_redis.redis {
+        let info = redis.command(&["INFO", "server"])?;
+        let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok());
+        step_forward(pid.context("Redis names no process")?)?;
+    }
     let mut subjects = vec![Subject {
         name: report::DIRECT,
         url: format!("http://127.0.0.1:{upstream}"),
@@ -57,14 +76,18 @@ pub(crate) async fn run(binary: &Path, runs: usize, window: Duration) -> Result<
         subjects.push(subject(name, installation).await?);
         report.idle.push((name, Usage::of(&[installation.nodes[0].pid()]).resident_kib));
     }
-    pin_self(0)?;
-    for _ in 0..runs {
+    let wanted = |phase: &Phase| scope.phases.is_empty() || scope.phases.contains(phase);
+    for _ in 0..scope.runs {
         for subject in &subjects {
-            for (phase, model, stream, connections) in PHASES {
-                let plan = plan(subject, model, *stream, *connections, window);
+            for (phase, model, stream, connections) in PHASES.iter().filter(|(phase, ..)| wanted(phase)) {
+                let plan = plan(subject, model, *stream, *connections, scope.window);
                 report.add(subject.name, *phase, load::run(&plan).await?);
             }
         }
+    }
+    if !scope.phases.is_empty() {
+        report.print(SLOW_STREAMS, KEYS);
+        return Ok(());
     }
     for subject in &subjects {
         report.slow.push((subject.name, slow_streams(subject).await?));
@@ -97,15 +120,15 @@ async fn install(binary: &Path, upstream: u16, redis: bool) -> Result<Installati
     let shape = Shape {
         redis,
         workers: Some(1),
-        node_wrapper: ["taskset", "-c", "1"].map(str::to_owned).to_vec(),
+        node_wrapper: ["taskset", "-c", "1", "chrt", "--other", "0"].map(str::to_owned).to_vec(),
         upstream: Some(format!("http://127.0.0.1:{upstream}/v1")),
         ..Shape::default()
     };
     let installation = Installation::start(binary, shape).await?;
-    for (_, model, ..) in PHASES {
+    let models: BTreeSet<_> = PHASES.iter().map(|(_, model, ..)| *model).chain([SLOW_MODEL]).collect();
+    for model in models {
         installation.model(&format!("bench/{model}"), "mock", model).await?;
     }
-    installation.model(&format!("bench/{SLOW_MODEL}"), "mock", SLOW_MODEL).await?;
     Ok(installation)
 }
 

@@ -34,6 +34,9 @@ enum Command {
         /// Seconds of one measured window.
         #[arg(long, default_value_t = 4)]
         seconds: u64,
+        /// Only these phases, and neither slow streams nor memory with keys; all when none is named.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        phases: Vec<report::Phase>,
     },
     /// Time from the commit of a revocation to the refusal on every node.
     Revocation {
@@ -58,11 +61,12 @@ enum Command {
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Mock { listen } => single_threaded()?.block_on(mock::serve(listen)),
-        Command::Gateway { binary, runs, seconds } => {
-            single_threaded()?.block_on(gateway::run(&binary, runs, std::time::Duration::from_secs(seconds)))
+        Command::Gateway { binary, runs, seconds, phases } => {
+            let scope = gateway::Scope { runs, window: std::time::Duration::from_secs(seconds), phases };
+            single_threaded()?.block_on(gateway::run(&binary.canonicalize()?, &scope))
         }
         Command::Revocation { binary, keys, nodes } => {
-            single_threaded()?.block_on(revocation::run(&binary, keys, nodes))
+            single_threaded()?.block_on(revocation::run(&binary.canonicalize()?, keys, nodes))
         }
     }
 }

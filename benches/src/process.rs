@@ -74,3 +74,19 @@ pub(crate) fn pin_self(core: usize) -> Result<()> {
     anyhow::ensure!(status.success(), "taskset failed");
     Ok(())
 }
+
+/// Lets this process, and what it starts from now on, run only when nobody else wants to.
+pub(crate) fn step_back() -> Result<()> {
+    schedule("--idle", std::process::id())
+}
+
+/// Ends [`step_back`] for one process.
+pub(crate) fn step_forward(pid: u32) -> Result<()> {
+    schedule("--other", pid)
+}
+
+fn schedule(policy: &str, pid: u32) -> Result<()> {
+    let status = Command::new("chrt").args([policy, "--all-tasks", "--pid", "0", &pid.to_string()]).status()?;
+    anyhow::ensure!(status.success(), "chrt failed");
+    Ok(())
+}

@@ -8,7 +8,7 @@ pub(crate) const DIRECT: &str = "direct";
 pub(crate) const NGINX: &str = "nginx";
 
 /// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Phase {
     /// One connection, plain answers.
     One,
