@@ -13,7 +13,7 @@ use crate::actor::SystemActor;
 use crate::change::AuditNote;
 use crate::connect::Store;
 use crate::convert::{from_json, time};
-use crate::intake::{Books, HoldRow, Spend, add_to_budgets, lock_node};
+use crate::intake::{Books, HoldRow, add_to_budgets, lock_node};
 use crate::{Result, fleet};
 
 /// Lock number of the background jobs; any number of our own.
@@ -110,7 +110,7 @@ async fn reap_node(store: &Store, node: NodeId, now: Timestamp, absent_since: Ti
     for (organization, holds) in &rows {
         let holds: Vec<HoldRow> = from_json(holds.clone(), "holds")?;
         for hold in holds {
-            books.add_spend(*organization, hold, Spend { spent: 0, unresolved: hold.amount });
+            books.add_spend(*organization, hold, 0, hold.amount);
         }
     }
     add_to_budgets(&mut tx, &books.budgets).await?;

@@ -1,6 +1,7 @@
 //! What an epoch opens with: derived from billing events by the intake.
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde_json::Value;
 use tidegate_types::resource::{OpenHold, OpeningBalance};
 use tidegate_types::{BudgetId, CallId, NanoUsd, Timestamp};
@@ -11,49 +12,62 @@ use crate::change::Change;
 use crate::convert::{from_json, timestamp};
 use crate::intake::HoldRow;
 
-/// What the windows that have not ended have used.
-pub(super) async fn balances(change: &mut Change) -> Result<Vec<OpeningBalance>> {
+#[derive(Deserialize)]
+struct SpendRow {
+    budget_id: Uuid,
+    window_start: i64,
+    window_end: i64,
+    spent: i64,
+    unresolved: i64,
+}
+
+#[derive(Deserialize)]
+struct OpenRow {
+    call_id: Uuid,
+    attempt: i32,
+    deadline: DateTime<Utc>,
+    holds: Vec<HoldRow>,
+}
+
+/// What the windows that have not ended have used, and what is held for attempts that are still
+/// running: one statement, so that an attempt which ends meanwhile is in one of the two.
+pub(super) async fn read(change: &mut Change) -> Result<(Vec<OpeningBalance>, Vec<OpenHold>)> {
     let (organization, now) = (change.organization(), change.now().as_micros());
-    let rows: Vec<(Uuid, i64, i64, i64, i64)> = sqlx::query_as(
-        "SELECT budget_id, window_start, window_end, spent, unresolved FROM budget_spend
-         WHERE organization_id = $1 AND window_end > $2 ORDER BY budget_id, window_start",
+    let (spends, open): (Value, Value) = sqlx::query_as(
+        "SELECT coalesce((SELECT jsonb_agg(jsonb_build_object('budget_id', budget_id, 'window_start', window_start,
+                 'window_end', window_end, 'spent', spent, 'unresolved', unresolved) ORDER BY budget_id, window_start)
+             FROM budget_spend WHERE organization_id = $1 AND window_end > $2), '[]'),
+             coalesce((SELECT jsonb_agg(jsonb_build_object('call_id', call_id, 'attempt', attempt, 'deadline', deadline,
+                 'holds', holds) ORDER BY call_id, attempt)
+             FROM open_attempts WHERE organization_id = $1 AND NOT reaped), '[]')",
     )
     .bind(organization)
     .bind(now)
-    .fetch_all(change.connection())
+    .fetch_one(change.connection())
     .await?;
-    let balances = rows.into_iter().map(|(budget, start, end, spent, unresolved)| OpeningBalance {
-        budget_id: BudgetId::from_uuid(budget),
-        window_start: Timestamp::from_micros(start),
-        window_end: Timestamp::from_micros(end),
-        spent: NanoUsd::new(spent),
-        unresolved: NanoUsd::new(unresolved),
-    });
-    Ok(balances.collect())
+    let balances = from_json::<Vec<SpendRow>>(spends, "spend")?.into_iter().map(balance).collect();
+    let open: Vec<OpenRow> = from_json(open, "holds")?;
+    Ok((balances, open.iter().flat_map(|row| holds(row, now)).collect()))
 }
 
-/// What is held for attempts that are still running.
-pub(super) async fn holds(change: &mut Change) -> Result<Vec<OpenHold>> {
-    let (organization, now) = (change.organization(), change.now().as_micros());
-    let rows: Vec<(Uuid, i32, DateTime<Utc>, Value)> = sqlx::query_as(
-        "SELECT call_id, attempt, deadline, holds FROM open_attempts
-         WHERE organization_id = $1 AND NOT reaped ORDER BY call_id, attempt",
-    )
-    .bind(organization)
-    .fetch_all(change.connection())
-    .await?;
-    let mut holds = Vec::new();
-    for (call, attempt, deadline, held) in rows {
-        let held: Vec<HoldRow> = from_json(held, "holds")?;
-        holds.extend(held.into_iter().filter(|hold| hold.end > now).map(|hold| OpenHold {
-            call_id: CallId::from_uuid(call),
-            attempt: u16::try_from(attempt).unwrap_or(u16::MAX),
-            budget_id: BudgetId::from_uuid(hold.budget_id),
-            window_start: Timestamp::from_micros(hold.start),
-            window_end: Timestamp::from_micros(hold.end),
-            amount: NanoUsd::new(hold.amount),
-            deadline: timestamp(deadline),
-        }));
+fn balance(row: SpendRow) -> OpeningBalance {
+    OpeningBalance {
+        budget_id: BudgetId::from_uuid(row.budget_id),
+        window_start: Timestamp::from_micros(row.window_start),
+        window_end: Timestamp::from_micros(row.window_end),
+        spent: NanoUsd::new(row.spent),
+        unresolved: NanoUsd::new(row.unresolved),
     }
-    Ok(holds)
+}
+
+fn holds(row: &OpenRow, now: i64) -> impl Iterator<Item = OpenHold> {
+    row.holds.iter().filter(move |hold| hold.end > now).map(|hold| OpenHold {
+        call_id: CallId::from_uuid(row.call_id),
+        attempt: u16::try_from(row.attempt).unwrap_or(u16::MAX),
+        budget_id: BudgetId::from_uuid(hold.budget_id),
+        window_start: Timestamp::from_micros(hold.start),
+        window_end: Timestamp::from_micros(hold.end),
+        amount: NanoUsd::new(hold.amount),
+        deadline: timestamp(row.deadline),
+    })
 }

@@ -17,8 +17,6 @@ use crate::connect::Store;
 use crate::convert::{shard_index, signed, time, timestamp, unsigned};
 use crate::{Result, StoreError};
 
-use books::{balances, holds};
-
 /// How long a permit is good for.
 const PERMIT_MS: i64 = 2000;
 /// A node that asks so soon after the opening has read the counters before it.
@@ -199,8 +197,7 @@ async fn allow(
     permit: &str,
     publish: bool,
 ) -> Result<Decision> {
-    let balances = balances(&mut change).await?;
-    let holds = holds(&mut change).await?;
+    let (balances, holds) = books::read(&mut change).await?;
     store_epoch(&mut change, asked.pool, epoch, "opening", permit).await?;
     if publish {
         publish_epoch(&mut change, asked, epoch)?;

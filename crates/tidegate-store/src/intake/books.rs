@@ -41,20 +41,20 @@ pub(crate) struct Known {
     pub(crate) reasoning_tokens: i64,
 }
 
-/// A budget's window.
+/// A budget's window: two that begin together are one, whose end was moved meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct WindowKey {
     pub(crate) organization_id: Uuid,
     pub(crate) budget_id: Uuid,
     pub(crate) start: i64,
-    pub(crate) end: i64,
 }
 
-/// Change of a budget's window.
+/// Change of a budget's window, and the latest end that it was seen with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Spend {
     pub(crate) spent: i64,
     pub(crate) unresolved: i64,
+    pub(crate) end: i64,
 }
 
 /// A row of the hourly roll-up.
@@ -128,11 +128,7 @@ impl Books {
         for hold in holds {
             let spent = if billed { event.cost } else { 0 };
             let unresolved = if unresolved { hold.amount } else { 0 };
-            self.add_spend(
-                key.organization_id,
-                hold,
-                Spend { spent: spent * sign, unresolved: unresolved * sign },
-            );
+            self.add_spend(key.organization_id, hold, spent * sign, unresolved * sign);
         }
         if billed {
             self.add_usage(event, sign);
@@ -144,11 +140,12 @@ impl Books {
     }
 
     /// Adds to a budget's window.
-    pub(crate) fn add_spend(&mut self, organization_id: Uuid, hold: HoldRow, change: Spend) {
-        let key = WindowKey { organization_id, budget_id: hold.budget_id, start: hold.start, end: hold.end };
+    pub(crate) fn add_spend(&mut self, organization_id: Uuid, hold: HoldRow, spent: i64, unresolved: i64) {
+        let key = WindowKey { organization_id, budget_id: hold.budget_id, start: hold.start };
         let spend = self.budgets.entry(key).or_default();
-        spend.spent += change.spent;
-        spend.unresolved += change.unresolved;
+        spend.spent += spent;
+        spend.unresolved += unresolved;
+        spend.end = spend.end.max(hold.end);
     }
 
     fn add_usage(&mut self, event: &Known, sign: i64) {

@@ -21,7 +21,7 @@ use crate::{Result, StoreError};
 
 pub use lanes::marks;
 
-pub(crate) use books::{Books, Spend};
+pub(crate) use books::Books;
 pub(crate) use rows::HoldRow;
 pub(crate) use write::add_to_budgets;
 

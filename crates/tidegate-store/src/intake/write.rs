@@ -188,18 +188,19 @@ pub(super) async fn books(
     post(connection, books, node, now).await
 }
 
-/// Adds to what budgets' windows have used.
+/// Adds to what budgets' windows have used. A budget whose window was made longer goes on in the
+/// row that begins at the same time.
 pub(crate) async fn add_to_budgets(
     connection: &mut PgConnection,
     changes: &BTreeMap<WindowKey, Spend>,
 ) -> Result<()> {
     let rows: Vec<Value> = changes
         .iter()
-        .filter(|(_, change)| **change != Spend::default())
+        .filter(|(_, change)| (change.spent, change.unresolved) != (0, 0))
         .map(|(key, change)| {
             json!({
                 "organization_id": key.organization_id, "budget_id": key.budget_id, "window_start": key.start,
-                "window_end": key.end, "spent": change.spent, "unresolved": change.unresolved,
+                "window_end": change.end, "spent": change.spent, "unresolved": change.unresolved,
             })
         })
         .collect();
@@ -209,7 +210,8 @@ pub(crate) async fn add_to_budgets(
     sqlx::query(
         "INSERT INTO budget_spend AS b SELECT * FROM jsonb_populate_recordset(NULL::budget_spend, $1)
          ON CONFLICT (organization_id, budget_id, window_start) DO UPDATE SET
-             spent = b.spent + excluded.spent, unresolved = b.unresolved + excluded.unresolved",
+             spent = b.spent + excluded.spent, unresolved = b.unresolved + excluded.unresolved,
+             window_end = greatest(b.window_end, excluded.window_end)",
     )
     .bind(Value::Array(rows))
     .execute(connection)

@@ -118,6 +118,62 @@ async fn emptied_counters_of_the_same_process_are_burnt_but_not_right_after_the_
 }
 
 #[tokio::test]
+async fn an_attempt_that_ends_while_an_epoch_opens_is_either_held_or_spent() {
+    let f = Fixture::new().await;
+    let one = node(&f.store).await;
+    let call = new_id();
+    let intent = billed(event(&f.acme, call, EventKind::Intent, Outcome::Open, 0));
+    ingest(&f.store, one, &shipped(one, 1, [intent]), NOW).await.unwrap();
+    // Whoever reads the open attempts waits here, and goes on when the attempt has ended.
+    let owner = sqlx::PgPool::connect(&f.database.owner_url).await.unwrap();
+    let mut gate = owner.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE open_attempts IN ACCESS EXCLUSIVE MODE").execute(&mut *gate).await.unwrap();
+    let (store, organization_id) = (f.store.clone(), f.acme.organization.id);
+    let opener = tokio::spawn(async move {
+        let asked = Asked { organization_id, pool: "default", store_run_id: "r1", found_epoch: 0 };
+        opening(open(&store, &asked, "p1", NOW).await.unwrap())
+    });
+    let blocked =
+        "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'open_attempts'::regclass";
+    while !sqlx::query_scalar::<_, bool>(blocked).fetch_one(&owner).await.unwrap() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    for statement in [
+        "SET LOCAL app.organization_id = '{org}'",
+        "DELETE FROM open_attempts",
+        "INSERT INTO budget_spend VALUES ('{org}', '{budget}', 0, 9223372036854775807, 400, 0)",
+    ] {
+        let statement = statement
+            .replace("{org}", &organization_id.to_uuid().to_string())
+            .replace("{budget}", &BUDGET.to_uuid().to_string());
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut *gate).await.unwrap();
+    }
+    gate.commit().await.unwrap();
+    let opened = opener.await.unwrap();
+    let (spent, held) = (opened.balances.iter().map(|b| b.spent.get()).sum::<i64>(), opened.holds.len());
+    assert!(spent == 400 || held == 1, "spent {spent}, held {held}");
+}
+
+#[tokio::test]
+async fn a_budget_whose_window_was_made_longer_keeps_what_it_has_used() {
+    let f = Fixture::new().await;
+    let one = node(&f.store).await;
+    let (day, month) = (NOW.plus_millis(3_600_000), NOW.plus_millis(30 * 86_400_000));
+    let spent_until = |window_end| {
+        let mut spent = event(&f.acme, new_id(), EventKind::Final, Outcome::Completed, 400);
+        for hold in &mut spent.holds {
+            (hold.window_start, hold.window_end) = (NOW, window_end);
+        }
+        billed(spent)
+    };
+    let records = [spent_until(day), spent_until(month)];
+    ingest(&f.store, one, &shipped(one, 1, records), NOW).await.unwrap();
+    let opened = opening(open(&f.store, &asked(&f, "r1", 0), "p1", day.plus_millis(1)).await.unwrap());
+    let found = opened.balances.iter().map(|balance| (balance.spent, balance.window_end)).collect::<Vec<_>>();
+    assert_eq!(found, [(NanoUsd::new(800), month)]);
+}
+
+#[tokio::test]
 async fn a_lapsed_permit_is_burnt_because_its_counters_may_have_been_spent_from() {
     let f = Fixture::new().await;
     opening(open(&f.store, &asked(&f, "r1", 0), "p1", NOW).await.unwrap());
