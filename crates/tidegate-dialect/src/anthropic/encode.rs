@@ -1,5 +1,6 @@
 //! Requests of Anthropic messages out of the one form.
 
+use super::arrange::{arrange, is_blank};
 use crate::canonical::{
     Call, Effort, Image, Json, OutputFormat, Part, ReasoningMode, Role, Tool, ToolChoice, Turn,
 };
@@ -16,13 +17,15 @@ pub(crate) fn encode(call: &Call, edits: &Edits<'_>) -> Result<Vec<u8>, RequestE
     };
     let first = call.turns.iter().position(|turn| turn.role != Role::System).unwrap_or(call.turns.len());
     let (system, turns) = call.turns.split_at(first);
+    let turns = arrange(turns)?;
     let mut json = Writer::new();
     json.object(|json| {
         json.key("model").text(edits.model).key("max_tokens").whole(limit);
         if !system.is_empty() {
             write_system(json.key("system"), system);
         }
-        json.key("messages").array(|json| turns.iter().for_each(|turn| write_turn(json, turn)));
+        json.key("messages")
+            .array(|json| turns.iter().for_each(|(role, parts)| write_turn(json, *role, parts)));
         settings(json, call);
         if !call.tools.is_empty() {
             json.key("tools").array(|json| call.tools.iter().for_each(|tool| write_tool(json, tool)));
@@ -73,14 +76,14 @@ fn write_system(json: &mut Writer, turns: &[Turn]) {
     write_content(json, &parts);
 }
 
-fn write_turn(json: &mut Writer, turn: &Turn) {
+fn write_turn(json: &mut Writer, role: Role, parts: &[&Part]) {
     json.object(|json| {
-        json.key("role").text(match turn.role {
+        json.key("role").text(match role {
             Role::User => "user",
             Role::Assistant => "assistant",
             Role::System => "system",
         });
-        write_content(json.key("content"), &turn.parts.iter().collect::<Vec<_>>());
+        write_content(json.key("content"), parts);
     });
 }
 
@@ -94,10 +97,7 @@ fn write_content(json: &mut Writer, parts: &[&Part]) {
 
 fn write_part(json: &mut Writer, part: &Part) {
     match part {
-        // Anthropic refuses empty texts, which OpenAI's clients send beside tool calls.
-        Part::Text { text, .. } if text.is_empty() => {}
-        // It refuses unsigned thoughts, too; the registry says so.
-        Part::Thinking { signature: None, .. } => {}
+        part if is_blank(part) => {}
         part => json.object(|json| write_block(json, part)).done(),
     }
 }

@@ -1,6 +1,7 @@
 //! Anthropic messages.
 
 pub(crate) mod answer;
+mod arrange;
 mod blocks;
 pub(crate) mod call;
 pub(crate) mod decode_stream;

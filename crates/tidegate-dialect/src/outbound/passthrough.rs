@@ -93,13 +93,27 @@ impl<'c> Body<'c> {
                 self.set(key, text.as_str());
             }
         }
-        if given.is_empty() {
-            let key = match (self.call.surface, key) {
-                (Dialect::OpenaiChat, LimitKey::MaxCompletionTokens) => "max_completion_tokens",
-                _ => "max_tokens",
-            };
-            self.set(key, text);
+        match (given.as_slice(), self.call.surface, key) {
+            ([], Dialect::OpenaiChat, LimitKey::MaxCompletionTokens) => {
+                self.set("max_completion_tokens", text)
+            }
+            ([], ..) => self.set("max_tokens", text),
+            // A service that knows only the old key would read no limit at all.
+            ([("max_completion_tokens", asked)], _, LimitKey::MaxTokens) => {
+                let limit = asked.whole().unwrap_or(limit).min(limit);
+                self.rename("max_completion_tokens", "max_tokens", limit);
+            }
+            _ => {}
         }
+    }
+
+    /// Gives a member another key and value; where that key is there too (as null), it gets the value.
+    fn rename(&mut self, from: &str, to: &str, value: u64) {
+        let Some(spot) = self.spot(from) else { return };
+        if self.spot(to).is_some() {
+            return self.set(to, value.to_string());
+        }
+        self.splices.replace(Span { start: spot.start, end: spot.value.end }, format!(r#""{to}":{value}"#));
     }
 
     fn ask_usage(&mut self) {

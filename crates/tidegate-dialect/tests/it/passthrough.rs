@@ -108,6 +108,15 @@ fn the_granted_limit_is_sent_and_never_raises_the_clients_own() {
             r#","max_tokens":500,"max_completion_tokens":20"#,
             r#","max_tokens":100,"max_completion_tokens":20"#,
         ),
+        // A service that knows only the old key would read no limit from the new one.
+        (OPENAI, &old, r#","max_completion_tokens":50"#, r#","max_tokens":50"#),
+        (OPENAI, &old, r#","max_completion_tokens":500"#, r#","max_tokens":100"#),
+        (
+            OPENAI,
+            &old,
+            r#","max_tokens":null,"max_completion_tokens":50"#,
+            r#","max_tokens":50,"max_completion_tokens":50"#,
+        ),
         (ANTHROPIC, &granted, r#","max_tokens":500"#, r#","max_tokens":100"#),
         (ANTHROPIC, &granted, "", r#","max_tokens":100"#),
     ];

@@ -295,3 +295,37 @@ fn mixed_up_tool_calls_are_a_fault() {
     assert!(matches!(ran.facts.fault, Some(AnswerFault::Malformed(_))));
     assert_eq!(ran.end, End::Faulty);
 }
+
+#[test]
+fn instructions_in_the_midst_of_a_conversation_stand_where_anthropic_takes_them() {
+    let roles = |messages: &str| {
+        let body = format!(r#"{{"model":"m","messages":[{messages}]}}"#);
+        sent(OPENAI, ANTHROPIC, body).map(|body| {
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let messages = body["messages"].as_array().unwrap().clone();
+            messages
+                .iter()
+                .map(|m| format!("{}:{}", m["role"].as_str().unwrap(), m["content"]))
+                .collect::<Vec<_>>()
+        })
+    };
+    let [system, user, answer] = ["system", "user", "assistant"]
+        .map(|role| move |text: &str| format!(r#"{{"role":"{role}","content":"{text}"}}"#));
+    let said = roles(&[user("a"), answer("b"), system("c"), user("d")].join(",")).unwrap();
+    assert_eq!(said, ["user:\"a\"", "assistant:\"b\"", "user:\"d\"", "system:\"c\""]);
+    let said = roles(&[user("a"), system("b"), system("c"), answer("d"), user("e")].join(",")).unwrap();
+    assert_eq!(said[1], r#"system:[{"text":"b","type":"text"},{"text":"c","type":"text"}]"#);
+    assert_eq!(said.len(), 4);
+    let refused = roles(&[user("a"), answer("b"), system("c")].join(",")).unwrap_err();
+    assert_eq!(refused.path(), Some("messages[2].role"));
+}
+
+#[test]
+fn empty_answers_in_the_history_are_left_out_for_anthropic() {
+    let history = r#"{"model":"m","messages":[{"role":"user","content":"a"},{"role":"assistant","content":""},{"role":"user","content":"b"}]}"#;
+    let body: serde_json::Value = serde_json::from_str(&sent(OPENAI, ANTHROPIC, history).unwrap()).unwrap();
+    assert_eq!(
+        body["messages"],
+        serde_json::json!([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}])
+    );
+}
