@@ -383,6 +383,15 @@ impl Installation {
     }
 }
 
+impl Drop for Installation {
+    /// A story that failed tells what its processes said last.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.control_planes.iter().chain(&self.nodes).for_each(Program::print_end_of_log);
+        }
+    }
+}
+
 /// A member of a JSON object that must be text.
 pub(crate) fn text(value: &Value, name: &str) -> Result<String> {
     value[name].as_str().map(str::to_owned).with_context(|| format!("no text {name:?} in the answer"))

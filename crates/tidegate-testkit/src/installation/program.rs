@@ -73,6 +73,13 @@ impl Program {
         String::from_utf8_lossy(&text[from..]).into_owned()
     }
 
+    /// For the output of a test that failed.
+    pub(super) fn print_end_of_log(&self) {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        eprintln!("--- {}\n{}", self.name, lines[lines.len().saturating_sub(15)..].join("\n"));
+    }
+
     pub(super) async fn wait_for_line(&self, part: &str) -> Result<()> {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         while !self.log().contains(part) {

@@ -1,5 +1,12 @@
 //! The real executable as separate processes, on real Postgres and Redis: the main job end to end.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod changes;
+mod configuration;
+mod control_planes;
+mod dev;
+mod drain;
+mod failover;
 mod fleet;
+mod outages;
 mod support;

@@ -1,0 +1,120 @@
+//! Configuration that cannot hold is refused, with the name of the key, and a non-zero exit.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tidegate_testkit::{port, postgres};
+
+use crate::support::binary;
+
+/// A command that must end by itself.
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    let mut child = Command::new(binary())
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("{arguments:?} did not end: {:?}", child.wait_with_output().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// The command fails and says all of these.
+fn assert_refused(folder: &Path, arguments: &[&str], said: &[&str]) {
+    let output = run(folder, arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{arguments:?} was taken");
+    assert_eq!(output.status.code(), Some(1), "a clear end, no crash: {text}");
+    for word in said {
+        assert!(text.contains(word), "{arguments:?} must say {word:?}: {text}");
+    }
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+fn write(folder: &Path, content: &str) -> String {
+    let file = folder.join("tidegate.toml");
+    fs::write(&file, content).unwrap();
+    file.to_string_lossy().into_owned()
+}
+
+#[test]
+fn check_config_names_the_key_that_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = [
+        ("node", "[node]\nlisten_adress = \"127.0.0.1:1\"", "listen_adress"),
+        ("node", "[node]\nlisten = 7", "listen"),
+        ("node", "[node]\nworkers = \"many\"", "workers"),
+        ("node", "", "node.trust_roots_file"),
+        ("control-plane", "[database]\nurl = 3", "url"),
+        ("control-plane", "", "database.url"),
+        ("control-plane", "[database]\nurl = \"postgres://a@b/c\"\nfeed_url = \"postgres://a@b/c\"", "encryption"),
+        ("migrate", "", "database.migrate_url"),
+        ("control-plane", "[logs]\nformat = \"json\"", "logs"),
+        ("node", "not toml at all", "TOML"),
+    ];
+    for (command, content, key) in table {
+        let file = write(folder.path(), content);
+        assert_refused(folder.path(), &[command, "--config", &file, "--check-config"], &[key]);
+    }
+    assert_refused(folder.path(), &["node", "--config", "absent.toml", "--check-config"], &["absent.toml"]);
+}
+
+#[test]
+fn a_configuration_in_order_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "[database]\nmigrate_url = \"postgres://owner@127.0.0.1/tidegate\"");
+    let output = run(folder.path(), &["migrate", "--config", &file, "--check-config"]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn the_control_plane_refuses_logins_that_see_past_row_level_security() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = postgres::Server::start().unwrap();
+    let url = server.address().superuser_url("postgres");
+    run(folder.path(), &["keygen", "--out", "key"]);
+    let ports = [port::free().unwrap(), port::free().unwrap(), port::free().unwrap()];
+    let content = format!(
+        "[database]\nurl = {url:?}\nfeed_url = {url:?}\nmigrate_url = {url:?}\n[encryption]\nkey_file = \"key\"\n\
+         [control_plane]\nlisten = \"127.0.0.1:{}\"\ngrpc_listen = \"127.0.0.1:{}\"\nmetrics_listen = \"127.0.0.1:{}\"\n",
+        ports[0], ports[1], ports[2],
+    );
+    let file = write(folder.path(), &content);
+    let migrated = run(folder.path(), &["migrate", "--config", &file]);
+    assert!(migrated.status.success(), "{migrated:?}");
+    assert_refused(folder.path(), &["control-plane", "--config", &file], &["row-level security"]);
+    // The owner's password never shows.
+    let output = run(folder.path(), &["control-plane", "--config", &file]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!text.contains(&server.address().password), "the password is in {text}");
+}
+
+#[test]
+fn a_node_without_an_identity_says_that_it_needs_a_join_token() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("roots.pem"), "").unwrap();
+    let content = "[node]\nlisten = \"127.0.0.1:0\"\nmetrics_listen = \"127.0.0.1:0\"\nstate_dir = \"state\"\n\
+                   control_plane_url = \"https://127.0.0.1:1\"\ntrust_roots_file = \"roots.pem\"\n";
+    let file = write(folder.path(), content);
+    assert_refused(folder.path(), &["node", "--config", &file], &["join"]);
+}
+
+#[test]
+fn a_key_encryption_key_is_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(run(folder.path(), &["keygen", "--out", "key"]).status.success());
+    let key = fs::read(folder.path().join("key")).unwrap();
+    assert_refused(folder.path(), &["keygen", "--out", "key"], &["key"]);
+    assert_eq!(fs::read(folder.path().join("key")).unwrap(), key);
+}
