@@ -35,6 +35,8 @@ pub(crate) enum Failed {
     NoEndpoint,
     /// The intent could not be written.
     Journal,
+    /// The budget counters that hold its money were given up before it was sent.
+    Burnt,
     /// The gateway stops.
     Stopping,
 }
@@ -60,6 +62,7 @@ impl std::fmt::Display for Failed {
             Self::NoSecret => f.write_str("the credential cannot be opened"),
             Self::NoEndpoint => f.write_str("the base URL cannot be called"),
             Self::Journal => f.write_str("the journal is full"),
+            Self::Burnt => f.write_str("the budget counters start anew"),
             Self::Stopping => f.write_str("the node stops"),
         }
     }
@@ -99,7 +102,7 @@ impl Failed {
                 408 | 409 | 500..=599 => Next::Any,
                 _ => Next::Nowhere,
             },
-            Self::Journal | Self::Stopping => Next::Nowhere,
+            Self::Journal | Self::Burnt | Self::Stopping => Next::Nowhere,
         }
     }
 
@@ -140,6 +143,7 @@ impl Failed {
             }
             Self::NoEndpoint => upstream("the provider's base URL cannot be called").status(502),
             Self::Journal => JournalFull.into(),
+            Self::Burnt => Refusal::away(),
             Self::Stopping => stopping(),
         }
     }

@@ -24,7 +24,7 @@ pub(crate) struct Grant {
     pub(crate) output_tokens: u64,
     /// Answers asked for.
     pub(crate) answers: u64,
-    /// What to send upstream as the limit; `None`: the request stays as it is.
+    /// What must reach the provider as the limit; `None`: the request stays as it is.
     pub(crate) limit: Option<u64>,
     /// Whether the caller named the limit: then it is not lowered to what is affordable.
     pub(crate) named: bool,
@@ -79,7 +79,7 @@ pub(crate) fn grant(
         least: output_tokens.min(reasoning.saturating_add(LEAST_OUTPUT)),
         amount: NanoUsd::ZERO,
     };
-    grant.lower(output_tokens, call.output_limit, candidate);
+    grant.lower(output_tokens, candidate);
     Ok(grant)
 }
 
@@ -96,9 +96,11 @@ impl Grant {
         (self.input_tokens / 4).saturating_add(output.saturating_mul(self.answers))
     }
 
-    fn lower(&mut self, output_tokens: u64, asked: Option<u64>, candidate: &Candidate) {
+    fn lower(&mut self, output_tokens: u64, candidate: &Candidate) {
         self.output_tokens = output_tokens;
-        self.limit = (asked != Some(output_tokens)).then_some(output_tokens);
+        // Also when it is what the caller named: perhaps under a key that this provider ignores,
+        // or beside a higher one.
+        self.limit = Some(output_tokens);
         self.amount = candidate.tariff.bound(self.input_tokens, self.all_output());
     }
 
@@ -118,7 +120,7 @@ impl Grant {
             let middle = low + (high - low).div_ceil(2);
             if fits(middle) { low = middle } else { high = middle - 1 }
         }
-        self.lower(low, None, candidate);
+        self.lower(low, candidate);
         Some(self)
     }
 

@@ -18,7 +18,8 @@ use tidegate_types::{LabelHash, NanoUsd, Timestamp};
 use crate::account::{Account, millis};
 use crate::admit::Held;
 use crate::authenticate::Caller;
-use crate::edges::{JournalFull, Record};
+use crate::edges::Record;
+use crate::failed::Failed;
 use crate::gateway::Gateway;
 use crate::grant::Grant;
 use crate::meter;
@@ -87,14 +88,27 @@ impl Attempt {
         }
     }
 
-    /// Writes the intent. Nothing may be sent before.
-    pub(crate) fn intend(&mut self) -> Result<(), JournalFull> {
+    /// Writes the intent. Nothing may be sent before, nor under counters that are burnt.
+    pub(crate) fn intend(&mut self) -> Result<(), Failed> {
         if self.stage == Stage::Held {
             self.event.at = self.gateway.now();
             self.gateway.records.append(Record::Event(&self.event))?;
             self.stage = Stage::Intended;
+            // Looked at after the intent is written: one that was there before the node applied
+            // the next epoch is shipped before that opens, a later one is unknown to it.
+            if self.is_burnt() {
+                self.not_sent();
+                return Err(Failed::Burnt);
+            }
         }
         Ok(())
+    }
+
+    /// Whether the counters under which the money is held have been given up since.
+    fn is_burnt(&self) -> bool {
+        let present =
+            || self.gateway.config.organization(self.event.organization_id).map(|held| held.epoch());
+        self.event.epoch > 0 && present().is_some_and(|present| present > self.event.epoch)
     }
 
     /// From here on the provider may see the request.
@@ -143,19 +157,25 @@ impl Attempt {
         self.end(Outcome::Refused, MeterMethod::Nothing, Usage::default());
     }
 
-    /// The answer is complete. Without reported usage what was seen is counted.
+    /// The answer is complete. Without reported usage what was seen is counted, where all that is
+    /// billed can be seen.
     pub(crate) fn completed(&mut self, reported: Option<Usage>, visible_bytes: u64) {
+        if reported.is_none() && !self.output_visible {
+            return self.unresolved();
+        }
         let (method, usage) = meter::completed(reported, visible_bytes, &self.grant);
         self.end(Outcome::Completed, method, usage);
     }
 
     /// The stream broke, or its reader left and reading on makes no sense. What was seen is
-    /// counted, where all that is billed can be seen; else nobody knows.
+    /// counted, where all that is billed can be seen; else nobody knows. Where billing goes on
+    /// behind the break, a strict hold stays: more may be billed than was seen.
     pub(crate) fn interrupted(&mut self, facts: &tidegate_dialect::stream::Facts) {
         if facts.finished && facts.usage.is_some() {
             return self.completed(facts.usage, facts.visible_bytes);
         }
-        if !self.output_visible || !facts.started {
+        let goes_on = self.is_read_on() && self.grant.amount > NanoUsd::ZERO;
+        if !self.output_visible || !facts.started || goes_on {
             return self.unresolved();
         }
         let usage = meter::interrupted(facts.usage, facts.visible_bytes, &self.grant);

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tidegate_types::NanoUsd;
-use tidegate_types::resource::{Budget, Enforcement, Policy, Privacy, Resource, ZdrTier};
+use tidegate_types::resource::{Budget, BudgetEpoch, Enforcement, Policy, Privacy, Resource, ZdrTier};
 use tidegate_types::usage::{CallOutcome, Outcome, RefusalCause};
 
 use crate::plain::{OPENAI_ANSWER, ask, ask_anthropic};
 use crate::provider::{Provider, Step, json, whole};
-use crate::world::{MODEL, World, budget, openai, policy};
+use crate::world::{MODEL, ORG, World, budget, openai, policy};
 
 fn with(world: &World, budgets: Vec<Budget>) {
     world.put(budgets.into_iter().map(Resource::Budget).collect());
@@ -209,4 +209,41 @@ async fn nothing_is_served_that_cannot_be_recorded() {
     assert_eq!((balance.spent, balance.held), (NanoUsd::ZERO, NanoUsd::ZERO));
     world.journal.full.store(false, Ordering::SeqCst);
     assert_eq!(world.chat(&ask()).await.status, 200);
+}
+
+#[tokio::test]
+async fn every_limit_that_a_caller_names_reaches_the_provider_as_what_is_held() {
+    let peer = Provider::start(vec![json(OPENAI_ANSWER)]).await;
+    // This one, like most compatible services, is taken to know the old key only.
+    let world = World::start(&[openai("a", &peer)]).await;
+    with(&world, vec![budget(1, "1")]);
+    assert_eq!(world.chat(&limited(77)).await.status, 200);
+    assert_eq!(peer.last().json()["max_tokens"], 77);
+    // Of two, the lower one is held: neither may say more.
+    let both = limited(10).replace(r#""messages""#, r#""max_tokens":5000,"messages""#);
+    for slug in ["a", "sim-openai"] {
+        let world = World::start(&[openai(slug, &peer)]).await;
+        with(&world, vec![budget(1, "1")]);
+        assert_eq!(world.chat(&both).await.status, 200);
+        let sent = peer.last().json();
+        assert_eq!((&sent["max_tokens"], &sent["max_completion_tokens"]), (&10.into(), &10.into()), "{slug}");
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_whose_counters_are_given_up_before_it_is_sent_is_not_sent() {
+    let peer = Provider::start(vec![json(OPENAI_ANSWER)]).await;
+    let world = Arc::new(World::start(&[openai("a", &peer)]).await);
+    with(&world, vec![budget(1, "1")]);
+    assert_eq!(world.chat(&ask()).await.status, 200);
+    let node = world.clone();
+    let next = BudgetEpoch { organization_id: ORG, pool: "default".into(), epoch: 2 };
+    *world.journal.after_intent.lock() =
+        Some(Box::new(move || node.put(vec![Resource::BudgetEpoch(next.clone())])));
+    let reply = world.chat(&ask()).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (503, "1"));
+    assert_eq!(peer.count(), 1);
+    world.recorded(2).await;
+    assert_eq!(world.finals().pop().unwrap().outcome, Outcome::NotSent);
+    world.assert_settled(Some(budget(1, "1").id)).await;
 }

@@ -140,3 +140,42 @@ async fn hidden_output_that_is_cut_stays_held_in_full() {
     let balance = world.balance(budget(1, "1").id).await;
     assert_eq!((balance.spent, balance.unresolved), (NanoUsd::ZERO, last.holds[0].amount));
 }
+
+#[tokio::test]
+async fn where_billing_goes_on_behind_a_break_the_whole_hold_stays() {
+    let mut turn = open_stream(&OPENAI_STREAM[..2]);
+    turn.push(Step::Reset);
+    let peer = Provider::start(vec![turn]).await;
+    let world = World::start(&[Offer { abort_billing: AbortBilling::Continues, ..openai("a", &peer) }]).await;
+    // Without a strict budget what was seen is charged.
+    world.chat(&ask_stream()).await;
+    world.recorded(1).await;
+    let last = world.finals().pop().unwrap();
+    assert_eq!((last.outcome, last.method), (Outcome::Interrupted, MeterMethod::Counted));
+    world.put(vec![tidegate_types::resource::Resource::Budget(budget(1, "1"))]);
+    world.chat(&ask_stream()).await;
+    world.recorded(2).await;
+    let last = world.finals().pop().unwrap();
+    assert_eq!((last.outcome, last.cost), (Outcome::Unresolved, NanoUsd::ZERO));
+    let balance = world.balance(budget(1, "1").id).await;
+    assert_eq!((balance.spent, balance.unresolved), (NanoUsd::ZERO, last.holds[0].amount));
+}
+
+#[tokio::test]
+async fn hidden_output_without_reported_usage_stays_held_in_full() {
+    let peer = Provider::start(vec![crate::provider::stream(&[
+        OPENAI_STREAM[0],
+        OPENAI_STREAM[1],
+        OPENAI_STREAM[2],
+        OPENAI_STREAM[4],
+    ])])
+    .await;
+    let world = World::start(&[openai("a", &peer)]).await;
+    world.hide_output();
+    world.put(vec![tidegate_types::resource::Resource::Budget(budget(1, "1"))]);
+    assert_eq!(world.chat(&ask_stream()).await.status, 200);
+    assert_eq!(world.recorded(1).await.outcome, CallOutcome::Answered);
+    let last = world.finals().pop().unwrap();
+    assert_eq!((last.outcome, last.cost), (Outcome::Unresolved, NanoUsd::ZERO));
+    assert_eq!(world.balance(budget(1, "1").id).await.unresolved, last.holds[0].amount);
+}

@@ -41,6 +41,8 @@ pub(crate) struct Journal {
     pub(crate) events: Mutex<Vec<BillingEvent>>,
     pub(crate) calls: Mutex<Vec<CallRecord>>,
     pub(crate) full: AtomicBool,
+    /// What happens in the node the moment after an intent was written.
+    pub(crate) after_intent: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
 impl Records for Journal {
@@ -49,7 +51,14 @@ impl Records for Journal {
             Record::Event(event) if event.kind == EventKind::Intent && self.full.load(Ordering::SeqCst) => {
                 return Err(JournalFull);
             }
-            Record::Event(event) => self.events.lock().push(event.clone()),
+            Record::Event(event) => {
+                self.events.lock().push(event.clone());
+                if event.kind == EventKind::Intent
+                    && let Some(happens) = &*self.after_intent.lock()
+                {
+                    happens();
+                }
+            }
             Record::Call(call) => self.calls.lock().push(call.clone()),
         }
         Ok(())
