@@ -52,9 +52,13 @@ pub(crate) struct Delivery {
     delay: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
     broken: Option<Ending>,
+    flushed: bool,
     reset: ResetFlag,
     charge: Charge,
 }
+
+/// Long enough for the socket to take what was written.
+const FLUSH: Duration = Duration::from_millis(5);
 
 /// The body was broken off on purpose.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +89,7 @@ impl Delivery {
             _ => {}
         }
         let delay = Duration::from_millis(faults.chunk_delay_ms);
-        Self { writes, delay, sleep: None, broken, reset, charge }
+        Self { writes, delay, sleep: None, broken, flushed: false, reset, charge }
     }
 
     /// Bytes of the whole body, when it is delivered in full.
@@ -135,6 +139,15 @@ impl Body for Delivery {
                 this.sleep = Some(Box::pin(tokio::time::sleep(this.delay)));
             }
             return Poll::Ready(Some(Ok(Frame::data(write))));
+        }
+        let breaks = matches!(this.broken, Some(Ending::Close | Ending::Reset));
+        if breaks && !std::mem::replace(&mut this.flushed, true) {
+            // What was written is delivered before the end; an error would discard it.
+            let mut sleep = Box::pin(tokio::time::sleep(FLUSH));
+            if sleep.as_mut().poll(cx).is_pending() {
+                this.sleep = Some(sleep);
+                return Poll::Pending;
+            }
         }
         match this.broken {
             Some(Ending::Stall) => Poll::Pending,

@@ -16,23 +16,25 @@ pub(super) struct Passthrough {
 impl Passthrough {
     pub(super) fn take(&mut self, ready: &Ready, facts: &mut Facts, out: &mut Out<'_>) {
         for event in ready.events() {
-            self.note(&event.data(), facts);
-            out.pass(&ready.bytes, event.span);
+            if self.note(&event.data(), facts) {
+                out.pass(&ready.bytes, event.span);
+            }
             if facts.fault.is_some() {
                 break;
             }
         }
     }
 
-    fn note(&mut self, data: &[u8], facts: &mut Facts) {
+    /// Whether a client could read the event.
+    fn note(&mut self, data: &[u8], facts: &mut Facts) -> bool {
         if data.is_empty() {
-            return;
+            return true;
         }
         let Ok(root) = Value::parse(data) else {
-            // Not ours to judge; it counts as output, so that it is paid for.
-            facts.started = true;
+            // It counts as output, so that it is paid for.
             facts.visible_bytes += data.len() as u64;
-            return;
+            facts.fault = Some(super::UNREADABLE);
+            return false;
         };
         let seen = glance(&root, &mut self.counts);
         facts.started |= seen.output;
@@ -43,5 +45,6 @@ impl Passthrough {
         if seen.error.is_some() {
             (facts.reported, facts.fault) = (seen.error, Some(AnswerFault::Reported));
         }
+        true
     }
 }

@@ -37,6 +37,9 @@ pub struct Facts {
     pub reported: Option<crate::refusal::UpstreamError>,
 }
 
+/// An SDK would stumble over it with an error that its callers do not expect: the stream ends.
+const UNREADABLE: AnswerFault = AnswerFault::Malformed("an event that is not JSON");
+
 /// How a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {

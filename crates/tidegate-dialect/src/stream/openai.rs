@@ -45,6 +45,8 @@ enum Verdict {
     Hold(Place),
     /// The usage chunk that the client did not ask for.
     Usage(Vec<u8>),
+    /// Nothing that a client could read.
+    Drop,
 }
 
 impl Passthrough {
@@ -59,6 +61,7 @@ impl Passthrough {
     pub(super) fn take(&mut self, ready: &Ready, facts: &mut Facts, out: &mut Out<'_>) {
         for event in ready.events() {
             match self.judge(&event, facts) {
+                Verdict::Drop => {}
                 Verdict::Pass => {
                     self.release(out);
                     out.pass(&ready.bytes, event.span);
@@ -103,10 +106,10 @@ impl Passthrough {
             return Verdict::Pass;
         }
         let Ok(root) = Value::parse(&data) else {
-            // Not ours to judge; it counts as output, so that it is paid for.
-            facts.started = true;
+            // It counts as output, so that it is paid for.
             facts.visible_bytes += data.len() as u64;
-            return Verdict::Pass;
+            facts.fault = Some(super::UNREADABLE);
+            return Verdict::Drop;
         };
         let seen = glance(&root);
         self.note(&seen, facts);

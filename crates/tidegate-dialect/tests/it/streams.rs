@@ -227,10 +227,12 @@ fn an_endless_line_is_a_fault() {
 }
 
 #[test]
-fn unreadable_events_pass_and_are_paid_for() {
-    let ran = run(OPENAI, OPENAI, false, &["data: {not json\n\n".into()]);
-    assert_eq!(ran.out, "data: {not json\n\n");
-    assert!(ran.facts.started && ran.facts.visible_bytes > 0);
+fn unreadable_events_end_the_stream_and_are_paid_for() {
+    for dialect in [OPENAI, ANTHROPIC] {
+        let ran = run(dialect, dialect, false, &["data: {not json\n\ndata: {}\n\n".into()]);
+        assert_eq!((ran.out.as_str(), ran.end), ("", End::Faulty));
+        assert!(!ran.facts.started && ran.facts.visible_bytes > 0, "another candidate may answer");
+    }
 }
 
 #[test]
