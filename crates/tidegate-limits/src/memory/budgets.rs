@@ -47,7 +47,12 @@ pub(super) struct Budgets {
     holds: AHashMap<(CallId, u16), Entry>,
     deadlines: BTreeSet<(i64, u128, u16)>,
     waiting: Vec<Settlement>,
+    /// How many counters and holds there may be before what is past keeping is looked for.
+    forget_at: usize,
 }
+
+/// Counters and holds that are kept without a look.
+const FEW: usize = 1024;
 
 /// Settlements kept while no epoch is open; beyond, the ledger alone carries them.
 const MOST_WAITING: usize = 100_000;
@@ -255,6 +260,19 @@ impl Budgets {
         self.counters.clear();
         self.holds.clear();
         self.deadlines.clear();
+    }
+
+    /// Forgets when there is twice as much as after the last time: each call pays for a few.
+    pub(super) fn forget_in_passing(&mut self, now: i64) {
+        if self.kept() >= self.forget_at.max(FEW) {
+            self.forget(now);
+            self.forget_at = 2 * self.kept();
+        }
+    }
+
+    /// Counters and holds there are.
+    pub(super) fn kept(&self) -> usize {
+        self.counters.len() + self.holds.len()
     }
 
     pub(super) fn forget(&mut self, now: i64) {

@@ -57,13 +57,15 @@ impl MemoryStore {
         self.clock.now()
     }
 
-    /// Runs `work` on an organization whose overdue holds have been turned.
+    /// Runs `work` on an organization whose overdue holds have been turned and whose old ones
+    /// are forgotten.
     fn with<T>(&self, id: OrganizationId, work: impl FnOnce(&mut Organization, i64) -> T) -> T {
         let shard = usize::try_from(self.hasher.hash_one(id) % SHARDS as u64).unwrap_or(0);
         let mut organizations = self.shards[shard].lock();
         let organization = organizations.entry(id).or_default();
         let now = self.clock.now().as_micros();
         organization.budgets.turn_overdue(now, self.grace_micros);
+        organization.budgets.forget_in_passing(now);
         work(organization, now)
     }
 
@@ -150,5 +152,48 @@ impl MemoryStore {
                 organization.buckets.forget(now);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use smallvec::smallvec;
+    use tidegate_types::{CallId, NanoUsd};
+
+    use super::*;
+    use crate::budget::{BudgetHold, End};
+
+    #[derive(Default)]
+    struct Hand(AtomicI64);
+
+    impl Clock for Hand {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_seconds(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn ended_holds_do_not_pile_up() {
+        let (organization, clock) = (OrganizationId::from_u128(1), Arc::new(Hand::default()));
+        let store = MemoryStore::new("run".to_owned(), clock.clone(), Timing::default());
+        store.open_epoch(organization, 1, &[], &[]).unwrap();
+        let window = Window { start: Timestamp::default(), end: Timestamp::from_micros(i64::MAX) };
+        for call in 0..20_000 {
+            clock.0.fetch_add(1, Ordering::Relaxed);
+            let amount = NanoUsd::new(1);
+            let budget_id = BudgetId::from_u128(1);
+            let part =
+                BudgetHold { budget_id, window, limit: NanoUsd::MAX, limit_revision: 1, amount, hard: true };
+            let (call_id, deadline) = (CallId::from_u128(call), store.now().plus_millis(1_000));
+            let hold = Hold { call_id, attempt: 0, step: 0, epoch: 1, deadline, budgets: smallvec![part] };
+            store.hold(organization, &hold).unwrap();
+            store.settle(hold.settlement(organization, 1, End::Spent(amount)));
+        }
+        let kept = store.with(organization, |organization, _| organization.budgets.kept());
+        assert!(kept < 4 * 1024, "{kept}");
+        let spent = store.balances(organization, &[(BudgetId::from_u128(1), window)]).unwrap()[0].spent;
+        assert_eq!(spent, NanoUsd::new(20_000));
     }
 }
