@@ -157,10 +157,10 @@ impl Attempt {
         self.end(Outcome::Refused, MeterMethod::Nothing, Usage::default());
     }
 
-    /// The answer is complete. Without reported usage what was seen is counted, where all that is
-    /// billed can be seen.
+    /// The answer is complete. Without reported usage what was seen is counted; where more is
+    /// billed than can be seen, a strict hold stays.
     pub(crate) fn completed(&mut self, reported: Option<Usage>, visible_bytes: u64) {
-        if reported.is_none() && !self.output_visible {
+        if reported.is_none() && !self.output_visible && self.grant.amount > NanoUsd::ZERO {
             return self.unresolved();
         }
         let (method, usage) = meter::completed(reported, visible_bytes, &self.grant);

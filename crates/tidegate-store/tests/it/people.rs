@@ -143,3 +143,19 @@ async fn links_work_once_and_the_platform_role_is_the_platforms_to_give() {
         persons::set_platform_role(&mut change, ada.person_id, Some(PlatformRole::PlatformAdmin)).await;
     assert!(matches!(role, Err(StoreError::NotFound)));
 }
+
+#[tokio::test]
+async fn a_link_ends_with_whatever_the_person_gains_after_it() {
+    let f = Fixture::new().await;
+    let invited = async |tenant: &Tenant, hash: u8| {
+        let mut change = f.store.change(&tenant.actor, NOW).await.unwrap();
+        let person = persons::ensure(&mut change, new_id(), "new@example.com", "New").await.unwrap();
+        members::insert(&mut change, new_id(), person, Role::Viewer).await.unwrap();
+        persons::create_link(&mut change, person, &[hash; 32], NOW.plus_millis(1000)).await.unwrap();
+        commit(change).await;
+    };
+    invited(&f.acme, 1).await;
+    invited(&f.umbrella, 2).await;
+    assert_eq!(persons::redeem_link(&f.store, &[1; 32], NOW).await.unwrap(), None, "it would open both");
+    assert!(persons::redeem_link(&f.store, &[2; 32], NOW).await.unwrap().is_some());
+}
