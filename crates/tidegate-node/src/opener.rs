@@ -187,7 +187,9 @@ impl Shared {
         if found > 0 && found >= known {
             return Ok(Step::Open);
         }
-        let mut client = BudgetServiceClient::new(self.link.channel());
+        // An organization may have more windows in use than the default size carries.
+        let mut client = BudgetServiceClient::new(self.link.channel())
+            .max_decoding_message_size(tidegate_proto::MAX_MESSAGE_BYTES);
         let request = OpenEpochRequest {
             organization_id: organization.to_string(),
             store_run_id: run.clone(),
