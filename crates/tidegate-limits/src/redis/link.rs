@@ -3,26 +3,38 @@
 //! The handshake reads who the server is. A connection never changes its server, so what was
 //! read holds as long as the connection lives.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo as _, Pipeline, ServerErrorKind, Value};
 use tidegate_types::{Clock, Secret, Timestamp};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::script::Scripts;
 use crate::error::{LimitError, Unfit};
 
 /// Longest time for connecting and the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(1);
+/// A hard stop is waited for in so many slices, to see in which of them this process ran at all.
+const SLICES: u32 = 5;
+/// Silence is more than so many times the longest of the last round trips: a busy machine is no
+/// outage.
+const PATIENCE: u32 = 4;
+/// Longest time for one question, in hard stops.
+const LONGEST: u32 = 20;
 
 /// A connection whose server may be used.
 pub(super) struct Link {
     connection: MultiplexedConnection,
     run_id: String,
     spoiled: AtomicBool,
+    began: Instant,
+    /// When the last answer came, microseconds after `began`.
+    answered: AtomicU64,
+    /// Longest of the last round trips, microseconds.
+    longest: AtomicU64,
 }
 
 /// Why a question was not answered. The server may have acted on it all the same.
@@ -45,6 +57,39 @@ pub(super) struct Offset {
     pub(super) micros: i64,
     /// How far it may be off: half the round trip, microseconds.
     pub(super) error: u64,
+}
+
+/// How long a server has been silent while this process was there to hear it.
+struct Silence {
+    asked: Instant,
+    stop: Duration,
+    most: Duration,
+    /// End of the present slice.
+    until: Instant,
+    heard_for: Duration,
+}
+
+impl Silence {
+    /// `longest`: of the last round trips.
+    fn new(hard_stop: Duration, longest: Duration) -> Self {
+        let (asked, most) = (Instant::now(), hard_stop * LONGEST);
+        let stop = hard_stop.max(longest * PATIENCE).min(most);
+        Self { asked, stop, most, until: asked + stop / SLICES, heard_for: Duration::ZERO }
+    }
+
+    /// Whether to wait for one more slice. One that ends much too late does not count: this process
+    /// had no processor, and the answer may lie unread.
+    fn goes_on(&mut self, last_answer: Instant) -> bool {
+        let (now, slice) = (Instant::now(), self.stop / SLICES);
+        let late = now.duration_since(self.until);
+        if now.duration_since(last_answer) < slice {
+            self.heard_for = Duration::ZERO;
+        } else if late < slice {
+            self.heard_for += slice + late;
+        }
+        self.until = now + slice.min(self.stop.saturating_sub(self.heard_for));
+        self.heard_for < self.stop && now.duration_since(self.asked) < self.most
+    }
 }
 
 /// Reads the URL.
@@ -70,7 +115,14 @@ impl Link {
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(|_| LimitError::Away)?;
-        let mut link = Self { connection, run_id: String::new(), spoiled: AtomicBool::new(false) };
+        let mut link = Self {
+            connection,
+            run_id: String::new(),
+            spoiled: AtomicBool::new(false),
+            began: Instant::now(),
+            answered: AtomicU64::new(0),
+            longest: AtomicU64::new(0),
+        };
         let mut pipeline = Pipeline::new();
         for section in ["server", "memory", "replication"] {
             pipeline.cmd("INFO").arg(section);
@@ -106,18 +158,44 @@ impl Link {
         &self.run_id
     }
 
-    /// Asks one thing.
+    /// Asks one thing. The hard stop is for the server's silence: answers come in order, so while
+    /// others come, this one is on its way.
     pub(super) async fn ask(&self, command: &Cmd, stop: Duration) -> Result<Value, Failure> {
         let mut connection = self.connection.clone();
-        match timeout(stop, connection.send_packed_command(command)).await {
-            Ok(Ok(Value::ServerError(error))) => match error.kind() {
+        let question = connection.send_packed_command(command);
+        tokio::pin!(question);
+        let mut silence = Silence::new(stop, Duration::from_micros(self.longest.load(Ordering::Relaxed)));
+        let answer = loop {
+            match timeout_at(silence.until, &mut question).await {
+                Ok(answer) => break answer,
+                Err(_) if silence.goes_on(self.last_answer()) => {}
+                Err(_) => return Err(Failure::Silent),
+            }
+        };
+        if answer.is_ok() {
+            self.note_answer(silence.asked);
+        }
+        match answer {
+            Ok(Value::ServerError(error)) => match error.kind() {
                 Some(ServerErrorKind::NoScript) => Err(Failure::Forgot),
                 Some(ServerErrorKind::ReadOnly) => Err(Failure::ReadOnly),
                 _ => Err(Failure::Server),
             },
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(_)) | Err(_) => Err(Failure::Silent),
+            Ok(value) => Ok(value),
+            Err(_) => Err(Failure::Silent),
         }
+    }
+
+    fn last_answer(&self) -> Instant {
+        self.began + Duration::from_micros(self.answered.load(Ordering::Relaxed))
+    }
+
+    fn note_answer(&self, asked: Instant) {
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        self.answered.store(micros(self.began.elapsed()), Ordering::Relaxed);
+        // Forgotten over the next hundred answers or so.
+        let before = self.longest.load(Ordering::Relaxed);
+        self.longest.store(micros(asked.elapsed()).max(before - before.div_ceil(64)), Ordering::Relaxed);
     }
 
     /// Asks many things in one trip; the answers may be errors.

@@ -123,6 +123,22 @@ async fn a_frozen_redis_leaves_nothing_held_behind() {
 }
 
 #[tokio::test]
+async fn a_process_without_a_processor_does_not_take_its_own_pause_for_the_servers_silence() {
+    let (bench, _stop) = strict().await;
+    for _ in 0..5 {
+        let hold = bench.hold(call(), 0, &[hard(1, 1000, 1)]);
+        // The runtime's only thread stands still for longer than the hard stop of a decision.
+        let pause = async {
+            tokio::task::yield_now().await;
+            std::thread::sleep(Duration::from_millis(80));
+        };
+        let (placed, ()) = tokio::join!(bench.place(&hold), pause);
+        assert_eq!(placed, Ok(1));
+    }
+    assert_eq!(bench.limiter.stats().trips, 0);
+}
+
+#[tokio::test]
 async fn a_caller_that_leaves_while_it_waits_leaves_nothing_held() {
     let bench = Bench::redis().await;
     bench.open(1).await;
