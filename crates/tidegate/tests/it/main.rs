@@ -1,6 +1,7 @@
 //! The real executable as separate processes, on real Postgres and Redis: the main job end to end.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod budget;
 mod changes;
 mod configuration;
 mod control_planes;
@@ -8,5 +9,7 @@ mod dev;
 mod drain;
 mod failover;
 mod fleet;
+mod garbage;
+mod node_killed;
 mod outages;
 mod support;

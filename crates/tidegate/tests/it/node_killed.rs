@@ -1,0 +1,93 @@
+//! `kill -9` of a node under load: the books have every call that a client saw complete, once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tidegate_testkit::installation::Installation;
+
+use crate::support::{App, Ask, apps, bill, bill_lines, calls, full, install, nano, nodes, seconds, until};
+
+/// Calls until told to stop; ids of the calls that came to their end.
+async fn load(apps: &[App], worker: usize, stop: &AtomicBool) -> Vec<String> {
+    let mut completed = Vec::new();
+    let mut number = worker;
+    while !stop.load(Ordering::Relaxed) {
+        number += 1;
+        let ask = &Ask::all("Say 20 words")[number % 4];
+        // A broken connection is what a killed node leaves; the call may be on the books or not.
+        let Ok(reply) = apps[number / 4 % apps.len()].call(ask).await else {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            continue;
+        };
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        if reply.whole {
+            completed.push(reply.id());
+        }
+    }
+    completed
+}
+
+async fn kill_and_restart(installation: &mut Installation, times: usize) {
+    for _ in 0..times {
+        let before = bill_lines(installation).await.len();
+        let busy = || async { bill_lines(installation).await.len() > before + 100 };
+        until("the nodes are busy", seconds(30), busy).await;
+        installation.restart_node(0).await.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+}
+
+/// Waits until no node has anything left to ship.
+async fn shipped(installation: &Installation, completed: usize) {
+    let ready = || async {
+        let fleet = installation.admin.get("/fleet").await.unwrap();
+        let empty = |node: &Value| node["live"] == true && node["journal_pending_records"] == 0;
+        fleet["data"].as_array().unwrap().iter().all(empty)
+            && calls(&installation.admin).await.len() >= completed
+    };
+    until("every journal is shipped", seconds(30), ready).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_node_loses_and_doubles_no_completed_call() {
+    let mut installation = install(nodes(2)).await;
+    let (id, key) = installation.key("app", &json!({})).await.unwrap();
+    let budget = installation.budget("all", "1000", json!({"key": id})).await.unwrap();
+    installation.script(json!([{"then": {"chunk_delay_ms": 2, "latency_ms": 5}}])).await.unwrap();
+    let (apps, stop) = (apps(&installation, &key), AtomicBool::new(false));
+    let workers = join_all((0..16).map(|worker| load(&apps, worker * 7, &stop)));
+    let fault = async {
+        kill_and_restart(&mut installation, if full() { 10 } else { 2 }).await;
+        stop.store(true, Ordering::Relaxed);
+    };
+    let (completed, ()) = tokio::join!(workers, fault);
+    let completed: Vec<String> = completed.into_iter().flatten().collect();
+    assert!(completed.len() > 200, "{} calls are no load", completed.len());
+    shipped(&installation, completed.len()).await;
+
+    let records = calls(&installation.admin).await;
+    let mut by_id: BTreeMap<&str, &Value> = BTreeMap::new();
+    for record in &records {
+        let doubled = by_id.insert(record["id"].as_str().unwrap(), record);
+        assert!(doubled.is_none(), "{record} is on the books twice");
+    }
+    let distinct: BTreeSet<&String> = completed.iter().collect();
+    assert_eq!(distinct.len(), completed.len(), "call ids are unique, over restarts too");
+    let mut lines: BTreeMap<String, i128> = BTreeMap::new();
+    for line in bill_lines(&installation).await {
+        *lines.entry(line["call_id"].as_str().unwrap().to_owned()).or_default() +=
+            i128::from(line["nano_usd"].as_i64().unwrap());
+    }
+    for id in &completed {
+        let record =
+            by_id.get(id.as_str()).unwrap_or_else(|| panic!("{id} completed and is not on the books"));
+        assert_eq!(Some(&nano(&record["cost"])), lines.get(id), "{id}: our charge and the provider's line");
+    }
+
+    let spend = &installation.admin.get(&format!("/budgets/{budget}")).await.unwrap()["spend"];
+    let (spent, unresolved) = (nano(&spend["spent"]), nano(&spend["unresolved"]));
+    let billed = bill(&installation).await;
+    assert!(spent <= billed, "never charged without evidence: {spent} of {billed}");
+    assert!(billed <= spent + unresolved, "bill {billed}, spent {spent}, unresolved {unresolved}");
+}
