@@ -91,6 +91,16 @@ impl AnthropicCounts {
         Ok(())
     }
 
+    /// Takes the counts that came with the finish. Without them what was told is a first guess
+    /// (one output token, as a rule), and no usage.
+    pub(crate) fn end(&mut self, usage: Option<Value<'_>>) {
+        let told = usage.filter(|usage| matches!(count(usage, "output_tokens"), Ok(Some(_))));
+        match told {
+            Some(usage) => self.update(&usage),
+            None => *self = Self::default(),
+        }
+    }
+
     /// The counts in the one form; `None` when input tokens were never told.
     pub(crate) fn usage(&self) -> Option<Usage> {
         Some(Usage {

@@ -94,10 +94,14 @@ impl Decoder {
     }
 
     fn finish(&mut self, root: &Value<'_>, out: &mut Vec<Event>) -> Result<(), AnswerFault> {
-        root.get("usage").into_iter().for_each(|usage| self.counts.update(&usage));
-        out.extend(self.counts.usage().map(Event::Usage));
         let delta = root.get("delta");
-        if let Some(word) = delta.and_then(|delta| text_of(&delta, "stop_reason")) {
+        let reason = delta.and_then(|delta| text_of(&delta, "stop_reason"));
+        match root.get("usage") {
+            usage if reason.is_some() => self.counts.end(usage),
+            usage => usage.into_iter().for_each(|usage| self.counts.update(&usage)),
+        }
+        out.extend(self.counts.usage().map(Event::Usage));
+        if let Some(word) = reason {
             let sequence = delta.and_then(|delta| text_of(&delta, "stop_sequence"));
             out.push(Event::Finish { stop: stop(word.expose())?, sequence });
         }

@@ -42,12 +42,13 @@ pub(crate) fn glance(root: &Value<'_>, counts: &mut AnthropicCounts) -> Glance {
             }
         }
         Some("message_delta") => {
-            if let Some(usage) = root.get("usage") {
-                counts.update(&usage);
-            }
             let reason = root.get("delta").and_then(|delta| delta.get("stop_reason"));
             seen.finished = reason.is_some_and(|reason| !reason.is_null());
             seen.output = seen.finished;
+            match root.get("usage") {
+                usage if seen.finished => counts.end(usage),
+                usage => usage.into_iter().for_each(|usage| counts.update(&usage)),
+            }
         }
         Some("message_stop") => seen.ended = true,
         Some("error") => seen.error = Some(read_value(root)),

@@ -41,7 +41,7 @@ impl Passthrough {
         facts.visible_bytes += seen.visible_bytes;
         facts.finished |= seen.finished;
         facts.ended |= seen.ended;
-        facts.usage = self.counts.usage().or(facts.usage);
+        facts.usage = self.counts.usage();
         if seen.error.is_some() {
             (facts.reported, facts.fault) = (seen.error, Some(AnswerFault::Reported));
         }

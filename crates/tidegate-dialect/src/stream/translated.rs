@@ -93,6 +93,10 @@ impl Translation {
             Event::Finish { stop, sequence } if !self.finished => {
                 self.finished = true;
                 self.held = Some((stop, sequence));
+                if matches!(self.decoder, Decoder::Anthropic(_)) && !self.counted {
+                    // Nothing but the first guess was told.
+                    facts.usage = None;
+                }
             }
             Event::Finish { .. } => {}
             Event::End => return self.finish_and_end(bytes),

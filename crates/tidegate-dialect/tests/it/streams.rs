@@ -249,3 +249,18 @@ fn odd_counts_are_not_believed() {
     let apart = r#"{"prompt_tokens":5,"completion_tokens":2,"total_tokens":17,"completion_tokens_details":{"reasoning_tokens":10}}"#;
     assert_eq!(odd(apart).unwrap().output_tokens, 12, "reasoning that is counted apart");
 }
+
+#[test]
+fn a_first_guess_is_no_usage() {
+    let start = r#"{"type":"message_start","message":{"id":"m","model":"x","content":[],"usage":{"input_tokens":10,"output_tokens":1}}}"#;
+    let block =
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"many words"}}"#;
+    let stop = r#"{"type":"content_block_stop","index":0}"#;
+    let end = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null}}"#;
+    let events = [start, block, stop, end, r#"{"type":"message_stop"}"#];
+    let text: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    for surface in [ANTHROPIC, OPENAI] {
+        let ran = run(surface, ANTHROPIC, false, &[text.clone().into()]);
+        assert_eq!((ran.end, ran.facts.usage), (End::Complete, None), "{surface:?}");
+    }
+}

@@ -80,11 +80,9 @@ pub(crate) fn stream(ask: &Ask, completion: &Completion, faults: &Faults, number
         "type": "message_delta",
         "delta": {"stop_reason": stop_reason(answer), "stop_sequence": answer.stopped_by}
     });
-    end["usage"] = if faults.omit_usage {
-        json!({"output_tokens": 0})
-    } else {
-        usage(completion.counts, completion.counts.output)
-    };
+    if !faults.omit_usage {
+        end["usage"] = usage(completion.counts, completion.counts.output);
+    }
     out.push(event("message_delta", &end));
     out.push(event("message_stop", &json!({"type": "message_stop"})));
     out
