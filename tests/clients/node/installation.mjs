@@ -1,26 +1,59 @@
-// The running installation, described by its dev.json.
+// The running installation, described by its dev.json, and its simulated providers.
 import { readFileSync } from "node:fs";
 
 export const dev = JSON.parse(readFileSync(process.env.TIDEGATE_DEV_JSON, "utf8"));
 
 export const ask = (content) => [{ role: "user", content }];
 
-async function admin(method, path, body) {
-  const answer = await fetch(`${dev.control_url}/api/v1${path}`, {
+export const words = (count) => Array(count).fill("word").join(" ");
+
+async function call(method, url, body, headers) {
+  const answer = await fetch(url, {
     method,
-    headers: { authorization: `Bearer ${dev.admin_token}`, "content-type": "application/json" },
+    headers: { ...headers, "content-type": "application/json" },
     body: body && JSON.stringify(body),
   });
-  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+  if (!answer.ok) throw new Error(`${method} ${url}: ${answer.status} ${await answer.text()}`);
   return answer.json();
+}
+
+export const admin = (method, path, body) =>
+  call(method, `${dev.control_url}/api/v1${path}`, body, { authorization: `Bearer ${dev.admin_token}` });
+
+/** Scripts the simulated providers; without rules they behave. */
+export const script = (...rules) => call("POST", `${dev.simulator_url}/script`, { rules });
+
+/** A fresh virtual key, known to every node. */
+export async function newKey(fields = {}) {
+  const teams = await admin("GET", "/teams");
+  const name = `node-${crypto.randomUUID()}`;
+  return admin("POST", "/keys?wait=fleet", { team_id: teams.data[0].id, name, ...fields });
 }
 
 /** A fresh virtual key under a budget that affords nothing. */
 export async function brokeKey() {
-  const teams = await admin("GET", "/teams");
-  const name = `node-${crypto.randomUUID()}`;
-  const key = await admin("POST", "/keys?wait=fleet", { team_id: teams.data[0].id, name });
-  const budget = { name, limit: "0.000001", window: { every: "month" }, scope: { key: key.id }, enforcement: "hard", mode: "strict" };
+  const key = await newKey();
+  const scope = { key: key.id };
+  const budget = { name: key.name, limit: "0.000001", window: { every: "month" }, scope, enforcement: "hard", mode: "strict" };
   await admin("POST", "/budgets?wait=fleet", budget);
   return key.key;
+}
+
+/** A fresh model at these providers only: each surface meets each dialect. */
+export async function newModel(...providers) {
+  const tag = crypto.randomUUID().slice(0, 8);
+  const [name, upstream] = [`sim/node-${tag}`, `upstream-${tag}`];
+  const capabilities = { tools: true, vision: true, reasoning: true, structured_output: true };
+  await admin("POST", "/models", { name, context_window: 128_000, max_output_tokens: 16_384, capabilities });
+  const prices = [
+    { unit: "input_token", price: "0.0000005" },
+    { unit: "output_token", price: "0.000002" },
+    { unit: "cached_input_token", price: "0.00000025" },
+  ];
+  for (const provider of providers) {
+    const offering = await admin("POST", "/offerings", { model: name, provider, upstream_name: upstream });
+    const tiers = [{ from_input_tokens: 0, prices }];
+    await admin("POST", "/prices?wait=fleet", { offering_id: offering.id, tiers, source: "simulator" });
+  }
+  return { name, upstream };
 }

@@ -51,11 +51,25 @@ def test_a_tool_is_called_and_its_result_is_read(client, tidegate):
     assert "sunny" in second.content[0].text
 
 
-def test_old_and_new_ways_to_sign_in(tidegate):
-    for headers in ({"x-api-key": tidegate.virtual_key}, {"authorization": f"Bearer {tidegate.virtual_key}"}):
-        client = anthropic.Anthropic(base_url=tidegate.gateway_url, api_key="unused", max_retries=0)
-        client = client.with_options(default_headers={"x-api-key": anthropic.omit, "authorization": anthropic.omit, **headers})
+def test_all_ways_to_sign_in(tidegate):
+    key = tidegate.virtual_key
+    # Old SDKs send `x-api-key`, new ones a bearer token; the same key in both is one key.
+    for options in (
+        {"api_key": key},
+        {"api_key": None, "auth_token": key},
+        {"api_key": key, "default_headers": {"x-api-key": key, "authorization": f"Bearer {key}"}},
+    ):
+        client = anthropic.Anthropic(base_url=tidegate.gateway_url, max_retries=0, **options)
         assert client.messages.create(model=tidegate.model, max_tokens=10, messages=ask("x")).content
+
+
+def test_two_different_keys_are_refused(tidegate):
+    headers = {"x-api-key": tidegate.virtual_key, "authorization": "Bearer other"}
+    client = anthropic.Anthropic(
+        base_url=tidegate.gateway_url, api_key=tidegate.virtual_key, max_retries=0, default_headers=headers
+    )
+    with pytest.raises(anthropic.AuthenticationError, match="two different"):
+        client.messages.create(model=tidegate.model, max_tokens=10, messages=ask("x"))
 
 
 def test_a_wrong_key_is_401(tidegate):
