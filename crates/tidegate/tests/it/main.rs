@@ -13,3 +13,4 @@ mod garbage;
 mod node_killed;
 mod outages;
 mod support;
+mod third_party;
