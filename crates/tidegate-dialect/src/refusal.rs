@@ -85,6 +85,10 @@ pub fn event(surface: Dialect, failure: &Failure<'_>) -> Vec<u8> {
 
 /// The type words of a failure: an upstream's status tells more than that it failed.
 const fn types(cause: RefusalCause, status: u16) -> (&'static str, &'static str) {
+    if matches!((cause, status), (RefusalCause::BadRequest, 404)) {
+        // No such endpoint: OpenAI calls that an invalid request, Anthropic does not.
+        return ("invalid_request_error", "not_found_error");
+    }
     let cause = match (cause, status) {
         (RefusalCause::UpstreamFailed, 400 | 404 | 409 | 422) => RefusalCause::BadRequest,
         (RefusalCause::UpstreamFailed, 413) => RefusalCause::TooLarge,

@@ -50,7 +50,7 @@ pub(crate) fn authenticate(
             None
         }
     };
-    genuine.map(|view| Caller { view }).ok_or_else(|| unauthenticated("this API key is not known"))
+    genuine.map(|view| Caller { view }).ok_or_else(|| unauthenticated(unknown(text)))
 }
 
 impl Caller {
@@ -93,6 +93,16 @@ fn without_scheme(text: &str) -> &str {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim_start_matches(' '),
         None if text.eq_ignore_ascii_case("bearer") => "",
         _ => text,
+    }
+}
+
+/// What is wrong with a key that nobody has, by its form alone: nothing here tells which ids exist.
+fn unknown(text: &str) -> &'static str {
+    match text.split_once('_') {
+        Some(("tg", _)) if virtual_key::parse(text).is_some() => "this API key is not known",
+        Some(("tg", _)) => "this API key is cut off or mistyped: its checksum does not fit",
+        Some(("tgs" | "tgj", _)) => "this token is for the management API; calls take a virtual key (`tg_…`)",
+        _ => "this is no virtual key: those of this gateway begin with `tg_`",
     }
 }
 

@@ -24,12 +24,11 @@ pub(crate) fn ready(gateway: &Gateway) -> Response<Bytes> {
     response
 }
 
-/// Nothing is at this path.
+/// Nothing is at this path. Most often a base URL has `/v1` too often or not at all.
 pub(crate) fn unknown() -> Refused {
-    Refusal::new(RefusalCause::BadRequest, "there is nothing at this path")
-        .status(404)
-        .code("not_found")
-        .closing()
+    let message = "there is no such endpoint; served are /v1/chat/completions, /v1/messages, /v1/models and \
+                   /v1/key (base URL of OpenAI clients: with /v1, of Anthropic clients: without)";
+    Refusal::new(RefusalCause::BadRequest, message).status(404).code("not_found").closing()
 }
 
 /// Another method is meant at this path.

@@ -123,7 +123,13 @@ impl Scan<'_> {
 
     fn key(&mut self) -> Result<(), JsonError> {
         if self.peek() != Some(b'"') {
-            return Err(self.error("expected a key"));
+            // An empty object does not come here: it was a comma that promised a further key.
+            let closed = self.peek() == Some(b'}');
+            return Err(self.error(if closed {
+                "a comma too many before }"
+            } else {
+                "expected a key in quotes"
+            }));
         }
         self.string()?;
         self.space();
@@ -142,7 +148,9 @@ impl Scan<'_> {
             Some(b't') => self.literal(b"true"),
             Some(b'f') => self.literal(b"false"),
             Some(b'n') => self.literal(b"null"),
-            _ => Err(self.error("expected a value")),
+            None => Err(self.error("expected a value, found the end")),
+            Some(b']') => Err(self.error("expected a value, found ]")),
+            Some(_) => Err(self.error("expected a value")),
         }
     }
 

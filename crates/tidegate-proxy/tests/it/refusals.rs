@@ -88,6 +88,18 @@ async fn strangers_and_lost_requests_are_told_in_the_dialect_of_their_path() {
         shown["allow"] = reply.header("allow").into();
         table.insert(name.to_owned(), shown);
     }
+    let cut_off = &world.key[..world.key.len() - 1];
+    for (name, key) in [
+        ("key cut off", cut_off),
+        ("key of a provider", "sk-proj-0123456789"),
+        ("service token", "tgs_01M7YZN16QFZ7C182A6QZWEHMM_wbdgoM6ExAjjmgp9vQrbMRQz2imoX1hO_49fb3414"),
+    ] {
+        for path in ["/v1/chat/completions", "/v1/messages"] {
+            let reply = send(world.address, &request("POST", path, &[("x-api-key", key)], "{}")).await;
+            assert!(!reply.body.contains(key), "no key is repeated: {}", reply.body);
+            table.insert(format!("{name}, {path}"), shown(&reply));
+        }
+    }
     insta::assert_json_snapshot!(Value::Object(table));
     assert!(world.journal.calls.lock().is_empty(), "callers without a key leave no record");
 }

@@ -36,29 +36,32 @@ use self::client::Client;
 use self::output::Format;
 use self::request::Request;
 
+/// Heading of the flags that every admin command has.
+const EVERYWHERE: &str = "With every command";
+
 /// How to reach the control plane and how to print.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Connection {
     /// The control plane, for example http://127.0.0.1:8081.
-    #[arg(long, env = "TIDEGATE_CONTROL_URL", default_value = "http://127.0.0.1:8081", global = true)]
+    #[arg(long, env = "TIDEGATE_CONTROL_URL", default_value = "http://127.0.0.1:8081", global = true, help_heading = EVERYWHERE)]
     url: String,
     /// A session or service token.
-    #[arg(long, env = "TIDEGATE_TOKEN", hide_env_values = true, default_value = "", global = true)]
+    #[arg(long, env = "TIDEGATE_TOKEN", hide_env_values = true, default_value = "", hide_default_value = true, global = true, help_heading = EVERYWHERE)]
     token: String,
     /// The organization to work in; needed by platform tokens only.
-    #[arg(long, env = "TIDEGATE_ORGANIZATION", global = true)]
+    #[arg(long, env = "TIDEGATE_ORGANIZATION", global = true, help_heading = EVERYWHERE)]
     organization: Option<String>,
     /// How to print.
-    #[arg(short, long, value_enum, default_value_t = Format::Table, global = true)]
+    #[arg(short, long, value_enum, default_value_t = Format::Table, global = true, help_heading = EVERYWHERE)]
     output: Format,
     /// Return only when every live node has applied the change.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     wait: bool,
     /// Repeat the command safely: the same key and body get the same answer for 24 hours.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     idempotency_key: Option<String>,
     /// Change only the version with this ETag.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     if_match: Option<String>,
 }
 

@@ -98,6 +98,8 @@ pub(crate) fn required<T>(value: Option<T>, key: &str) -> Result<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Config> {
@@ -127,5 +129,62 @@ mod tests {
     fn empty_secrets_are_refused() {
         assert!(secret(Some("  "), None, "encryption.key").is_err());
         assert!(secret(None, None, "encryption.key").unwrap().is_none());
+    }
+
+    /// Every key of `value` that holds no further table, as the file's author writes it.
+    fn keys(value: &serde_json::Value, above: &str, found: &mut BTreeSet<String>) {
+        match value {
+            serde_json::Value::Object(table) => {
+                for (name, value) in table {
+                    keys(
+                        value,
+                        &if above.is_empty() { name.clone() } else { format!("{above}.{name}") },
+                        found,
+                    );
+                }
+            }
+            _ => {
+                found.insert(above.to_owned());
+            }
+        }
+    }
+
+    #[test]
+    fn the_documented_keys_are_those_that_are_read() {
+        let document = include_str!("../../../../docs/configuration.md");
+        let first_cells = document.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+        let documented: BTreeSet<String> = first_cells
+            .flat_map(|cell| cell.split(['`', ',', ' ']))
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect();
+        let mut whole = Config::default();
+        // What is absent by default has keys of its own.
+        whole.node.tls = Some(Tls { certificate_file: "c".into(), key_file: "k".into() });
+        let mut read = BTreeSet::new();
+        keys(&serde_json::to_value(whole).unwrap(), "", &mut read);
+        assert_eq!(documented, read);
+    }
+
+    #[test]
+    fn the_documented_defaults_are_those_that_are_used() {
+        let document = include_str!("../../../../docs/configuration.md");
+        let config = Config::default();
+        for (key, default) in [
+            ("log.filter", config.log.filter),
+            ("control_plane.listen", config.control_plane.listen.to_string()),
+            ("control_plane.grpc_listen", config.control_plane.grpc_listen.to_string()),
+            ("control_plane.metrics_listen", config.control_plane.metrics_listen.to_string()),
+            ("control_plane.grpc_names", format!("{:?}", config.control_plane.grpc_names)),
+            ("node.listen", config.node.listen.to_string()),
+            ("node.metrics_listen", config.node.metrics_listen.to_string()),
+            ("node.state_dir", config.node.state_dir.display().to_string()),
+            ("node.drain_timeout_seconds", config.node.drain_timeout_seconds.to_string()),
+            ("node.journal_max_bytes", format!("{} GiB", config.node.journal_max_bytes >> 30)),
+        ] {
+            let row = document.lines().find(|line| line.starts_with(&format!("| `{key}` |"))).unwrap();
+            let cell = row.split(" | ").nth(1).unwrap().trim_matches('`');
+            assert_eq!(cell, default, "{key}");
+        }
     }
 }

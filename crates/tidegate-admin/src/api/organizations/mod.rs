@@ -1,4 +1,4 @@
-//! `/organizations`: tenants. Made and paused by the platform; an owner may rename its own.
+//! `/organizations`. Made and paused by the platform; an owner may rename its own.
 
 mod create;
 mod get;
