@@ -3,7 +3,7 @@
 //! The handshake reads who the server is. A connection never changes its server, so what was
 //! read holds as long as the connection lives.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -22,6 +22,10 @@ const SLICES: u32 = 5;
 /// Silence is more than so many times the longest of the last round trips: a busy machine is no
 /// outage.
 const PATIENCE: u32 = 4;
+/// What the first round trips of a connection are thought to take, until they are known.
+const UNKNOWN: Duration = Duration::from_millis(25);
+/// Further patience for each question that waits beside this one: a crowd makes the machine slow.
+const IN_A_CROWD: Duration = Duration::from_millis(4);
 /// Longest time for one question, in hard stops.
 const LONGEST: u32 = 20;
 
@@ -35,6 +39,8 @@ pub(super) struct Link {
     answered: AtomicU64,
     /// Longest of the last round trips, microseconds.
     longest: AtomicU64,
+    /// Questions without an answer.
+    waiting: AtomicU32,
 }
 
 /// Why a question was not answered. The server may have acted on it all the same.
@@ -59,12 +65,34 @@ pub(super) struct Offset {
     pub(super) error: u64,
 }
 
+/// One of the questions that wait at a connection.
+struct Crowd<'a>(&'a AtomicU32);
+
+impl<'a> Crowd<'a> {
+    fn join(waiting: &'a AtomicU32) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+
+    fn others(&self) -> u32 {
+        self.0.load(Ordering::Relaxed).saturating_sub(1)
+    }
+}
+
+impl Drop for Crowd<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// How long a server has been silent while this process was there to hear it.
 struct Silence {
+    hard_stop: Duration,
     asked: Instant,
-    stop: Duration,
-    most: Duration,
-    /// End of the present slice.
+    /// How much silence is too much, without a crowd.
+    enough: Duration,
+    /// Present slice: its length and its end.
+    slice: Duration,
     until: Instant,
     heard_for: Duration,
 }
@@ -72,23 +100,25 @@ struct Silence {
 impl Silence {
     /// `longest`: of the last round trips.
     fn new(hard_stop: Duration, longest: Duration) -> Self {
-        let (asked, most) = (Instant::now(), hard_stop * LONGEST);
-        let stop = hard_stop.max(longest * PATIENCE).min(most);
-        Self { asked, stop, most, until: asked + stop / SLICES, heard_for: Duration::ZERO }
+        let (asked, slice) = (Instant::now(), hard_stop / SLICES);
+        let enough = hard_stop.max(longest * PATIENCE);
+        Self { hard_stop, asked, enough, slice, until: asked + slice, heard_for: Duration::ZERO }
     }
 
     /// Whether to wait for one more slice. One that ends much too late does not count: this process
     /// had no processor, and the answer may lie unread.
-    fn goes_on(&mut self, last_answer: Instant) -> bool {
-        let (now, slice) = (Instant::now(), self.stop / SLICES);
+    fn goes_on(&mut self, last_answer: Instant, others: u32) -> bool {
+        let now = Instant::now();
         let late = now.duration_since(self.until);
-        if now.duration_since(last_answer) < slice {
+        if now.duration_since(last_answer) < self.slice {
             self.heard_for = Duration::ZERO;
-        } else if late < slice {
-            self.heard_for += slice + late;
+        } else if late < self.hard_stop / SLICES {
+            self.heard_for += self.slice + late;
         }
-        self.until = now + slice.min(self.stop.saturating_sub(self.heard_for));
-        self.heard_for < self.stop && now.duration_since(self.asked) < self.most
+        let left = (self.enough + IN_A_CROWD * others).saturating_sub(self.heard_for);
+        self.slice = left.min(self.hard_stop / SLICES);
+        self.until = now + self.slice;
+        left > Duration::ZERO && now.duration_since(self.asked) < self.hard_stop * LONGEST
     }
 }
 
@@ -121,7 +151,8 @@ impl Link {
             spoiled: AtomicBool::new(false),
             began: Instant::now(),
             answered: AtomicU64::new(0),
-            longest: AtomicU64::new(0),
+            longest: AtomicU64::new(UNKNOWN.as_micros() as u64),
+            waiting: AtomicU32::new(0),
         };
         let mut pipeline = Pipeline::new();
         for section in ["server", "memory", "replication"] {
@@ -164,11 +195,12 @@ impl Link {
         let mut connection = self.connection.clone();
         let question = connection.send_packed_command(command);
         tokio::pin!(question);
+        let crowd = Crowd::join(&self.waiting);
         let mut silence = Silence::new(stop, Duration::from_micros(self.longest.load(Ordering::Relaxed)));
         let answer = loop {
             match timeout_at(silence.until, &mut question).await {
                 Ok(answer) => break answer,
-                Err(_) if silence.goes_on(self.last_answer()) => {}
+                Err(_) if silence.goes_on(self.last_answer(), crowd.others()) => {}
                 Err(_) => return Err(Failure::Silent),
             }
         };
