@@ -4,7 +4,7 @@ use super::arrange::{arrange, is_blank};
 use crate::canonical::{
     Call, Effort, Image, Json, OutputFormat, Part, ReasoningMode, Role, Tool, ToolChoice, Turn,
 };
-use crate::json::{Value, Writer};
+use crate::json::{Kind, Value, Writer};
 use crate::outbound::Edits;
 use crate::{Content, RequestError};
 
@@ -182,10 +182,7 @@ fn write_tool(json: &mut Writer, tool: &Tool) {
             json.key("description").text(description.expose());
         }
         json.key("input_schema");
-        match &tool.schema {
-            Some(schema) => json.raw(schema),
-            None => json.raw(r#"{"type":"object","properties":{}}"#),
-        };
+        write_schema(json, tool.schema.as_ref());
         if tool.strict == Some(true) {
             json.key("strict").bool(true);
         }
@@ -193,6 +190,23 @@ fn write_tool(json: &mut Writer, tool: &Tool) {
             json.key("cache_control").raw(marker);
         }
     });
+}
+
+/// Anthropic demands the type that OpenAI's clients often leave out.
+fn write_schema(json: &mut Writer, schema: Option<&Json>) {
+    let parsed = schema.and_then(|schema| Value::parse(schema.as_ref()).ok());
+    match (schema, parsed) {
+        (Some(schema), Some(value)) if value.kind() != Kind::Object || value.get("type").is_some() => {
+            json.raw(schema)
+        }
+        (None, _) => json.raw(r#"{"type":"object","properties":{}}"#),
+        (_, value) => json.object(|json| {
+            json.key("type").text("object");
+            for member in value.iter().flat_map(Value::members) {
+                json.key(&member.key).raw(&Json::from(&member.value));
+            }
+        }),
+    };
 }
 
 fn write_choice(json: &mut Writer, call: &Call) {

@@ -329,3 +329,19 @@ fn empty_answers_in_the_history_are_left_out_for_anthropic() {
         serde_json::json!([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}])
     );
 }
+
+#[test]
+fn tools_without_a_type_get_the_one_that_anthropic_demands() {
+    for (schema, expected) in [
+        ("", r#"{"type":"object","properties":{}}"#),
+        (r#","parameters":{}"#, r#"{"type":"object"}"#),
+        (r#","parameters":{"properties":{"a":{}}}"#, r#"{"type":"object","properties":{"a":{}}}"#),
+        (r#","parameters":{"type":"object","x":1e400}"#, r#"{"type":"object","x":1e400}"#),
+    ] {
+        let body = format!(
+            r#"{{"model":"m","messages":[{{"role":"user","content":"a"}}],"tools":[{{"type":"function","function":{{"name":"t"{schema}}}}}]}}"#
+        );
+        let sent = sent(OPENAI, ANTHROPIC, body).unwrap();
+        assert!(sent.contains(&format!(r#""input_schema":{expected}"#)), "{sent}");
+    }
+}
