@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use smallvec::SmallVec;
 use tidegate_limits::{Admit, Hold, LimitError, RateScope, Refusal as LimitRefusal, ScopeLimits};
 use tidegate_policy::{Candidate, Plan, RateScope as PlanScope};
@@ -153,6 +154,10 @@ fn left(error: &LimitError) -> Option<NanoUsd> {
 
 async fn admit_in_epoch(gateway: &Gateway, ask: &Admit) -> Result<tidegate_limits::Admitted, LimitError> {
     match gateway.limiter.admit(ask).await {
+        Err(LimitError::NoEpoch { .. }) if is_soft(ask.hold.as_ref()) => {
+            begin_epoch(gateway, ask.organization_id);
+            gateway.limiter.admit(&Admit { hold: None, ..ask.clone() }).await
+        }
         Err(LimitError::NoEpoch { .. }) => {
             open_epoch(gateway, ask.organization_id).await?;
             gateway.limiter.admit(ask).await
@@ -167,12 +172,26 @@ async fn hold_in_epoch(
     hold: &Hold,
 ) -> Result<u64, LimitError> {
     match gateway.limiter.hold(organization, hold).await {
+        Err(LimitError::NoEpoch { .. }) if is_soft(Some(hold)) => {
+            begin_epoch(gateway, organization);
+            Ok(0)
+        }
         Err(LimitError::NoEpoch { .. }) => {
             open_epoch(gateway, organization).await?;
             gateway.limiter.hold(organization, hold).await
         }
         decided => decided,
     }
+}
+
+/// Whether no budget may refuse: without counters the call passes, and is counted when they open.
+fn is_soft(hold: Option<&Hold>) -> bool {
+    hold.is_some_and(|hold| hold.budgets.iter().all(|part| !part.hard))
+}
+
+/// Has the counters opened without waiting for it: the authority goes on by itself.
+fn begin_epoch(gateway: &Gateway, organization: OrganizationId) {
+    let _ = gateway.authority.open_epoch(organization).now_or_never();
 }
 
 async fn open_epoch(gateway: &Gateway, organization: OrganizationId) -> Result<(), LimitError> {

@@ -45,7 +45,7 @@ pub struct Unavailable;
 pub trait Authority: Send + Sync + 'static {
     /// Opens the organization's current epoch in the counters, after they said that there is
     /// none (or another). Many callers at once may ask for the same; one asks on. Bounded in
-    /// time by the implementation.
+    /// time by the implementation. Dropping the future ends the waiting, not the opening.
     ///
     /// # Errors
     /// [`Unavailable`] when it cannot be opened now.

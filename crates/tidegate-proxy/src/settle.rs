@@ -108,7 +108,7 @@ impl Attempt {
     fn is_burnt(&self) -> bool {
         let present =
             || self.gateway.config.organization(self.event.organization_id).map(|held| held.epoch());
-        self.event.epoch > 0 && present().is_some_and(|present| present > self.event.epoch)
+        self.grant.amount > NanoUsd::ZERO && present().is_some_and(|present| present > self.event.epoch)
     }
 
     /// From here on the provider may see the request.

@@ -188,11 +188,16 @@ async fn without_its_authority_a_hard_budget_serves_nobody_and_others_go_on() {
     let world = World::start(&[openai("a", &peer)]).await;
     world.authority_away.store(true, Ordering::SeqCst);
     assert_eq!(world.chat(&ask()).await.status, 200);
+    with(&world, vec![Budget { enforcement: Enforcement::Soft, ..budget(2, "1") }]);
+    assert_eq!(world.chat(&ask()).await.status, 200);
     with(&world, vec![budget(1, "1")]);
     let reply = world.chat(&ask()).await;
     assert_eq!((reply.status, reply.header("retry-after")), (503, "1"));
     world.authority_away.store(false, Ordering::SeqCst);
     assert_eq!(world.chat(&ask()).await.status, 200);
+    // The soft one has counted what it could not hold.
+    world.recorded(4).await;
+    assert_eq!(world.balance(budget(2, "1").id).await.spent, NanoUsd::new(36));
 }
 
 #[tokio::test]
