@@ -1,6 +1,7 @@
 //! The table of refusals, as each surface shows it.
 
 use serde_json::{Value, json};
+use tidegate_secrets::virtual_key::{PepperBytes, Peppers, issue};
 use tidegate_types::Timestamp;
 use tidegate_types::resource::{AllowList, KeyStatus, Policy, Privacy, Resource, VirtualKey, ZdrTier};
 use tidegate_types::usage::{CallOutcome, RefusalCause};
@@ -102,6 +103,25 @@ async fn strangers_and_lost_requests_are_told_in_the_dialect_of_their_path() {
     }
     insta::assert_json_snapshot!(Value::Object(table));
     assert!(world.journal.calls.lock().is_empty(), "callers without a key leave no record");
+}
+
+#[tokio::test]
+async fn a_well_formed_key_of_a_known_id_with_another_secret_is_refused() {
+    let world = world().await;
+    let peppers = Peppers::new(&[PepperBytes { version: 1, bytes: [9; 32] }]).unwrap();
+    let (forged, _) = issue(world.virtual_key().id, [6; 32], &peppers);
+    for (method, path) in [
+        ("POST", "/v1/chat/completions"),
+        ("POST", "/v1/messages"),
+        ("GET", "/v1/models"),
+        ("GET", "/v1/key"),
+    ] {
+        let status = async |key: &str| {
+            send(world.address, &request(method, path, &[("x-api-key", key)], "{}")).await.status
+        };
+        assert_eq!(status(forged.expose()).await, 401, "{path}");
+        assert_ne!(status(&world.key).await, 401, "the real key goes further: {path}");
+    }
 }
 
 #[tokio::test]

@@ -61,6 +61,14 @@ fn a_key_of_the_same_id_with_another_secret_is_refused() {
 }
 
 #[test]
+fn what_was_kept_under_a_pepper_that_is_gone_fits_no_key() {
+    let (text, mut kept) = issued();
+    assert!(accepted(text.expose(), &kept, &peppers()));
+    kept.pepper_version = 9;
+    assert!(!accepted(text.expose(), &kept, &peppers()));
+}
+
+#[test]
 fn a_hundred_thousand_hostile_authorization_values_never_match_and_never_panic() {
     let (text, kept) = issued();
     let peppers = peppers();
