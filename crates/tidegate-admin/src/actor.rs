@@ -107,7 +107,7 @@ fn actor(
         _ => organization,
     };
     if named == Some(OrganizationId::SYSTEM) {
-        let above = signed_in.platform_actor().filter(|_| noun.reach() != Reach::Tenant);
+        let above = signed_in.platform_actor().filter(|_| noun.reach() != Reach::Organization);
         return above.ok_or_else(no_organization);
     }
     if named.is_none() && noun.reach() == Reach::System {
@@ -127,7 +127,7 @@ fn actor(
         Err(needed @ NoActor::OrganizationNeeded) => Err(needed),
     };
     let actor = found.map_err(|_| organization_required())?;
-    if actor.organization_id() == OrganizationId::SYSTEM && noun.reach() == Reach::Tenant {
+    if actor.organization_id() == OrganizationId::SYSTEM && noun.reach() == Reach::Organization {
         return Err(organization_required());
     }
     Ok(actor)

@@ -55,7 +55,7 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// One organization's; platform tokens must name it.
-    Tenant,
+    Organization,
     /// One organization's, or the system's own for a platform token that names none.
     Either,
     /// The installation's.
@@ -99,7 +99,7 @@ impl Noun {
             | Self::Policies
             | Self::Budgets
             | Self::Usage
-            | Self::Calls => Reach::Tenant,
+            | Self::Calls => Reach::Organization,
             Self::Members | Self::Credentials | Self::ServiceTokens | Self::Audit => Reach::Either,
             Self::Own | Self::Organizations | Self::Catalogue | Self::Fleet => Reach::System,
         }
@@ -154,17 +154,17 @@ pub const fn role_allows(role: Role, noun: Noun, action: Action) -> bool {
     }
 }
 
-/// Whether a platform role may do it; `tenant` says whether in an organization (`?organization=`)
+/// Whether a platform role may do it; `in_organization` says whether in one (`?organization=`)
 /// or among the system's own.
 #[must_use]
-pub const fn platform_allows(role: PlatformRole, noun: Noun, action: Action, tenant: bool) -> bool {
+pub const fn platform_allows(role: PlatformRole, noun: Noun, action: Action, in_organization: bool) -> bool {
     let admin = matches!(role, PlatformRole::PlatformAdmin);
     match (noun, action) {
         (Noun::Own, _) => true,
         // What callers did stays the organization's.
         (Noun::Calls, _) => false,
         // A token of an organization would let the platform act as that organization.
-        (Noun::ServiceTokens, Action::Write) => admin && !tenant,
+        (Noun::ServiceTokens, Action::Write) => admin && !in_organization,
         (Noun::Usage | Noun::Audit, Action::Write) => false,
         (_, Action::Read) => true,
         (_, Action::Write) => admin,
@@ -174,7 +174,7 @@ pub const fn platform_allows(role: PlatformRole, noun: Noun, action: Action, ten
 /// Whether this actor may do it where it acts.
 #[must_use]
 pub fn permits(actor: &Actor, noun: Noun, action: Action) -> bool {
-    let tenant = actor.organization_id() != OrganizationId::SYSTEM;
-    let by_role = tenant && actor.role().is_some_and(|role| role_allows(role, noun, action));
-    by_role || actor.platform().is_some_and(|role| platform_allows(role, noun, action, tenant))
+    let in_organization = actor.organization_id() != OrganizationId::SYSTEM;
+    let by_role = in_organization && actor.role().is_some_and(|role| role_allows(role, noun, action));
+    by_role || actor.platform().is_some_and(|role| platform_allows(role, noun, action, in_organization))
 }

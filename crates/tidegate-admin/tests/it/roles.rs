@@ -1,4 +1,4 @@
-//! Every endpoint with every role: the answer is what the capability table says.
+//! The capability table says what was decided, and every endpoint answers every role as it says.
 
 use http::Method;
 use tidegate_admin::capability::{Action, Noun, ROLES, Reach, platform_allows, role_allows};
@@ -9,6 +9,57 @@ use crate::harness::World;
 
 /// Paths that decide by more than the table.
 const SPECIAL: [&str; 2] = ["/sessions/current", "/organizations/{id}"];
+
+/// The decision, written out a second time: r reads, w writes. Columns: owner, admin, member, viewer,
+/// billing; platform administrator and viewer in an organization; the same above organizations.
+const DECIDED: &str = "\
+me             rw rw rw rw rw   rw rw   rw rw
+sessions       rw rw rw rw rw   rw rw   rw rw
+organizations  rw r  r  r  r    rw r    rw r
+teams          rw rw r  r  r    rw r    rw r
+members        rw rw r  r  r    rw r    rw r
+service-tokens rw rw -  -  -    r  r    rw r
+keys           rw rw rw r  r    rw r    rw r
+credentials    rw rw r  r  -    rw r    rw r
+providers      r  r  r  r  r    rw r    rw r
+models         r  r  r  r  r    rw r    rw r
+offerings      r  r  r  r  r    rw r    rw r
+prices         r  r  r  r  r    rw r    rw r
+routes         rw rw r  r  r    rw r    rw r
+policies       rw rw r  r  r    rw r    rw r
+budgets        rw rw r  r  rw   rw r    rw r
+usage          r  r  r  r  r    r  r    r  r
+calls          r  r  r  r  r    -  -    -  -
+fleet          -  -  -  -  -    rw r    rw r
+join-tokens    -  -  -  -  -    rw r    rw r
+audit          r  r  -  -  -    r  r    r  r";
+
+#[test]
+fn the_capability_table_says_what_was_decided() {
+    let mut decided = Vec::new();
+    for row in DECIDED.lines() {
+        let (path, cells) = row.split_once(' ').unwrap();
+        decided.push(path);
+        let noun = Noun::of_path(path).unwrap();
+        let cell = |allows: &dyn Fn(Action) -> bool| match (allows(Action::Read), allows(Action::Write)) {
+            (true, true) => "rw",
+            (true, false) => "r",
+            (false, true) => "w",
+            (false, false) => "-",
+        };
+        let mut found = ROLES.map(|role| cell(&|action| role_allows(role, noun, action))).to_vec();
+        for in_organization in [true, false] {
+            for role in [PlatformRole::PlatformAdmin, PlatformRole::PlatformViewer] {
+                found.push(cell(&|action| platform_allows(role, noun, action, in_organization)));
+            }
+        }
+        assert_eq!(found, cells.split_whitespace().collect::<Vec<_>>(), "{path}");
+    }
+    for (_, path, _) in operations() {
+        let noun = path.trim_start_matches('/').split('/').next().unwrap();
+        assert!(decided.contains(&noun), "nothing is decided about {path}");
+    }
+}
 
 #[tokio::test]
 async fn the_answer_to_every_role_at_every_endpoint_is_in_the_table() {
@@ -47,10 +98,10 @@ async fn the_answer_to_every_platform_role_is_in_the_table() {
                 assert_eq!(
                     passed,
                     platform_allows(role, noun, action, true),
-                    "{role:?} {method} {path} in a tenant"
+                    "{role:?} {method} {path} in an organization"
                 );
             }
-            if noun.reach() != Reach::Tenant {
+            if noun.reach() != Reach::Organization {
                 let passed = passes(&world, token, &method, &path, body.is_some(), "").await;
                 assert_eq!(passed, platform_allows(role, noun, action, false), "{role:?} {method} {path}");
             }
