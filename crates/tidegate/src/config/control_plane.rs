@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ControlPlane {
-    /// Management API and console.
+    /// Management API.
     pub(crate) listen: SocketAddr,
     /// gRPC for nodes, mTLS.
     pub(crate) grpc_listen: SocketAddr,
