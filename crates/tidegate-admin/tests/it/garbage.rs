@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::World;
 
@@ -166,4 +166,14 @@ async fn every_answer_has_the_security_headers_and_believes_no_forwarded_ones() 
     assert_eq!(answer.headers["www-authenticate"], "Bearer");
     let ok = world.send(Method::GET, &world.root, "/me", &[("host", "evil.example")], None).await;
     ok.expect(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_budget_larger_than_nodes_can_count_is_refused() {
+    let world = World::start().await;
+    let tenant = world.tenant("acme").await;
+    let budget = |limit| json!({"name": limit, "limit": limit, "window": {"every": "day"}});
+    world.post(&tenant.owner, "/budgets", &budget("9007199.254740992")).await.expect(StatusCode::CREATED);
+    let refused = world.post(&tenant.owner, "/budgets", &budget("9007199.254740993")).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
 }

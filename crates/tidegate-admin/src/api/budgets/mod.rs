@@ -54,6 +54,10 @@ pub(crate) struct ScopeCreate {
     provider: Option<ProviderSlug>,
 }
 
+/// Largest limit: 2^53 nano-USD. Nodes count in doubles, which are exact up to there, and refuse
+/// every call under a larger one.
+const MOST: NanoUsd = NanoUsd::new(1 << 53);
+
 /// What may be changed about a budget.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -198,6 +202,7 @@ impl BudgetSpec {
     fn check(&self) -> Result<(), Problem> {
         let mut checks = Checks::default();
         checks.name("name", &self.name).that(self.limit.get() >= 0, "limit", "must not be negative");
+        checks.that(self.limit <= MOST, "limit", "must be 9007199.254740992 at most; split a larger budget");
         let percents = &self.alert_at_percent;
         let holds = percents.iter().all(|p| (1..=100).contains(p)) && percents.is_sorted_by(|a, b| a < b);
         checks.that(
