@@ -178,7 +178,7 @@ impl Queue {
     }
 
     fn again(&self, waiting: &mut VecDeque<(Settlement, Instant)>, backlog: &mut VecDeque<Job>) {
-        self.waiting.fetch_sub(waiting.len(), Ordering::Relaxed);
+        let count = waiting.len();
         for (settlement, since) in waiting.drain(..) {
             if since.elapsed() > WAIT_LONGEST {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -187,6 +187,8 @@ impl Queue {
             self.pending.fetch_add(1, Ordering::AcqRel);
             backlog.push_back(Job::Settle(settlement, since));
         }
+        // Last, so that at no moment they seem to be nowhere.
+        self.waiting.fetch_sub(count, Ordering::Release);
     }
 
     /// Sends one batch; what failed stays in front.

@@ -332,7 +332,7 @@ impl Run<'_> {
         }
         crate::support::eventually("the queue drains", async || {
             self.limiter.idle().await;
-            self.limiter.stats().waiting == 0
+            self.limiter.stats().waiting == 0 && self.limiter.stats().queued == 0
         })
         .await;
         let asked: Vec<_> =
