@@ -407,8 +407,7 @@ async fn start_simulator(binary: &Path, folder: &Path) -> Result<Program> {
 /// The first administrator, by the link that `bootstrap` prints.
 async fn sign_in(binary: &Path, folder: &Path, control: &Program) -> Result<Admin> {
     let file = config::file(folder, "control-0");
-    let output =
-        Program::run(binary, folder, &["bootstrap", "--config", &file, "--email", EMAIL])?;
+    let output = Program::run(binary, folder, &["bootstrap", "--config", &file, "--email", EMAIL])?;
     let link = output.lines().find_map(|line| line.split('#').nth(1)).context("bootstrap prints a link")?;
     let mut admin = Admin::new(&control.url("management API on ")?)?;
     let body = json!({"token": link.trim(), "password": "correct horse battery staple"});

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use tidegate_testkit::{port, postgres};
+use tidegate_testkit::{binaries, port, postgres};
 
 use crate::support::binary;
 
@@ -58,7 +58,11 @@ fn check_config_names_the_key_that_is_wrong() {
         ("node", "", "node.trust_roots_file"),
         ("control-plane", "[database]\nurl = 3", "url"),
         ("control-plane", "", "database.url"),
-        ("control-plane", "[database]\nurl = \"postgres://a@b/c\"\nfeed_url = \"postgres://a@b/c\"", "encryption"),
+        (
+            "control-plane",
+            "[database]\nurl = \"postgres://a@b/c\"\nfeed_url = \"postgres://a@b/c\"",
+            "encryption",
+        ),
         ("migrate", "", "database.migrate_url"),
         ("control-plane", "[logs]\nformat = \"json\"", "logs"),
         ("node", "not toml at all", "TOML"),
@@ -78,26 +82,50 @@ fn a_configuration_in_order_is_told_so() {
     assert!(output.status.success(), "{output:?}");
 }
 
+fn sql(server: &postgres::Server, statement: &str) {
+    let psql = binaries::find("psql").unwrap();
+    let done = Command::new(psql)
+        .args(["-qX", "-c", statement])
+        .arg(server.address().superuser_url("postgres"))
+        .status();
+    assert!(done.unwrap().success(), "{statement}");
+}
+
+/// A control plane's configuration with this login for everything.
+fn control_plane(folder: &Path, url: &str) -> String {
+    let [api, grpc, metrics] = [(); 3].map(|()| port::free().unwrap());
+    let content = format!(
+        "[database]\nurl = {url:?}\nfeed_url = {url:?}\nmigrate_url = {url:?}\n[encryption]\nkey_file = \"key\"\n\
+         [control_plane]\nlisten = \"127.0.0.1:{api}\"\ngrpc_listen = \"127.0.0.1:{grpc}\"\nmetrics_listen = \"127.0.0.1:{metrics}\"\n",
+    );
+    write(folder, &content)
+}
+
 #[test]
 fn the_control_plane_refuses_logins_that_see_past_row_level_security() {
     let folder = tempfile::tempdir().unwrap();
     let server = postgres::Server::start().unwrap();
-    let url = server.address().superuser_url("postgres");
-    run(folder.path(), &["keygen", "--out", "key"]);
-    let ports = [port::free().unwrap(), port::free().unwrap(), port::free().unwrap()];
-    let content = format!(
-        "[database]\nurl = {url:?}\nfeed_url = {url:?}\nmigrate_url = {url:?}\n[encryption]\nkey_file = \"key\"\n\
-         [control_plane]\nlisten = \"127.0.0.1:{}\"\ngrpc_listen = \"127.0.0.1:{}\"\nmetrics_listen = \"127.0.0.1:{}\"\n",
-        ports[0], ports[1], ports[2],
-    );
-    let file = write(folder.path(), &content);
+    assert!(run(folder.path(), &["keygen", "--out", "key"]).status.success());
+    sql(&server, "CREATE ROLE schema_owner LOGIN CREATEROLE PASSWORD 'canary-password'");
+    sql(&server, "CREATE DATABASE owned OWNER schema_owner");
+    let owner = server.address().url("schema_owner", "canary-password", "owned");
+    let file = control_plane(folder.path(), &owner);
     let migrated = run(folder.path(), &["migrate", "--config", &file]);
     assert!(migrated.status.success(), "{migrated:?}");
-    assert_refused(folder.path(), &["control-plane", "--config", &file], &["row-level security"]);
-    // The owner's password never shows.
-    let output = run(folder.path(), &["control-plane", "--config", &file]);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(!text.contains(&server.address().password), "the password is in {text}");
+
+    for url in [owner, server.address().superuser_url("owned")] {
+        let file = control_plane(folder.path(), &url);
+        assert_refused(
+            folder.path(),
+            &["control-plane", "--config", &file],
+            &["refusing to use this database login"],
+        );
+        let output = run(folder.path(), &["control-plane", "--config", &file]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        for password in ["canary-password", &server.address().password] {
+            assert!(!text.contains(password), "a password is in {text}");
+        }
+    }
 }
 
 #[test]

@@ -18,12 +18,20 @@ struct Dev {
 }
 
 const KEYS: [&str; 8] = [
-    "gateway_url", "control_url", "admin_email", "admin_password", "admin_token", "virtual_key", "model", "simulator_url",
+    "gateway_url",
+    "control_url",
+    "admin_email",
+    "admin_password",
+    "admin_token",
+    "virtual_key",
+    "model",
+    "simulator_url",
 ];
 
 impl Dev {
     fn spawn(state: &Path, more: &[&str]) -> Child {
-        let log = fs::File::options().create(true).append(true).open(state.parent().unwrap().join("out")).unwrap();
+        let log =
+            fs::File::options().create(true).append(true).open(state.parent().unwrap().join("out")).unwrap();
         Command::new(binary())
             .args(["dev", "--gateway-listen", "127.0.0.1:0", "--control-listen", "127.0.0.1:0"])
             .args(more)
@@ -48,7 +56,11 @@ impl Dev {
         let deadline = tokio::time::Instant::now() + seconds(60);
         while !self.file().exists() {
             let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none() && tokio::time::Instant::now() < deadline, "{ended:?}: {}", self.output());
+            assert!(
+                ended.is_none() && tokio::time::Instant::now() < deadline,
+                "{ended:?}: {}",
+                self.output()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -122,9 +134,9 @@ impl Drop for Dev {
 fn postgres_runs(state: &Path) -> bool {
     let data = state.join("pg").to_string_lossy().into_owned();
     let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok()).any(|line| {
-        String::from_utf8_lossy(&line).split('\0').any(|word| word == data)
-    })
+    processes
+        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
+        .any(|line| String::from_utf8_lossy(&line).split('\0').any(|word| word == data))
 }
 
 #[tokio::test]

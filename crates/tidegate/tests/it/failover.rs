@@ -52,7 +52,12 @@ async fn when_both_fail_the_caller_gets_the_providers_class_of_error_in_its_own_
             let own = ["server_error", "requests", "api_error", "rate_limit_error", "invalid_request_error"];
             let expected = if ask.messages { messages } else { chat };
             assert!(kind == expected || own.contains(&kind), "{status} {ask:?}: {}", reply.text);
-            assert_eq!(ask.messages, reply.json()["type"] == "error", "in the caller's dialect: {}", reply.text);
+            assert_eq!(
+                ask.messages,
+                reply.json()["type"] == "error",
+                "in the caller's dialect: {}",
+                reply.text
+            );
         }
     }
     let settled = || async {

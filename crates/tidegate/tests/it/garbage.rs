@@ -52,7 +52,15 @@ impl Numbers {
                 let (from, to) = (self.below(body.len()), self.below(body.len()));
                 body.drain(from.min(to)..from.max(to));
             }
-            _ => body = valid.replacen(':', [": -1e400,\"x\":", ": null, \"y\":", ": \"\\ud800\", \"z\":"][self.below(3)], 1 + self.below(3)).into_bytes(),
+            _ => {
+                body = valid
+                    .replacen(
+                        ':',
+                        [": -1e400,\"x\":", ": null, \"y\":", ": \"\\ud800\", \"z\":"][self.below(3)],
+                        1 + self.below(3),
+                    )
+                    .into_bytes()
+            }
         }
         body
     }
@@ -113,7 +121,9 @@ fn hello() -> Vec<u8> {
 fn raw_requests(numbers: &mut Numbers, key: &str) -> Vec<Vec<u8>> {
     let wide = format!("GET /v1/models HTTP/1.1\r\nhost: x\r\nx-wide: {}\r\n\r\n", "a".repeat(1 << 20));
     let many: String = (0..5_000).map(|number| format!("x-{number}: {number}\r\n")).collect();
-    let secret = format!("POST /v1/chat/completions HTTP/1.1\r\nauthorization: Bearer {key}\r\ncontent-length: 99999999999999999999\r\n\r\n{CANARY}");
+    let secret = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nauthorization: Bearer {key}\r\ncontent-length: 99999999999999999999\r\n\r\n{CANARY}"
+    );
     vec![
         numbers.bytes(2_000),
         vec![0; 10_000],
@@ -140,20 +150,25 @@ async fn bodies(installation: &Installation, app: &App, count: usize) {
             0 | 1 => client.post(format!("{}/v1/chat/completions", app.base)).bearer_auth(&app.key),
             2 | 3 => client.post(format!("{}/v1/messages", app.base)).header("x-api-key", &app.key),
             _ => {
-                let path = ["keys", "teams", "budgets", "policies", "routes", "credentials"][numbers.below(6)];
+                let path =
+                    ["keys", "teams", "budgets", "policies", "routes", "credentials"][numbers.below(6)];
                 client.post(format!("{api}/api/v1/{path}")).bearer_auth(token)
             }
         };
         let body = numbers.body(&valid);
         requests.push(request.header("content-type", "application/json").body(body));
     }
-    let mut answers = futures_util::stream::iter(requests.into_iter().map(reqwest::RequestBuilder::send)).buffer_unordered(16);
+    let mut answers = futures_util::stream::iter(requests.into_iter().map(reqwest::RequestBuilder::send))
+        .buffer_unordered(16);
     while let Some(answer) = answers.next().await {
         let answer = answer.unwrap_or_else(|error| panic!("{error:?}"));
         let (status, url) = (answer.status().as_u16(), answer.url().clone());
         let text = answer.text().await.unwrap_or_default();
         assert!(status < 500, "{status} at {url}: {text}");
-        assert!(status < 400 || serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{status} at {url}: {text}");
+        assert!(
+            status < 400 || serde_json::from_str::<serde_json::Value>(&text).is_ok(),
+            "{status} at {url}: {text}"
+        );
     }
 }
 
@@ -163,7 +178,8 @@ async fn garbage_harms_nothing_and_no_log_tells_a_secret() {
     let (id, key) = installation.key("app", &json!({})).await.unwrap();
     installation.budget("app", "10", json!({"key": id})).await.unwrap();
     let app = apps(&installation, &key).remove(0);
-    let secrets = [key.as_str(), &key[30..], PROVIDER_KEY, &installation.admin.token, CANARY, "correct horse"];
+    let secrets =
+        [key.as_str(), &key[30..], PROVIDER_KEY, &installation.admin.token, CANARY, "correct horse"];
     for secret in secrets {
         assert_eq!(leaks(&format!("a line with {secret} in it"), &[secret]).len(), 1, "positive control");
     }
@@ -186,7 +202,11 @@ async fn garbage_harms_nothing_and_no_log_tells_a_secret() {
     for ask in Ask::all(CANARY) {
         app.expect(&ask, 200).await;
     }
-    until("the call records arrive", seconds(10), || async { calls(&installation.admin).await.len() > 4 }).await;
+    until("the call records arrive", seconds(10), || async { calls(&installation.admin).await.len() > 4 })
+        .await;
     assert_unharmed(&installation, &secrets);
-    assert!(programs(&installation).all(|program| program.log().contains("INFO")), "positive control: the logs are read");
+    assert!(
+        programs(&installation).all(|program| program.log().contains("INFO")),
+        "positive control: the logs are read"
+    );
 }

@@ -161,3 +161,16 @@ async fn a_wiped_redis_starts_again_from_the_ledger() {
     let ours = || async { charge(&installation.admin).await == bill(&installation).await };
     until("the ledger and the provider's bill agree", seconds(15), ours).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_takes_connections_and_says_nothing_is_no_better_than_none() {
+    let installation = install(nodes(2)).await;
+    let (open, capped) = two_keys(&installation, "0.01").await;
+    assert!(installation.redis.as_ref().unwrap().freeze());
+    assert_degraded(&open, &capped, seconds(3)).await;
+    assert!(installation.redis.as_ref().unwrap().thaw());
+    assert_back(&capped).await;
+    assert_the_rest_is_usable(&capped).await;
+    let ours = || async { charge(&installation.admin).await == bill(&installation).await };
+    until("the ledger and the provider's bill agree", seconds(15), ours).await;
+}

@@ -43,7 +43,9 @@ async fn start(program: &Path, folder: &Path, port: u16) -> Mock {
 
 async fn providers(installation: &Installation, port: u16) {
     let base = format!("http://127.0.0.1:{port}/v1");
-    for (slug, dialect, auth) in [("mock-openai", "openai_chat", "bearer"), ("mock-anthropic", "anthropic_messages", "x_api_key")] {
+    for (slug, dialect, auth) in
+        [("mock-openai", "openai_chat", "bearer"), ("mock-anthropic", "anthropic_messages", "x_api_key")]
+    {
         let model = json!({"name": format!("{slug}/chat"), "context_window": 128_000, "max_output_tokens": 16_384, "capabilities": {"tools": true}});
         installation.admin.post("/models", &model).await.unwrap();
         installation.provider(slug, dialect, auth, &base, &format!("{slug}/chat"), "gpt-4o").await.unwrap();
@@ -83,5 +85,6 @@ async fn both_surfaces_reach_both_dialects_of_the_mock_plain_and_streaming() {
             made += 1;
         }
     }
-    until("usage shows the calls", seconds(10), || async { usage(&installation.admin).await.1 == made }).await;
+    until("usage shows the calls", seconds(10), || async { usage(&installation.admin).await.1 == made })
+        .await;
 }

@@ -51,11 +51,6 @@ impl Ask {
         self
     }
 
-    pub(crate) fn in_messages(mut self) -> Self {
-        self.messages = true;
-        self
-    }
-
     pub(crate) fn body(&self) -> Value {
         let limit = if self.messages { "max_tokens" } else { "max_completion_tokens" };
         json!({"model": self.model, "stream": self.stream, limit: self.max_tokens,
