@@ -64,7 +64,7 @@ pub(crate) async fn admit(
             Err(error) => match left(&error).and_then(|left| grant.affordable(left, candidate)) {
                 // A call that named no limit gets what is left, if that is an answer at all.
                 Some(less) if !lowered => (grant, lowered) = (less, true),
-                _ => return Err(Refusal::limited(error, &candidate.budgets)),
+                _ => return Err(Refusal::limited(error, &candidate.budgets, ask.hold.as_ref())),
             },
         }
     }
@@ -90,7 +90,7 @@ pub(crate) async fn hold_further(
             Ok(epoch) => return Ok(Held { grant, hold: Some(hold), epoch }),
             Err(error) => match left(&error).and_then(|left| grant.affordable(left, candidate)) {
                 Some(less) if !lowered => (grant, lowered) = (less, true),
-                _ => return Err(Refusal::limited(error, &candidate.budgets)),
+                _ => return Err(Refusal::limited(error, &candidate.budgets, Some(&hold))),
             },
         }
     }

@@ -1,7 +1,7 @@
 //! Refusals from what the other crates say no with.
 
 use tidegate_dialect::RequestError;
-use tidegate_limits::{LimitError, RateKind, Refusal as LimitRefusal};
+use tidegate_limits::{Hold, LimitError, RateKind, Refusal as LimitRefusal};
 use tidegate_policy::{BudgetRef, KeyRefusal, PlanRefusal};
 use tidegate_types::usage::RefusalCause;
 
@@ -43,11 +43,11 @@ impl From<JournalFull> for Refused {
     }
 }
 
-/// A limiter's no. `budgets` are those of the attempt, for their names.
-pub(super) fn limited(error: LimitError, budgets: &[BudgetRef]) -> Refused {
+/// A limiter's no. `budgets` are those of the attempt, for their names; `hold` is what was asked for.
+pub(super) fn limited(error: LimitError, budgets: &[BudgetRef], hold: Option<&Hold>) -> Refused {
     match error {
         LimitError::Refused(refused) => {
-            let mut refusal = of_limit(&refused.refusal, budgets);
+            let mut refusal = of_limit(&refused.refusal, budgets, hold);
             refusal.rates = Some(refused.rates);
             refusal
         }
@@ -70,7 +70,7 @@ pub(super) fn away() -> Refused {
         .retry_after(1_000)
 }
 
-fn of_limit(refusal: &LimitRefusal, budgets: &[BudgetRef]) -> Refused {
+fn of_limit(refusal: &LimitRefusal, budgets: &[BudgetRef], hold: Option<&Hold>) -> Refused {
     match refusal {
         LimitRefusal::Rate { kind, limit, retry_after_ms, .. } => {
             let (what, code) = match kind {
@@ -90,8 +90,10 @@ fn of_limit(refusal: &LimitRefusal, budgets: &[BudgetRef]) -> Refused {
                 .find(|part| part.budget.id == *budget_id)
                 .map_or_else(|| budget_id.to_string(), |part| part.budget.name.to_string());
             let resets = resets_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+            let asked = hold.and_then(|hold| hold.budgets.iter().find(|part| part.budget_id == *budget_id));
+            let cost = asked.map(|part| format!(", which may cost {} USD", part.amount)).unwrap_or_default();
             let message = format!(
-                "budget '{name}' cannot afford this call: limit {limit} USD, spent {spent}, held {held}, \
+                "budget '{name}' cannot afford this call{cost}: limit {limit} USD, spent {spent}, held {held}, \
                  unresolved {unresolved}, resets {resets}"
             );
             let mut refused = Refusal::new(RefusalCause::Budget, message);
@@ -103,8 +105,8 @@ fn of_limit(refusal: &LimitRefusal, budgets: &[BudgetRef]) -> Refused {
 
 impl Refusal {
     /// A limiter's no.
-    pub(crate) fn limited(error: LimitError, budgets: &[BudgetRef]) -> Refused {
-        limited(error, budgets)
+    pub(crate) fn limited(error: LimitError, budgets: &[BudgetRef], hold: Option<&Hold>) -> Refused {
+        limited(error, budgets, hold)
     }
 
     /// Nobody can say whether a budget allows the call.

@@ -31,7 +31,7 @@ async fn a_budget_that_cannot_afford_the_call_is_told_in_full() {
         (402, Some("quota_for_entity_exceeded"))
     );
     let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
-    for word in ["budget 1", "limit 0.000001", "spent 0", "held 0", "resets never"] {
+    for word in ["budget 1", "which may cost 0.", "limit 0.000001", "spent 0", "held 0", "resets never"] {
         assert!(message.contains(word), "{message}");
     }
     let reply = world.messages(&ask_anthropic().replace("100", "1000")).await;
