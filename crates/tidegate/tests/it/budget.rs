@@ -49,8 +49,8 @@ impl Load {
     }
 }
 
-/// What a 402 says of the budget.
-fn told(reply: &Reply) -> OwnBudget {
+/// What a 402 says: the call's own hold, and the budget.
+fn told(reply: &Reply) -> (i128, OwnBudget) {
     let message = reply.message();
     let amount = |name: &str| {
         let rest =
@@ -58,12 +58,8 @@ fn told(reply: &Reply) -> OwnBudget {
         let end = rest.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(rest.len());
         nano(&json!(rest[..end].trim_end_matches('.')))
     };
-    OwnBudget {
-        limit: amount("limit"),
-        spent: amount("spent"),
-        held: amount("held"),
-        unresolved: amount("unresolved"),
-    }
+    let [limit, spent, held, unresolved] = ["limit", "spent", "held", "unresolved"].map(amount);
+    (amount("may cost"), OwnBudget { limit, spent, held, unresolved })
 }
 
 /// Calls over all nodes; how many were served.
@@ -73,10 +69,11 @@ async fn run(load: &Load, apps: &[App]) -> usize {
         let reply = apps[number % apps.len()].call(&ask).await.unwrap_or_else(|error| panic!("{error:?}"));
         assert!(reply.whole, "{}", reply.text);
         if reply.status == 402 {
-            let told = told(&reply);
+            let (hold, told) = told(&reply);
             assert_eq!(told.limit, LIMIT);
+            assert!(hold <= load.most(&ask), "a hold of {hold} for {ask:?}");
             let left = told.limit - told.spent - told.held - told.unresolved;
-            assert!(left < load.most(&ask), "refused although {left} were left of {told:?}");
+            assert!(left < hold, "a hold of {hold} was refused although {left} were left of {told:?}");
             return false;
         }
         assert_eq!(reply.status, 200, "{}", reply.text);
