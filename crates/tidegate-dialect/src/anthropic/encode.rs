@@ -203,7 +203,7 @@ fn write_schema(json: &mut Writer, schema: Option<&Json>) {
         (_, value) => json.object(|json| {
             json.key("type").text("object");
             for member in value.iter().flat_map(Value::members) {
-                json.key(&member.key).raw(&Json::from(&member.value));
+                json.key(&member.key).raw(Json::from(&member.value));
             }
         }),
     };

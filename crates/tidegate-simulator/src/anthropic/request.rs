@@ -89,7 +89,7 @@ fn read_thinking(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Inval
         Some("adaptive" | "between_tools") => {}
         Some("enabled") => {
             let budget = count(thinking.get("budget_tokens"), 1024, at)?;
-            if !budget.zip(ask.limit).is_some_and(|(budget, limit)| budget < limit) {
+            if budget.zip(ask.limit).is_none_or(|(budget, limit)| budget >= limit) {
                 return Err(Invalid::new("`max_tokens` must be greater than `thinking.budget_tokens`.", at));
             }
         }
