@@ -13,4 +13,3 @@ mod garbage;
 mod node_killed;
 mod outages;
 mod support;
-mod third_party;

@@ -1,4 +1,10 @@
 //! A mock that others wrote as upstream: `@copilotkit/aimock`, as `tests/clients/run` installs it.
+//! Not run by a plain `cargo test`: it needs node, and AIMOCK, the path of the mock's program.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "../it/support/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "shared with the stories of `it`")]
+mod support;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -7,7 +13,7 @@ use serde_json::json;
 use tidegate_testkit::installation::Installation;
 use tidegate_testkit::port;
 
-use crate::support::{Ask, apps, client, install, nodes, seconds, until, usage};
+use support::{Ask, apps, client, install, nodes, seconds, until, usage};
 
 /// Ends with the test.
 struct Mock(Child);
@@ -53,7 +59,6 @@ async fn providers(installation: &Installation, port: u16) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs node and AIMOCK, the path of llmock's program: tests/clients/run runs it"]
 async fn both_surfaces_reach_both_dialects_of_the_mock_plain_and_streaming() {
     let program = std::env::var_os("AIMOCK").expect("AIMOCK names the mock's program");
     let mut installation = install(nodes(0)).await;
