@@ -4,11 +4,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Mutex, RwLock};
 use tidegate_types::resource::PoolState;
-use tidegate_types::{Digest, KeyId, OrganizationId, Shard};
+use tidegate_types::{Digest, KeyId, OrganizationId, Shard, Timestamp};
 
 use crate::catalogue::Catalogue;
 use crate::held::ShardState;
@@ -44,11 +45,14 @@ pub struct Config {
     pub(crate) keys: KeyIndex,
     pub(crate) catalogue: ArcSwap<Catalogue>,
     pub(crate) pool_state: ArcSwap<PoolState>,
+    /// Microseconds; see [`Config::confirm`].
+    confirmed: AtomicI64,
     cells: [Cells; 64],
 }
 
 impl Config {
-    /// Holds nothing yet. `pool`: the pool of this node, whose epochs and facts count.
+    /// Holds nothing yet. `pool`: the pool of this node, whose epochs and facts count. Never stale
+    /// until [`Config::confirm`] says as of when it is right.
     #[must_use]
     pub fn new(pool: &str) -> Self {
         Self {
@@ -57,6 +61,7 @@ impl Config {
             keys: KeyIndex::new(),
             catalogue: ArcSwap::default(),
             pool_state: ArcSwap::from_pointee(PoolState { name: pool.to_owned(), live_nodes: 1 }),
+            confirmed: AtomicI64::new(i64::MAX),
             cells: std::array::from_fn(|_| Cells::default()),
         }
     }
@@ -74,7 +79,24 @@ impl Config {
     pub fn view(&self, key: KeyId) -> Option<View> {
         let key = self.keys.get(key)?;
         let organization = key.cell.snapshot.load_full()?;
-        Some(View { organization, catalogue: self.catalogue.load_full(), key })
+        Some(View {
+            organization,
+            catalogue: self.catalogue.load_full(),
+            key,
+            confirmed: self.confirmed_at(),
+        })
+    }
+
+    /// Notes that at `at` everything there was is held. Organizations are refused when that is
+    /// longer ago than they allow.
+    pub fn confirm(&self, at: Timestamp) {
+        self.confirmed.store(at.as_micros(), Ordering::Relaxed);
+    }
+
+    /// When everything there was is last known to have been held.
+    #[must_use]
+    pub fn confirmed_at(&self) -> Timestamp {
+        Timestamp::from_micros(self.confirmed.load(Ordering::Relaxed))
     }
 
     /// An organization's current snapshot.

@@ -18,6 +18,8 @@ pub struct View {
     pub(crate) organization: Arc<OrgSnapshot>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) key: Arc<KeyRecord>,
+    /// When it was last known to be what the control plane has.
+    pub(crate) confirmed: Timestamp,
 }
 
 /// Why a key is refused before its call is read.
@@ -44,6 +46,11 @@ pub enum KeyRefusal {
     /// A restriction of the key, its team or its organization could not be applied on this node.
     #[error("a restriction of this key could not be applied, so it is refused")]
     Closed,
+    /// Until the node hears from its control plane again.
+    #[error(
+        "this node has not heard from its control plane for longer than the organization of this key allows"
+    )]
+    Stale,
 }
 
 impl KeyRefusal {
@@ -52,6 +59,7 @@ impl KeyRefusal {
     pub const fn cause(self) -> RefusalCause {
         match self {
             Self::Revoked | Self::Expired => RefusalCause::Unauthenticated,
+            Self::Stale => RefusalCause::Unavailable,
             _ => RefusalCause::NotAllowed,
         }
     }
@@ -76,6 +84,7 @@ impl View {
             (self.organization.organization.paused, KeyRefusal::OrganizationPaused),
             (team.is_some_and(|team| team.paused), KeyRefusal::TeamPaused),
             (self.allow().is_some_and(|allow| !allow.admits(address)), KeyRefusal::Address),
+            (self.organization.organization.is_stale(self.confirmed, now), KeyRefusal::Stale),
         ];
         refusals.into_iter().find(|(refused, _)| *refused).map_or(Ok(()), |(_, refusal)| Err(refusal))
     }

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use tidegate_types::OrganizationId;
 use tidegate_types::resource::Organization as Source;
 use tidegate_types::window::Calendar;
+use tidegate_types::{OrganizationId, Timestamp};
 
 use super::{Piece, text};
 use crate::calendar::OrgCalendar;
 use crate::reason::Reason;
+
+/// Longest time to serve without the control plane where an organization asks for none: 72 h.
+const MAX_STALENESS_SECONDS: u32 = 72 * 3600;
 
 /// An organization as calls meet it.
 #[derive(Debug, Clone)]
@@ -27,6 +30,14 @@ pub struct Organization {
     pub label_key: [u8; 32],
     pub(crate) calendar: Arc<OrgCalendar>,
     pub(crate) closed: bool,
+}
+
+impl Organization {
+    /// Whether a configuration that was right at `confirmed` is too old at `now`.
+    pub(crate) fn is_stale(&self, confirmed: Timestamp, now: Timestamp) -> bool {
+        let most = i64::from(self.max_staleness_seconds.unwrap_or(MAX_STALENESS_SECONDS)) * 1_000_000;
+        now.as_micros().saturating_sub(confirmed.as_micros()) > most
+    }
 }
 
 impl Piece for Organization {

@@ -54,6 +54,26 @@ fn an_address_inside_ipv6_counts_as_its_ipv4_self() {
 }
 
 #[test]
+fn a_configuration_that_nobody_confirms_serves_for_as_long_as_the_organization_allows() {
+    let mut feed = Feed::standard();
+    assert_eq!(admit(&feed), Ok(()), "nobody asks for confirmations");
+    let hours = |hours: i64| now().plus_millis(-3_600_000 * hours);
+    feed.config.confirm(hours(72));
+    assert_eq!(admit(&feed), Ok(()));
+    feed.config.confirm(hours(72).plus_millis(-1));
+    assert_eq!(admit(&feed), Err(KeyRefusal::Stale));
+    assert_eq!(KeyRefusal::Stale.cause(), RefusalCause::Unavailable);
+    let Resource::Organization(source) = organization(ORG) else { panic!() };
+    feed.send_one(Resource::Organization(Organization { max_staleness_seconds: Some(60), ..source }));
+    feed.config.confirm(now().plus_millis(-60_001));
+    assert_eq!(admit(&feed), Err(KeyRefusal::Stale));
+    feed.config.confirm(now().plus_millis(-60_000));
+    assert_eq!(admit(&feed), Ok(()));
+    feed.config.confirm(now().plus_millis(5_000));
+    assert_eq!(admit(&feed), Ok(()), "a clock that was set back");
+}
+
+#[test]
 fn a_paused_team_or_organization_refuses_its_keys() {
     let mut feed = Feed::standard();
     let Resource::Team(source) = team(ORG, TEAM) else { panic!() };

@@ -10,7 +10,11 @@ use crate::edges::JournalFull;
 
 impl From<KeyRefusal> for Refused {
     fn from(refusal: KeyRefusal) -> Self {
-        Refusal::new(refusal.cause(), refusal.to_string())
+        let refused = Refusal::new(refusal.cause(), refusal.to_string());
+        match refusal {
+            KeyRefusal::Stale => refused.code("configuration_stale").retry_after(5_000),
+            _ => refused,
+        }
     }
 }
 
