@@ -107,6 +107,9 @@ pub struct Node {
     pub last_seen: Option<Timestamp>,
     /// What it said then.
     pub heartbeat: Heartbeat,
+    /// Its journal records that are lost: acknowledged before the database was restored to an
+    /// earlier state, and no longer held by the node ([`crate::missing`]).
+    pub missing_records: u64,
 }
 
 /// Adds a node, or renews its certificate and sealing key.
@@ -192,6 +195,7 @@ struct Row {
     in_flight_calls: i32,
     draining: bool,
     limiter_mode: String,
+    missing_records: i64,
 }
 
 fn node(row: Row) -> Result<Node> {
@@ -219,6 +223,7 @@ fn node(row: Row) -> Result<Node> {
             draining: row.draining,
             limiter_mode: row.limiter_mode,
         },
+        missing_records: unsigned(row.missing_records),
     })
 }
 
@@ -227,8 +232,13 @@ fn node(row: Row) -> Result<Node> {
 /// # Errors
 /// When the database is away.
 pub async fn list(tx: &mut TenantTx) -> Result<Vec<Node>> {
-    let rows: Vec<Row> =
-        sqlx::query_as("SELECT * FROM nodes ORDER BY node_id").fetch_all(tx.connection()).await?;
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT n.*, (SELECT least(coalesce(sum(m.last_missing - m.first_missing + 1), 0), 9223372036854775807)
+             FROM missing_records m WHERE m.node_id = n.node_id)::bigint AS missing_records
+         FROM nodes n ORDER BY n.node_id",
+    )
+    .fetch_all(tx.connection())
+    .await?;
     rows.into_iter().map(node).collect()
 }
 
@@ -237,10 +247,14 @@ pub async fn list(tx: &mut TenantTx) -> Result<Vec<Node>> {
 /// # Errors
 /// [`StoreError::NotFound`].
 pub async fn get(store: &Store, id: NodeId) -> Result<Node> {
-    let row: Option<Row> = sqlx::query_as("SELECT * FROM nodes WHERE node_id = $1")
-        .bind(id.to_uuid())
-        .fetch_optional(store.feed())
-        .await?;
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT n.*, (SELECT least(coalesce(sum(m.last_missing - m.first_missing + 1), 0), 9223372036854775807)
+             FROM missing_records m WHERE m.node_id = n.node_id)::bigint AS missing_records
+         FROM nodes n WHERE n.node_id = $1",
+    )
+    .bind(id.to_uuid())
+    .fetch_optional(store.feed())
+    .await?;
     node(row.ok_or(StoreError::NotFound)?)
 }
 

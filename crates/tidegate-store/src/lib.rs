@@ -41,6 +41,7 @@ pub mod fleet;
 pub mod intake;
 pub mod join_tokens;
 pub mod ledger;
+pub mod missing;
 pub mod upkeep;
 pub mod usage;
 pub mod watch;

@@ -8,6 +8,7 @@ mod fleet;
 mod intake;
 mod isolation;
 mod logins;
+mod missing;
 mod people;
 mod resources;
 mod samples;

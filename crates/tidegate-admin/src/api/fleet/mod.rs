@@ -60,6 +60,9 @@ pub(crate) struct NodeView {
     journal_pending_bytes: u64,
     /// Seconds until the journal is full at the present rate.
     journal_horizon_seconds: u64,
+    /// Records of its journal that are lost: stored once, before the database was restored to an
+    /// earlier state, and no longer held by the node.
+    missing_records: u64,
     /// Calls in flight.
     in_flight_calls: u32,
     /// `healthy`, `away` or `memory`.
@@ -111,6 +114,7 @@ impl NodeView {
             journal_pending_records: said.journal_pending_records,
             journal_pending_bytes: said.journal_pending_bytes,
             journal_horizon_seconds: said.journal_horizon_seconds,
+            missing_records: node.missing_records,
             in_flight_calls: said.in_flight_calls,
             limiter_mode: said.limiter_mode.clone(),
             certificate_expires_at: node.certificate_expires_at,
