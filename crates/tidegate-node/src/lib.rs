@@ -13,6 +13,7 @@ mod listen;
 mod node;
 mod observe;
 mod opener;
+mod outage;
 mod pulse;
 mod records;
 mod running;

@@ -1,8 +1,8 @@
 //! Puts a node together, in the order in which its parts need each other. `running.rs` takes it apart.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use tidegate_limits::{End, Limiter, Settlement};
 use tidegate_policy::Config;
@@ -20,6 +20,7 @@ use crate::journal::{Journal, JournalSettings};
 use crate::link::Link;
 use crate::observe::Gauges;
 use crate::opener::Opener;
+use crate::outage::Outage;
 use crate::pulse::Pulse;
 use crate::records::JournalRecords;
 use crate::running::RunningNode;
@@ -50,15 +51,35 @@ struct Made {
 }
 
 impl Node {
-    /// Starts a node. Waits for the control plane only when the node has no identity yet; whether
-    /// it serves is told by [`RunningNode::is_ready`].
+    /// Starts a node. Waits for the control plane only when the node has no identity yet (`/livez`
+    /// answers meanwhile, `/readyz` says no); whether it serves is told by
+    /// [`RunningNode::is_ready`]. Dropping the future ends what has begun.
     ///
     /// # Errors
     /// [`NodeError`] when a part cannot be made. Nothing runs then.
     pub async fn start(settings: NodeSettings) -> Result<RunningNode, NodeError> {
         let (gateway_listener, gateway_address) = listen::bind(settings.gateway_listen).await?;
         let (metrics_listener, metrics_address) = listen::bind(settings.metrics_listen).await?;
-        let made = make(&settings).await?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let unfinished = stop.clone().drop_guard();
+        let pulse = Arc::new(OnceLock::new());
+        tasks.spawn(observe::serve(
+            metrics_listener,
+            settings.metrics.clone(),
+            Arc::clone(&pulse),
+            tasks.clone(),
+            stop.clone(),
+        ));
+        let made = match make(&settings, &stop, &tasks).await {
+            Ok(made) => made,
+            Err(error) => {
+                stop.cancel();
+                tasks.close();
+                tasks.wait().await;
+                return Err(error);
+            }
+        };
+        pulse.get_or_init(|| Arc::clone(&made.pulse));
         let drain_asked = CancellationToken::new();
         let running = RunningNode {
             node_id: made.identity.node_id,
@@ -71,17 +92,22 @@ impl Node {
             pulse: Arc::clone(&made.pulse),
             drain_asked: drain_asked.clone(),
             stop_accepting: CancellationToken::new(),
-            stop: made.stop.clone(),
+            stop: unfinished.disarm(),
             connections: TaskTracker::new(),
-            tasks: made.tasks.clone(),
+            tasks,
         };
-        serve(&running, &settings, gateway_listener, metrics_listener);
+        serve(&running, &settings, gateway_listener);
         run_tasks(made, settings, gateway_address, drain_asked);
         Ok(running)
     }
 }
 
-async fn make(settings: &NodeSettings) -> Result<Made, NodeError> {
+async fn make(
+    settings: &NodeSettings,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<Made, NodeError> {
+    let (stop, tasks) = (stop.clone(), tasks.clone());
     let state = Arc::new(State::open(&settings.state)?);
     let clock = Arc::clone(&settings.clock);
     let identity = Arc::new(identify(&state, settings).await?);
@@ -97,12 +123,11 @@ async fn make(settings: &NodeSettings) -> Result<Made, NodeError> {
         settle_orphan(&settings.limiter, orphan);
     }
     let link = Arc::new(Link::new(identity.dial(&settings.control)?));
-    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let config = Arc::new(Config::new(&identity.pool));
     let vault = Arc::new(NodeVault::new(&identity.pool));
     let (told, budgets) = mpsc::unbounded_channel();
     let (kept_in, node, held) = (Arc::clone(&state), identity.node_id, Arc::clone(&config));
-    let handle = blocking(move || Handle::start(held, kept_in, node, told)).await?;
+    let handle = blocking(move || Handle::start(held, kept_in, node, clock, told)).await?;
     let handle = Arc::new(handle);
     for key in sync::kept_pool_keys(&state) {
         if let Err(error) = vault.unlock(&identity, &key) {
@@ -178,20 +203,13 @@ fn settle_orphan(limiter: &Limiter, orphan: &BillingEvent) {
     });
 }
 
-fn serve(running: &RunningNode, settings: &NodeSettings, gateway: TcpListener, metrics: TcpListener) {
+fn serve(running: &RunningNode, settings: &NodeSettings, gateway: TcpListener) {
     running.tasks.spawn(listen::gateway(
         gateway,
         settings.gateway_tls.clone(),
         Arc::clone(&running.gateway),
         running.connections.clone(),
         running.stop_accepting.clone(),
-    ));
-    running.tasks.spawn(observe::serve(
-        metrics,
-        settings.metrics.clone(),
-        Arc::clone(&running.pulse),
-        running.tasks.clone(),
-        running.stop.clone(),
     ));
 }
 
@@ -215,11 +233,13 @@ fn run_tasks(
         pulse: Arc::clone(&pulse),
         link: Arc::clone(&link),
         drain_asked,
+        outage: Outage::default(),
     };
     tasks.spawn(client.run(stop.clone()));
     tasks.spawn(ship::run(journal, Arc::clone(&link), stop.clone()));
-    tasks.spawn(identity::keep_fresh(identity, state, settings.control, link, settings.clock, stop.clone()));
+    let clock = Arc::clone(&settings.clock);
+    tasks.spawn(identity::keep_fresh(identity, state, settings.control, link, clock, stop.clone()));
     tasks.spawn(opener.prepare_all(budgets, stop.clone()));
     let gauges = Gauges::register(&settings.metrics);
-    tasks.spawn(observe::look(pulse, settings.limiter, gauges, stop));
+    tasks.spawn(observe::look(pulse, settings.limiter, settings.clock, gauges, stop));
 }

@@ -1,8 +1,8 @@
 //! The metrics port: `/metrics`, `/livez`, `/readyz`, and what the node itself measures.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tidegate_limits::Limiter;
 use tidegate_telemetry::Metrics;
 use tidegate_telemetry::prometheus_client::metrics::gauge::Gauge;
+use tidegate_types::{Clock, Timestamp};
 use tokio::net::TcpListener;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
@@ -25,11 +26,11 @@ use crate::pulse::Pulse;
 /// Between two looks at readiness.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`.
+/// Serves until `stop`. Before the node is put together there is no pulse: it lives and is not ready.
 pub(crate) async fn serve(
     listener: TcpListener,
     metrics: Metrics,
-    pulse: Arc<Pulse>,
+    pulse: Arc<OnceLock<Arc<Pulse>>>,
     connections: TaskTracker,
     stop: CancellationToken,
 ) {
@@ -37,7 +38,7 @@ pub(crate) async fn serve(
         let (metrics, pulse, stop) = (metrics.clone(), Arc::clone(&pulse), stop.clone());
         connections.spawn(async move {
             let service = service_fn(|request| {
-                let response = answer(&metrics, &pulse, &request);
+                let response = answer(&metrics, pulse.get().map(Arc::as_ref), &request);
                 async move { Ok::<_, Infallible>(response) }
             });
             let mut server = http1::Builder::new();
@@ -51,13 +52,13 @@ pub(crate) async fn serve(
     }
 }
 
-fn answer<B>(metrics: &Metrics, pulse: &Pulse, request: &Request<B>) -> Response<Full<Bytes>> {
+fn answer<B>(metrics: &Metrics, pulse: Option<&Pulse>, request: &Request<B>) -> Response<Full<Bytes>> {
     if let Some(response) = tidegate_telemetry::respond(metrics, request) {
         return response;
     }
     let (status, text) = match request.uri().path() {
         "/livez" => (StatusCode::OK, "ok\n"),
-        "/readyz" if pulse.judge() => (StatusCode::OK, "ready\n"),
+        "/readyz" if pulse.is_some_and(Pulse::judge) => (StatusCode::OK, "ready\n"),
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         _ => (StatusCode::NOT_FOUND, "not found\n"),
     };
@@ -76,6 +77,7 @@ pub(crate) struct Gauges {
     ready: Gauge,
     organizations: Gauge,
     keys: Gauge,
+    silence: Gauge,
 }
 
 impl Gauges {
@@ -98,12 +100,17 @@ impl Gauges {
             r.register("node_ready", "1 when the node serves", g.ready);
             r.register("config_organizations", "Organizations held", g.organizations);
             r.register("config_keys", "Virtual keys held", g.keys);
+            r.register(
+                "config_unconfirmed_seconds",
+                "Time since the control plane last said that the configuration held is all there is",
+                g.silence,
+            );
         });
         gauges
     }
 
     /// Takes a reading.
-    pub(crate) fn read(&self, pulse: &Pulse) {
+    pub(crate) fn read(&self, pulse: &Pulse, now: Timestamp) {
         let status = pulse.journal.status();
         let counts = pulse.handle.config.counts();
         let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -113,19 +120,27 @@ impl Gauges {
         set(&self.horizon, status.horizon_seconds);
         set(&self.organizations, counts.organizations as u64);
         set(&self.keys, counts.keys as u64);
+        let silent = now.millis_since(pulse.handle.config.confirmed_at()).max(0) / 1000;
+        self.silence.set(silent);
         set(&self.ready, u64::from(pulse.ready.load(Ordering::Relaxed)));
     }
 }
 
 /// Judges readiness, takes readings and passes on what the pool is, until `stop`.
-pub(crate) async fn look(pulse: Arc<Pulse>, limiter: Limiter, gauges: Gauges, stop: CancellationToken) {
+pub(crate) async fn look(
+    pulse: Arc<Pulse>,
+    limiter: Limiter,
+    clock: Arc<dyn Clock>,
+    gauges: Gauges,
+    stop: CancellationToken,
+) {
     let mut ticks = interval(LOOK_EVERY);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {
                 pulse.judge();
-                gauges.read(&pulse);
+                gauges.read(&pulse, clock.now());
                 limiter.set_live_nodes(pulse.handle.config.pool().live_nodes);
             }
         }

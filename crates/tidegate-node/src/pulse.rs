@@ -91,14 +91,25 @@ impl Pulse {
     /// Looks whether the node can serve: complete configuration, secrets open, journal taking,
     /// not draining.
     pub(crate) fn judge(&self) -> bool {
-        let ready = self.handle.is_complete()
-            && self.vault.is_open()
-            && !self.journal.status().refusing
-            && !self.draining.load(Ordering::Acquire);
+        let lacking = self.lacking();
+        let ready = lacking.is_none();
         if ready != self.ready.swap(ready, Ordering::AcqRel) {
-            tracing::info!(ready, "readiness changed");
+            match lacking {
+                None => tracing::info!("the node takes calls"),
+                Some(because) => tracing::warn!(because, "the node takes no calls"),
+            }
         }
         ready
+    }
+
+    fn lacking(&self) -> Option<&'static str> {
+        let needed = [
+            (!self.draining.load(Ordering::Acquire), "it is draining"),
+            (self.handle.is_complete(), "it does not hold the whole configuration"),
+            (self.vault.is_open(), "it has no pool key to check virtual keys with"),
+            (!self.journal.status().refusing, "its journal takes no new work"),
+        ];
+        needed.into_iter().find(|(given, _)| !given).map(|(_, because)| because)
     }
 }
 

@@ -1,13 +1,15 @@
 //! Ships the journal: batches up, cumulative acknowledgements down, for as long as it takes.
 //!
 //! Nothing is removed before it is acknowledged and everything unacknowledged is sent again
-//! after a break; the other side takes a repetition without doubling.
+//! after a break; the other side takes a repetition without doubling. Each stream begins where the
+//! control plane says it is, also when that is behind what it acknowledged once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_proto::usage::usage_service_client::UsageServiceClient;
-use tidegate_proto::usage::{JournalRecord, ReportRequest, ReportResponse};
+use tidegate_proto::usage::{JournalRecord, LanePosition, ReportRequest, ReportResponse};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -15,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::backoff::Backoff;
-use crate::journal::{Journal, ShipReader};
+use crate::journal::{Journal, KeepsAll, ShipReader};
 use crate::link::Link;
+use crate::outage::{Outage, is_refusal, why};
 
 /// Most records in one message.
 const BATCH: usize = 500;
@@ -29,16 +32,23 @@ const STALL: Duration = Duration::from_secs(30);
 
 /// Ships until `stop`.
 pub(crate) async fn run(journal: Arc<Journal>, link: Arc<Link>, stop: CancellationToken) {
-    let mut backoff = Backoff::default();
+    let (mut backoff, outage) = (Backoff::default(), Outage::default());
     loop {
         let began = Instant::now();
         let ended = tokio::select! {
             () = stop.cancelled() => return,
-            ended = session(&journal, &link) => ended,
+            ended = session(&journal, &link, &outage) => ended,
         };
         let wait = backoff.next(began.elapsed());
         if let Err(status) = ended {
-            tracing::warn!(code = ?status.code(), wait_ms = wait.as_millis() as u64, "shipping was interrupted");
+            if outage.begins(is_refusal(&status)) {
+                tracing::warn!(
+                    why = why(&status), code = ?status.code(),
+                    "shipping is interrupted: the journal keeps what is not acknowledged"
+                );
+            } else {
+                tracing::debug!(why = why(&status), wait_ms = wait.as_millis() as u64, "still no shipping");
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -47,19 +57,62 @@ pub(crate) async fn run(journal: Arc<Journal>, link: Arc<Link>, stop: Cancellati
     }
 }
 
-async fn session(journal: &Arc<Journal>, link: &Link) -> Result<(), Status> {
+async fn session(journal: &Arc<Journal>, link: &Link, outage: &Outage) -> Result<(), Status> {
     let mut client =
         UsageServiceClient::new(link.channel()).max_decoding_message_size(tidegate_proto::MAX_MESSAGE_BYTES);
     let (sender, receiver) = mpsc::channel(2);
+    let (keeps_all, oldest_held) = oldest_held(journal).await?;
+    let lanes = oldest_held.iter().map(|lane| (lane.boot, lane.lane)).collect();
+    let opening = ReportRequest { records: Vec::new(), oldest_held };
+    sender.send(opening).await.map_err(|_| stalled())?;
+    let mut answers = client.report(ReceiverStream::new(receiver)).await?.into_inner();
+    timeout(STALL, resume(journal, &mut answers, lanes)).await.map_err(|_| stalled())??;
+    drop(keeps_all);
+    if let Some(away) = outage.ends() {
+        tracing::info!(away_seconds = away.as_secs(), "shipping goes on");
+    }
     let acknowledged = Notify::new();
-    let receive = async {
-        let answers = client.report(ReceiverStream::new(receiver)).await?.into_inner();
-        receive(journal, answers, &acknowledged).await
-    };
     tokio::select! {
-        ended = receive => ended,
+        ended = receive(journal, answers, &acknowledged) => ended,
         ended = send(journal, &sender, &acknowledged) => ended,
     }
+}
+
+async fn oldest_held(journal: &Arc<Journal>) -> Result<(KeepsAll, Vec<LanePosition>), Status> {
+    let journal = Arc::clone(journal);
+    let look = move || {
+        let keeps_all = KeepsAll::of(&journal);
+        let oldest = journal.oldest_held().map_err(|error| Status::internal(error.to_string()))?;
+        Ok((keeps_all, oldest))
+    };
+    tokio::task::spawn_blocking(look).await.map_err(|_| Status::internal("read the journal"))?
+}
+
+/// Goes to where the control plane has each lane, before anything is read.
+async fn resume(
+    journal: &Journal,
+    answers: &mut Streaming<ReportResponse>,
+    mut lanes: BTreeSet<(u64, u32)>,
+) -> Result<(), Status> {
+    let mut again = 0;
+    while !lanes.is_empty() {
+        let answer = answers.message().await?.ok_or_else(|| Status::unavailable("the stream ended"))?;
+        for position in &answer.acknowledged {
+            // Only the first word on a lane may take it back.
+            if lanes.remove(&(position.boot, position.lane)) {
+                again += journal.restate(position);
+            } else {
+                journal.acknowledge(position);
+            }
+        }
+    }
+    if again > 0 {
+        tracing::warn!(
+            records = again,
+            "the control plane lacks records that it acknowledged once: what is still held is shipped again"
+        );
+    }
+    Ok(())
 }
 
 async fn receive(
@@ -93,7 +146,7 @@ async fn send(
         let (back, records) = read(journal, reader).await?;
         reader = back;
         let full = records.len() >= BATCH;
-        if !records.is_empty() && sender.send(ReportRequest { records }).await.is_err() {
+        if !records.is_empty() && sender.send(report(records)).await.is_err() {
             // The call has ended; the other half says why.
             return std::future::pending().await;
         }
@@ -111,6 +164,10 @@ async fn send(
         }
         sleep_until(due).await;
     }
+}
+
+fn report(records: Vec<JournalRecord>) -> ReportRequest {
+    ReportRequest { records, oldest_held: Vec::new() }
 }
 
 async fn read(

@@ -12,6 +12,7 @@ use tidegate_store::{Store, StoreError};
 use tidegate_types::resource::ResourceKey;
 use tidegate_types::{Position, Revision, Shard};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::PushMetrics;
@@ -19,6 +20,8 @@ use crate::metrics::PushMetrics;
 const PERIOD: Duration = Duration::from_millis(100);
 /// Changes kept per shard: a node that is further behind reads from the store.
 const KEPT: usize = 256;
+/// A look at the store that is older proves nothing any more.
+const FRESH: Duration = Duration::from_secs(2);
 /// Rows read at once.
 pub(crate) const PAGE: u32 = 500;
 /// Sessions that read many rows and send them at the same time: bounds memory when many nodes come
@@ -30,6 +33,8 @@ pub(crate) struct Feed {
     store: Store,
     // None until the first look.
     heads: watch::Sender<Option<Position>>,
+    /// When the store was last seen whole.
+    looked: Mutex<Option<Instant>>,
     recent: Vec<Mutex<Recent>>,
     unreadable: Mutex<HashMap<ResourceKey, Revision>>,
     readers: Semaphore,
@@ -50,6 +55,7 @@ impl Feed {
         Self {
             store,
             heads: watch::Sender::default(),
+            looked: Mutex::default(),
             recent,
             unreadable: Mutex::default(),
             readers: Semaphore::new(READERS),
@@ -60,6 +66,11 @@ impl Feed {
     /// The heads, and how to wait for the next change.
     pub(crate) fn heads(&self) -> watch::Receiver<Option<Position>> {
         self.heads.subscribe()
+    }
+
+    /// Whether the heads are the store's as of a moment ago.
+    pub(crate) fn is_current(&self) -> bool {
+        self.looked.lock().is_some_and(|at| at.elapsed() < FRESH)
     }
 
     /// A place among the readers of many rows.
@@ -108,7 +119,11 @@ impl Feed {
                 () = stop.cancelled() => return,
                 _ = tick.tick() => {}
             }
+            let began = Instant::now();
             let looked = self.look(&mut watch).await;
+            if looked.is_ok() {
+                *self.looked.lock() = Some(began);
+            }
             if looked.is_err() != away {
                 away = looked.is_err();
                 match looked {

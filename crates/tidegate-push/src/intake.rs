@@ -10,7 +10,7 @@ use tidegate_proto::usage::journal_record::Record as Wire;
 use tidegate_proto::usage::usage_service_server::UsageService;
 use tidegate_proto::usage::{JournalRecord, LanePosition, ReportRequest, ReportResponse};
 use tidegate_store::intake::{self, LaneMark, Record, Shipped};
-use tidegate_store::{Store, StoreError};
+use tidegate_store::{Store, StoreError, missing};
 use tidegate_types::usage::{BillingEvent, CallRecord, RecordKey};
 use tidegate_types::{Clock, NodeId};
 use tokio::sync::mpsc;
@@ -27,6 +27,8 @@ use crate::session::malformed;
 
 /// Records in one message; nodes send a tenth of it.
 const MOST_RECORDS: usize = 5000;
+/// Lanes in one message; a node has at most some dozens.
+const MOST_LANES: usize = 4096;
 
 /// The service behind `Report`.
 #[derive(Clone)]
@@ -91,9 +93,38 @@ impl Intake {
             if self.clock.now() >= node.not_after {
                 return Err(Status::unauthenticated("the certificate has expired"));
             }
-            let marks = self.store_batch(node.node_id, request.records).await?;
-            acknowledge(out, &marks).await?;
+            let resumed = self.resume(node.node_id, &request.oldest_held).await?;
+            let stored = self.store_batch(node.node_id, request.records).await?;
+            acknowledge(out, &[resumed, stored].concat()).await?;
         }
+    }
+
+    /// Takes up the lanes that a node names where the store is. What the store lacks and the node no
+    /// longer holds is lost: that is told, and the lanes go on.
+    async fn resume(&self, node: NodeId, held: &[LanePosition]) -> Result<Vec<LaneMark>, Status> {
+        if held.is_empty() {
+            return Ok(Vec::new());
+        }
+        if held.len() > MOST_LANES {
+            self.metrics.malformed.inc();
+            return Err(Status::invalid_argument("more than 4096 lanes in one message"));
+        }
+        let held = held.iter().map(lane_mark).collect::<Result<Vec<_>, _>>().inspect_err(|_| {
+            self.metrics.malformed.inc();
+        })?;
+        let resumed = match missing::resume(&self.store, node, &held, self.clock.now()).await {
+            Ok(resumed) => resumed,
+            Err(StoreError::Dangling(_)) => return Err(Status::permission_denied("no such node")),
+            Err(error) => return Err(unavailable(&error)),
+        };
+        if resumed.missing > 0 {
+            self.metrics.missing.inc_by(resumed.missing);
+            tracing::error!(
+                %node, records = resumed.missing,
+                "records are missing that were acknowledged once (was the database restored?): written down"
+            );
+        }
+        Ok(resumed.marks)
     }
 
     async fn store_batch(&self, node: NodeId, records: Vec<JournalRecord>) -> Result<Vec<LaneMark>, Status> {
@@ -151,15 +182,22 @@ impl Intake {
     }
 }
 
-fn shipped(node_id: NodeId, message: JournalRecord) -> Result<Shipped, Status> {
-    let lane = u16::try_from(message.lane)
-        .map_err(|_| Status::invalid_argument("JournalRecord.lane is out of range"))?;
+/// A place in a journal, within what the store can hold.
+fn lane_mark(position: &LanePosition) -> Result<LaneMark, Status> {
+    let out_of_range = || Status::invalid_argument("a record's boot, lane or sequence is out of range");
+    let lane = u16::try_from(position.lane).map_err(|_| out_of_range())?;
     // Places in Postgres are signed.
     let place = |number: u64, least: u64| (least..=i64::MAX as u64).contains(&number);
-    if !place(message.boot, 0) || !place(message.sequence, 1) {
-        return Err(Status::invalid_argument("JournalRecord.boot or sequence is out of range"));
+    if !place(position.boot, 0) || !place(position.sequence, 1) {
+        return Err(out_of_range());
     }
-    let key = RecordKey { node_id, boot: message.boot, lane, sequence: message.sequence };
+    Ok(LaneMark { boot: position.boot, lane, sequence: position.sequence })
+}
+
+fn shipped(node_id: NodeId, message: JournalRecord) -> Result<Shipped, Status> {
+    let JournalRecord { boot, lane, sequence, .. } = message;
+    let LaneMark { lane, .. } = lane_mark(&LanePosition { boot, lane, sequence })?;
+    let key = RecordKey { node_id, boot, lane, sequence };
     let record = match message.record {
         Some(Wire::Event(event)) => {
             let event = BillingEvent::try_from(&event).map_err(|error| malformed(&error))?;

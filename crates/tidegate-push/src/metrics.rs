@@ -29,6 +29,8 @@ pub struct PushMetrics {
     pub duplicates: Counter,
     /// Final events whose cost differs from what the node computed.
     pub cost_disagreements: Counter,
+    /// Journal records that were acknowledged once and are lost.
+    pub missing: Counter,
     /// Messages of nodes that were refused as malformed.
     pub malformed: Counter,
 }
@@ -50,6 +52,11 @@ impl PushMetrics {
             );
             registry.register("intake_records", "Journal records stored", self.records.clone());
             registry.register("intake_duplicates", "Journal records stored before", self.duplicates.clone());
+            registry.register(
+                "intake_missing_records",
+                "Journal records acknowledged once and lost",
+                self.missing.clone(),
+            );
             registry.register(
                 "intake_cost_disagreements",
                 "Final events whose cost differs from the node's",

@@ -17,6 +17,9 @@ use crate::snapshot::{Outlet, Source};
 /// A node that does not take the next message in this time loses its stream.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Between two messages that say that the node has everything.
+const CURRENT_EVERY: Duration = Duration::from_secs(2);
+
 type Heads = watch::Receiver<Option<Position>>;
 
 /// One node's side of the writer.
@@ -39,8 +42,11 @@ impl Speaker<'_> {
         if let Err(status) = self.begin().await {
             return status;
         }
+        let mut assure = tokio::time::interval(CURRENT_EVERY);
+        assure.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let step = tokio::select! {
+                _ = assure.tick() => self.assure(&mut heads).await,
                 changed = heads.changed() => match changed {
                     Ok(()) => self.catch_up(&mut heads).await,
                     Err(_) => Err(Status::unavailable("the feed has ended")),
@@ -111,6 +117,16 @@ impl Speaker<'_> {
             self.bring(head.shard, head.n).await?;
         }
         Ok(())
+    }
+
+    /// Says that the node has everything, if that is known: nodes count the time since then, and
+    /// refuse organizations for which it gets too long.
+    async fn assure(&mut self, heads: &mut Heads) -> Result<(), Status> {
+        if !self.shared.feed.is_current() {
+            return Ok(());
+        }
+        self.catch_up(heads).await?;
+        self.say(Say::Current(wire::Current {})).await
     }
 
     /// Has the node drop a shard and get it anew.

@@ -13,6 +13,7 @@ use super::{Identity, bad};
 use crate::backoff::Backoff;
 use crate::error::NodeError;
 use crate::link::{ControlPlane, dial};
+use crate::outage::why;
 use crate::state::State;
 
 /// What the control plane is told about the node, for people.
@@ -40,13 +41,20 @@ pub(crate) async fn enrol(
         software_version: about.software_version.to_owned(),
     };
     let mut client = EnrollServiceClient::new(dial(control, &control.roots_pem, None)?);
-    let mut backoff = Backoff::default();
+    let (mut backoff, mut told) = (Backoff::default(), String::new());
     let answer = loop {
         match client.enroll(request.clone()).await {
             Ok(answer) => break answer.into_inner(),
             Err(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) => {
-                // A certificate that does not check out looks the same as nobody there.
-                tracing::warn!("the control plane cannot be reached, or its certificate is not trusted");
+                let why = why(&status);
+                if told != why {
+                    tracing::warn!(
+                        why,
+                        url = control.url,
+                        "waiting for the control plane: this node has no identity yet, and needs it to enrol"
+                    );
+                    told = why;
+                }
                 let wait = backoff.next(Duration::ZERO).max(Duration::from_millis(50));
                 tokio::time::sleep(wait).await;
             }

@@ -14,6 +14,7 @@ use super::{Identity, bad};
 use crate::backoff::Backoff;
 use crate::error::NodeError;
 use crate::link::{ControlPlane, Link};
+use crate::outage::{Outage, why};
 use crate::state::State;
 
 /// Looks at the clock at least this often: it may be set.
@@ -28,7 +29,7 @@ pub(crate) async fn keep_fresh(
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) {
-    let mut backoff = Backoff::default();
+    let (mut backoff, outage) = (Backoff::default(), Outage::default());
     loop {
         let left = identity.renew_at().millis_since(clock.now());
         let wait = if left > 0 {
@@ -38,11 +39,14 @@ pub(crate) async fn keep_fresh(
                 Ok(fresh) => {
                     identity = Arc::new(fresh);
                     backoff = Backoff::default();
+                    outage.ends();
                     continue;
                 }
                 Err(error) => {
                     let hours_left = identity.not_after().millis_since(clock.now()) / 3_600_000;
-                    tracing::warn!(%error, hours_left, "the node's certificate could not be renewed");
+                    if outage.begins(hours_left < 24) {
+                        tracing::warn!(%error, hours_left, "the node's certificate could not be renewed");
+                    }
                     backoff.next(Duration::ZERO)
                 }
             }
@@ -70,7 +74,7 @@ async fn renew(
     let answer = EnrollServiceClient::new(link.channel())
         .renew(request)
         .await
-        .map_err(|status| bad(format_args!("{:?}: {}", status.code(), status.message())))?
+        .map_err(|status| bad(format_args!("{:?}: {}", status.code(), why(&status))))?
         .into_inner();
     let sealing = SealingKeyPair::from_bytes(old.sealing.expose()).map_err(bad)?;
     let fresh = Identity::new(key, sealing, answer, clock.now())?;

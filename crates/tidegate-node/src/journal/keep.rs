@@ -14,6 +14,7 @@ use tidegate_types::Clock;
 
 use super::Shared;
 use super::cursor::{self, Positions};
+use super::status::Rate;
 use super::stream::Stream;
 
 /// Between two commits while there is traffic; with the sync itself below 10 ms.
@@ -93,7 +94,7 @@ fn commit_lane(shared: &Shared, index: usize) {
 }
 
 fn trim_and_measure(shared: &Shared, clock: &dyn Clock) {
-    let (mut sampled, mut seen, mut rate) = (Instant::now(), 0, 0.0);
+    let (mut sampled, mut seen, mut rate) = (Instant::now(), 0, Rate::default());
     let mut cursor_written = Instant::now();
     loop {
         let stopping = shared.is_stopping();
@@ -123,6 +124,10 @@ fn trim_and_measure(shared: &Shared, clock: &dyn Clock) {
 
 /// Removes segments at the front of their streams that owe nothing. Tells whether the cursor was written.
 fn trim(shared: &Shared, clock: &dyn Clock, due: bool) -> io::Result<bool> {
+    let keeps_all = shared.keeps_all.lock();
+    if *keeps_all {
+        return Ok(false);
+    }
     shared.moved.store(false, Ordering::Release);
     let before = clock.now().as_micros().saturating_sub(FORGET_AFTER_MICROS);
     let mut positions = Positions::new();

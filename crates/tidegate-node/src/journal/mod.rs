@@ -12,6 +12,7 @@ mod keep;
 mod lane;
 mod meaning;
 mod recover;
+mod resume;
 mod segment;
 mod status;
 mod stream;
@@ -27,6 +28,7 @@ use tidegate_proto::usage::{BillingEvent, JournalRecord, LanePosition};
 use tidegate_types::Clock;
 
 pub use disk::{Probe, Step};
+pub use resume::KeepsAll;
 pub use status::JournalStatus;
 
 use disk::Disk;
@@ -112,6 +114,8 @@ struct Shared {
     horizon_seconds: AtomicU64,
     alarmed: AtomicBool,
     moved: AtomicBool,
+    /// Set: nothing is removed. Locked: a removal is under way.
+    keeps_all: Mutex<bool>,
     stopping: AtomicBool,
     keeper_sleeps: Vec<AtomicBool>,
     sleepers: RwLock<Vec<std::thread::Thread>>,
@@ -166,6 +170,7 @@ impl Journal {
             horizon_seconds: AtomicU64::new(status::HORIZON_MAX),
             alarmed: AtomicBool::new(false),
             moved: AtomicBool::new(true),
+            keeps_all: Mutex::new(false),
             stopping: AtomicBool::new(false),
             sleepers: RwLock::new(Vec::new()),
         });

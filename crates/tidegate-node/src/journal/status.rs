@@ -4,6 +4,9 @@ use std::sync::atomic::Ordering;
 
 use super::Shared;
 
+/// A horizon below this is told, in seconds; it is well again at twice as much.
+const HORIZON_SHORT: u64 = 3600;
+
 /// Longest horizon that is told, in seconds: a year.
 pub(super) const HORIZON_MAX: u64 = 365 * 24 * 3600;
 
@@ -27,6 +30,13 @@ pub struct JournalStatus {
     pub refusing: bool,
 }
 
+/// The rate of appends, in bytes per second, and what was told about it.
+#[derive(Debug, Default)]
+pub(super) struct Rate {
+    bytes: f64,
+    is_short: bool,
+}
+
 impl Shared {
     pub(super) fn status(&self) -> JournalStatus {
         let pending =
@@ -45,20 +55,39 @@ impl Shared {
     }
 
     /// Takes a sample of the rate: bytes appended since the last one, `seconds` ago.
-    pub(super) fn measure(&self, rate: &mut f64, appended: u64, seconds: f64) {
+    pub(super) fn measure(&self, rate: &mut Rate, appended: u64, seconds: f64) {
         // A minute's memory: what was measured fades by e in 60 s.
         let weight = 1.0 - (-seconds / 60.0_f64).exp();
-        *rate += (appended as f64 / seconds.max(0.001) - *rate) * weight;
+        rate.bytes += (appended as f64 / seconds.max(0.001) - rate.bytes) * weight;
         let room = (self.limit_bytes / 100 * 95).saturating_sub(self.used_bytes.load(Ordering::Relaxed));
-        let horizon = if *rate < 1e-6 { f64::MAX } else { room as f64 / *rate };
-        self.horizon_seconds.store((horizon as u64).min(HORIZON_MAX), Ordering::Relaxed);
+        let horizon = if rate.bytes < 1e-6 { f64::MAX } else { room as f64 / rate.bytes };
+        let horizon = (horizon as u64).min(HORIZON_MAX);
+        self.horizon_seconds.store(horizon, Ordering::Relaxed);
+        rate.tell(horizon);
         let alarm = self.status().alarm;
         if alarm != self.alarmed.swap(alarm, Ordering::Relaxed) {
             if alarm {
-                tracing::error!(horizon_seconds = horizon as u64, "80 % of the journal is used");
+                tracing::error!(horizon_seconds = horizon, "80 % of the journal is used");
             } else {
                 tracing::info!("the journal has room again");
             }
         }
+    }
+}
+
+impl Rate {
+    /// Says once that the horizon is short, and once that it no longer is.
+    fn tell(&mut self, horizon_seconds: u64) {
+        let least = if self.is_short { 2 * HORIZON_SHORT } else { HORIZON_SHORT };
+        let is_short = horizon_seconds < least;
+        if is_short && !self.is_short {
+            tracing::warn!(
+                horizon_seconds,
+                "at this rate the journal is full in less than an hour if nothing is acknowledged"
+            );
+        } else if self.is_short && !is_short {
+            tracing::info!(horizon_seconds, "the journal's horizon is beyond an hour again");
+        }
+        self.is_short = is_short;
     }
 }

@@ -45,6 +45,26 @@ impl Stream {
         self.acknowledged.fetch_max(sequence.min(self.last()), Ordering::AcqRel);
     }
 
+    /// Takes another's word for how far every record is stored upstream, also back. How many records
+    /// were taken for stored and are not.
+    pub(crate) fn restate(&self, sequence: u64) -> u64 {
+        let before = self.acknowledged();
+        if sequence >= before {
+            self.acknowledge(sequence);
+            return 0;
+        }
+        self.acknowledged.store(sequence, Ordering::Release);
+        before - sequence
+    }
+
+    /// Sequence of the first record that is still here, or would be.
+    pub(crate) fn first_held(&self) -> std::io::Result<u64> {
+        let first = self.segments.lock().iter().find(|segment| segment.last() > 0).cloned();
+        let bytes = first.map(|segment| segment.read(0, CHUNK)).transpose()?.unwrap_or_default();
+        let first = frame::records(&bytes).next().map(|(record, _)| record.sequence);
+        Ok(first.unwrap_or(self.acknowledged() + 1))
+    }
+
     /// Sequence of the last record, 0 when there is none.
     pub(crate) fn last(&self) -> u64 {
         self.segments.lock().iter().rev().map(|segment| segment.last()).find(|last| *last > 0).unwrap_or(0)

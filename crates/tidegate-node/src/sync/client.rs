@@ -21,6 +21,7 @@ use super::Handle;
 use crate::backoff::Backoff;
 use crate::identity::Identity;
 use crate::link::Link;
+use crate::outage::{Outage, is_refusal, why};
 use crate::pulse::Pulse;
 use crate::vault::NodeVault;
 
@@ -47,6 +48,7 @@ pub(crate) struct Client {
     pub(crate) link: Arc<Link>,
     /// Cancelled when the control plane asks the node to drain.
     pub(crate) drain_asked: CancellationToken,
+    pub(crate) outage: Outage,
 }
 
 impl Client {
@@ -61,10 +63,14 @@ impl Client {
             };
             let wait = backoff.next(began.elapsed());
             let status = ended.err().unwrap_or_else(|| Status::unavailable("the stream ended"));
-            tracing::warn!(
-                code = ?status.code(), message = status.message(), wait_ms = wait.as_millis() as u64,
-                "the configuration stream broke"
-            );
+            if self.outage.begins(is_refusal(&status)) {
+                tracing::warn!(
+                    why = why(&status), code = ?status.code(),
+                    "no contact with the control plane: calls are served by the configuration that is held"
+                );
+            } else {
+                tracing::debug!(why = why(&status), wait_ms = wait.as_millis() as u64, "still no contact");
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(wait) => {}
@@ -127,7 +133,8 @@ impl Client {
         while let Some(message) = inbound.message().await? {
             match message.message {
                 Some(Control::Welcome(welcome)) => {
-                    tracing::info!(node = %welcome.node_id, pool = %welcome.pool, "connected to the control plane");
+                    let away_seconds = self.outage.ends().map(|away| away.as_secs());
+                    tracing::info!(pool = %welcome.pool, away_seconds, "connected to the control plane");
                     let every = Duration::from_millis(u64::from(welcome.heartbeat_ms));
                     welcomed.send_replace(Some(every.clamp(*HEARTBEAT.start(), *HEARTBEAT.end())));
                 }
@@ -136,6 +143,7 @@ impl Client {
                         say(out, Said::Ack(ack)).await?;
                     }
                 }
+                Some(Control::Current(_)) => self.confirm().await?,
                 Some(Control::Heal(heal)) => self.handle.forget_position(heal.shard),
                 Some(Control::PoolKey(key)) => self.unlock(key).await?,
                 Some(Control::Command(command)) => say(out, Said::CommandResult(self.obey(&command))).await?,
@@ -156,6 +164,12 @@ impl Client {
             tracing::error!(shard, from, to, %error, "a delta was not taken");
             Status::new(Code::FailedPrecondition, error.to_string())
         })
+    }
+
+    async fn confirm(&self) -> Result<(), Status> {
+        let handle = Arc::clone(&self.handle);
+        let confirmed = tokio::task::spawn_blocking(move || handle.confirm()).await;
+        confirmed.map_err(|_| Status::internal("noting the contact failed"))
     }
 
     async fn unlock(&self, key: PoolKey) -> Result<(), Status> {

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use tidegate_policy::{Config, Part};
 use tidegate_proto::config::{Ack, Delta};
-use tidegate_types::{NodeId, OrganizationId, Position, Revision, Shard};
+use tidegate_types::{Clock, NodeId, OrganizationId, Position, Revision, Shard};
 
 use super::apply;
 use super::cache::{Cache, Kept};
+use super::contact::Contact;
 use super::keeper::{Keep, Keeper};
 use crate::error::NodeError;
 use crate::state::State;
@@ -32,6 +33,7 @@ pub(crate) struct Handle {
     pub(crate) config: Arc<Config>,
     shards: Mutex<Vec<ShardPlace>>,
     complete: AtomicBool,
+    contact: Contact,
     keeper: Keeper,
     /// Told of organizations whose budgets changed.
     budgets: tokio::sync::mpsc::UnboundedSender<OrganizationId>,
@@ -50,6 +52,7 @@ impl Handle {
         config: Arc<Config>,
         state: Arc<State>,
         node: NodeId,
+        clock: Arc<dyn Clock>,
         budgets: tokio::sync::mpsc::UnboundedSender<OrganizationId>,
     ) -> Result<Self, NodeError> {
         let cache = Cache::open(Arc::clone(&state), node)?;
@@ -70,9 +73,10 @@ impl Handle {
                 Kept::Unfit => complete = false,
             }
         }
+        let contact = Contact::restore(Arc::clone(&config), clock, &state);
         let keeper = Keeper::start(cache, state).map_err(NodeError::io("start a thread"))?;
         let (shards, complete) = (Mutex::new(shards), AtomicBool::new(complete));
-        let handle = Self { config, shards, complete, keeper, budgets };
+        let handle = Self { config, shards, complete, contact, keeper, budgets };
         handle.announce(touched);
         Ok(handle)
     }
@@ -107,6 +111,7 @@ impl Handle {
 
     /// A new stream begins: parts of the last one will not be continued.
     pub(crate) fn restart(&self) {
+        self.contact.restart();
         self.shards.lock().iter_mut().for_each(|place| place.open = None);
     }
 
@@ -147,6 +152,10 @@ impl Handle {
             apply::without_rejected(&mut delta, &applied.rejected);
             self.keeper.keep(Keep::Part { shard, delta, first });
         }
+        let contact = if synchronised { self.contact.synchronised() } else { self.contact.confirm() };
+        if let Some(at) = contact {
+            self.keeper.keep(Keep::Contact(at));
+        }
         if synchronised {
             self.complete.store(true, Ordering::Release);
             self.keeper.keep(Keep::Complete);
@@ -160,6 +169,13 @@ impl Handle {
         }))
     }
 
+    /// The control plane says that this is all there is. May wait for the disk.
+    pub(crate) fn confirm(&self) {
+        if let Some(at) = self.contact.confirm() {
+            self.keeper.keep(Keep::Contact(at));
+        }
+    }
+
     /// Keeps a sealed pool key for a start without the control plane.
     pub(crate) fn keep_pool_key(&self, version: u32, sealed: Vec<u8>) {
         self.keeper.keep(Keep::PoolKey { version, sealed });
@@ -167,6 +183,7 @@ impl Handle {
 
     /// Writes what is left to disk and ends the writing thread. Blocks.
     pub(crate) fn stop_keeping(&self) {
+        self.keeper.keep(Keep::Contact(self.contact.last()));
         self.keeper.stop();
     }
 }

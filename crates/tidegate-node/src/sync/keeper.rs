@@ -8,9 +8,10 @@ use std::thread;
 use parking_lot::Mutex;
 use prost::Message;
 use tidegate_proto::config::{Delta, PoolKey};
-use tidegate_types::Shard;
+use tidegate_types::{Shard, Timestamp};
 
 use super::cache::Cache;
+use super::contact;
 use crate::error::NodeError;
 use crate::state::State;
 
@@ -26,6 +27,8 @@ pub(crate) enum Keep {
     Complete,
     /// A sealed pool key.
     PoolKey { version: u32, sealed: Vec<u8> },
+    /// The last contact with the control plane.
+    Contact(Timestamp),
 }
 
 /// The writing thread's other end.
@@ -86,6 +89,7 @@ fn write_one(cache: &mut Cache, state: &State, keep: Keep) -> Result<(), NodeErr
             cache.complete();
             Ok(())
         }
+        Keep::Contact(at) => contact::write(state, at),
         Keep::PoolKey { version, sealed } => keep_pool_key(state, PoolKey { version, sealed }),
     }
 }

@@ -6,6 +6,7 @@
 mod apply;
 mod cache;
 mod client;
+mod contact;
 mod floor;
 mod fold;
 mod handle;

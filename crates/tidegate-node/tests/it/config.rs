@@ -10,7 +10,9 @@ use tidegate_types::resource::KeyStatus;
 use tidegate_types::{Secret, Shard};
 
 use crate::control_plane::{FakeControl, delta};
-use crate::fleet::{Tenant, config_logs, copy_of, end, get, settings, start, start_ready, until};
+use crate::fleet::{
+    Tenant, config_logs, copy_of, end, free_address, get, get_from, settings, start, start_ready, until,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_enrols_takes_the_snapshot_and_follows_changes() {
@@ -266,9 +268,14 @@ async fn a_node_that_starts_before_its_control_plane_enrols_when_it_comes() {
     let mut control = FakeControl::start().await;
     control.stop().await;
     let state = TempDir::new().unwrap();
-    let early = tidegate_node::Node::start(settings(&control, state.path()));
+    let mut early = settings(&control, state.path());
+    early.metrics_listen = free_address();
+    let metrics = early.metrics_listen;
+    let early = tidegate_node::Node::start(early);
     let late = async {
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        while tokio::net::TcpStream::connect(metrics).await.is_err() {}
+        assert_eq!(get_from(metrics, "/livez").await.0, 200);
+        assert_eq!(get_from(metrics, "/readyz").await.0, 503);
         control.restart().await;
     };
     let (node, ()) = tokio::join!(early, late);
@@ -283,7 +290,10 @@ async fn a_control_plane_with_a_foreign_certificate_learns_nothing() {
     let state = TempDir::new().unwrap();
     let mut misled = settings(&control, state.path());
     misled.control.url = format!("https://localhost:{}", impostor.address.port());
+    misled.metrics_listen = free_address();
+    let metrics = misled.metrics_listen;
     let start = tidegate_node::Node::start(misled);
     assert!(tokio::time::timeout(std::time::Duration::from_millis(500), start).await.is_err());
+    until("what had begun has ended", || std::net::TcpListener::bind(metrics).is_ok()).await;
     assert!(!state.path().join("identity").exists());
 }

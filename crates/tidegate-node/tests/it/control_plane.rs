@@ -32,7 +32,6 @@ use tidegate_types::resource::{Resource, Versioned};
 use tidegate_types::{Clock, NodeId, Revision, Shard};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnboundedReceiverStream};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
@@ -58,6 +57,10 @@ pub(crate) struct Shared {
     pub(crate) received: Mutex<Vec<JournalRecord>>,
     /// Stores without acknowledging, and breaks the stream, so many times.
     pub(crate) lost_acks: AtomicU64,
+    /// How far each lane is stored without a gap.
+    pub(crate) marks: Mutex<BTreeMap<(u64, u32), u64>>,
+    /// Records that were given up as missing.
+    pub(crate) missing: AtomicU64,
     /// Answers to OpenEpoch still to be given before permits.
     pub(crate) retries: AtomicU64,
     /// Permits still to be refused on confirmation.
@@ -72,8 +75,16 @@ pub(crate) struct Shared {
 pub(crate) struct FakeControl {
     pub(crate) shared: Arc<Shared>,
     pub(crate) address: SocketAddr,
-    stop: CancellationToken,
-    server: Option<tokio::task::JoinHandle<()>>,
+    /// Of its own, so that its end takes every connection with it.
+    server: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for FakeControl {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.shutdown_background();
+        }
+    }
 }
 
 pub(crate) fn pem(label: &str, der: &[u8]) -> String {
@@ -97,6 +108,8 @@ impl FakeControl {
             sends_feed: AtomicBool::new(true),
             received: Mutex::default(),
             lost_acks: AtomicU64::new(0),
+            marks: Mutex::default(),
+            missing: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             unconfirmed: AtomicU64::new(0),
             opened: Mutex::default(),
@@ -105,24 +118,29 @@ impl FakeControl {
             tasks: TaskTracker::new(),
         };
         let address = "127.0.0.1:0".parse().unwrap();
-        let mut control =
-            Self { shared: Arc::new(shared), address, stop: CancellationToken::new(), server: None };
+        let mut control = Self { shared: Arc::new(shared), address, server: None };
         control.restart().await;
         control
     }
 
     /// Listens again, on the address it had.
     pub(crate) async fn restart(&mut self) {
-        let listener = tokio::net::TcpListener::bind(self.address).await.unwrap();
+        let listener = loop {
+            match std::net::TcpListener::bind(self.address) {
+                Ok(listener) => break listener,
+                // The one before has not let go yet.
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+            }
+        };
+        listener.set_nonblocking(true).unwrap();
         self.address = listener.local_addr().unwrap();
-        self.stop = CancellationToken::new();
         let server = self.shared.ca.issue_server(&["localhost".into()], SystemClock.now()).unwrap();
         let chain: String = server.chain.iter().map(|der| pem("CERTIFICATE", der)).collect();
         let tls = ServerTlsConfig::new()
             .identity(Identity::from_pem(chain, pem("PRIVATE KEY", server.key.secret_der())))
             .client_ca_root(Certificate::from_pem(self.roots()))
             .client_auth_optional(true);
-        let service = Service { shared: Arc::clone(&self.shared), stop: self.stop.clone() };
+        let service = Service { shared: Arc::clone(&self.shared) };
         let router = Server::builder()
             .tls_config(tls)
             .unwrap()
@@ -130,22 +148,21 @@ impl FakeControl {
             .add_service(ConfigServiceServer::new(service.clone()))
             .add_service(BudgetServiceServer::new(service.clone()))
             .add_service(UsageServiceServer::new(service));
-        let stop = self.stop.clone();
-        self.server = Some(self.shared.tasks.spawn(async move {
-            let serve = router.serve_with_incoming(TcpListenerStream::new(listener));
-            tokio::select! {
-                _ = serve => {}
-                () = stop.cancelled() => {}
-            }
-        }));
+        let server =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let serve = async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            router.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
+        };
+        self.shared.tasks.spawn_on(serve, server.handle());
+        self.server = Some(server);
     }
 
     /// Ends at once, as a killed process does.
     pub(crate) async fn stop(&mut self) {
-        self.stop.cancel();
         self.shared.streams.lock().clear();
         if let Some(server) = self.server.take() {
-            server.await.unwrap();
+            tokio::task::spawn_blocking(|| drop(server)).await.unwrap();
         }
     }
 
@@ -254,6 +271,34 @@ impl Shared {
         }
     }
 
+    /// Stores a report and tells how far the lanes in it are.
+    fn store(&self, request: ReportRequest) -> Vec<LanePosition> {
+        let mut marks = self.marks.lock();
+        let mut named = std::collections::BTreeSet::new();
+        for oldest in request.oldest_held {
+            let mark = marks.entry((oldest.boot, oldest.lane)).or_default();
+            self.missing.fetch_add((oldest.sequence - 1).saturating_sub(*mark), Ordering::SeqCst);
+            *mark = (*mark).max(oldest.sequence - 1);
+            named.insert((oldest.boot, oldest.lane));
+        }
+        for record in &request.records {
+            let mark = marks.entry((record.boot, record.lane)).or_default();
+            *mark += u64::from(record.sequence == *mark + 1);
+            named.insert((record.boot, record.lane));
+        }
+        self.received.lock().extend(request.records);
+        named
+            .iter()
+            .map(|&(boot, lane)| LanePosition { boot, lane, sequence: marks[&(boot, lane)] })
+            .collect()
+    }
+
+    /// Forgets what came after so many records of each lane, as a restored backup does.
+    pub(crate) fn restore_to(&self, sequence: u64) {
+        self.marks.lock().values_mut().for_each(|mark| *mark = (*mark).min(sequence));
+        self.received.lock().retain(|record| record.sequence <= sequence);
+    }
+
     /// Records without repetition, by place.
     pub(crate) fn stored(&self) -> BTreeMap<(u64, u32, u64), JournalRecord> {
         let received = self.received.lock();
@@ -276,7 +321,6 @@ pub(crate) fn delta(shard: Shard, from: u64, to: u64, resources: Vec<VersionedRe
 #[derive(Clone)]
 struct Service {
     shared: Arc<Shared>,
-    stop: CancellationToken,
 }
 
 fn node_of<T>(request: &Request<T>) -> Result<NodeId, Status> {
@@ -332,14 +376,9 @@ impl ConfigService for Service {
         let node = node_of(&request)?;
         let mut said = request.into_inner();
         let (sender, receiver) = mpsc::unbounded_channel();
-        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+        let shared = Arc::clone(&self.shared);
         self.shared.tasks.spawn(async move {
-            loop {
-                let message = tokio::select! {
-                    () = stop.cancelled() => return,
-                    message = said.message() => message,
-                };
-                let Ok(Some(NodeMessage { message: Some(message) })) = message else { return };
+            while let Ok(Some(NodeMessage { message: Some(message) })) = said.message().await {
                 match message {
                     Said::Hello(hello) => {
                         let welcome = Welcome {
@@ -417,26 +456,14 @@ impl UsageService for Service {
         node_of(&request)?;
         let mut batches = request.into_inner();
         let (sender, receiver) = mpsc::channel(4);
-        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+        let shared = Arc::clone(&self.shared);
         self.shared.tasks.spawn(async move {
-            loop {
-                let batch = tokio::select! {
-                    () = stop.cancelled() => return,
-                    batch = batches.message() => batch,
-                };
-                let Ok(Some(ReportRequest { records })) = batch else { return };
-                let mut acknowledged: BTreeMap<(u64, u32), u64> = BTreeMap::new();
-                for record in &records {
-                    acknowledged.insert((record.boot, record.lane), record.sequence);
-                }
-                shared.received.lock().extend(records);
-                if take_one(&shared.lost_acks) {
+            while let Ok(Some(request)) = batches.message().await {
+                let has_records = !request.records.is_empty();
+                let acknowledged = shared.store(request);
+                if has_records && take_one(&shared.lost_acks) {
                     return;
                 }
-                let acknowledged = acknowledged
-                    .into_iter()
-                    .map(|((boot, lane), sequence)| LanePosition { boot, lane, sequence })
-                    .collect();
                 if sender.send(Ok(ReportResponse { acknowledged })).await.is_err() {
                     return;
                 }

@@ -1,7 +1,9 @@
 //! A node and its control plane, and resources to push.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -15,7 +17,7 @@ use tidegate_types::resource::{
     Team, VirtualKey,
 };
 use tidegate_types::window::{Every, WeekStart, WindowSpec};
-use tidegate_types::{BudgetId, Clock, KeyId, NanoUsd, OrganizationId, Secret, TeamId};
+use tidegate_types::{BudgetId, Clock, KeyId, NanoUsd, OrganizationId, Secret, TeamId, Timestamp};
 use tidegate_upstream::Upstreams;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -27,6 +29,16 @@ pub(crate) async fn until(what: &str, mut check: impl FnMut() -> bool) {
     while !check() {
         assert!(Instant::now() < deadline, "not within twenty seconds: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A clock that a scenario moves.
+#[derive(Default)]
+pub(crate) struct Moved(pub(crate) AtomicI64);
+
+impl Clock for Moved {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus_millis(self.0.load(Ordering::SeqCst))
     }
 }
 
@@ -235,8 +247,18 @@ pub(crate) fn config_logs(state: &Path) -> Vec<PathBuf> {
 
 /// `GET path` on the metrics port: status and whole answer.
 pub(crate) async fn get(node: &RunningNode, path: &str) -> (u16, String) {
+    get_from(node.metrics_address(), path).await
+}
+
+/// `GET path` on any port.
+pub(crate) async fn get_from(address: SocketAddr, path: &str) -> (u16, String) {
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    exchange(tokio::net::TcpStream::connect(node.metrics_address()).await.unwrap(), &request).await
+    exchange(tokio::net::TcpStream::connect(address).await.unwrap(), &request).await
+}
+
+/// An address that nobody listens on.
+pub(crate) fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Sends a request that closes the connection, and reads the answer.

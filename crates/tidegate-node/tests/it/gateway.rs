@@ -13,14 +13,14 @@ use tokio::net::TcpStream;
 use crate::control_plane::FakeControl;
 use crate::fleet::{Tenant, end, exchange, settings, start_ready, until};
 
-async fn call(node: &RunningNode, key: &str) -> u16 {
+pub(crate) async fn call(node: &RunningNode, key: &str) -> (u16, String) {
     let body = r#"{"model":"nobody/knows","messages":[{"role":"user","content":"hi"}]}"#;
     let request = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    exchange(TcpStream::connect(node.gateway_address()).await.unwrap(), &request).await.0
+    exchange(TcpStream::connect(node.gateway_address()).await.unwrap(), &request).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,8 +32,8 @@ async fn a_key_from_the_feed_opens_the_gateway_until_it_is_revoked_and_each_call
         control.shared.publish(&resource);
     }
     let node = start_ready(&control, state.path()).await;
-    assert_eq!(call(&node, "nonsense").await, 401);
-    assert_eq!(call(&node, text.expose()).await, 404);
+    assert_eq!(call(&node, "nonsense").await.0, 401);
+    assert_eq!(call(&node, text.expose()).await.0, 404);
     until("the call is reported", || {
         control.shared.stored().values().any(|record| {
             matches!(&record.record, Some(Record::Call(call))
@@ -43,7 +43,7 @@ async fn a_key_from_the_feed_opens_the_gateway_until_it_is_revoked_and_each_call
     .await;
     control.shared.publish(&tenant.key(KeyStatus::Revoked));
     until("the revocation is applied", || control.shared.acks.lock().iter().any(|ack| ack.n == 4)).await;
-    assert_eq!(call(&node, text.expose()).await, 401);
+    assert_eq!(call(&node, text.expose()).await.0, 401);
     end(node).await;
 }
 

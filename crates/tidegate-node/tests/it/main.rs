@@ -7,4 +7,5 @@ mod fleet;
 mod gateway;
 mod journal;
 mod shipping;
+mod staleness;
 mod support;

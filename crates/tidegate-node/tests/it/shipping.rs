@@ -1,7 +1,7 @@
 //! What the journal holds reaches the control plane once, whatever breaks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -14,7 +14,7 @@ use tidegate_types::window::Window;
 use tidegate_types::{BudgetId, CallId, Clock, NanoUsd, Timestamp};
 
 use crate::control_plane::FakeControl;
-use crate::fleet::{Tenant, copy_of, end, settings, settings_with_clock, start_ready, until};
+use crate::fleet::{Moved, Tenant, copy_of, end, settings, settings_with_clock, start_ready, until};
 use crate::support::{call_of, ended, intent};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,6 +82,61 @@ async fn an_attempt_cut_off_by_a_kill_is_reported_as_unresolved() {
     end(again).await;
 }
 
+/// Ships so many records in small segments, and waits until the node has let go of the first ones.
+async fn trimmed(control: &FakeControl, state: &TempDir) -> tidegate_node::RunningNode {
+    let mut with = settings(control, state.path());
+    with.journal_limit_bytes = Some(1 << 20);
+    let node = tidegate_node::Node::start(with).await.unwrap();
+    let held = || node.journal().oldest_held().unwrap().iter().map(|lane| lane.sequence).min().unwrap();
+    let mut call = 0;
+    until("every lane has let go of its first segment", || {
+        (0..200).for_each(|more| node.journal().append(&ended(call + more)).unwrap());
+        call += 200;
+        held() > 1
+    })
+    .await;
+    until("all is acknowledged", || node.journal().status().pending_records == 0).await;
+    node
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_database_gets_again_what_the_node_still_holds_and_the_rest_is_told_as_missing() {
+    let mut control = FakeControl::start().await;
+    let state = TempDir::new().unwrap();
+    let node = trimmed(&control, &state).await;
+    let all = control.shared.stored();
+    control.stop().await;
+    // A backup of long ago: nothing of what the lanes held is there but their beginning.
+    control.shared.restore_to(10);
+    control.restart().await;
+    node.journal().append(&ended(u128::MAX)).unwrap();
+    until("shipping goes on", || control.shared.stored().values().any(|record| call_of(record) == u128::MAX))
+        .await;
+    until("all is acknowledged", || node.journal().status().pending_records == 0).await;
+    let (stored, missing) = (control.shared.stored(), control.shared.missing.load(Ordering::SeqCst));
+    assert!(missing > 0);
+    assert_eq!(stored.len() as u64 + missing, all.len() as u64 + 1, "nothing is lost that is not told");
+    let again = stored.keys().filter(|place| place.2 > 10 && all.contains_key(place)).count();
+    assert!(again > 0, "what is still held is shipped again");
+    end(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_restored_to_a_moment_ago_loses_nothing() {
+    let mut control = FakeControl::start().await;
+    let state = TempDir::new().unwrap();
+    let node = start_ready(&control, state.path()).await;
+    (0..1000).for_each(|call| node.journal().append(&ended(call)).unwrap());
+    until("all is acknowledged", || node.journal().status().pending_records == 0).await;
+    control.stop().await;
+    control.shared.restore_to(3);
+    control.restart().await;
+    until("everything is there again", || control.shared.stored().len() == 1000).await;
+    until("all is acknowledged", || node.journal().status().pending_records == 0).await;
+    assert_eq!(control.shared.missing.load(Ordering::SeqCst), 0);
+    end(node).await;
+}
+
 fn hold(limiter_epoch: u64) -> Hold {
     let window = Window { start: Timestamp::from_micros(0), end: Timestamp::from_micros(i64::MAX) };
     let part = BudgetHold {
@@ -134,20 +189,11 @@ async fn counters_are_open_before_the_first_call_with_the_balances_of_the_ledger
     end(node).await;
 }
 
-/// A clock that a scenario moves.
-struct Moved(AtomicI64);
-
-impl Clock for Moved {
-    fn now(&self) -> Timestamp {
-        SystemClock.now().plus_millis(self.0.load(Ordering::SeqCst))
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_renewed_when_a_third_of_its_time_is_over() {
     let control = FakeControl::start().await;
     let state = TempDir::new().unwrap();
-    let clock = Arc::new(Moved(AtomicI64::new(0)));
+    let clock = Arc::new(Moved::default());
     let node =
         tidegate_node::Node::start(settings_with_clock(&control, state.path(), clock.clone())).await.unwrap();
     let id = node.node_id();

@@ -470,7 +470,7 @@ pub struct ShardPosition {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ControlMessage {
-    #[prost(oneof = "control_message::Message", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "control_message::Message", tags = "1, 2, 3, 4, 5, 6")]
     pub message: ::core::option::Option<control_message::Message>,
 }
 /// Nested message and enum types in `ControlMessage`.
@@ -487,6 +487,8 @@ pub mod control_message {
         Command(super::Command),
         #[prost(message, tag = "5")]
         Heal(super::Heal),
+        #[prost(message, tag = "6")]
+        Current(super::Current),
     }
 }
 /// Answer to Hello.
@@ -596,6 +598,10 @@ pub struct Heal {
     #[prost(uint32, tag = "1")]
     pub shard: u32,
 }
+/// Sent every few seconds, and only while the control plane itself reads the store: everything that was
+/// committed until shortly before has been sent on this stream.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Current {}
 /// The pool's key for sealed credentials, sealed to this node (X25519, HKDF-SHA256, AES-256-GCM).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PoolKey {

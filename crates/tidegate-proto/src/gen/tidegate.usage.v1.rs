@@ -3,6 +3,11 @@
 pub struct ReportRequest {
     #[prost(message, repeated, tag = "1")]
     pub records: ::prost::alloc::vec::Vec<JournalRecord>,
+    /// First message of a stream: for each lane the first sequence that the node still holds. What lies
+    /// before it was acknowledged once. The answer says for each of these lanes how far it is stored; what
+    /// the store lacks and the node no longer holds is written down as missing.
+    #[prost(message, repeated, tag = "2")]
+    pub oldest_held: ::prost::alloc::vec::Vec<LanePosition>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReportResponse {

@@ -108,7 +108,16 @@ impl FakeNode {
         say.send(message(Said::Hello(hello))).await.unwrap();
         let mut client = ConfigServiceClient::new(channel);
         let inbound = client.stream(ReceiverStream::new(said)).await?.into_inner();
-        Ok(Stream { say, inbound, held, deltas: vec![], pool_key: None, synchronised: false, healed: vec![] })
+        Ok(Stream {
+            say,
+            inbound,
+            held,
+            deltas: vec![],
+            pool_key: None,
+            synchronised: false,
+            healed: vec![],
+            assured: 0,
+        })
     }
 
     /// A synchronised config stream.
@@ -168,6 +177,8 @@ pub(crate) struct Stream {
     pub(crate) pool_key: Option<wire::PoolKey>,
     pub(crate) synchronised: bool,
     pub(crate) healed: Vec<u32>,
+    /// How often it heard that it has everything.
+    pub(crate) assured: usize,
 }
 
 impl Stream {
@@ -181,6 +192,18 @@ impl Stream {
             }
         };
         assert!(tokio::time::timeout(DEADLINE, hear).await.is_ok(), "never heard: {what}");
+    }
+
+    /// Hears and obeys for a while.
+    pub(crate) async fn listen_for(&mut self, time: Duration) {
+        let hear = async {
+            loop {
+                let message =
+                    self.inbound.message().await.expect("the stream broke").expect("the stream ended");
+                self.obey(message).await;
+            }
+        };
+        let _: Result<(), _> = tokio::time::timeout(time, hear).await;
     }
 
     /// Why the stream ends.
@@ -216,6 +239,7 @@ impl Stream {
                     wire::CommandResult { id: command.id, ok: true, status: 200, code: "ok".to_owned() };
                 self.say.send(super::fake_node::message(Said::CommandResult(result))).await.unwrap();
             }
+            Some(Control::Current(_)) => self.assured += 1,
             Some(Control::Welcome(_)) | None => {}
         }
     }

@@ -39,6 +39,8 @@ async fn streams_outlive_the_database_and_go_on_when_it_is_back() {
     let end = Attempt::end(&intent, COST);
     assert_eq!(reporter.report(vec![event(1, &intent)]).await.unwrap(), 1);
 
+    stream.until("it is told that it has everything", |s| s.assured > 0).await;
+
     cluster.stop();
     let refused = reporter.report(vec![event(2, &end)]).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "nothing is acknowledged that is not stored");
@@ -50,10 +52,17 @@ async fn streams_outlive_the_database_and_go_on_when_it_is_back() {
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
 
+    // What was on its way, and a look of a moment before; then nobody vouches for anything.
+    stream.listen_for(Duration::from_secs(3)).await;
+    let assured = stream.assured;
+    stream.listen_for(Duration::from_secs(3)).await;
+    assert_eq!(stream.assured, assured, "the database is away");
+
     cluster.start_again().unwrap();
     eventually("the database answers", || async { books.plane.store.is_alive().await }).await;
     books.plane.organization("globex").await;
     stream.until("a change over the old stream", |s| s.held.resources.len() == 6).await;
+    stream.until("it is told again", |s| s.assured > assured).await;
     let mut reporter = Reporter::open(&node).await;
     reporter.acknowledged().await.unwrap();
     assert_eq!(reporter.report(vec![event(2, &end)]).await.unwrap(), 2);

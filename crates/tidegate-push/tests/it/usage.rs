@@ -82,7 +82,7 @@ impl Reporter {
 
     /// Sends a batch and returns how far the lane is acknowledged then.
     pub(crate) async fn report(&mut self, records: Vec<JournalRecord>) -> Result<u64, Status> {
-        self.say.send(ReportRequest { records }).await.unwrap();
+        self.say.send(ReportRequest { records, oldest_held: Vec::new() }).await.unwrap();
         self.acknowledged().await
     }
 
@@ -91,6 +91,15 @@ impl Reporter {
             tokio::time::timeout(DEADLINE, self.answers.message()).await.expect("no acknowledgement");
         let answer = answer?.expect("the stream ended");
         Ok(answer.acknowledged.iter().map(|lane: &LanePosition| lane.sequence).max().unwrap_or(0))
+    }
+}
+
+impl Reporter {
+    /// Says where a lane begins that the node still holds, and returns where it goes on.
+    pub(crate) async fn resume(&mut self, sequence: u64) -> Result<u64, Status> {
+        let oldest_held = vec![LanePosition { boot: 1, lane: 0, sequence }];
+        self.say.send(ReportRequest { records: Vec::new(), oldest_held }).await.unwrap();
+        self.acknowledged().await
     }
 }
 
@@ -122,6 +131,26 @@ async fn reports_are_stored_and_acknowledged_up_to_the_first_gap() {
     // What is stored is said at once when a stream opens: nothing is shipped again.
     let mut again = Reporter::open(&node).await;
     assert_eq!(again.acknowledged().await.unwrap(), 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restored_database_a_lane_goes_on_behind_what_nobody_holds_and_the_fleet_shows_it() {
+    let books = books().await;
+    let node = FakeNode::enrol(&books.plane).await;
+    let mut reporter = Reporter::open(&node).await;
+    let records = journal(&books.attempt);
+    assert_eq!(reporter.report(records[..6].to_vec()).await.unwrap(), 6);
+    assert_eq!(reporter.resume(4).await.unwrap(), 6, "nothing is missing");
+    assert_eq!(reporter.report(records[12..].to_vec()).await.unwrap(), 6, "the node has to say it first");
+    assert_eq!(reporter.resume(13).await.unwrap(), 12);
+    assert_eq!(reporter.report(records[12..].to_vec()).await.unwrap(), 60);
+    assert_eq!(books.plane.fleet(node.id).await.missing_records, 6);
+    assert_eq!(books.plane.metrics.missing.get(), 6);
+    for bad in [0, u64::MAX] {
+        let mut reporter = Reporter::open(&node).await;
+        reporter.acknowledged().await.unwrap();
+        assert_eq!(reporter.resume(bad).await.unwrap_err().code(), Code::InvalidArgument);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

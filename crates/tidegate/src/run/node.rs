@@ -36,7 +36,16 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     // From here on nothing needs the secrets in the configuration, nor another program.
     drop(config);
     confine::forbid_programs().context("confine the process")?;
-    let node = Node::start(settings).await.context("start the node")?;
+    let node = tokio::select! {
+        node = Node::start(settings) => node.context("start the node")?,
+        // It may wait for a control plane that never comes.
+        () = stop.cancelled() => {
+            limits_end.cancel();
+            limiter.stopped().await;
+            tracing::info!("stopped before the node was enrolled");
+            return Ok(());
+        }
+    };
     announce(&node);
     tokio::select! {
         () = announce_ready(&node) => {}
