@@ -86,7 +86,8 @@ pub(crate) fn step_forward(pid: u32) -> Result<()> {
 }
 
 fn schedule(policy: &str, pid: u32) -> Result<()> {
-    let status = Command::new("chrt").args([policy, "--all-tasks", "--pid", "0", &pid.to_string()]).status()?;
+    let status =
+        Command::new("chrt").args([policy, "--all-tasks", "--pid", "0", &pid.to_string()]).status()?;
     anyhow::ensure!(status.success(), "chrt failed");
     Ok(())
 }
