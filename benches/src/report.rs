@@ -28,6 +28,7 @@ pub(crate) struct Report {
     seen: BTreeMap<(&'static str, Phase), Vec<Seen>>,
     pub(crate) idle: Vec<(&'static str, u64)>,
     pub(crate) loaded: Vec<(&'static str, u64)>,
+    pub(crate) after: Vec<(&'static str, u64)>,
     pub(crate) slow: Vec<(&'static str, (u64, Seen))>,
 }
 
@@ -101,7 +102,10 @@ impl Report {
             println!("{name}: {:.1} MiB idle", *kib as f64 / 1024.0);
         }
         for (name, kib) in &self.loaded {
-            println!("{name}: {:.1} MiB with {keys} keys, after the load", *kib as f64 / 1024.0);
+            println!("{name}: {:.1} MiB idle with {keys} keys", *kib as f64 / 1024.0);
+        }
+        for (name, kib) in &self.after {
+            println!("{name}: {:.1} MiB after everything", *kib as f64 / 1024.0);
         }
         for ((name, phase), runs) in &self.seen {
             for seen in runs.iter().filter(|seen| seen.failures > 0) {
