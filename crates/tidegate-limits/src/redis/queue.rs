@@ -26,8 +26,6 @@ use crate::budget::Settlement;
 const BATCH: usize = 256;
 /// Longest time for one trip; off the caller's path, so generous.
 const TRIP: Duration = Duration::from_secs(2);
-/// Between the beginnings of two trips: where there is much to send, many operations share one.
-const PACE: Duration = Duration::from_millis(1);
 /// Most operations kept; beyond, the newest are dropped (the ledger carries settlements).
 const MOST: usize = 500_000;
 /// Pause after the server refused what was sent.
@@ -153,7 +151,6 @@ impl Queue {
         let mut look_again = tokio::time::interval(WAIT_PAUSE);
         look_again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut received = Vec::with_capacity(BATCH);
-        let mut next_trip = Instant::now();
         loop {
             tokio::select! {
                 biased;
@@ -163,18 +160,11 @@ impl Queue {
                 _ = look_again.tick(), if !waiting.is_empty() => self.again(&mut waiting, backlog),
                 _ = receiver.recv_many(&mut received, BATCH) => backlog.extend(received.drain(..)),
             }
-            // What waits for an epoch must not be overtaken when it opens: no pause then.
-            if waiting.is_empty() {
-                tokio::time::sleep_until(next_trip).await;
-                let room = BATCH.saturating_sub(backlog.len());
-                backlog.extend(std::iter::from_fn(|| receiver.try_recv().ok()).take(room));
-            }
             while !backlog.is_empty() {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = outlet.breaker.wait_until_closed() => {}
                 }
-                next_trip = Instant::now() + PACE;
                 self.trip(outlet, backlog, &mut waiting).await;
             }
         }
