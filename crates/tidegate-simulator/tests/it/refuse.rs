@@ -9,9 +9,10 @@ const ANTHROPIC: &str = "/anthropic/v1/messages";
 
 /// A request for "sim" with `messages`, and further members.
 fn with(messages: Value, more: Value) -> Value {
-    let mut body = json!({"model": "sim", "messages": messages});
-    for (key, value) in more.as_object().unwrap() {
-        body[key] = value.clone();
+    let mut body = json!({"model": "sim"});
+    body["messages"] = messages;
+    if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
+        body.extend(more);
     }
     body
 }

@@ -45,12 +45,12 @@ pub(super) async fn read(change: &mut Change) -> Result<(Vec<OpeningBalance>, Ve
     .bind(now)
     .fetch_one(change.connection())
     .await?;
-    let balances = from_json::<Vec<SpendRow>>(spends, "spend")?.into_iter().map(balance).collect();
+    let balances = from_json::<Vec<SpendRow>>(spends, "spend")?.iter().map(balance).collect();
     let open: Vec<OpenRow> = from_json(open, "holds")?;
     Ok((balances, open.iter().flat_map(|row| holds(row, now)).collect()))
 }
 
-fn balance(row: SpendRow) -> OpeningBalance {
+fn balance(row: &SpendRow) -> OpeningBalance {
     OpeningBalance {
         budget_id: BudgetId::from_uuid(row.budget_id),
         window_start: Timestamp::from_micros(row.window_start),

@@ -129,7 +129,8 @@ async fn an_attempt_that_ends_while_an_epoch_opens_is_either_held_or_spent() {
     let mut gate = owner.begin().await.unwrap();
     sqlx::raw_sql("LOCK TABLE open_attempts IN ACCESS EXCLUSIVE MODE").execute(&mut *gate).await.unwrap();
     let (store, organization_id) = (f.store.clone(), f.acme.organization.id);
-    let opener = tokio::spawn(async move {
+    let mut opener = tokio::task::JoinSet::new();
+    opener.spawn(async move {
         let asked = Asked { organization_id, pool: "default", store_run_id: "r1", found_epoch: 0 };
         opening(open(&store, &asked, "p1", NOW).await.unwrap())
     });
@@ -149,7 +150,7 @@ async fn an_attempt_that_ends_while_an_epoch_opens_is_either_held_or_spent() {
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut *gate).await.unwrap();
     }
     gate.commit().await.unwrap();
-    let opened = opener.await.unwrap();
+    let opened = opener.join_next().await.unwrap().unwrap();
     let (spent, held) = (opened.balances.iter().map(|b| b.spent.get()).sum::<i64>(), opened.holds.len());
     assert!(spent == 400 || held == 1, "spent {spent}, held {held}");
 }
