@@ -218,9 +218,7 @@ impl Api {
             None => self.call(Method::POST, path, Some(object)).await,
         }
     }
-}
 
-impl Api {
     /// A model at a provider with its price, switched on or off.
     async fn ensure_offering(
         &self,
@@ -245,10 +243,15 @@ impl Api {
         let offering = json!({"model": model, "provider": provider, "upstream_name": upstream});
         let offering = self.call(Method::POST, "/offerings", Some(offering)).await?;
         let tiers = json!([{"from_input_tokens": 0, "prices": prices}]);
-        let price = json!({"offering_id": offering["id"], "tiers": tiers, "source": "genai-prices 0.2.3"});
+        let price = json!({"offering_id": offering["id"], "tiers": tiers, "source": source(model)});
         self.call(Method::POST, "/prices", Some(price)).await?;
         Ok(())
     }
+}
+
+/// Where a model's price was read.
+fn source(model: &str) -> &'static str {
+    if model == MODEL { "simulator" } else { "genai-prices 0.2.3" }
 }
 
 fn text(value: &Value, name: &str) -> Result<String> {
