@@ -24,11 +24,12 @@ pub enum CredentialScope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretForm {
-    /// `{"api_key": "…"}`.
+    /// `{"api_key": "…", "resource"?, "region"?, "project"?, "location"?: "…"}`: the further fields
+    /// fill the places of base URLs (see [`Place`](crate::resource::Place)).
     ApiKey,
     /// `{"access_key_id": "…", "secret_access_key": "…", "session_token"?: "…", "region": "…"}`.
     Aws,
-    /// `{"client_email": "…", "private_key": "…", "project": "…", "location": "…"}`.
+    /// `{"client_email": "…", "private_key": "…", "private_key_id"?: "…", "project": "…", "location": "…"}`.
     GoogleServiceAccount,
 }
 

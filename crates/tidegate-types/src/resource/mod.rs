@@ -3,6 +3,7 @@
 //! Children point up to their parents, so that one change is one small message.
 
 mod authority;
+mod base_url;
 mod budget;
 mod catalogue;
 mod content_hash;
@@ -15,10 +16,11 @@ mod route;
 use serde::{Deserialize, Serialize};
 
 pub use authority::{BudgetEpoch, OpenHold, OpeningBalance, PoolState};
+pub use base_url::{Place, PlaceError, fill_base_url, places_of, sample_base_url};
 pub use budget::{Budget, Enforcement, HoldMode, Scope, Selector};
 pub use catalogue::{
-    AbortBilling, AuthScheme, Capabilities, DataHandling, DialectName, Model, ModelKind, Offering, Price,
-    PriceTier, Provider, Retention, Training, Unit, UnitPrice,
+    AbortBilling, AuthScheme, Capabilities, DataHandling, DialectName, Model, ModelKind, Offering, Operation,
+    Price, PriceTier, Provider, Quirks, Retention, Training, Unit, UnitPrice,
 };
 pub use content_hash::content_hash;
 pub use credential::{Credential, CredentialScope, SealedSecret, SecretForm};

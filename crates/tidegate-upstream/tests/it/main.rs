@@ -9,5 +9,8 @@
 
 mod addresses;
 mod exchange;
+mod google;
 mod peer;
+mod service;
+mod sign_in;
 mod tls;
