@@ -58,6 +58,11 @@ fn openai(usage: &Value<'_>) -> Result<Option<Usage>, Garbage> {
         cache_creation_input_tokens: written.min(input.saturating_sub(cached)),
         reasoning_tokens: reasoning.min(output),
         requests: 1,
+        audio_input_tokens: of(&prompt, "audio_tokens")?.unwrap_or(0).min(input),
+        image_input_tokens: of(&prompt, "image_tokens")?.unwrap_or(0).min(input),
+        audio_output_tokens: of(&completion, "audio_tokens")?.unwrap_or(0).min(output),
+        image_output_tokens: of(&completion, "image_tokens")?.unwrap_or(0).min(output),
+        ..Usage::default()
     }))
 }
 
@@ -67,8 +72,10 @@ pub(crate) struct AnthropicCounts {
     input: Option<u64>,
     cache_read: u64,
     cache_write: u64,
+    cache_write_1h: u64,
     output: u64,
     thinking: u64,
+    searches: u64,
 }
 
 impl AnthropicCounts {
@@ -84,7 +91,14 @@ impl AnthropicCounts {
         self.input = count(usage, "input_tokens")?.or(self.input);
         self.cache_read = count(usage, "cache_read_input_tokens")?.unwrap_or(self.cache_read);
         self.cache_write = count(usage, "cache_creation_input_tokens")?.unwrap_or(self.cache_write);
+        if let Some(created) = usage.get("cache_creation").filter(|created| !created.is_null()) {
+            let hour = count(&created, "ephemeral_1h_input_tokens")?;
+            self.cache_write_1h = hour.unwrap_or(self.cache_write_1h);
+        }
         self.output = count(usage, "output_tokens")?.unwrap_or(self.output);
+        if let Some(tools) = usage.get("server_tool_use").filter(|tools| !tools.is_null()) {
+            self.searches = count(&tools, "web_search_requests")?.unwrap_or(self.searches);
+        }
         if let Some(details) = usage.get("output_tokens_details") {
             self.thinking = count(&details, "thinking_tokens")?.unwrap_or(self.thinking);
         }
@@ -110,6 +124,9 @@ impl AnthropicCounts {
             cache_creation_input_tokens: self.cache_write,
             reasoning_tokens: self.thinking.min(self.output),
             requests: 1,
+            cache_creation_1h_input_tokens: self.cache_write_1h.min(self.cache_write),
+            searches: self.searches,
+            ..Usage::default()
         })
     }
 }
@@ -129,14 +146,14 @@ pub(crate) fn write_openai(json: &mut Writer, usage: &Usage) {
         json.key("total_tokens").whole(usage.input_tokens.saturating_add(usage.output_tokens));
         json.key("prompt_tokens_details").object(|json| {
             json.key("cached_tokens").whole(usage.cached_input_tokens);
-            json.key("audio_tokens").whole(0);
+            json.key("audio_tokens").whole(usage.audio_input_tokens);
             if usage.cache_creation_input_tokens > 0 {
                 json.key("cache_write_tokens").whole(usage.cache_creation_input_tokens);
             }
         });
         json.key("completion_tokens_details").object(|json| {
             json.key("reasoning_tokens").whole(usage.reasoning_tokens);
-            json.key("audio_tokens").whole(0);
+            json.key("audio_tokens").whole(usage.audio_output_tokens);
         });
         if usage.cache_creation_input_tokens > 0 {
             json.key("cache_creation_input_tokens").whole(usage.cache_creation_input_tokens);
@@ -151,10 +168,23 @@ pub(crate) fn write_anthropic(json: &mut Writer, usage: &Usage) {
         json.key("input_tokens").whole(usage.input_tokens.saturating_sub(cached));
         json.key("cache_creation_input_tokens").whole(usage.cache_creation_input_tokens);
         json.key("cache_read_input_tokens").whole(usage.cached_input_tokens);
+        if usage.cache_creation_1h_input_tokens > 0 {
+            let hour = usage.cache_creation_1h_input_tokens;
+            json.key("cache_creation").object(|json| {
+                let rest = usage.cache_creation_input_tokens.saturating_sub(hour);
+                json.key("ephemeral_5m_input_tokens").whole(rest);
+                json.key("ephemeral_1h_input_tokens").whole(hour);
+            });
+        }
         json.key("output_tokens").whole(usage.output_tokens);
         if usage.reasoning_tokens > 0 {
             json.key("output_tokens_details").object(|json| {
                 json.key("thinking_tokens").whole(usage.reasoning_tokens);
+            });
+        }
+        if usage.searches > 0 {
+            json.key("server_tool_use").object(|json| {
+                json.key("web_search_requests").whole(usage.searches);
             });
         }
     });

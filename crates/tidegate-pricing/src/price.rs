@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use tidegate_types::Timestamp;
-use tidegate_types::resource::{Price, PriceTier, Unit};
+use tidegate_types::resource::{ModelKind, Price, PriceTier, Unit};
 
 /// Why a price is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,13 +23,19 @@ pub enum PriceError {
     /// Named twice in one tier.
     #[error("{0:?} is priced twice in the tier from {1} input tokens")]
     Twice(Unit, u32),
-    /// Input and output tokens must be priced in so many words, be it 0.
+    /// Input and output tokens must be priced in so many words, be it 0, where nothing beyond
+    /// tokens is.
     #[error("{0:?} has no price in the tier from {1} input tokens; write 0 if it is free")]
     Missing(Unit, u32),
 }
 
-/// Checks that a price is complete: tiers ascending from 0, input and output tokens priced
-/// in each, nothing negative or named twice.
+/// What is billed instead of tokens, or beside them.
+const BEYOND_TOKENS: [Unit; 5] =
+    [Unit::Image, Unit::AudioSecond, Unit::Character, Unit::Search, Unit::VideoSecond];
+
+/// Checks that a price is complete: tiers ascending from 0, each with prices of input and output
+/// tokens or of something beyond tokens (images, seconds, characters, searches), nothing negative
+/// or named twice.
 ///
 /// # Errors
 /// The first [`PriceError`] found.
@@ -55,6 +61,9 @@ fn validate_tier(tier: &PriceTier) -> Result<(), PriceError> {
         if tier.prices.iter().take(place).any(|other| other.unit == entry.unit) {
             return Err(PriceError::Twice(entry.unit, from));
         }
+    }
+    if BEYOND_TOKENS.iter().any(|unit| named(tier, *unit).is_some()) {
+        return Ok(());
     }
     for unit in [Unit::InputToken, Unit::OutputToken] {
         if named(tier, unit).is_none() {
@@ -87,36 +96,73 @@ fn named(tier: &PriceTier, unit: Unit) -> Option<i64> {
     tier.prices.iter().find(|entry| entry.unit == unit).map(|entry| entry.price.get())
 }
 
-/// Pico-USD of each unit in one tier, absent units replaced by their nearest relatives.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct UnitCosts {
-    pub(crate) input: i64,
-    pub(crate) cached: i64,
-    pub(crate) cache_write: i64,
-    pub(crate) output: i64,
-    pub(crate) reasoning: i64,
-    pub(crate) request: i64,
+/// Whether every tier names a price by which calls of such a model can be charged: where it does
+/// not, they would cost nothing, and are refused.
+#[must_use]
+pub fn covers(price: &Price, kind: ModelKind) -> bool {
+    use Unit::{
+        AudioInputToken, AudioOutputToken, AudioSecond, Character, Image, ImageOutputToken, InputToken,
+        OutputToken, Search, VideoSecond,
+    };
+    let tokens = |tier| [InputToken, OutputToken].iter().all(|unit| named(tier, *unit).is_some());
+    let any = |tier, units: &[Unit]| units.iter().any(|unit| named(tier, *unit).is_some());
+    price.tiers.iter().all(|tier| match kind {
+        ModelKind::Language => tokens(tier),
+        ModelKind::Embedding => any(tier, &[InputToken]),
+        ModelKind::Image => tokens(tier) || any(tier, &[Image, ImageOutputToken]),
+        ModelKind::Speech => tokens(tier) || any(tier, &[Character, AudioOutputToken]),
+        ModelKind::Transcription => tokens(tier) || any(tier, &[AudioSecond, AudioInputToken]),
+        ModelKind::Reranking => any(tier, &[Search, InputToken]),
+        ModelKind::Video => tokens(tier) || any(tier, &[VideoSecond]),
+    })
 }
 
+/// Whether every tier names a price of this unit.
+#[must_use]
+pub fn names(price: &Price, unit: Unit) -> bool {
+    price.tiers.iter().all(|tier| named(tier, unit).is_some())
+}
+
+/// Pico-USD of each unit in one tier, absent units replaced by their nearest relatives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UnitCosts([i64; Unit::ALL.len()]);
+
 impl UnitCosts {
-    /// Cached reads and cache writes cost as input, reasoning as output, a call by itself nothing.
+    /// Cached reads and cache writes cost as input, reasoning as output, audio and images as the
+    /// text that they stand for. Writes for an hour cost twice the input, which is what the one
+    /// provider that sells them asks, and no less than other writes: an upper bound where nobody
+    /// gave the price. Everything beyond tokens, a call by itself included, costs nothing:
+    /// [`covers`] keeps away calls that would be billed by it.
     pub(crate) fn of(tier: &PriceTier) -> Self {
-        let mut units = [None; 6];
-        for entry in &tier.prices {
-            if let Some(slot) = units.get_mut(entry.unit as usize) {
-                *slot = Some(entry.price.get().max(0));
-            }
-        }
-        let [input, output, cached, cache_write, reasoning, request] = units;
+        let given = |unit| named(tier, unit).map(|pico| pico.max(0));
+        let (input, output) = (given(Unit::InputToken), given(Unit::OutputToken));
         let input_cost = input.or(output).unwrap_or(0);
         let output_cost = output.or(input).unwrap_or(0);
-        Self {
-            input: input_cost,
-            cached: cached.unwrap_or(input_cost),
-            cache_write: cache_write.unwrap_or(input_cost),
-            output: output_cost,
-            reasoning: reasoning.unwrap_or(output_cost),
-            request: request.unwrap_or(0),
-        }
+        let write = given(Unit::CacheWriteToken).unwrap_or(input_cost);
+        Self(Unit::ALL.map(|unit| {
+            given(unit).unwrap_or(match unit {
+                Unit::InputToken
+                | Unit::CachedInputToken
+                | Unit::CacheWriteToken
+                | Unit::AudioInputToken
+                | Unit::ImageInputToken => input_cost,
+                Unit::CacheWrite1hToken => write.max(input_cost.saturating_mul(2)),
+                Unit::OutputToken
+                | Unit::ReasoningToken
+                | Unit::AudioOutputToken
+                | Unit::ImageOutputToken => output_cost,
+                Unit::Request
+                | Unit::Image
+                | Unit::AudioSecond
+                | Unit::Character
+                | Unit::Search
+                | Unit::VideoSecond => 0,
+            })
+        }))
+    }
+
+    /// Pico-USD of one such unit.
+    pub(crate) fn get(&self, unit: Unit) -> i64 {
+        self.0.get(unit as usize).copied().unwrap_or(i64::MAX)
     }
 }

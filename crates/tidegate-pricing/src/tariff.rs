@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tidegate_types::resource::Price;
+use tidegate_types::resource::{ModelKind, Price, Unit};
 use tidegate_types::usage::Usage;
 use tidegate_types::{NanoUsd, PicoUsd, PriceId};
 
-use crate::cost::{all_input, rounded_up, times};
+use crate::cost::{all_input, all_output, rounded_up, times};
 
 /// Chosen at admission; the same tariff holds, bounds and charges the attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +27,33 @@ impl Tariff {
         }
     }
 
-    /// The most that may be charged within these counts.
+    /// The most that may be charged for a usage that `most` covers (see [`crate::bound`]).
     #[must_use]
-    pub fn bound(&self, max_input_tokens: u64, max_output_tokens: u64) -> NanoUsd {
+    pub fn bound(&self, most: &Usage) -> NanoUsd {
         match self {
-            Self::Listed(price) => crate::bound(price, max_input_tokens, max_output_tokens),
-            Self::Ceiling(ceiling) => ceiling_bound(*ceiling, max_input_tokens, max_output_tokens),
+            Self::Listed(price) => crate::bound(price, most),
+            Self::Ceiling(ceiling) => {
+                let Usage { input_tokens, output_tokens, .. } = *most;
+                ceiling_cost(*ceiling, &Usage { input_tokens, output_tokens, ..Usage::default() })
+            }
+        }
+    }
+
+    /// Whether calls of such a model can be charged by it. A ceiling is for tokens only.
+    #[must_use]
+    pub fn covers(&self, kind: ModelKind) -> bool {
+        match self {
+            Self::Listed(price) => crate::covers(price, kind),
+            Self::Ceiling(_) => matches!(kind, ModelKind::Language | ModelKind::Embedding),
+        }
+    }
+
+    /// Whether it has a price of this unit; a ceiling is that of every token.
+    #[must_use]
+    pub fn names(&self, unit: Unit) -> bool {
+        match self {
+            Self::Listed(price) => crate::names(price, unit),
+            Self::Ceiling(_) => unit.is_token(),
         }
     }
 
@@ -58,12 +79,6 @@ impl Tariff {
 /// The charge for `usage` where every input and output token costs `ceiling`.
 #[must_use]
 pub fn ceiling_cost(ceiling: PicoUsd, usage: &Usage) -> NanoUsd {
-    ceiling_bound(ceiling, all_input(usage), usage.output_tokens.max(usage.reasoning_tokens))
-}
-
-/// The most that may be charged within these counts where every token costs `ceiling`.
-#[must_use]
-pub fn ceiling_bound(ceiling: PicoUsd, max_input_tokens: u64, max_output_tokens: u64) -> NanoUsd {
     let pico = ceiling.get().max(0);
-    rounded_up(times(max_input_tokens, pico).saturating_add(times(max_output_tokens, pico)))
+    rounded_up(times(all_input(usage), pico).saturating_add(times(all_output(usage), pico)))
 }

@@ -60,21 +60,30 @@ impl Named for SecretForm {
 }
 
 impl Named for DialectName {
-    const ALL: &'static [Self] = &[Self::OpenaiChat, Self::AnthropicMessages];
+    const ALL: &'static [Self] = &Self::ALL;
     fn name(self) -> &'static str {
-        match self {
-            Self::OpenaiChat => "openai_chat",
-            Self::AnthropicMessages => "anthropic_messages",
-        }
+        self.as_str()
     }
 }
 
 impl Named for AuthScheme {
-    const ALL: &'static [Self] = &[Self::Bearer, Self::XApiKey, Self::None];
+    const ALL: &'static [Self] = &[
+        Self::Bearer,
+        Self::XApiKey,
+        Self::ApiKey,
+        Self::GoogleApiKey,
+        Self::GoogleServiceAccount,
+        Self::AwsSigV4,
+        Self::None,
+    ];
     fn name(self) -> &'static str {
         match self {
             Self::Bearer => "bearer",
             Self::XApiKey => "x_api_key",
+            Self::ApiKey => "api_key",
+            Self::GoogleApiKey => "google_api_key",
+            Self::GoogleServiceAccount => "google_service_account",
+            Self::AwsSigV4 => "aws_sig_v4",
             Self::None => "none",
         }
     }
@@ -91,33 +100,32 @@ impl Named for AbortBilling {
 }
 
 impl Named for ModelKind {
-    const ALL: &'static [Self] = &[Self::Language, Self::Embedding];
+    const ALL: &'static [Self] = &[
+        Self::Language,
+        Self::Embedding,
+        Self::Image,
+        Self::Speech,
+        Self::Transcription,
+        Self::Reranking,
+        Self::Video,
+    ];
     fn name(self) -> &'static str {
         match self {
             Self::Language => "language",
             Self::Embedding => "embedding",
+            Self::Image => "image",
+            Self::Speech => "speech",
+            Self::Transcription => "transcription",
+            Self::Reranking => "reranking",
+            Self::Video => "video",
         }
     }
 }
 
 impl Named for Unit {
-    const ALL: &'static [Self] = &[
-        Self::InputToken,
-        Self::OutputToken,
-        Self::CachedInputToken,
-        Self::CacheWriteToken,
-        Self::ReasoningToken,
-        Self::Request,
-    ];
+    const ALL: &'static [Self] = &Self::ALL;
     fn name(self) -> &'static str {
-        match self {
-            Self::InputToken => "input_token",
-            Self::OutputToken => "output_token",
-            Self::CachedInputToken => "cached_input_token",
-            Self::CacheWriteToken => "cache_write_token",
-            Self::ReasoningToken => "reasoning_token",
-            Self::Request => "request",
-        }
+        self.as_str()
     }
 }
 

@@ -102,6 +102,22 @@ pub(crate) fn surface(value: Surface) -> wire::Surface {
     match value {
         Surface::OpenaiChat => wire::Surface::OpenaiChat,
         Surface::AnthropicMessages => wire::Surface::AnthropicMessages,
+        Surface::OpenaiResponses => wire::Surface::OpenaiResponses,
+        Surface::OpenaiEmbeddings => wire::Surface::OpenaiEmbeddings,
+        Surface::OpenaiImages => wire::Surface::OpenaiImages,
+        Surface::OpenaiSpeech => wire::Surface::OpenaiSpeech,
+        Surface::OpenaiTranscriptions => wire::Surface::OpenaiTranscriptions,
+        Surface::AnthropicCountTokens => wire::Surface::AnthropicCountTokens,
+        Surface::CohereRerank => wire::Surface::CohereRerank,
+        Surface::Gemini => wire::Surface::Gemini,
+        Surface::BedrockConverse => wire::Surface::BedrockConverse,
+        Surface::AiSdkLanguage => wire::Surface::AiSdkLanguage,
+        Surface::AiSdkEmbedding => wire::Surface::AiSdkEmbedding,
+        Surface::AiSdkImage => wire::Surface::AiSdkImage,
+        Surface::AiSdkReranking => wire::Surface::AiSdkReranking,
+        Surface::AiSdkSpeech => wire::Surface::AiSdkSpeech,
+        Surface::AiSdkTranscription => wire::Surface::AiSdkTranscription,
+        Surface::AiSdkVideo => wire::Surface::AiSdkVideo,
     }
 }
 
@@ -110,6 +126,22 @@ pub(crate) fn read_surface(value: wire::Surface) -> Option<Surface> {
         wire::Surface::Unspecified => return None,
         wire::Surface::OpenaiChat => Surface::OpenaiChat,
         wire::Surface::AnthropicMessages => Surface::AnthropicMessages,
+        wire::Surface::OpenaiResponses => Surface::OpenaiResponses,
+        wire::Surface::OpenaiEmbeddings => Surface::OpenaiEmbeddings,
+        wire::Surface::OpenaiImages => Surface::OpenaiImages,
+        wire::Surface::OpenaiSpeech => Surface::OpenaiSpeech,
+        wire::Surface::OpenaiTranscriptions => Surface::OpenaiTranscriptions,
+        wire::Surface::AnthropicCountTokens => Surface::AnthropicCountTokens,
+        wire::Surface::CohereRerank => Surface::CohereRerank,
+        wire::Surface::Gemini => Surface::Gemini,
+        wire::Surface::BedrockConverse => Surface::BedrockConverse,
+        wire::Surface::AiSdkLanguage => Surface::AiSdkLanguage,
+        wire::Surface::AiSdkEmbedding => Surface::AiSdkEmbedding,
+        wire::Surface::AiSdkImage => Surface::AiSdkImage,
+        wire::Surface::AiSdkReranking => Surface::AiSdkReranking,
+        wire::Surface::AiSdkSpeech => Surface::AiSdkSpeech,
+        wire::Surface::AiSdkTranscription => Surface::AiSdkTranscription,
+        wire::Surface::AiSdkVideo => Surface::AiSdkVideo,
     })
 }
 

@@ -22,6 +22,16 @@ impl From<Usage> for wire::Usage {
             cache_creation_input_tokens: r.cache_creation_input_tokens,
             reasoning_tokens: r.reasoning_tokens,
             requests: r.requests,
+            cache_creation_1h_input_tokens: r.cache_creation_1h_input_tokens,
+            audio_input_tokens: r.audio_input_tokens,
+            image_input_tokens: r.image_input_tokens,
+            audio_output_tokens: r.audio_output_tokens,
+            image_output_tokens: r.image_output_tokens,
+            images: r.images,
+            audio_seconds: r.audio_seconds,
+            characters: r.characters,
+            searches: r.searches,
+            video_seconds: r.video_seconds,
         }
     }
 }
@@ -35,6 +45,16 @@ impl From<wire::Usage> for Usage {
             cache_creation_input_tokens: m.cache_creation_input_tokens,
             reasoning_tokens: m.reasoning_tokens,
             requests: m.requests,
+            cache_creation_1h_input_tokens: m.cache_creation_1h_input_tokens,
+            audio_input_tokens: m.audio_input_tokens,
+            image_input_tokens: m.image_input_tokens,
+            audio_output_tokens: m.audio_output_tokens,
+            image_output_tokens: m.image_output_tokens,
+            images: m.images,
+            audio_seconds: m.audio_seconds,
+            characters: m.characters,
+            searches: m.searches,
+            video_seconds: m.video_seconds,
         }
     }
 }

@@ -6,7 +6,7 @@ use tidegate_limits::BudgetHold;
 use tidegate_policy::{Candidate, EffectivePolicy};
 use tidegate_types::NanoUsd;
 use tidegate_types::resource::ZdrTier;
-use tidegate_types::usage::RefusalCause;
+use tidegate_types::usage::{RefusalCause, Usage};
 
 use crate::refusal::{Refusal, Refused};
 
@@ -28,6 +28,8 @@ pub(crate) struct Grant {
     pub(crate) limit: Option<u64>,
     /// Whether the caller named the limit: then it is not lowered to what is affordable.
     pub(crate) named: bool,
+    /// Upper bounds of what is billed beyond plain tokens.
+    pub(crate) beyond: Usage,
     /// Least output that makes sense for this call.
     pub(crate) least: u64,
     /// Upper bound of the cost; 0 where no hard budget applies.
@@ -57,6 +59,7 @@ pub(crate) fn grant(
             answers,
             limit: None,
             named: call.output_limit.is_some(),
+            beyond: call.input.most,
             least: output_tokens,
             amount: NanoUsd::ZERO,
         };
@@ -76,6 +79,7 @@ pub(crate) fn grant(
         answers,
         limit: None,
         named: call.output_limit.is_some(),
+        beyond: call.most(),
         least: output_tokens.min(reasoning.saturating_add(LEAST_OUTPUT)),
         amount: NanoUsd::ZERO,
     };
@@ -87,6 +91,15 @@ impl Grant {
     /// All output tokens of all answers.
     pub(crate) const fn all_output(&self) -> u64 {
         self.output_tokens.saturating_mul(self.answers)
+    }
+
+    /// What may be used at most, with so much output for each answer.
+    const fn most(&self, output_tokens: u64) -> Usage {
+        Usage {
+            input_tokens: self.input_tokens,
+            output_tokens: output_tokens.saturating_mul(self.answers),
+            ..self.beyond
+        }
     }
 
     /// Tokens to reserve in the rate limits until the real ones are known: a token is about four
@@ -101,7 +114,7 @@ impl Grant {
         // Also when it is what the caller named: perhaps under a key that this provider ignores,
         // or beside a higher one.
         self.limit = Some(output_tokens);
-        self.amount = candidate.tariff.bound(self.input_tokens, self.all_output());
+        self.amount = candidate.tariff.bound(&self.most(output_tokens));
     }
 
     /// The largest grant that costs at most `left`, where the caller named no limit of its own.
@@ -109,9 +122,7 @@ impl Grant {
         if self.named {
             return None;
         }
-        let fits = |output: u64| {
-            candidate.tariff.bound(self.input_tokens, output.saturating_mul(self.answers)) <= left
-        };
+        let fits = |output: u64| candidate.tariff.bound(&self.most(output)) <= left;
         if !fits(self.least) {
             return None;
         }

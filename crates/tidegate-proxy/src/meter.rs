@@ -49,6 +49,7 @@ mod tests {
         answers: 2,
         limit: None,
         named: true,
+        beyond: Usage::from_counts([0; 16]),
         least: 200,
         amount: NanoUsd::ZERO,
     };

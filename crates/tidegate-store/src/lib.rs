@@ -8,6 +8,7 @@ pub mod actor;
 pub mod change;
 mod connect;
 mod convert;
+mod counts;
 mod document;
 mod error;
 mod provision;

@@ -1,11 +1,13 @@
 //! Usage reports, from the hourly roll-ups.
 
 use chrono::{DateTime, Utc};
+use tidegate_types::usage::Usage;
 use tidegate_types::{KeyId, ModelId, NanoUsd, ProviderId, TeamId, Timestamp};
 use uuid::Uuid;
 
 use crate::Result;
 use crate::convert::{time, timestamp, unsigned, uuid_of};
+use crate::counts::Counts;
 use crate::document::Page;
 use crate::tenant::TenantTx;
 
@@ -93,16 +95,8 @@ pub struct Row {
     pub total_cost: NanoUsd,
     /// The part of it that the organization pays its providers itself.
     pub byok_cost: NanoUsd,
-    /// All input tokens.
-    pub input_tokens: u64,
-    /// All output tokens.
-    pub output_tokens: u64,
-    /// Input tokens read from a provider's cache.
-    pub cached_input_tokens: u64,
-    /// Input tokens written to a provider's cache.
-    pub cache_creation_input_tokens: u64,
-    /// Output tokens spent on reasoning.
-    pub reasoning_tokens: u64,
+    /// Everything that was metered, but calls.
+    pub usage: Usage,
 }
 
 #[derive(sqlx::FromRow)]
@@ -117,11 +111,8 @@ struct Sums {
     error_count: i64,
     cost: i64,
     byok_cost: i64,
-    input_tokens: i64,
-    output_tokens: i64,
-    cached_input_tokens: i64,
-    cache_creation_input_tokens: i64,
-    reasoning_tokens: i64,
+    #[sqlx(flatten)]
+    counts: Counts,
 }
 
 fn row(sums: &Sums) -> Row {
@@ -137,11 +128,7 @@ fn row(sums: &Sums) -> Row {
         error_count: unsigned(sums.error_count),
         total_cost: NanoUsd::new(sums.cost),
         byok_cost: NanoUsd::new(sums.byok_cost),
-        input_tokens: unsigned(sums.input_tokens),
-        output_tokens: unsigned(sums.output_tokens),
-        cached_input_tokens: unsigned(sums.cached_input_tokens),
-        cache_creation_input_tokens: unsigned(sums.cache_creation_input_tokens),
-        reasoning_tokens: unsigned(sums.reasoning_tokens),
+        usage: sums.counts.usage(),
     }
 }
 
@@ -178,7 +165,17 @@ async fn sums(tx: &mut TenantTx, query: &Query, offset: i64, limit: i64) -> Resu
                 sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens,
                 sum(cached_input_tokens)::bigint AS cached_input_tokens,
                 sum(cache_creation_input_tokens)::bigint AS cache_creation_input_tokens,
-                sum(reasoning_tokens)::bigint AS reasoning_tokens
+                sum(reasoning_tokens)::bigint AS reasoning_tokens,
+                sum(cache_creation_1h_input_tokens)::bigint AS cache_creation_1h_input_tokens,
+                sum(audio_input_tokens)::bigint AS audio_input_tokens,
+                sum(image_input_tokens)::bigint AS image_input_tokens,
+                sum(audio_output_tokens)::bigint AS audio_output_tokens,
+                sum(image_output_tokens)::bigint AS image_output_tokens,
+                sum(images)::bigint AS images,
+                sum(audio_seconds)::bigint AS audio_seconds,
+                sum(characters)::bigint AS characters,
+                sum(searches)::bigint AS searches,
+                sum(video_seconds)::bigint AS video_seconds
          FROM usage_hourly
          WHERE organization_id = $1 AND hour >= date_trunc('hour', $2::timestamptz) AND hour < $3
              AND ($9::uuid IS NULL OR team_id = $9) AND ($10::uuid IS NULL OR key_id = $10)

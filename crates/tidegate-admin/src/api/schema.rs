@@ -104,7 +104,9 @@ pub(crate) struct DataHandlingSchema {
 #[derive(ToSchema)]
 #[schema(as = UnitPrice)]
 pub(crate) struct UnitPriceSchema {
-    /// `input_token`, `output_token`, `cached_input_token`, `cache_write_token`, `reasoning_token` or `request`.
+    /// `input_token`, `output_token`, `cached_input_token`, `cache_write_token`, `cache_write_1h_token`,
+    /// `reasoning_token`, `audio_input_token`, `audio_output_token`, `image_input_token`,
+    /// `image_output_token`, `request`, `image`, `audio_second`, `character`, `search` or `video_second`.
     unit: String,
     /// USD per unit, a decimal string with at most 12 places.
     #[schema(example = "0.0000025")]

@@ -1,4 +1,8 @@
-//! Upper bounds of input tokens.
+//! Upper bounds of input tokens, and of everything that is billed beyond plain tokens.
+
+use tidegate_types::usage::Usage;
+
+use super::CallBody;
 
 /// What of the body becomes input.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,6 +17,8 @@ pub struct InputSize {
     pub images: u64,
     /// JSON path of the first input whose size is not in the body (file ids, documents by URL, audio …).
     pub unboundable: Option<String>,
+    /// Upper bounds of what is billed beyond plain tokens; `u64::MAX` of a sort of token: all may be of it.
+    pub most: Usage,
 }
 
 /// An upper bound of a call's input tokens.
@@ -48,5 +54,36 @@ impl InputSize {
             exact: self.images == 0 && unboundable.is_none(),
             unboundable,
         }
+    }
+}
+
+impl CallBody {
+    /// Upper bounds of what is billed beyond plain tokens, tokens that a cache keeps for an hour included.
+    #[must_use]
+    pub fn most(&self) -> Usage {
+        let hour = if names_an_hour(&self.bytes) { u64::MAX } else { 0 };
+        let told = self.input.most.cache_creation_1h_input_tokens;
+        Usage { cache_creation_1h_input_tokens: told.max(hour), ..self.input.most }
+    }
+}
+
+/// Whether some string of the body is `1h`, however it is escaped: every dialect that can ask for
+/// cache writes of an hour does it with this word.
+fn names_an_hour(body: &[u8]) -> bool {
+    const SPELLINGS: [&[u8]; 4] =
+        [br#""1h""#, br#""\u0031h""#, br#""1\u0068""#, br#""\u0031\u0068""#];
+    SPELLINGS.iter().any(|word| memchr::memmem::find(body, word).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_is_seen_in_every_spelling_and_not_in_texts() {
+        for body in [r#"{"ttl":"1h"}"#, r#"{"ttl":"\u0031h"}"#, r#"{"ttl":"1\u0068"}"#] {
+            assert!(names_an_hour(body.as_bytes()), "{body}");
+        }
+        assert!(!names_an_hour(br#"{"ttl":"5m","text":"say \"1h\" or 1h"}"#));
     }
 }

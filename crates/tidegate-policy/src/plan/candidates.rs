@@ -7,7 +7,7 @@ use tidegate_pricing::Tariff;
 use tidegate_types::resource::{
     AuthScheme, Capabilities, Credential, CredentialScope, Model, Provider, ZdrTier,
 };
-use tidegate_types::usage::CredentialType;
+use tidegate_types::usage::{CredentialType, Usage};
 use tidegate_types::{ModelName, OrganizationId, ProviderSlug, Timestamp};
 
 use super::budgets::{Covering, of_attempt};
@@ -39,6 +39,8 @@ pub(crate) struct Search<'a, 'd> {
     pub(crate) now: Timestamp,
     pub(crate) demands: &'a Demands<'d>,
     pub(crate) covering: Covering,
+    /// Only at these providers; empty: any.
+    pub(crate) only: &'a [ProviderSlug],
 }
 
 pub(crate) type Taken = SmallVec<[Removed; 4]>;
@@ -115,7 +117,8 @@ impl<'s> Search<'_, '_> {
         entry: &'s Entry,
     ) -> Result<Offer<'s>, Filter> {
         let offering = &entry.offering;
-        if !allows_provider(target.providers, &offering.provider) {
+        let meant = |list| allows_provider(list, &offering.provider);
+        if !meant(target.providers) || !meant(self.only) {
             return Err(Filter::RouteProviders);
         }
         if let Some(allower) = self.provider_denied(&offering.provider) {
@@ -136,6 +139,9 @@ impl<'s> Search<'_, '_> {
             (None, Some(ceiling)) => Tariff::Ceiling(ceiling),
             (None, None) => return Err(Filter::NoPrice),
         };
+        if !tariff.covers(model.kind) || !self.facts.units.iter().all(|unit| tariff.names(*unit)) {
+            return Err(Filter::NoPrice);
+        }
         let max_output_tokens = offering.max_output_tokens.unwrap_or(model.max_output_tokens);
         if self.facts.max_output_tokens.is_some_and(|asked| asked > max_output_tokens) {
             return Err(Filter::Output { most: max_output_tokens });
@@ -255,8 +261,12 @@ impl<'s> Search<'_, '_> {
     ) -> Rank {
         // Four bytes to a token and a thousand tokens of output: good enough to compare prices.
         let output = self.facts.max_output_tokens.unwrap_or(1_000);
-        let estimate = offer.tariff.bound(self.facts.input_bytes / 4, u64::from(output));
-        let translated = self.facts.dialect.is_some_and(|dialect| dialect != offer.provider.dialect);
+        let estimate = offer.tariff.bound(&Usage {
+            input_tokens: self.facts.input_bytes / 4,
+            output_tokens: u64::from(output),
+            ..self.facts.most
+        });
+        let translated = self.facts.dialect.is_some_and(|dialect| offer.provider.spoken(dialect) != dialect);
         let own = paid_by != CredentialType::System;
         Rank::new(credential.map(|credential| &**credential), own, estimate, translated)
     }

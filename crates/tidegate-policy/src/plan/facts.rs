@@ -1,13 +1,16 @@
 //! What a call asks for, as far as the plan needs to know.
 
 use tidegate_types::LabelHash;
-use tidegate_types::resource::{Capabilities, DialectName, ModelKind, ZdrTier};
+use tidegate_types::resource::{Capabilities, DialectName, ModelKind, Unit, ZdrTier};
+use tidegate_types::usage::Usage;
 
 /// Facts read from a request. No content.
 #[derive(Debug, Clone, Copy)]
 pub struct CallFacts<'a> {
     /// The model's name as the client wrote it.
     pub model_asked: &'a str,
+    /// The provider or route that the path names.
+    pub through: Option<&'a str>,
     /// What kind of model the surface needs.
     pub kind: ModelKind,
     /// The dialect of the surface; providers that speak it win a tie, for nothing is translated.
@@ -20,6 +23,10 @@ pub struct CallFacts<'a> {
     pub max_output_tokens: Option<u32>,
     /// Bytes of the request's content.
     pub input_bytes: u64,
+    /// What it may use beyond tokens, for comparing prices.
+    pub most: Usage,
+    /// Units that it is billed by beyond those of its kind of model: each needs a price.
+    pub units: &'a [Unit],
     /// Keyed hash of the end user.
     pub end_user: Option<LabelHash>,
     /// Keyed hashes of the tags (`name=value`), key tags included.
@@ -34,12 +41,15 @@ impl<'a> CallFacts<'a> {
     pub const fn of_model(model_asked: &'a str) -> Self {
         Self {
             model_asked,
+            through: None,
             kind: ModelKind::Language,
             dialect: None,
             stream: false,
             needs: Capabilities { tools: false, vision: false, reasoning: false, structured_output: false },
             max_output_tokens: None,
             input_bytes: 0,
+            most: Usage::from_counts([0; 16]),
+            units: &[],
             end_user: None,
             tags: &[],
             zdr_asked: ZdrTier::None,

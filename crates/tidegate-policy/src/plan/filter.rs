@@ -39,7 +39,7 @@ pub enum Filter {
     Kind,
     /// The model lacks something that the request uses.
     Lacks(&'static str),
-    /// No price is known, and no policy names a ceiling price.
+    /// No price is known of what the call is billed by, and no policy names a ceiling price.
     NoPrice,
     /// More output is asked for than can be had.
     Output {
@@ -115,7 +115,7 @@ impl fmt::Display for Filter {
             }
             Self::Kind => f.write_str("it is another kind of model"),
             Self::Lacks(what) => write!(f, "it cannot do {what}"),
-            Self::NoPrice => f.write_str("it has no price"),
+            Self::NoPrice => f.write_str("it has no price of what the call is billed by"),
             Self::Output { most } => write!(f, "it writes at most {most} output tokens"),
             Self::Context { window } => write!(f, "its context window of {window} tokens is too small"),
             Self::Disabled => f.write_str("the offering or its provider is disabled"),

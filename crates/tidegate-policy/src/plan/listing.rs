@@ -36,7 +36,8 @@ pub fn models_for(view: &View, now: Timestamp) -> Vec<ListedModel> {
     }
     let callable = |kind: ModelKind, find: &dyn Fn(&Search<'_, '_>, &mut Taken) -> bool| {
         let facts = CallFacts { kind, ..text };
-        let search = Search { view, facts: &facts, now, demands: &demands, covering: Covering::new() };
+        let search =
+            Search { view, facts: &facts, now, demands: &demands, covering: Covering::new(), only: &[] };
         find(&search, &mut Taken::new())
     };
     let (own, shared) = (&view.organization.own, &view.catalogue);
@@ -71,7 +72,7 @@ pub fn models_for(view: &View, now: Timestamp) -> Vec<ListedModel> {
             own.models.get(target.model.as_str()).or_else(|| shared.models.get(target.model.as_str()))
         });
         if let Some(model) = first
-            && callable(model.kind, &|search, taken| !of_route(search, route, 0, taken).is_empty())
+            && callable(model.kind, &|search, taken| !of_route(search, route, None, 0, taken).is_empty())
         {
             listed.push(ListedModel {
                 name: Arc::clone(&route.name),

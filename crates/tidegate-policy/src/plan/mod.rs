@@ -15,6 +15,7 @@ mod outcome;
 mod refusal;
 mod resolve;
 mod stages;
+mod through;
 
 pub use effective::EffectivePolicy;
 pub use facts::CallFacts;

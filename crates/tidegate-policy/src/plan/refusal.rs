@@ -18,6 +18,12 @@ pub enum Why {
         /// The nearest names that the key may see.
         nearest: Vec<String>,
     },
+    /// The path names neither a route nor a provider.
+    #[error("'{asked}' is neither a route of the organization nor a provider")]
+    UnknownThrough {
+        /// As in the path.
+        asked: String,
+    },
     /// Several models have this name.
     #[error("the model name '{asked}' is ambiguous; write one of: {}", names.join(", "))]
     Ambiguous {
@@ -93,7 +99,9 @@ impl PlanRefusal {
     #[must_use]
     pub const fn cause(&self) -> RefusalCause {
         match self.why {
-            Why::UnknownModel { .. } | Why::Ambiguous { .. } => RefusalCause::UnknownModel,
+            Why::UnknownModel { .. } | Why::UnknownThrough { .. } | Why::Ambiguous { .. } => {
+                RefusalCause::UnknownModel
+            }
             Why::NotAllowed { .. } | Why::RouteNotAllowed { .. } | Why::Closed { .. } => {
                 RefusalCause::NotAllowed
             }

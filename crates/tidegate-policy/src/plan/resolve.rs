@@ -60,7 +60,7 @@ fn route<'a>(view: &'a View, policy: &EffectivePolicy, asked: &str) -> Option<&'
     (policy.routes_may_shadow || !shadows()).then_some(route)
 }
 
-fn usable(view: &View, route: &Arc<Route>) -> Result<Arc<Route>, Why> {
+pub(super) fn usable(view: &View, route: &Arc<Route>) -> Result<Arc<Route>, Why> {
     if !view.allow().is_none_or(|allow| allow.asks_route(&route.name)) {
         return Err(Why::RouteNotAllowed { name: route.name.to_string() });
     }

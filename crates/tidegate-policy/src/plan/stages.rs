@@ -1,8 +1,10 @@
 //! The stages of planning in their order.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
-use tidegate_types::Timestamp;
 use tidegate_types::resource::{KeyLimits, RouteTarget};
+use tidegate_types::{ModelName, Timestamp};
 
 use super::budgets::covering;
 use super::candidates::{Search, Taken, Target};
@@ -12,6 +14,7 @@ use super::order::{Candidates, append_new, by_draw};
 use super::outcome::{Plan, RateLimit, RateScope, Role};
 use super::refusal::{PlanRefusal, Why, nobody_left};
 use super::resolve::{Named, resolve};
+use super::through::{Through, through};
 use crate::compiled::Route;
 use crate::view::View;
 
@@ -26,45 +29,57 @@ pub fn plan(view: &View, facts: &CallFacts<'_>, now: Timestamp, draw: u64) -> Re
     if let Some(policy) = demands.closed {
         return Err(Why::Closed { what: format!("policy '{}'", policy.name) }.into());
     }
+    let through = through(view, facts.through)?;
     let named = resolve(view, &demands.effective, facts.model_asked)?;
-    if let Named::Route(route) = &named {
+    let (route, wanted) = match (&through, &named) {
+        (_, Named::Route(route)) => (Some(route), None),
+        (Through::Route(route), Named::Model(model)) => (Some(route), Some(&model.name)),
+        (_, Named::Model(_)) => (None, None),
+    };
+    if let Some(route) = route {
         demands.effective.attempt_timeout_ms = route.attempt_timeout_ms;
         demands.effective.total_timeout_ms = route.total_timeout_ms;
     }
-    let search = Search { view, facts, now, demands: &demands, covering: covering(view, facts, now) };
+    let only = match &through {
+        Through::Providers(slugs) => slugs.as_slice(),
+        Through::Anybody | Through::Route(_) => &[],
+    };
+    let covering = covering(view, facts, now);
+    let search = Search { view, facts, now, demands: &demands, covering, only };
     let mut removed = Taken::new();
-    let candidates = match &named {
-        Named::Model(model) => {
+    let candidates = match (route, &named) {
+        (Some(route), _) => of_route(&search, route, wanted, draw, &mut removed),
+        (None, Named::Model(model)) => {
             search.gather(Target { model: &model.name, providers: &[], role: Role::Named }, &mut removed)
         }
-        Named::Route(route) => of_route(&search, route, draw, &mut removed),
+        (None, Named::Route(_)) => Candidates::new(),
     };
     drop(search);
     if candidates.is_empty() {
         return Err(nobody_left(facts.model_asked, removed));
     }
-    let route = match named {
-        Named::Route(route) => Some(route),
-        Named::Model(_) => None,
-    };
+    let route = route.map(Arc::clone);
     let epoch = view.organization.epoch;
     Ok(Plan { route, candidates, removed, rates: rates(view), policy: demands.effective, epoch })
 }
 
-/// The drawn target, the other targets, the fallbacks. A target of weight 0 is switched off.
+/// The drawn target, the other targets, the fallbacks; with `wanted` those of that model only.
+/// A target of weight 0 is switched off.
 pub(super) fn of_route<'s>(
     search: &'s Search<'_, '_>,
     route: &'s Route,
+    wanted: Option<&ModelName>,
     draw: u64,
     removed: &mut Taken,
 ) -> Candidates {
     let target =
         |target: &'s RouteTarget, role| Target { model: &target.model, providers: &target.providers, role };
-    let live = route.targets.iter().filter(|target| target.weight > 0);
+    let meant = |target: &&RouteTarget| wanted.is_none_or(|wanted| target.model == *wanted);
+    let live = route.targets.iter().filter(|target| target.weight > 0).filter(meant);
     let drawn = live.map(|live| (live.weight, search.gather(target(live, Role::Undrawn), removed))).collect();
     let mut candidates = Candidates::new();
     append_new(&mut candidates, by_draw(drawn, draw));
-    for (place, fallback) in route.fallbacks.iter().enumerate() {
+    for (place, fallback) in route.fallbacks.iter().enumerate().filter(|(_, fallback)| meant(fallback)) {
         let role = Role::Fallback(u8::try_from(place).unwrap_or(u8::MAX));
         append_new(&mut candidates, search.gather(target(fallback, role), removed));
     }

@@ -171,7 +171,7 @@ pub struct Credential {
     #[prost(message, repeated, tag = "10")]
     pub sealed: ::prost::alloc::vec::Vec<SealedSecret>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Provider {
     #[prost(string, tag = "1")]
     pub organization_id: ::prost::alloc::string::String,
@@ -195,6 +195,29 @@ pub struct Provider {
     pub headquarters: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(bool, tag = "11")]
     pub simulated: bool,
+    #[prost(string, repeated, tag = "12")]
+    pub also: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "13")]
+    pub quirks: ::core::option::Option<Quirks>,
+}
+/// Where a provider differs from its dialect.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Quirks {
+    #[prost(bool, tag = "1")]
+    pub max_completion_tokens: bool,
+    #[prost(bool, tag = "2")]
+    pub no_stream_options: bool,
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub paths: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    #[prost(string, optional, tag = "4")]
+    pub query: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "5")]
+    pub drops: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "6")]
+    pub refuses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Capabilities {

@@ -61,6 +61,26 @@ pub struct Usage {
     pub reasoning_tokens: u64,
     #[prost(uint64, tag = "6")]
     pub requests: u64,
+    #[prost(uint64, tag = "7")]
+    pub cache_creation_1h_input_tokens: u64,
+    #[prost(uint64, tag = "8")]
+    pub audio_input_tokens: u64,
+    #[prost(uint64, tag = "9")]
+    pub image_input_tokens: u64,
+    #[prost(uint64, tag = "10")]
+    pub audio_output_tokens: u64,
+    #[prost(uint64, tag = "11")]
+    pub image_output_tokens: u64,
+    #[prost(uint64, tag = "12")]
+    pub images: u64,
+    #[prost(uint64, tag = "13")]
+    pub audio_seconds: u64,
+    #[prost(uint64, tag = "14")]
+    pub characters: u64,
+    #[prost(uint64, tag = "15")]
+    pub searches: u64,
+    #[prost(uint64, tag = "16")]
+    pub video_seconds: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HeldBudget {
@@ -343,6 +363,22 @@ pub enum Surface {
     Unspecified = 0,
     OpenaiChat = 1,
     AnthropicMessages = 2,
+    OpenaiResponses = 3,
+    OpenaiEmbeddings = 4,
+    OpenaiImages = 5,
+    OpenaiSpeech = 6,
+    OpenaiTranscriptions = 7,
+    AnthropicCountTokens = 8,
+    CohereRerank = 9,
+    Gemini = 10,
+    BedrockConverse = 11,
+    AiSdkLanguage = 12,
+    AiSdkEmbedding = 13,
+    AiSdkImage = 14,
+    AiSdkReranking = 15,
+    AiSdkSpeech = 16,
+    AiSdkTranscription = 17,
+    AiSdkVideo = 18,
 }
 impl Surface {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -354,6 +390,22 @@ impl Surface {
             Self::Unspecified => "SURFACE_UNSPECIFIED",
             Self::OpenaiChat => "SURFACE_OPENAI_CHAT",
             Self::AnthropicMessages => "SURFACE_ANTHROPIC_MESSAGES",
+            Self::OpenaiResponses => "SURFACE_OPENAI_RESPONSES",
+            Self::OpenaiEmbeddings => "SURFACE_OPENAI_EMBEDDINGS",
+            Self::OpenaiImages => "SURFACE_OPENAI_IMAGES",
+            Self::OpenaiSpeech => "SURFACE_OPENAI_SPEECH",
+            Self::OpenaiTranscriptions => "SURFACE_OPENAI_TRANSCRIPTIONS",
+            Self::AnthropicCountTokens => "SURFACE_ANTHROPIC_COUNT_TOKENS",
+            Self::CohereRerank => "SURFACE_COHERE_RERANK",
+            Self::Gemini => "SURFACE_GEMINI",
+            Self::BedrockConverse => "SURFACE_BEDROCK_CONVERSE",
+            Self::AiSdkLanguage => "SURFACE_AI_SDK_LANGUAGE",
+            Self::AiSdkEmbedding => "SURFACE_AI_SDK_EMBEDDING",
+            Self::AiSdkImage => "SURFACE_AI_SDK_IMAGE",
+            Self::AiSdkReranking => "SURFACE_AI_SDK_RERANKING",
+            Self::AiSdkSpeech => "SURFACE_AI_SDK_SPEECH",
+            Self::AiSdkTranscription => "SURFACE_AI_SDK_TRANSCRIPTION",
+            Self::AiSdkVideo => "SURFACE_AI_SDK_VIDEO",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -362,6 +414,22 @@ impl Surface {
             "SURFACE_UNSPECIFIED" => Some(Self::Unspecified),
             "SURFACE_OPENAI_CHAT" => Some(Self::OpenaiChat),
             "SURFACE_ANTHROPIC_MESSAGES" => Some(Self::AnthropicMessages),
+            "SURFACE_OPENAI_RESPONSES" => Some(Self::OpenaiResponses),
+            "SURFACE_OPENAI_EMBEDDINGS" => Some(Self::OpenaiEmbeddings),
+            "SURFACE_OPENAI_IMAGES" => Some(Self::OpenaiImages),
+            "SURFACE_OPENAI_SPEECH" => Some(Self::OpenaiSpeech),
+            "SURFACE_OPENAI_TRANSCRIPTIONS" => Some(Self::OpenaiTranscriptions),
+            "SURFACE_ANTHROPIC_COUNT_TOKENS" => Some(Self::AnthropicCountTokens),
+            "SURFACE_COHERE_RERANK" => Some(Self::CohereRerank),
+            "SURFACE_GEMINI" => Some(Self::Gemini),
+            "SURFACE_BEDROCK_CONVERSE" => Some(Self::BedrockConverse),
+            "SURFACE_AI_SDK_LANGUAGE" => Some(Self::AiSdkLanguage),
+            "SURFACE_AI_SDK_EMBEDDING" => Some(Self::AiSdkEmbedding),
+            "SURFACE_AI_SDK_IMAGE" => Some(Self::AiSdkImage),
+            "SURFACE_AI_SDK_RERANKING" => Some(Self::AiSdkReranking),
+            "SURFACE_AI_SDK_SPEECH" => Some(Self::AiSdkSpeech),
+            "SURFACE_AI_SDK_TRANSCRIPTION" => Some(Self::AiSdkTranscription),
+            "SURFACE_AI_SDK_VIDEO" => Some(Self::AiSdkVideo),
             _ => None,
         }
     }

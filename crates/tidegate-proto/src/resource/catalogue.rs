@@ -1,7 +1,7 @@
 //! Providers, models, offerings and prices.
 
 use tidegate_types::resource::{
-    Capabilities, DataHandling, Model, Offering, Price, PriceTier, Provider, UnitPrice,
+    Capabilities, DataHandling, Model, Offering, Price, PriceTier, Provider, Quirks, UnitPrice,
 };
 use tidegate_types::{PicoUsd, Timestamp};
 
@@ -24,6 +24,8 @@ impl From<&Provider> for wire::Provider {
             enabled: r.enabled,
             headquarters: r.headquarters.clone(),
             simulated: r.simulated,
+            also: r.also.iter().map(|dialect| dialect.name().to_owned()).collect(),
+            quirks: Some((&r.quirks).into()),
         }
     }
 }
@@ -45,7 +47,29 @@ impl TryFrom<wire::Provider> for Provider {
             enabled: m.enabled,
             headquarters: m.headquarters,
             simulated: m.simulated,
+            also: m.also.iter().map(|name| AT.named("also", name)).collect::<Result<_, _>>()?,
+            quirks: m.quirks.map(Into::into).unwrap_or_default(),
         })
+    }
+}
+
+impl From<&Quirks> for wire::Quirks {
+    fn from(r: &Quirks) -> Self {
+        Self {
+            max_completion_tokens: r.max_completion_tokens,
+            no_stream_options: r.no_stream_options,
+            paths: r.paths.clone(),
+            query: r.query.clone(),
+            drops: r.drops.clone(),
+            refuses: r.refuses.clone(),
+        }
+    }
+}
+
+impl From<wire::Quirks> for Quirks {
+    fn from(m: wire::Quirks) -> Self {
+        let wire::Quirks { max_completion_tokens, no_stream_options, paths, query, drops, refuses } = m;
+        Self { max_completion_tokens, no_stream_options, paths, query, drops, refuses }
     }
 }
 

@@ -120,14 +120,23 @@ fn credential() -> impl Strategy<Value = Credential> {
 }
 
 fn provider() -> impl Strategy<Value = Provider> {
-    let dialect = one_of(&[DialectName::OpenaiChat, DialectName::AnthropicMessages]);
-    let auth = one_of(&[AuthScheme::Bearer, AuthScheme::XApiKey, AuthScheme::None]);
+    let dialect = one_of(&DialectName::ALL);
+    let also = vec(one_of(&DialectName::ALL), 0..3);
+    let auth = one_of(&[
+        AuthScheme::Bearer,
+        AuthScheme::XApiKey,
+        AuthScheme::ApiKey,
+        AuthScheme::GoogleApiKey,
+        AuthScheme::GoogleServiceAccount,
+        AuthScheme::AwsSigV4,
+        AuthScheme::None,
+    ]);
     let abort = one_of(&[AbortBilling::Stops, AbortBilling::Continues]);
     let names = (id(), id(), slug(), text(), text());
-    (names, dialect, auth, abort, any::<bool>(), of(text()), any::<bool>()).prop_map(
+    (names, (dialect, also, quirks()), auth, abort, any::<bool>(), of(text()), any::<bool>()).prop_map(
         |(
             (organization_id, id, slug, name, base_url),
-            dialect,
+            (dialect, also, quirks),
             auth,
             abort_billing,
             enabled,
@@ -146,7 +155,24 @@ fn provider() -> impl Strategy<Value = Provider> {
                 enabled,
                 headquarters,
                 simulated,
+                also,
+                quirks,
             }
+        },
+    )
+}
+
+fn quirks() -> impl Strategy<Value = Quirks> {
+    let paths = proptest::collection::btree_map("[a-z_]{1,8}", "/[a-z]{1,8}", 0..3);
+    let texts = || vec(text(), 0..3);
+    (any::<[bool; 2]>(), paths, of(text()), texts(), texts()).prop_map(
+        |([max_completion_tokens, no_stream_options], paths, query, drops, refuses)| Quirks {
+            max_completion_tokens,
+            no_stream_options,
+            paths,
+            query,
+            drops,
+            refuses,
         },
     )
 }
@@ -183,14 +209,7 @@ fn model() -> impl Strategy<Value = Model> {
 }
 
 fn price() -> impl Strategy<Value = Price> {
-    let unit = one_of(&[
-        Unit::InputToken,
-        Unit::OutputToken,
-        Unit::CachedInputToken,
-        Unit::CacheWriteToken,
-        Unit::ReasoningToken,
-        Unit::Request,
-    ]);
+    let unit = one_of(&Unit::ALL);
     let unit_price =
         (unit, any::<i64>()).prop_map(|(unit, pico)| UnitPrice { unit, price: PicoUsd::new(pico) });
     let tier = (any::<u32>(), vec(unit_price, 0..4))

@@ -10,14 +10,7 @@ use tidegate_types::usage::*;
 use crate::resource_strategies::{id, label, time};
 
 fn usage() -> impl Strategy<Value = Usage> {
-    any::<[u64; 6]>().prop_map(|[input, output, cached, creation, reasoning, requests]| Usage {
-        input_tokens: input,
-        output_tokens: output,
-        cached_input_tokens: cached,
-        cache_creation_input_tokens: creation,
-        reasoning_tokens: reasoning,
-        requests,
-    })
+    any::<[u64; 16]>().prop_map(Usage::from_counts)
 }
 
 fn revision() -> impl Strategy<Value = Revision> {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::rows::{AttemptKey, HoldRow, hour_of};
 use crate::convert::from_json;
+use crate::counts::Counts;
 use crate::{Result, StoreError};
 
 /// A stored event of an attempt, as far as the books need it.
@@ -34,11 +35,8 @@ pub(crate) struct Known {
     pub(crate) deadline: DateTime<Utc>,
     pub(crate) outcome: String,
     pub(crate) cost: i64,
-    pub(crate) input_tokens: i64,
-    pub(crate) output_tokens: i64,
-    pub(crate) cached_input_tokens: i64,
-    pub(crate) cache_creation_input_tokens: i64,
-    pub(crate) reasoning_tokens: i64,
+    #[sqlx(flatten)]
+    pub(crate) counts: Counts,
 }
 
 /// A budget's window: two that begin together are one, whose end was moved meanwhile.
@@ -76,11 +74,7 @@ pub(crate) struct UsageChange {
     pub(crate) error_count: i64,
     pub(crate) cost: i64,
     pub(crate) byok_cost: i64,
-    pub(crate) input_tokens: i64,
-    pub(crate) output_tokens: i64,
-    pub(crate) cached_input_tokens: i64,
-    pub(crate) cache_creation_input_tokens: i64,
-    pub(crate) reasoning_tokens: i64,
+    pub(crate) counts: Counts,
     pub(crate) duration_ms: i64,
 }
 
@@ -160,11 +154,7 @@ impl Books {
         let row = self.usage.entry(key).or_default();
         row.cost += event.cost * sign;
         row.byok_cost += if event.credential_type == "system" { 0 } else { event.cost * sign };
-        row.input_tokens += event.input_tokens * sign;
-        row.output_tokens += event.output_tokens * sign;
-        row.cached_input_tokens += event.cached_input_tokens * sign;
-        row.cache_creation_input_tokens += event.cache_creation_input_tokens * sign;
-        row.reasoning_tokens += event.reasoning_tokens * sign;
+        row.counts.add(&event.counts, sign);
     }
 
     /// Counts a call under the provider of its last attempt.

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use tidegate_types::OrganizationId;
-use tidegate_types::usage::{BillingEvent, HeldBudget, Usage};
+use tidegate_types::usage::{BillingEvent, HeldBudget};
 
 use super::{Record, Shipped, organization_of};
 
@@ -32,7 +32,7 @@ pub(super) fn fault(shipped: &Shipped, known: &HashSet<OrganizationId>) -> Optio
     if costs.iter().any(|cost| !(0..=MOST_NANO_USD).contains(cost)) {
         return Some("cost_out_of_range");
     }
-    if counts(usage).into_iter().any(|count| count > MOST_TOKENS) {
+    if usage.counts().into_iter().any(|count| count > MOST_TOKENS) {
         return Some("usage_out_of_range");
     }
     match &shipped.record {
@@ -46,15 +46,4 @@ fn bad_holds(event: &BillingEvent) -> Option<&'static str> {
         held.window_start >= held.window_end || !(0..=MOST_NANO_USD).contains(&held.amount.get())
     };
     (event.holds.len() > MOST_HOLDS || event.holds.iter().any(bad)).then_some("holds_out_of_range")
-}
-
-const fn counts(usage: &Usage) -> [u64; 6] {
-    [
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cached_input_tokens,
-        usage.cache_creation_input_tokens,
-        usage.reasoning_tokens,
-        usage.requests,
-    ]
 }

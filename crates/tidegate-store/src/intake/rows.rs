@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidegate_types::usage::{BillingEvent, CallRecord, HeldBudget, RecordKey};
+use tidegate_types::usage::{BillingEvent, CallRecord, HeldBudget, RecordKey, Usage};
 use tidegate_types::{CallId, LabelHash, NanoUsd, Timestamp};
 use uuid::Uuid;
 
@@ -66,12 +66,8 @@ pub(super) struct EventRow {
     deadline: DateTime<Utc>,
     outcome: String,
     method: String,
-    input_tokens: i64,
-    output_tokens: i64,
-    cached_input_tokens: i64,
-    cache_creation_input_tokens: i64,
-    reasoning_tokens: i64,
-    requests: i64,
+    #[serde(flatten)]
+    usage: Usage,
     cost: i64,
     node_cost: i64,
     shard: i16,
@@ -107,12 +103,7 @@ impl EventRow {
             deadline: time(sane(event.deadline)),
             outcome: name_of(&event.outcome)?,
             method: name_of(&event.method)?,
-            input_tokens: signed(event.usage.input_tokens),
-            output_tokens: signed(event.usage.output_tokens),
-            cached_input_tokens: signed(event.usage.cached_input_tokens),
-            cache_creation_input_tokens: signed(event.usage.cache_creation_input_tokens),
-            reasoning_tokens: signed(event.usage.reasoning_tokens),
-            requests: signed(event.usage.requests),
+            usage: event.usage,
             cost: cost.get(),
             node_cost: event.cost.get(),
             shard: shard_index(event.revision.shard),

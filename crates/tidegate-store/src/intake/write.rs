@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use tidegate_types::{NodeId, Timestamp};
 use uuid::Uuid;
 
-use super::books::{Books, Known, Spend, WindowKey};
+use super::books::{Books, Known, Spend, UsageChange, UsageKey, WindowKey};
 use super::rows::{AttemptKey, CallRow, EventRow};
 use super::{EventKey, Shipped};
 use crate::Result;
@@ -53,11 +53,13 @@ pub(super) async fn events(connection: &mut PgConnection, rows: &[EventRow]) -> 
         "INSERT INTO billing_events (organization_id, day, call_id, attempt, kind, at, node_id, boot, lane, sequence,
              team_id, key_id, model_id, provider_id, offering_id, credential_id, credential_type, price_id,
              ceiling_pico, epoch, holds, deadline, outcome, method, input_tokens, output_tokens, cached_input_tokens,
-             cache_creation_input_tokens, reasoning_tokens, requests, cost, node_cost, shard, revision_n, end_user, tags)
+             cache_creation_input_tokens, reasoning_tokens, requests, cache_creation_1h_input_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens,
+             images, audio_seconds, characters, searches, video_seconds, cost, node_cost, shard, revision_n, end_user, tags)
          SELECT organization_id, day, call_id, attempt, kind, at, node_id, boot, lane, sequence,
              team_id, key_id, model_id, provider_id, offering_id, credential_id, credential_type, price_id,
              ceiling_pico, epoch, holds, deadline, outcome, method, input_tokens, output_tokens, cached_input_tokens,
-             cache_creation_input_tokens, reasoning_tokens, requests, cost, node_cost, shard, revision_n, end_user, tags
+             cache_creation_input_tokens, reasoning_tokens, requests, cache_creation_1h_input_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens,
+             images, audio_seconds, characters, searches, video_seconds, cost, node_cost, shard, revision_n, end_user, tags
          FROM jsonb_populate_recordset(NULL::billing_events, $1)
          ON CONFLICT DO NOTHING RETURNING organization_id, call_id, attempt, kind",
     )
@@ -99,7 +101,9 @@ pub(super) async fn attempts(
     let events: Vec<Known> = sqlx::query_as(
         "SELECT e.organization_id, e.day, e.call_id, e.attempt, e.kind, e.node_id, e.boot, e.team_id, e.key_id,
              e.model_id, e.provider_id, e.credential_type, e.holds, e.deadline, e.outcome, e.cost, e.input_tokens,
-             e.output_tokens, e.cached_input_tokens, e.cache_creation_input_tokens, e.reasoning_tokens
+             e.output_tokens, e.cached_input_tokens, e.cache_creation_input_tokens, e.reasoning_tokens,
+             e.cache_creation_1h_input_tokens, e.audio_input_tokens, e.image_input_tokens, e.audio_output_tokens,
+             e.image_output_tokens, e.images, e.audio_seconds, e.characters, e.searches, e.video_seconds
          FROM unnest($1::uuid[], $2::date[], $3::uuid[], $4::integer[]) AS k (organization_id, day, call_id, attempt)
          JOIN billing_events e USING (organization_id, day, call_id, attempt)",
     )
@@ -220,21 +224,8 @@ pub(crate) async fn add_to_budgets(
 }
 
 async fn add_to_usage(connection: &mut PgConnection, books: &Books) -> Result<()> {
-    let rows: Vec<Value> = books
-        .usage
-        .iter()
-        .map(|(key, change)| {
-            json!({
-                "organization_id": key.organization_id, "hour": key.hour, "team_id": key.team_id, "key_id": key.key_id,
-                "model_id": key.model_id, "provider_id": key.provider_id, "request_count": change.request_count,
-                "refused_count": change.refused_count, "error_count": change.error_count, "cost": change.cost,
-                "byok_cost": change.byok_cost, "input_tokens": change.input_tokens,
-                "output_tokens": change.output_tokens, "cached_input_tokens": change.cached_input_tokens,
-                "cache_creation_input_tokens": change.cache_creation_input_tokens,
-                "reasoning_tokens": change.reasoning_tokens, "duration_ms": change.duration_ms,
-            })
-        })
-        .collect();
+    let rows: Vec<Value> =
+        books.usage.iter().map(|(key, change)| usage_row(key, change)).collect::<Result<_>>()?;
     if rows.is_empty() {
         return Ok(());
     }
@@ -250,12 +241,37 @@ async fn add_to_usage(connection: &mut PgConnection, books: &Books) -> Result<()
              cached_input_tokens = u.cached_input_tokens + excluded.cached_input_tokens,
              cache_creation_input_tokens = u.cache_creation_input_tokens + excluded.cache_creation_input_tokens,
              reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
+             cache_creation_1h_input_tokens = u.cache_creation_1h_input_tokens + excluded.cache_creation_1h_input_tokens,
+             audio_input_tokens = u.audio_input_tokens + excluded.audio_input_tokens,
+             image_input_tokens = u.image_input_tokens + excluded.image_input_tokens,
+             audio_output_tokens = u.audio_output_tokens + excluded.audio_output_tokens,
+             image_output_tokens = u.image_output_tokens + excluded.image_output_tokens,
+             images = u.images + excluded.images,
+             audio_seconds = u.audio_seconds + excluded.audio_seconds,
+             characters = u.characters + excluded.characters,
+             searches = u.searches + excluded.searches,
+             video_seconds = u.video_seconds + excluded.video_seconds,
              duration_ms = u.duration_ms + excluded.duration_ms",
     )
     .bind(Value::Array(rows))
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// A change as a row of the roll-up.
+fn usage_row(key: &UsageKey, change: &UsageChange) -> Result<Value> {
+    let mut row = to_json(&change.counts, "counts")?;
+    let rest = json!({
+        "organization_id": key.organization_id, "hour": key.hour, "team_id": key.team_id, "key_id": key.key_id,
+        "model_id": key.model_id, "provider_id": key.provider_id, "request_count": change.request_count,
+        "refused_count": change.refused_count, "error_count": change.error_count, "cost": change.cost,
+        "byok_cost": change.byok_cost, "duration_ms": change.duration_ms,
+    });
+    if let (Value::Object(row), Value::Object(rest)) = (&mut row, rest) {
+        row.extend(rest);
+    }
+    Ok(row)
 }
 
 /// One balanced batch of postings for each organization that was charged.

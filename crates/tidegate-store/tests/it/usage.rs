@@ -29,7 +29,10 @@ async fn calls_tokens_and_costs_are_reported_by_day_and_by_every_dimension() {
     assert_eq!((days.data.len(), days.has_more), (30, false));
     let today = &days.data[29];
     assert_eq!((today.request_count, today.refused_count, today.total_cost), (1, 1, NanoUsd::new(100)));
-    assert_eq!((today.input_tokens, today.output_tokens, today.byok_cost), (10, 5, NanoUsd::ZERO));
+    assert_eq!(
+        (today.usage.input_tokens, today.usage.output_tokens, today.byok_cost),
+        (10, 5, NanoUsd::ZERO)
+    );
     assert_eq!((days.data[28].total_cost, days.data[28].byok_cost), (NanoUsd::new(30), NanoUsd::new(30)));
     assert_eq!(
         days.data[0].start,

@@ -9,14 +9,52 @@ use crate::id::{ModelId, OfferingId, OrganizationId, PriceId, ProviderId};
 use crate::money::PicoUsd;
 use crate::slug::{ModelName, ProviderSlug};
 
-/// Wire formats that a provider may speak.
+/// Wire formats in which clients ask and providers answer. For models other than language models
+/// it names the family: `openai_chat` then means OpenAI's embeddings, images, speech and so on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DialectName {
     /// OpenAI chat completions.
     OpenaiChat,
+    /// OpenAI responses.
+    OpenaiResponses,
     /// Anthropic messages.
     AnthropicMessages,
+    /// Gemini's `generateContent`, at AI Studio and Vertex AI.
+    Gemini,
+    /// Bedrock's Converse.
+    BedrockConverse,
+    /// Cohere's chat, version 2.
+    CohereChat,
+    /// The AI SDK gateway protocol. Clients speak it, providers do not.
+    AiSdk,
+}
+
+impl DialectName {
+    /// Every dialect.
+    pub const ALL: [Self; 7] = [
+        Self::OpenaiChat,
+        Self::OpenaiResponses,
+        Self::AnthropicMessages,
+        Self::Gemini,
+        Self::BedrockConverse,
+        Self::CohereChat,
+        Self::AiSdk,
+    ];
+
+    /// Its name, the same as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "openai_chat",
+            Self::OpenaiResponses => "openai_responses",
+            Self::AnthropicMessages => "anthropic_messages",
+            Self::Gemini => "gemini",
+            Self::BedrockConverse => "bedrock_converse",
+            Self::CohereChat => "cohere_chat",
+            Self::AiSdk => "ai_sdk",
+        }
+    }
 }
 
 /// How a provider is signed in at.
@@ -27,6 +65,15 @@ pub enum AuthScheme {
     Bearer,
     /// `x-api-key: <api_key>` and `anthropic-version`.
     XApiKey,
+    /// `api-key: <api_key>` (Azure).
+    ApiKey,
+    /// `x-goog-api-key: <api_key>` (Google AI Studio).
+    GoogleApiKey,
+    /// `Authorization: Bearer <access token>`, fetched for a Google service account (Vertex AI);
+    /// an API key in its place is sent as `x-goog-api-key`.
+    GoogleServiceAccount,
+    /// AWS signature version 4; an API key in its place is sent as bearer token (Bedrock).
+    AwsSigV4,
     /// No sign-in (a private service).
     None,
 }
@@ -54,8 +101,11 @@ pub struct Provider {
     pub name: String,
     /// Scheme, host, port and path prefix, for example `https://api.openai.com/v1`.
     pub base_url: String,
-    /// Its wire format.
+    /// Its wire format, unless [`Self::also`] has that of the caller.
     pub dialect: DialectName,
+    /// Further wire formats that it speaks under the same base URL.
+    #[serde(default)]
+    pub also: Vec<DialectName>,
     /// How it is signed in at.
     pub auth: AuthScheme,
     /// Whether an abort stops what it bills.
@@ -66,6 +116,91 @@ pub struct Provider {
     pub headquarters: Option<String>,
     /// Whether it is a simulated provider (answers carry `x-tidegate-simulated: true`).
     pub simulated: bool,
+    /// Where it differs from its dialect.
+    #[serde(default)]
+    pub quirks: Quirks,
+}
+
+impl Provider {
+    /// The wire format in which this provider is asked by a client of `surface`: the client's own
+    /// where the provider speaks it, so that nothing is translated.
+    #[must_use]
+    pub fn spoken(&self, surface: DialectName) -> DialectName {
+        if self.also.contains(&surface) { surface } else { self.dialect }
+    }
+}
+
+/// Where a provider differs from its dialect. All empty: nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Quirks {
+    /// OpenAI chat: takes the output limit as `max_completion_tokens`; otherwise as `max_tokens`.
+    pub max_completion_tokens: bool,
+    /// OpenAI chat: does not know `stream_options`, and tells usage unasked or not at all.
+    pub no_stream_options: bool,
+    /// Paths of operations below the base URL where they are not the dialect's own. May hold
+    /// `{model}`. Keys as in [`Operation::as_str`](crate::resource::Operation::as_str), those of
+    /// language models with the dialect: `openai_chat`, `openai_responses`, …
+    pub paths: BTreeMap<String, String>,
+    /// Query of every call, for example `api-version=2025-04-01-preview`.
+    pub query: Option<String>,
+    /// Top-level fields of requests that it refuses and that say nothing about the answer: left out.
+    pub drops: Vec<String>,
+    /// Top-level fields of requests that it cannot obey: calls with them are refused, naming the field.
+    pub refuses: Vec<String>,
+}
+
+/// What a provider is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// Answer a prompt.
+    Language,
+    /// Count the tokens of a prompt.
+    CountTokens,
+    /// Turn texts into vectors.
+    Embedding,
+    /// Make images.
+    Image,
+    /// Turn text into speech.
+    Speech,
+    /// Turn speech into text.
+    Transcription,
+    /// Rank documents.
+    Reranking,
+    /// Make videos.
+    Video,
+}
+
+impl Operation {
+    /// The kind of model that it needs.
+    #[must_use]
+    pub const fn model_kind(self) -> ModelKind {
+        match self {
+            Self::Language | Self::CountTokens => ModelKind::Language,
+            Self::Embedding => ModelKind::Embedding,
+            Self::Image => ModelKind::Image,
+            Self::Speech => ModelKind::Speech,
+            Self::Transcription => ModelKind::Transcription,
+            Self::Reranking => ModelKind::Reranking,
+            Self::Video => ModelKind::Video,
+        }
+    }
+
+    /// Its name, the same as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Language => "language",
+            Self::CountTokens => "count_tokens",
+            Self::Embedding => "embedding",
+            Self::Image => "image",
+            Self::Speech => "speech",
+            Self::Transcription => "transcription",
+            Self::Reranking => "reranking",
+            Self::Video => "video",
+        }
+    }
 }
 
 /// What a model is for.
@@ -76,6 +211,32 @@ pub enum ModelKind {
     Language,
     /// Text in, vectors out.
     Embedding,
+    /// Text (and images) in, images out.
+    Image,
+    /// Text in, speech out.
+    Speech,
+    /// Speech in, text out.
+    Transcription,
+    /// A query and documents in, their ranking out.
+    Reranking,
+    /// Text (and images) in, videos out.
+    Video,
+}
+
+impl ModelKind {
+    /// Its name, the same as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Language => "language",
+            Self::Embedding => "embedding",
+            Self::Image => "image",
+            Self::Speech => "speech",
+            Self::Transcription => "transcription",
+            Self::Reranking => "reranking",
+            Self::Video => "video",
+        }
+    }
 }
 
 /// What a model can do.
@@ -133,6 +294,86 @@ pub enum Unit {
     ReasoningToken,
     /// One call.
     Request,
+    /// One input token written to the provider's cache for an hour.
+    #[serde(rename = "cache_write_1h_token")]
+    CacheWrite1hToken,
+    /// One input token of audio.
+    AudioInputToken,
+    /// One input token of an image.
+    ImageInputToken,
+    /// One output token of audio.
+    AudioOutputToken,
+    /// One output token of an image.
+    ImageOutputToken,
+    /// One image made.
+    Image,
+    /// One second of audio transcribed.
+    AudioSecond,
+    /// One character spoken.
+    Character,
+    /// One search, in the provider's own units.
+    Search,
+    /// One second of video made.
+    VideoSecond,
+}
+
+impl Unit {
+    /// Every unit, in the order of their declaration.
+    pub const ALL: [Self; 16] = [
+        Self::InputToken,
+        Self::OutputToken,
+        Self::CachedInputToken,
+        Self::CacheWriteToken,
+        Self::ReasoningToken,
+        Self::Request,
+        Self::CacheWrite1hToken,
+        Self::AudioInputToken,
+        Self::ImageInputToken,
+        Self::AudioOutputToken,
+        Self::ImageOutputToken,
+        Self::Image,
+        Self::AudioSecond,
+        Self::Character,
+        Self::Search,
+        Self::VideoSecond,
+    ];
+
+    /// Its name, the same as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InputToken => "input_token",
+            Self::OutputToken => "output_token",
+            Self::CachedInputToken => "cached_input_token",
+            Self::CacheWriteToken => "cache_write_token",
+            Self::ReasoningToken => "reasoning_token",
+            Self::Request => "request",
+            Self::CacheWrite1hToken => "cache_write_1h_token",
+            Self::AudioInputToken => "audio_input_token",
+            Self::ImageInputToken => "image_input_token",
+            Self::AudioOutputToken => "audio_output_token",
+            Self::ImageOutputToken => "image_output_token",
+            Self::Image => "image",
+            Self::AudioSecond => "audio_second",
+            Self::Character => "character",
+            Self::Search => "search",
+            Self::VideoSecond => "video_second",
+        }
+    }
+
+    /// Whether it is some sort of token.
+    #[must_use]
+    pub const fn is_token(self) -> bool {
+        !matches!(
+            self,
+            Self::Request
+                | Self::Image
+                | Self::AudioSecond
+                | Self::Character
+                | Self::Search
+                | Self::VideoSecond
+        )
+    }
 }
 
 /// Price of one unit.

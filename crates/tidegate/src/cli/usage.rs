@@ -12,6 +12,10 @@ const NUMBERS: Columns = &[
     ("output", "/output_tokens"),
     ("cached", "/cached_input_tokens"),
     ("reasoning", "/reasoning_tokens"),
+    ("images", "/images"),
+    ("audio s", "/audio_seconds"),
+    ("characters", "/characters"),
+    ("searches", "/searches"),
 ];
 
 /// Which report.

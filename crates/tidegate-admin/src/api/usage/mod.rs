@@ -61,6 +61,26 @@ pub(crate) struct UsageRow {
     cache_creation_input_tokens: u64,
     /// Output tokens spent on reasoning.
     reasoning_tokens: u64,
+    /// Input tokens written to a provider's cache for an hour.
+    cache_creation_1h_input_tokens: u64,
+    /// Input tokens that were audio.
+    audio_input_tokens: u64,
+    /// Input tokens that were images.
+    image_input_tokens: u64,
+    /// Output tokens that were audio.
+    audio_output_tokens: u64,
+    /// Output tokens that were images.
+    image_output_tokens: u64,
+    /// Images made.
+    images: u64,
+    /// Seconds of audio transcribed.
+    audio_seconds: u64,
+    /// Characters spoken.
+    characters: u64,
+    /// Searches.
+    searches: u64,
+    /// Seconds of video made.
+    video_seconds: u64,
 }
 
 impl From<&Row> for UsageRow {
@@ -76,11 +96,21 @@ impl From<&Row> for UsageRow {
             error_count: row.error_count,
             total_cost: row.total_cost,
             byok_cost: row.byok_cost,
-            input_tokens: row.input_tokens,
-            output_tokens: row.output_tokens,
-            cached_input_tokens: row.cached_input_tokens,
-            cache_creation_input_tokens: row.cache_creation_input_tokens,
-            reasoning_tokens: row.reasoning_tokens,
+            input_tokens: row.usage.input_tokens,
+            output_tokens: row.usage.output_tokens,
+            cached_input_tokens: row.usage.cached_input_tokens,
+            cache_creation_input_tokens: row.usage.cache_creation_input_tokens,
+            reasoning_tokens: row.usage.reasoning_tokens,
+            cache_creation_1h_input_tokens: row.usage.cache_creation_1h_input_tokens,
+            audio_input_tokens: row.usage.audio_input_tokens,
+            image_input_tokens: row.usage.image_input_tokens,
+            audio_output_tokens: row.usage.audio_output_tokens,
+            image_output_tokens: row.usage.image_output_tokens,
+            images: row.usage.images,
+            audio_seconds: row.usage.audio_seconds,
+            characters: row.usage.characters,
+            searches: row.usage.searches,
+            video_seconds: row.usage.video_seconds,
         }
     }
 }
