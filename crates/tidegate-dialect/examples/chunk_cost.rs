@@ -24,7 +24,15 @@ fn time(name: &str, rounds: u32, mut run: impl FnMut()) {
 }
 
 fn stream(name: &str, surface: Dialect, target: Dialect, chunk: &'static str) {
-    let facts = AnswerFacts { call_id: "gen_1".into(), model: "m".into(), created: 0, asked_usage: false };
+    let facts = AnswerFacts {
+        call_id: "gen_1".into(),
+        model: "m".into(),
+        created: 0,
+        asked_usage: false,
+        note: None,
+        spec: 4,
+        warnings: Vec::new(),
+    };
     let mut stream = AnswerStream::new(surface, target, &facts);
     if target == AnthropicMessages {
         let start = concat!(
@@ -54,17 +62,19 @@ fn main() {
     let body =
         Bytes::from(format!("{{\"model\":\"openai/gpt-5\",\"messages\":[{message}],\"stream\":true}}"));
     let edits = Edits {
+        provider: "openai",
         model: "gpt-5",
         output_limit: Some(1000),
         default_output_limit: 4096,
         limit_key: LimitKey::MaxCompletionTokens,
+        no_stream_options: false,
         no_store: false,
     };
     for (name, target) in
         [("2 KiB request, same dialect", OpenaiChat), ("2 KiB request, translated", AnthropicMessages)]
     {
         time(name, ROUNDS / 4, || {
-            if let Ok(call) = read::call(OpenaiChat, black_box(body.clone())) {
+            if let Ok(call) = read::call(OpenaiChat, read::Outside::default(), black_box(body.clone())) {
                 black_box(outbound::request(&call, target, &edits).is_ok());
             }
         });

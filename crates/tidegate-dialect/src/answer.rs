@@ -1,11 +1,15 @@
 //! Whole answers (not streams): passed through or translated, with their facts.
 
+use std::fmt;
+use std::sync::Arc;
+
 use bytes::Bytes;
+use tidegate_types::NanoUsd;
 use tidegate_types::usage::Usage;
 
+use crate::codec::{self, Weight};
 use crate::json::Value;
-use crate::usage::read_anthropic;
-use crate::{AnswerFault, Dialect, anthropic, openai};
+use crate::{AnswerFault, Dialect};
 
 /// What the gateway puts into answers that it writes itself.
 #[derive(Debug, Clone)]
@@ -18,6 +22,60 @@ pub struct AnswerFacts {
     pub created: i64,
     /// The client asked for usage in its stream.
     pub asked_usage: bool,
+    /// What the gateway adds about itself, if the caller's surface has a place for it.
+    pub note: Option<Note>,
+    /// Version of the AI SDK's specification that the call was made in (see [`crate::read::CallBody`]).
+    pub spec: u8,
+    /// What of the request had no effect: `warnings` of the AI SDK.
+    pub warnings: Vec<String>,
+}
+
+/// What the gateway adds to answers about itself.
+#[derive(Debug, Clone)]
+pub struct Note {
+    /// `gen_…`: by it the call can be asked for afterwards.
+    pub generation_id: String,
+    /// What usage costs.
+    pub costing: Costing,
+    /// Where the caller's client looks for it.
+    pub place: NotePlace,
+    /// JSON object of `gateway.routing`: the plan and the attempts so far.
+    pub routing: Option<Bytes>,
+}
+
+/// Where clients look for the gateway's note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotePlace {
+    /// `usage.cost` and `provider_metadata.gateway` (OpenAI and Anthropic surfaces).
+    ProviderMetadata,
+    /// `usage.logfire_ai_gateway.cost` (pydantic-ai); bodies of Gemini and Bedrock are strict, there a header tells.
+    Logfire,
+    /// `providerMetadata.gateway` (AI SDK).
+    AiSdk,
+}
+
+/// The price of the attempt that answers, as a function of its usage.
+#[derive(Clone)]
+pub struct Costing(Arc<dyn Fn(&Usage) -> NanoUsd + Send + Sync>);
+
+impl Costing {
+    /// From a function.
+    #[must_use]
+    pub fn new(cost: impl Fn(&Usage) -> NanoUsd + Send + Sync + 'static) -> Self {
+        Self(Arc::new(cost))
+    }
+
+    /// What this usage costs.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage) -> NanoUsd {
+        (self.0)(usage)
+    }
+}
+
+impl fmt::Debug for Costing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Costing")
+    }
 }
 
 /// A whole answer for the client.
@@ -42,37 +100,12 @@ pub fn complete(
     facts: &AnswerFacts,
 ) -> Result<Complete, AnswerFault> {
     let root = Value::parse(body).map_err(|_| AnswerFault::Malformed("not JSON"))?;
-    let (usage, visible_bytes) = match target {
-        Dialect::OpenaiChat => {
-            let seen = openai::watch::glance(&root);
-            if !seen.choices {
-                return Err(AnswerFault::Malformed("no choices"));
-            }
-            (seen.usage, seen.visible_bytes)
-        }
-        Dialect::AnthropicMessages => {
-            let content = root.get("content").ok_or(AnswerFault::Malformed("no content"))?;
-            let visible = content.elements().map(|block| anthropic::watch::block_bytes(&block)).sum();
-            (root.get("usage").and_then(|usage| read_anthropic(&usage)), visible)
-        }
+    let Weight { usage, visible_bytes } = (codec::of(target).weigh)(&root)?;
+    let bytes = if surface == target {
+        body.clone()
+    } else {
+        let answer = (codec::of(target).decode_answer)(&root)?;
+        (codec::of(surface).encode_answer)(&answer, facts).into()
     };
-    let bytes =
-        if surface == target { body.clone() } else { translate(surface, target, &root, facts)?.into() };
     Ok(Complete { bytes, usage, visible_bytes })
-}
-
-fn translate(
-    surface: Dialect,
-    target: Dialect,
-    root: &Value<'_>,
-    facts: &AnswerFacts,
-) -> Result<Vec<u8>, AnswerFault> {
-    let answer = match target {
-        Dialect::OpenaiChat => openai::answer::decode(root)?,
-        Dialect::AnthropicMessages => anthropic::answer::decode(root)?,
-    };
-    Ok(match surface {
-        Dialect::OpenaiChat => openai::answer::encode(&answer, facts),
-        Dialect::AnthropicMessages => anthropic::answer::encode(&answer, facts),
-    })
 }

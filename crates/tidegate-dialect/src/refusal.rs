@@ -1,8 +1,7 @@
 //! Errors in each dialect: written for clients, read from providers.
 
 use crate::json::Value;
-use crate::json::Writer;
-use crate::{Content, Dialect};
+use crate::{Content, Dialect, codec};
 use tidegate_types::usage::RefusalCause;
 
 /// What is told to a client.
@@ -18,6 +17,8 @@ pub struct Failure<'a> {
     pub code: Option<&'a str>,
     /// JSON path of the offending field.
     pub param: Option<&'a str>,
+    /// The model that was asked for, where that is what is wrong.
+    pub model: Option<&'a str>,
     /// The call's id.
     pub call_id: &'a str,
 }
@@ -68,23 +69,18 @@ pub const fn words(cause: RefusalCause) -> (u16, &'static str, &'static str) {
 #[must_use]
 pub fn body(surface: Dialect, failure: &Failure<'_>) -> ErrorBody {
     let status = failure.status.unwrap_or(words(failure.cause).0);
-    ErrorBody { status, content_type: "application/json", bytes: document(surface, failure, status) }
+    ErrorBody { status, content_type: "application/json", bytes: (codec::of(surface).error)(failure, status) }
 }
 
 /// The event that ends a client's stream with an error.
 #[must_use]
 pub fn event(surface: Dialect, failure: &Failure<'_>) -> Vec<u8> {
     let status = failure.status.unwrap_or(words(failure.cause).0);
-    let document = document(surface, failure, status);
-    let lead: &[u8] = match surface {
-        Dialect::OpenaiChat => b"data: ",
-        Dialect::AnthropicMessages => b"event: error\ndata: ",
-    };
-    [lead, &document, b"\n\n"].concat()
+    (codec::of(surface).error_event)(failure, status)
 }
 
 /// The type words of a failure: an upstream's status tells more than that it failed.
-const fn types(cause: RefusalCause, status: u16) -> (&'static str, &'static str) {
+pub(crate) const fn types(cause: RefusalCause, status: u16) -> (&'static str, &'static str) {
     if matches!((cause, status), (RefusalCause::BadRequest, 404)) {
         // No such endpoint: OpenAI calls that an invalid request, Anthropic does not.
         return ("invalid_request_error", "not_found_error");
@@ -98,39 +94,6 @@ const fn types(cause: RefusalCause, status: u16) -> (&'static str, &'static str)
     };
     let (_, openai, anthropic) = words(cause);
     (openai, if matches!(status, 503 | 529) { "overloaded_error" } else { anthropic })
-}
-
-fn document(surface: Dialect, failure: &Failure<'_>, status: u16) -> Vec<u8> {
-    let (openai, anthropic) = types(failure.cause, status);
-    let code = match failure.cause {
-        RefusalCause::NotPriced => "model_not_priced",
-        _ => openai,
-    };
-    let mut json = Writer::new();
-    match surface {
-        Dialect::OpenaiChat => json.object(|json| {
-            json.key("error").object(|json| {
-                json.key("message").text(failure.message).key("type").text(openai);
-                optional(json, "param", failure.param);
-                optional(json, "code", Some(failure.code.unwrap_or(code)));
-            });
-        }),
-        Dialect::AnthropicMessages => json.object(|json| {
-            json.key("type").text("error").key("error").object(|json| {
-                json.key("type").text(anthropic).key("message").text(failure.message);
-            });
-            json.key("request_id").text(failure.call_id);
-        }),
-    };
-    json.into_bytes()
-}
-
-fn optional(json: &mut Writer, key: &str, text: Option<&str>) {
-    json.key(key);
-    match text {
-        Some(text) => json.text(text),
-        None => json.null(),
-    };
 }
 
 /// Reads a provider's error body of any shape we know; unknown shapes give an empty error.

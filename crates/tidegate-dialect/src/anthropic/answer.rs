@@ -133,6 +133,6 @@ fn write_part(json: &mut Writer, part: &Part) {
                 .raw(input);
         }
         // No answer has these; decoders do not make them.
-        Part::Image { .. } | Part::File { .. } | Part::ToolResult { .. } => {}
+        Part::Image { .. } | Part::File { .. } | Part::FileUrl { .. } | Part::ToolResult { .. } => {}
     });
 }

@@ -80,8 +80,14 @@ fn document(block: &mut Fields<'_>, path: Path<'_>, cache: Option<Json>) -> Resu
     }
     let path = path.key("source");
     let mut source = Fields::read(&source, path)?;
-    if need_text(&mut source, "type", path)? != "base64" {
-        return Err(refuse(path.key("type"), "only base64 documents can be carried over"));
+    match need_text(&mut source, "type", path)?.as_str() {
+        "base64" => {}
+        "url" => {
+            let url = need_text(&mut source, "url", path)?.into();
+            rest_of(DIALECT, "messages[].content[].source", path, &source)?;
+            return Ok(Part::FileUrl { media_type: None, url, name, cache });
+        }
+        _ => return Err(refuse(path.key("type"), "only documents by base64 or URL can be carried over")),
     }
     let media_type = need_text(&mut source, "media_type", path)?;
     let data = need_text(&mut source, "data", path)?.into();

@@ -37,12 +37,11 @@ pub(crate) fn decode(body: &CallBody) -> Result<Call, RequestError> {
         temperature: number(&mut fields, "temperature")?,
         top_p: number(&mut fields, "top_p")?,
         top_k: number(&mut fields, "top_k")?,
-        frequency_penalty: None,
-        presence_penalty: None,
         reasoning,
         format,
         user: user(&mut fields)?,
         stream: body.stream,
+        ..Call::default()
     };
     rest_of_body(DIALECT, &fields)?;
     Ok(call)

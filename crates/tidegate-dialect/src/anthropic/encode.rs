@@ -58,7 +58,8 @@ fn refuse_what_has_no_place(call: &Call) -> Result<(), RequestError> {
         return refuse(call.names.format, "the target needs a schema; use json_schema");
     }
     for turn in &call.turns {
-        let media = |part: &Part| matches!(part, Part::Image { .. } | Part::File { .. });
+        let media =
+            |part: &Part| matches!(part, Part::Image { .. } | Part::File { .. } | Part::FileUrl { .. });
         if turn.role != Role::User && turn.parts.iter().any(media) {
             let field = format!("messages[{}].content (image or file)", turn.at);
             return refuse(&field, "the target takes these from users only");
@@ -117,6 +118,15 @@ fn write_block(json: &mut Writer, part: &Part) {
         }
         Part::File { media_type, data, name, cache } => {
             json.key("type").text("document").key("source").object(|json| base64(json, media_type, data));
+            if let Some(name) = name {
+                json.key("title").text(name.expose());
+            }
+            cache
+        }
+        Part::FileUrl { url, name, cache, .. } => {
+            json.key("type").text("document").key("source").object(|json| {
+                json.key("type").text("url").key("url").text(url.expose());
+            });
             if let Some(name) = name {
                 json.key("title").text(name.expose());
             }

@@ -39,14 +39,14 @@ impl fmt::Debug for Json {
 }
 
 /// What the source dialect calls things that some target refuses.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Names {
     pub(crate) stop: &'static str,
     pub(crate) format: &'static str,
 }
 
-/// A request in the one form.
-#[derive(Debug, Clone)]
+/// A request in the one form. Decoders end with `..Call::default()`, so that a new field breaks none of them.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Call {
     pub(crate) names: Names,
     pub(crate) turns: Vec<Turn>,
@@ -61,10 +61,22 @@ pub(crate) struct Call {
     pub(crate) top_k: Option<Json>,
     pub(crate) frequency_penalty: Option<Json>,
     pub(crate) presence_penalty: Option<Json>,
+    pub(crate) seed: Option<Json>,
     pub(crate) reasoning: Reasoning,
     pub(crate) format: Option<OutputFormat>,
     pub(crate) user: Option<Content>,
     pub(crate) stream: bool,
+    /// Options that the client gave for single providers.
+    pub(crate) options: Vec<ProviderOptions>,
+}
+
+/// A client's options for one provider; they count only where that one is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct ProviderOptions {
+    /// As the client calls it, for example `openai`.
+    pub(crate) provider: String,
+    /// A JSON object.
+    pub(crate) options: Json,
 }
 
 /// Who speaks.
@@ -99,6 +111,14 @@ pub(crate) enum Part {
     File {
         media_type: String,
         data: Content,
+        name: Option<Content>,
+        cache: Option<Json>,
+    },
+    /// A file that lies elsewhere, to be fetched by the provider.
+    FileUrl {
+        /// As far as the client tells.
+        media_type: Option<String>,
+        url: Content,
         name: Option<Content>,
         cache: Option<Json>,
     },

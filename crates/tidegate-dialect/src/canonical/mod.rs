@@ -6,10 +6,11 @@
 mod answer;
 mod call;
 mod event;
+pub(crate) mod signature;
 
 pub(crate) use answer::{Answer, Stop};
 pub(crate) use call::{
-    Call, Effort, Image, Json, Names, OutputFormat, Part, Reasoning, ReasoningMode, Role, Tool, ToolChoice,
-    Turn,
+    Call, Effort, Image, Json, Names, OutputFormat, Part, ProviderOptions, Reasoning, ReasoningMode, Role,
+    Tool, ToolChoice, Turn,
 };
 pub(crate) use event::{Block, Delta, Event};

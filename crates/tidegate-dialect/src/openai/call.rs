@@ -36,8 +36,10 @@ pub(crate) fn decode(body: &CallBody) -> Result<Call, RequestError> {
         presence_penalty: number(&mut fields, "presence_penalty")?,
         reasoning: reasoning(&mut fields)?,
         format: format(&mut fields)?,
+        seed: number(&mut fields, "seed")?,
         user: user(&mut fields)?,
         stream: body.stream,
+        ..Call::default()
     };
     rest_of_body(DIALECT, &fields)?;
     Ok(call)

@@ -61,6 +61,9 @@ fn refuse_what_has_no_place(call: &Call) -> Result<(), RequestError> {
         let at = |what: &str| format!("messages[{}].content ({what})", turn.at);
         for part in &turn.parts {
             match part {
+                Part::FileUrl { .. } => {
+                    return refuse(&at("file by URL"), "the target takes only files that are sent along");
+                }
                 Part::Image { .. } | Part::File { .. } if turn.role != Role::User => {
                     return refuse(&at("image or file"), "the target takes these from users only");
                 }
@@ -96,6 +99,7 @@ fn settings(json: &mut Writer, call: &Call, edits: &Edits<'_>) {
         ("top_p", &call.top_p),
         ("frequency_penalty", &call.frequency_penalty),
         ("presence_penalty", &call.presence_penalty),
+        ("seed", &call.seed),
     ];
     for (key, number) in numbers {
         if let Some(number) = number {

@@ -5,7 +5,8 @@ mod passthrough;
 use bytes::Bytes;
 
 use crate::read::CallBody;
-use crate::{Dialect, RequestError, anthropic, openai};
+use crate::{Dialect, RequestError, codec};
+pub(crate) use passthrough::Body;
 
 /// Under which key OpenAI-compatible providers take the output limit when the client named none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,6 +21,8 @@ pub enum LimitKey {
 /// The closed list of edits.
 #[derive(Debug, Clone)]
 pub struct Edits<'a> {
+    /// Slug of the provider that is asked: options that the client gave for others fall away.
+    pub provider: &'a str,
     /// What the provider calls the model.
     pub model: &'a str,
     /// Send at most this as the output limit (a hard budget's grant); `None` leaves the client's.
@@ -28,6 +31,8 @@ pub struct Edits<'a> {
     pub default_output_limit: u64,
     /// Key of a limit that the client did not write.
     pub limit_key: LimitKey,
+    /// The provider does not know `stream_options`.
+    pub no_stream_options: bool,
     /// Tell the provider not to store (ZDR).
     pub no_store: bool,
 }
@@ -41,13 +46,6 @@ pub fn request(call: &CallBody, target: Dialect, edits: &Edits<'_>) -> Result<By
     if call.surface == target {
         return Ok(passthrough::request(call, edits));
     }
-    let canonical = match call.surface {
-        Dialect::OpenaiChat => openai::call::decode(call)?,
-        Dialect::AnthropicMessages => anthropic::call::decode(call)?,
-    };
-    let body = match target {
-        Dialect::OpenaiChat => openai::encode::encode(&canonical, edits)?,
-        Dialect::AnthropicMessages => anthropic::encode::encode(&canonical, edits)?,
-    };
-    Ok(body.into())
+    let canonical = (codec::of(call.surface).decode_call)(call)?;
+    Ok((codec::of(target).encode_call)(&canonical, edits)?.into())
 }

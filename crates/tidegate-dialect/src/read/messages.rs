@@ -10,45 +10,45 @@ use crate::json::{Kind, Span, Value};
 const ECHOES: &[&str] = &["provider_metadata"];
 
 /// Collects facts while the messages are walked.
-pub(super) struct Survey<'s> {
-    pub(super) input: &'s mut InputSize,
-    pub(super) findings: &'s mut Vec<Finding>,
-    pub(super) vision: &'s mut bool,
+pub(crate) struct Survey<'s> {
+    pub(crate) input: &'s mut InputSize,
+    pub(crate) findings: &'s mut Vec<Finding>,
+    pub(crate) vision: &'s mut bool,
 }
 
 impl Survey<'_> {
     /// An image whose payload (base64 or address) is no text.
-    pub(super) fn image(&mut self, payload: Option<Value<'_>>) {
+    pub(crate) fn image(&mut self, payload: Option<Value<'_>>) {
         *self.vision = true;
         self.input.images += 1;
         self.payload(payload);
     }
 
     /// Bytes that do not become text tokens.
-    pub(super) fn payload(&mut self, payload: Option<Value<'_>>) {
+    pub(crate) fn payload(&mut self, payload: Option<Value<'_>>) {
         let bytes = payload.map_or(0, |value| value.raw().len() as u64);
         self.input.text_bytes = self.input.text_bytes.saturating_sub(bytes);
     }
 
     /// An input whose size the body does not tell.
-    pub(super) fn unboundable(&mut self, path: Path<'_>) {
+    pub(crate) fn unboundable(&mut self, path: Path<'_>) {
         self.input.unboundable.get_or_insert_with(|| path.to_string());
     }
 
     /// A part that is not registered.
-    pub(super) fn unregistered(&mut self, path: Path<'_>) {
+    pub(crate) fn unregistered(&mut self, path: Path<'_>) {
         self.unboundable(path);
         self.findings.push(Finding { path: path.to_string(), kind: FindingKind::Unregistered });
     }
 
     /// Something that bills beyond tokens.
-    pub(super) fn bills(&mut self, path: Path<'_>) {
+    pub(crate) fn bills(&mut self, path: Path<'_>) {
         self.findings.push(Finding { path: path.to_string(), kind: FindingKind::Bills });
     }
 }
 
 /// Content is a string, null, or an array of parts handed to `part`.
-pub(super) fn parts<'a>(
+pub(crate) fn parts<'a>(
     content: Option<Value<'a>>,
     path: Path<'_>,
     part: impl FnMut(Value<'a>, Path<'_>) -> Result<(), RequestError>,
@@ -65,7 +65,7 @@ pub(super) fn parts<'a>(
 
 impl Spots {
     /// Notes the members of a message that must not reach the provider.
-    pub(super) fn note_echoes(&mut self, message: &Value<'_>) {
+    pub(crate) fn note_echoes(&mut self, message: &Value<'_>) {
         if !ECHOES.iter().any(|echo| memchr::memmem::find(message.raw(), echo.as_bytes()).is_some()) {
             return;
         }

@@ -3,13 +3,12 @@
 //! Duplicate keys at every level that is interpreted here are refused, because two readers could
 //! disagree about them. Knows nothing of policies: it reports findings, others refuse.
 
-mod anthropic;
 mod gateway;
 mod labels;
 mod messages;
-mod openai;
 mod place;
 mod size;
+mod wishes;
 
 use bytes::Bytes;
 
@@ -18,11 +17,11 @@ pub use labels::Labels;
 pub(crate) use place::{Fields, Path, array, boolean, text, texts, whole, wrong};
 pub use size::{InputBound, InputSize};
 
-pub(crate) use messages::removals;
+pub(crate) use messages::{Survey, parts, removals};
 
 use crate::json::{Member, Span, Value};
 use crate::registry::{self, Effect, Field};
-use crate::{Dialect, RequestError};
+use crate::{Dialect, RequestError, codec};
 
 /// What a call needs from a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,6 +86,8 @@ pub struct CallBody {
     pub findings: Vec<Finding>,
     /// How large the input is, for bounds.
     pub input: InputSize,
+    /// Version of the AI SDK's specification, see [`Outside`].
+    pub spec: u8,
     pub(crate) bytes: Bytes,
     pub(crate) spots: Spots,
 }
@@ -96,6 +97,11 @@ impl CallBody {
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// Where facts about the messages are collected.
+    pub(crate) fn survey(&mut self) -> Survey<'_> {
+        Survey { input: &mut self.input, findings: &mut self.findings, vision: &mut self.needs.vision }
     }
 
     /// The first finding of one of these kinds.
@@ -127,21 +133,46 @@ pub(crate) struct Spot {
     pub(crate) value: Span,
 }
 
+/// What a surface tells outside of the body: in the path or in headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outside<'a> {
+    /// The model; `None`: the body names it.
+    pub model: Option<&'a str>,
+    /// Whether a stream is asked for; `None`: the body says so.
+    pub stream: Option<bool>,
+    /// Version of the AI SDK's specification (2, 3, 4); of no meaning elsewhere.
+    pub spec: u8,
+}
+
+impl Default for Outside<'_> {
+    fn default() -> Self {
+        Self { model: None, stream: None, spec: crate::ai_sdk::NEWEST }
+    }
+}
+
 /// Reads a client's body.
 ///
 /// # Errors
 /// [`RequestError`] with the JSON path of what is wrong; the answer is a 400.
-pub fn call(surface: Dialect, body: Bytes) -> Result<CallBody, RequestError> {
+pub fn call(surface: Dialect, outside: Outside<'_>, body: Bytes) -> Result<CallBody, RequestError> {
     // A second handle on the same bytes, so that the walk and the result do not borrow from each other.
     let bytes = body.clone();
     let root = Value::parse(&bytes)?;
     let fields = Fields::read(&root, Path::Root)?;
     let mut labels = Labels::default();
-    let gateway = GatewayOptions::read(&fields, &mut labels)?;
+    let gateway = GatewayOptions::read(&fields, &mut labels, surface == Dialect::AiSdk)?;
     let mut call = CallBody {
         surface,
-        model: model(&fields)?,
-        stream: fields.get("stream").map_or(Ok(false), |value| boolean(&value, Path::Root.key("stream")))?,
+        model: match outside.model {
+            Some(model) => named(model)?,
+            None => model(&fields)?,
+        },
+        stream: match outside.stream {
+            Some(stream) => stream,
+            None => {
+                fields.get("stream").map_or(Ok(false), |value| boolean(&value, Path::Root.key("stream")))?
+            }
+        },
         output_limit: None,
         reasoning_budget: None,
         answers: 1,
@@ -151,6 +182,7 @@ pub fn call(surface: Dialect, body: Bytes) -> Result<CallBody, RequestError> {
         gateway,
         findings: Vec::new(),
         input: InputSize::default(),
+        spec: outside.spec,
         bytes: body,
         spots: Spots { root: root.span(), members: Vec::new(), echoes: Vec::new() },
     };
@@ -158,9 +190,9 @@ pub fn call(surface: Dialect, body: Bytes) -> Result<CallBody, RequestError> {
         let field = registered(surface, member, &mut call.findings)?;
         call.spots.members.push(Spot { field, start: member.start, value: member.value.span() });
     }
-    match surface {
-        Dialect::OpenaiChat => openai::read(&fields, &mut call)?,
-        Dialect::AnthropicMessages => anthropic::read(&fields, &mut call)?,
+    (codec::of(surface).read)(&fields, &mut call)?;
+    if let Some(stream) = outside.stream {
+        call.stream = stream;
     }
     Ok(call)
 }
@@ -168,11 +200,14 @@ pub fn call(surface: Dialect, body: Bytes) -> Result<CallBody, RequestError> {
 fn model(fields: &Fields<'_>) -> Result<String, RequestError> {
     let path = Path::Root.key("model");
     let value = fields.get("model").ok_or_else(|| RequestError::Missing { path: path.to_string() })?;
-    let model = place::text(&value, path)?.into_owned();
+    named(&place::text(&value, path)?)
+}
+
+fn named(model: &str) -> Result<String, RequestError> {
     if model.is_empty() || model.len() > 256 {
-        return Err(place::wrong(path, "a model's name of 1 to 256 bytes"));
+        return Err(place::wrong(Path::Root.key("model"), "a model's name of 1 to 256 bytes"));
     }
-    Ok(model)
+    Ok(model.to_owned())
 }
 
 /// The registered field of a member; notes what may bill or retain.

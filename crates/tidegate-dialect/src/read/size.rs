@@ -70,8 +70,7 @@ impl CallBody {
 /// Whether some string of the body is `1h`, however it is escaped: every dialect that can ask for
 /// cache writes of an hour does it with this word.
 fn names_an_hour(body: &[u8]) -> bool {
-    const SPELLINGS: [&[u8]; 4] =
-        [br#""1h""#, br#""\u0031h""#, br#""1\u0068""#, br#""\u0031\u0068""#];
+    const SPELLINGS: [&[u8]; 4] = [br#""1h""#, br#""\u0031h""#, br#""1\u0068""#, br#""\u0031\u0068""#];
     SPELLINGS.iter().any(|word| memchr::memmem::find(body, word).is_some())
 }
 

@@ -4,7 +4,7 @@ use super::Carriage::{Carried, Dropped, Refused};
 use super::Effect::{Bills, BillsAndRetains, Gateway, Plain, Retains};
 use super::{Field, field};
 
-pub(super) const FIELDS: &[Field] = &[
+pub(crate) const FIELDS: &[Field] = &[
     field("cache_control", Plain, Dropped("targets cache by themselves")),
     field("container", BillsAndRetains, Refused("runs on the provider's machines")),
     field("context_management", Bills, Refused("no counterpart")),

@@ -1,9 +1,10 @@
 //! The fields of every dialect as data: which are known, which bill, which let the provider retain,
 //! and what becomes of each when the target speaks another dialect. The docs table is made from it.
 
-mod anthropic;
-mod nested;
-mod openai;
+pub(crate) mod anthropic;
+pub mod gateway;
+pub(crate) mod nested;
+pub(crate) mod openai;
 
 use crate::Dialect;
 
@@ -49,10 +50,7 @@ pub struct Field {
 /// Every registered top-level field of a dialect's requests, sorted by name.
 #[must_use]
 pub fn fields(dialect: Dialect) -> &'static [Field] {
-    match dialect {
-        Dialect::OpenaiChat => openai::FIELDS,
-        Dialect::AnthropicMessages => anthropic::FIELDS,
-    }
+    crate::codec::of(dialect).fields
 }
 
 /// The registered field of this name.
@@ -65,10 +63,7 @@ pub fn find(dialect: Dialect, name: &str) -> Option<&'static Field> {
 /// Every registered nested field that is not carried; all others that a decoder does not know are refused.
 #[must_use]
 pub fn nested(dialect: Dialect) -> &'static [Field] {
-    match dialect {
-        Dialect::OpenaiChat => nested::OPENAI,
-        Dialect::AnthropicMessages => nested::ANTHROPIC,
-    }
+    crate::codec::of(dialect).nested
 }
 
 /// A registered field that this name would be taken for by a reader that ignores case.
@@ -84,12 +79,12 @@ pub fn resembling(dialect: Dialect, name: &str) -> Option<&'static str> {
     fields(dialect).iter().find(same).map(|field| field.name)
 }
 
-const fn field(name: &'static str, effect: Effect, carriage: Carriage) -> Field {
+pub(crate) const fn field(name: &'static str, effect: Effect, carriage: Carriage) -> Field {
     Field { name, effect, carriage, harmless: &[] }
 }
 
 impl Field {
-    const fn harmless(mut self, values: &'static [&'static [u8]]) -> Self {
+    pub(crate) const fn harmless(mut self, values: &'static [&'static [u8]]) -> Self {
         self.harmless = values;
         self
     }

@@ -4,7 +4,7 @@ use super::Carriage::{Dropped, Refused};
 use super::Effect::Plain;
 use super::{Field, field};
 
-pub(super) const OPENAI: &[Field] = &[
+pub(crate) const OPENAI: &[Field] = &[
     field("messages[].annotations", Plain, Dropped("citations of an earlier answer; its text is carried")),
     field("messages[].audio", Plain, Refused("audio has no counterpart")),
     field("messages[].content[].image_url.detail", Plain, Dropped("a hint of resolution")),
@@ -23,7 +23,7 @@ pub(super) const OPENAI: &[Field] = &[
     field("stream_options.include_usage", Plain, Dropped("answered by the gateway")),
 ];
 
-pub(super) const ANTHROPIC: &[Field] = &[
+pub(crate) const ANTHROPIC: &[Field] = &[
     field("messages[].content[].caller", Plain, Dropped("who called an earlier tool")),
     field(
         "messages[].content[].citations",

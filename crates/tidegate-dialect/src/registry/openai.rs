@@ -4,7 +4,7 @@ use super::Carriage::{Carried, Dropped, Refused};
 use super::Effect::{Bills, BillsAndRetains, Gateway, Plain, Retains};
 use super::{Field, field};
 
-pub(super) const FIELDS: &[Field] = &[
+pub(crate) const FIELDS: &[Field] = &[
     field("audio", Bills, Refused("audio output has no counterpart")),
     field("caching", Gateway, Dropped("read by the gateway")),
     field("frequency_penalty", Plain, Carried("Anthropic refuses it")).harmless(&[b"0", b"0.0"]),
@@ -37,7 +37,7 @@ pub(super) const FIELDS: &[Field] = &[
         Carried("json_schema: output_config.format; text: left out; json_object: refused"),
     ),
     field("safety_identifier", Plain, Carried("metadata.user_id")),
-    field("seed", Plain, Dropped("best effort in its own dialect, too")),
+    field("seed", Plain, Carried("seed; left out where there is none, best effort everywhere")),
     field("service_tier", Bills, Refused("only auto and default have counterparts"))
         .harmless(&[br#""auto""#, br#""default""#]),
     field("stop", Plain, Carried("stop_sequences")),

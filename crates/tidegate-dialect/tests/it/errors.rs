@@ -21,7 +21,15 @@ const CAUSES: [RefusalCause; 12] = [
 ];
 
 fn failure(cause: RefusalCause) -> Failure<'static> {
-    Failure { cause, status: None, message: "why \"so\"", code: None, param: None, call_id: "gen_1" }
+    Failure {
+        cause,
+        status: None,
+        message: "why \"so\"",
+        code: None,
+        param: None,
+        model: None,
+        call_id: "gen_1",
+    }
 }
 
 #[test]

@@ -179,6 +179,7 @@ fn failure() -> Failure<'static> {
         message: "the provider broke off",
         code: None,
         param: None,
+        model: None,
         call_id: "gen_1",
     }
 }

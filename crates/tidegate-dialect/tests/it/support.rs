@@ -18,16 +18,18 @@ pub(crate) fn file(name: &str) -> Bytes {
 
 pub(crate) fn edits(model: &str) -> Edits<'_> {
     Edits {
+        provider: "",
         model,
         output_limit: None,
         default_output_limit: 8192,
         limit_key: LimitKey::MaxCompletionTokens,
+        no_stream_options: false,
         no_store: false,
     }
 }
 
 pub(crate) fn read(surface: Dialect, body: impl Into<Bytes>) -> CallBody {
-    read::call(surface, body.into()).expect("readable")
+    read::call(surface, read::Outside::default(), body.into()).expect("readable")
 }
 
 /// The body as a provider of `target` gets it.
@@ -36,13 +38,21 @@ pub(crate) fn sent(
     target: Dialect,
     body: impl Into<Bytes>,
 ) -> Result<String, RequestError> {
-    let call = read::call(surface, body.into())?;
+    let call = read::call(surface, read::Outside::default(), body.into())?;
     let bytes = outbound::request(&call, target, &edits("upstream-model"))?;
     Ok(String::from_utf8(bytes.to_vec()).unwrap())
 }
 
 pub(crate) fn facts(asked_usage: bool) -> AnswerFacts {
-    AnswerFacts { call_id: "gen_1".into(), model: "asked-model".into(), created: 1_700_000_000, asked_usage }
+    AnswerFacts {
+        call_id: "gen_1".into(),
+        model: "asked-model".into(),
+        created: 1_700_000_000,
+        asked_usage,
+        note: None,
+        spec: 4,
+        warnings: Vec::new(),
+    }
 }
 
 /// A stream fed in the given pieces.
