@@ -10,7 +10,8 @@ use anyhow::{Context as _, Result, bail};
 /// # Errors
 /// When the build or the measurement fails.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
-    let build = ["build", "--release", "--locked", "--bin", "tidegate", "--bin", "tidegate-bench"];
+    // Named packages: outside a shell that says otherwise only the default members are built.
+    let build = ["build", "--release", "--locked", "--package", "tidegate", "--package", "tidegate-bench"];
     cargo(root, &build)?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
     let release = target.join("release");

@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask <command>`.
 
 mod bench;
+mod catalogue;
 mod codegen;
 mod tidy;
 
@@ -18,6 +19,8 @@ struct Arguments {
 enum Command {
     /// Writes the Rust code of `proto/` to `crates/tidegate-proto/src/gen`.
     Codegen,
+    /// Makes the snapshot of models and prices from the community's price files.
+    Catalogue(catalogue::Arguments),
     /// Checks crate edges, file sizes and forbidden words.
     Tidy,
     /// Measures: `bench` (gateway) or `bench revocation`; builds a release first.
@@ -30,6 +33,7 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
+        Command::Catalogue(arguments) => catalogue::run(&workspace_root(), &arguments),
         Command::Codegen => codegen::run(),
         Command::Tidy => tidy::run(&workspace_root()),
         Command::Bench { arguments } => bench::run(&workspace_root(), &arguments),

@@ -188,6 +188,8 @@ fn catalogue() -> Vec<Resource> {
             enabled: true,
             headquarters: None,
             simulated: false,
+            also: Vec::new(),
+            quirks: Default::default(),
         }));
         all.push(Resource::Credential(Credential {
             organization_id: OrganizationId::SYSTEM,

@@ -17,10 +17,10 @@ use tidegate_types::{BudgetId, CallId, NanoUsd, Timestamp};
 
 use crate::authenticate::Caller;
 use crate::edges::Record;
-use crate::endpoint::dialect_of;
+use crate::face::{Face, Manner};
 use crate::gateway::Gateway;
 use crate::read_call::{Call, Labels};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Voice};
 
 /// When a request came, from where, and what it is called.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +36,7 @@ pub(crate) struct Account {
     gateway: Arc<Gateway>,
     pub(crate) arrival: Arrival,
     pub(crate) surface: Surface,
+    pub(crate) manner: Manner,
     /// The running attempt may have reached its provider.
     sent: AtomicBool,
     state: Mutex<State>,
@@ -52,19 +53,25 @@ struct State {
 }
 
 impl Account {
-    pub(crate) fn open(gateway: &Arc<Gateway>, arrival: Arrival, surface: Surface) -> Arc<Self> {
+    pub(crate) fn open(gateway: &Arc<Gateway>, arrival: Arrival, face: &Face<'_>) -> Arc<Self> {
         gateway.meters.in_flight.inc();
         Arc::new(Self {
             gateway: gateway.clone(),
             arrival,
-            surface,
+            surface: face.surface,
+            manner: face.manner,
             sent: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
 
     pub(crate) fn dialect(&self) -> DialectName {
-        dialect_of(self.surface)
+        self.surface.dialect()
+    }
+
+    /// Whose errors the caller reads.
+    pub(crate) fn voice(&self) -> Voice {
+        Voice { dialect: self.dialect(), manner: self.manner }
     }
 
     pub(crate) fn note_sent(&self, sent: bool) {
@@ -148,7 +155,7 @@ impl Account {
         self.note(|record| {
             record.attempts.push(attempt);
             record.cost += cost;
-            add(&mut record.usage, usage);
+            record.usage = record.usage.plus(usage);
         });
     }
 
@@ -203,13 +210,4 @@ impl Drop for Account {
 
 pub(crate) fn millis(since: Instant) -> u32 {
     u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX)
-}
-
-fn add(sum: &mut Usage, usage: &Usage) {
-    sum.input_tokens += usage.input_tokens;
-    sum.output_tokens += usage.output_tokens;
-    sum.cached_input_tokens += usage.cached_input_tokens;
-    sum.cache_creation_input_tokens += usage.cache_creation_input_tokens;
-    sum.reasoning_tokens += usage.reasoning_tokens;
-    sum.requests += usage.requests;
 }

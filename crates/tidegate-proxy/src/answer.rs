@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Response, header};
-use tidegate_dialect::Dialect;
 use tidegate_types::usage::CallOutcome;
 
 use crate::account::{Account, Arrival};
@@ -13,7 +12,7 @@ use crate::connection::Underway;
 use crate::failover::{Answer, Content};
 use crate::gateway::Gateway;
 use crate::headers::{EVENT_STREAM, JSON, NO_CACHE, put_id, put_rates, put_simulated};
-use crate::refusal::{Refusal, Refused, render};
+use crate::refusal::{Refusal, Refused, Voice, render};
 use crate::relay::Relay;
 
 /// The answer of a provider.
@@ -54,7 +53,7 @@ pub(crate) fn refused(
     underway: Underway,
 ) -> Response<AnswerBody> {
     account.note_refusal(refusal);
-    let mut response = render(refusal, account.dialect(), account.arrival.call_id, gateway.now());
+    let mut response = render(refusal, account.voice(), account.arrival.call_id, gateway.now());
     if refusal.rates.is_none() {
         put_rates(response.headers_mut(), account.dialect(), &account.rates(), gateway.now());
     }
@@ -65,16 +64,16 @@ pub(crate) fn refused(
 pub(crate) fn small(
     gateway: &Gateway,
     arrival: Arrival,
-    dialect: Dialect,
+    voice: Voice,
     underway: Underway,
     found: Result<Response<Bytes>, Refused>,
 ) -> Response<AnswerBody> {
     let response = match found {
         Ok(mut response) => {
-            put_id(response.headers_mut(), dialect, arrival.call_id);
+            put_id(response.headers_mut(), voice.dialect, arrival.call_id);
             response
         }
-        Err(refusal) => render(&refusal, dialect, arrival.call_id, gateway.now()),
+        Err(refusal) => render(&refusal, voice, arrival.call_id, gateway.now()),
     };
     gateway.meters.answered(None, response.status().as_u16(), arrival.clock.elapsed());
     response.map(|bytes| AnswerBody::whole(bytes, underway))

@@ -8,7 +8,7 @@ use tidegate_dialect::refusal::{self, UpstreamError};
 use tidegate_dialect::{AnswerFault, Dialect, RequestError};
 use tidegate_types::Timestamp;
 use tidegate_types::usage::RefusalCause;
-use tidegate_upstream::SendError;
+use tidegate_upstream::{SendError, SignInError};
 
 use crate::edges::JournalFull;
 use crate::refusal::{Refusal, Refused};
@@ -31,7 +31,9 @@ pub(crate) enum Failed {
     Untranslatable(RequestError),
     /// The credential cannot be opened on this node.
     NoSecret,
-    /// The provider's base URL is not one.
+    /// The request could not be signed.
+    SignIn(SignInError),
+    /// The provider's base URL is not one, lacks a field of the credential, or has no such operation.
     NoEndpoint,
     /// The intent could not be written.
     Journal,
@@ -60,6 +62,7 @@ impl std::fmt::Display for Failed {
             Self::Fault(fault) => write!(f, "{fault}"),
             Self::Untranslatable(error) => write!(f, "{error}"),
             Self::NoSecret => f.write_str("the credential cannot be opened"),
+            Self::SignIn(error) => write!(f, "{error}"),
             Self::NoEndpoint => f.write_str("the base URL cannot be called"),
             Self::Journal => f.write_str("the journal is full"),
             Self::Burnt => f.write_str("the budget counters start anew"),
@@ -94,7 +97,9 @@ impl Failed {
 
     pub(crate) fn next(&self) -> Next {
         match self {
-            Self::NotSent(SendError::Forbidden) | Self::NoSecret | Self::NoEndpoint => Next::Another,
+            Self::NotSent(SendError::Forbidden) | Self::NoSecret | Self::SignIn(_) | Self::NoEndpoint => {
+                Next::Another
+            }
             Self::Untranslatable(_) | Self::Broken(_) | Self::TimedOut | Self::Fault(_) => Next::Another,
             Self::NotSent(_) | Self::Reported(_) => Next::Any,
             Self::Status(answer) => match answer.status {
@@ -112,6 +117,8 @@ impl Failed {
             Self::NotSent(_) => Some(Duration::from_secs(2)),
             Self::TimedOut => Some(Duration::from_secs(5)),
             Self::NoSecret | Self::NoEndpoint => Some(Duration::from_secs(10)),
+            Self::SignIn(error) if error.is_passing() => Some(Duration::from_secs(2)),
+            Self::SignIn(_) => Some(Duration::from_secs(30)),
             Self::Status(answer) => match answer.status {
                 401..=403 => Some(Duration::from_secs(30)),
                 429 => Some(answer.retry_after.unwrap_or(Duration::from_secs(5))),
@@ -141,6 +148,10 @@ impl Failed {
                 let message = "the provider's credential cannot be opened on this node";
                 Refusal::new(RefusalCause::Unavailable, message).retry_after(2_000)
             }
+            Self::SignIn(error) if error.is_passing() => {
+                upstream("the provider's sign-in service gave no access token").status(502)
+            }
+            Self::SignIn(_) => upstream("the provider refused the credential that it was given").status(502),
             Self::NoEndpoint => upstream("the provider's base URL cannot be called").status(502),
             Self::Journal => JournalFull.into(),
             Self::Burnt => Refusal::away(),

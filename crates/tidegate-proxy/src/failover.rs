@@ -1,16 +1,16 @@
 //! One candidate after the other, until one answers: free before the first event, never after.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tidegate_dialect::Dialect;
 use tidegate_dialect::answer::AnswerFacts;
-use tidegate_dialect::outbound::{self, Edits, LimitKey};
+use tidegate_dialect::outbound::{self, Edits};
 use tidegate_policy::{Candidate, Plan};
-use tidegate_types::resource::{AuthScheme, Provider, ZdrTier};
-use tidegate_upstream::{forwarded, post};
+use tidegate_types::resource::{AuthScheme, PlaceError, Provider, ZdrTier, fill_base_url};
+use tidegate_upstream::{SignIn, Unsigned, forwarded, post};
 use tokio::time::Instant;
 
 use crate::account::Account;
@@ -23,6 +23,7 @@ use crate::read_call::Call;
 use crate::refusal::Refused;
 use crate::relay::Live;
 use crate::settle::{Attempt, Whose};
+use crate::target;
 
 /// Names the call to the provider, as OpenAI's API documents it; others ignore it.
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
@@ -132,15 +133,15 @@ async fn attempt(
     let whose = Whose { caller, labels: &call.labels };
     let limit = held.grant.limit;
     let mut attempt = Attempt::held(gateway, account, whose, candidate, number, held);
-    let outbound = match outbound(planned, candidate, limit) {
+    let longest = plan.policy.attempt_timeout_ms.map_or(gateway.settings.attempt_timeout, millis);
+    let deadline = deadline.min(Instant::now() + longest);
+    let outbound = match outbound(planned, candidate, limit, deadline).await {
         Ok(outbound) => outbound,
         Err(failed) => {
             attempt.not_sent();
             return Err(failed);
         }
     };
-    let longest = plan.policy.attempt_timeout_ms.map_or(gateway.settings.attempt_timeout, millis);
-    let deadline = deadline.min(Instant::now() + longest);
     let mut exchange = Exchange::new(gateway, attempt, outbound);
     let exchanged = tokio::select! {
         biased;
@@ -159,28 +160,44 @@ async fn attempt(
 }
 
 /// What is sent to this candidate.
-fn outbound(planned: &Planned<'_>, candidate: &Candidate, limit: Option<u64>) -> Result<Outbound, Failed> {
+async fn outbound(
+    planned: &Planned<'_>,
+    candidate: &Candidate,
+    limit: Option<u64>,
+    deadline: Instant,
+) -> Result<Outbound, Failed> {
     let Planned { gateway, account, call, plan, headers, .. } = *planned;
     let provider = &*candidate.provider;
-    let (surface, target) = (account.dialect(), provider.dialect);
+    let surface = account.dialect();
+    let target = provider.spoken(surface);
     let edits = Edits {
+        provider: provider.slug.as_str(),
         model: &candidate.offering.upstream_name,
         output_limit: limit,
         default_output_limit: u64::from(candidate.max_output_tokens),
-        limit_key: limit_key(provider),
+        limit_key: target::limit_key(provider),
+        no_stream_options: provider.quirks.no_stream_options,
         no_store: plan.policy.zdr >= ZdrTier::ZdrWithSafetyRetention,
     };
     let body = outbound::request(&call.body, target, &edits).map_err(Failed::Untranslatable)?;
-    let endpoint = gateway.upstreams.endpoint(&provider.base_url).map_err(|_| Failed::NoEndpoint)?;
-    let path = endpoint.path(operation(provider)).ok_or(Failed::NoEndpoint)?;
+    let sign_in = sign_in(gateway, candidate)?;
+    let base_url = base_url(provider, sign_in.as_deref()).map_err(|_| Failed::NoEndpoint)?;
+    let endpoint = gateway.upstreams.endpoint(&base_url).map_err(|_| Failed::NoEndpoint)?;
+    let model = &candidate.offering.upstream_name;
+    let tail = target::operation(provider, target, account.surface.operation(), model, call.body.stream);
+    let path = tail.and_then(|tail| endpoint.path(&tail)).ok_or(Failed::NoEndpoint)?;
     let call_id = account.arrival.call_id.to_string();
     let mut out = forwarded(headers, target, surface == target);
     if let Ok(id) = HeaderValue::from_str(&call_id) {
         out.insert(CLIENT_REQUEST_ID, id);
     }
-    if provider.auth != AuthScheme::None {
-        let credential = candidate.credential.as_ref().ok_or(Failed::NoSecret)?;
-        gateway.vault.sign_in(credential).ok_or(Failed::NoSecret)?.apply(provider.auth, &mut out);
+    if let Some(sign_in) = &sign_in {
+        let request = Unsigned { endpoint: &endpoint, path: &path, body: &body };
+        let signed = sign_in.apply(provider.auth, request, &mut out, gateway.means());
+        match tokio::time::timeout_at(deadline, signed).await {
+            Ok(signed) => signed.map_err(Failed::SignIn)?,
+            Err(_) => return Err(Failed::TimedOut),
+        }
     }
     Ok(Outbound {
         endpoint,
@@ -194,24 +211,27 @@ fn outbound(planned: &Planned<'_>, candidate: &Candidate, limit: Option<u64>) ->
             model: candidate.model.name.to_string(),
             created: account.arrival.at.as_seconds(),
             asked_usage: call.body.asked_usage,
+            note: None,
+            spec: call.body.spec,
+            warnings: call.body.gateway.warnings(),
         },
     })
 }
 
-/// The operation's path below the base URL, which for Anthropic may lack its version.
-fn operation(provider: &Provider) -> &'static str {
-    match provider.dialect {
-        Dialect::OpenaiChat => "/chat/completions",
-        Dialect::AnthropicMessages if provider.base_url.trim_end_matches('/').ends_with("/v1") => "/messages",
-        Dialect::AnthropicMessages => "/v1/messages",
+/// The opened credential of a candidate; none where nobody signs in.
+fn sign_in(gateway: &Gateway, candidate: &Candidate) -> Result<Option<Arc<SignIn>>, Failed> {
+    if candidate.provider.auth == AuthScheme::None {
+        return Ok(None);
     }
+    let credential = candidate.credential.as_ref().ok_or(Failed::NoSecret)?;
+    gateway.vault.sign_in(credential).ok_or(Failed::NoSecret).map(Some)
 }
 
-/// OpenAI and those that follow it closely know the new key; the others only the old one.
-fn limit_key(provider: &Provider) -> LimitKey {
-    match provider.slug.as_str() {
-        "openai" | "azure" | "sim-openai" => LimitKey::MaxCompletionTokens,
-        _ => LimitKey::MaxTokens,
+/// The provider's base URL, its places filled from the credential.
+fn base_url<'p>(provider: &'p Provider, sign_in: Option<&SignIn>) -> Result<Cow<'p, str>, PlaceError> {
+    match sign_in {
+        Some(sign_in) => sign_in.base_url(&provider.base_url),
+        None => fill_base_url(&provider.base_url, |_| None),
     }
 }
 

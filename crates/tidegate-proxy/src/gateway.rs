@@ -9,7 +9,7 @@ use tidegate_policy::Config;
 use tidegate_telemetry::Metrics;
 use tidegate_types::id::{Id, IdKind};
 use tidegate_types::{Clock, Timestamp};
-use tidegate_upstream::Upstreams;
+use tidegate_upstream::{GOOGLE_TOKEN_URL, Means, Upstreams};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -46,6 +46,8 @@ pub struct Settings {
     pub usage_wait: Duration,
     /// Answers read on at once after their callers left.
     pub max_drains: usize,
+    /// Where Google gives access tokens to service accounts.
+    pub google_token_url: String,
 }
 
 impl Default for Settings {
@@ -64,6 +66,7 @@ impl Default for Settings {
             max_stream: Duration::from_secs(3600),
             usage_wait: Duration::from_millis(250),
             max_drains: 4096,
+            google_token_url: GOOGLE_TOKEN_URL.to_owned(),
         }
     }
 }
@@ -165,6 +168,12 @@ impl Gateway {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// What signing a request needs.
+    pub(crate) fn means(&self) -> Means<'_> {
+        let google_token_url = &self.settings.google_token_url;
+        Means { upstreams: &self.upstreams, google_token_url, now: self.now() }
     }
 
     pub(crate) fn new_id<K: IdKind>(&self, now: Timestamp) -> Id<K> {

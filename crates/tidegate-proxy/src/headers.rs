@@ -46,8 +46,8 @@ pub(crate) fn put_id(headers: &mut HeaderMap, dialect: DialectName, call_id: Cal
     headers.insert(TIDEGATE_ID, id.clone());
     headers.insert(
         match dialect {
-            DialectName::OpenaiChat => X_REQUEST_ID,
             DialectName::AnthropicMessages => REQUEST_ID,
+            _ => X_REQUEST_ID,
         },
         id,
     );
@@ -61,8 +61,8 @@ pub(crate) fn put_simulated(headers: &mut HeaderMap) {
 /// The tightest buckets, in the dialect's words.
 pub(crate) fn put_rates(headers: &mut HeaderMap, dialect: DialectName, rates: &Rates, now: Timestamp) {
     let (requests, tokens) = match dialect {
-        DialectName::OpenaiChat => (OPENAI_REQUESTS, OPENAI_TOKENS),
         DialectName::AnthropicMessages => (ANTHROPIC_REQUESTS, ANTHROPIC_TOKENS),
+        _ => (OPENAI_REQUESTS, OPENAI_TOKENS),
     };
     for (names, state) in [(requests, rates.requests), (tokens, rates.tokens)] {
         if let Some(state) = state {
@@ -82,11 +82,11 @@ fn put_bucket(
     headers.insert(limit, HeaderValue::from(state.limit));
     headers.insert(remaining, HeaderValue::from(state.remaining));
     let text = match dialect {
-        DialectName::OpenaiChat => span(state.reset_ms),
         DialectName::AnthropicMessages => {
             let ms = i64::try_from(state.reset_ms).unwrap_or(i64::MAX);
             Timestamp::from_seconds(now.plus_millis(ms.saturating_add(999)).as_seconds()).to_string()
         }
+        _ => span(state.reset_ms),
     };
     if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(reset, value);

@@ -12,6 +12,7 @@ mod body;
 mod connection;
 mod edges;
 mod endpoint;
+mod face;
 mod failed;
 mod failover;
 mod gateway;
@@ -30,6 +31,7 @@ mod refusal;
 mod relay;
 mod serve;
 mod settle;
+mod target;
 
 pub use connection::serve_connection;
 pub use edges::{Authority, JournalFull, Record, Records, Unavailable, Vault};

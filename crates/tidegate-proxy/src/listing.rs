@@ -6,7 +6,6 @@ use serde::Serialize;
 use tidegate_dialect::Dialect;
 use tidegate_policy::{ListedModel, models_for, public_models};
 use tidegate_types::Timestamp;
-use tidegate_types::resource::ModelKind;
 use tidegate_types::usage::RefusalCause;
 
 use crate::account::Arrival;
@@ -24,14 +23,14 @@ pub(crate) fn models(
 ) -> Result<Response<Bytes>, Refused> {
     let listed = listed(gateway, arrival, &head.headers)?;
     Ok(match dialect(head.uri.path(), &head.headers) {
-        Dialect::OpenaiChat => {
-            let data: Vec<_> = listed.iter().map(openai).collect();
-            json(&OpenaiList { object: "list", data })
-        }
         Dialect::AnthropicMessages => {
             let data: Vec<_> = listed.iter().map(anthropic).collect();
             let (first_id, last_id) = (data.first().map(|model| model.id), data.last().map(|model| model.id));
             json(&AnthropicList { first_id, last_id, has_more: false, data })
+        }
+        _ => {
+            let data: Vec<_> = listed.iter().map(openai).collect();
+            json(&OpenaiList { object: "list", data })
         }
     })
 }
@@ -50,9 +49,26 @@ pub(crate) fn model(
             .param("model")
     })?;
     Ok(match dialect(head.uri.path(), &head.headers) {
-        Dialect::OpenaiChat => json(&openai(found)),
         Dialect::AnthropicMessages => json(&anthropic(found)),
+        _ => json(&openai(found)),
     })
+}
+
+/// The models as the AI SDK of this specification version lists them.
+pub(crate) fn config(
+    gateway: &Gateway,
+    arrival: Arrival,
+    head: &request::Parts,
+    specification: u8,
+) -> Result<Response<Bytes>, Refused> {
+    let listed = listed(gateway, arrival, &head.headers)?;
+    let version = match specification {
+        2 => "v2",
+        3 => "v3",
+        _ => "v4",
+    };
+    let models: Vec<_> = listed.iter().map(|listed| ConfigModel::of(listed, version)).collect();
+    Ok(json(&Config { models }))
 }
 
 fn listed(gateway: &Gateway, arrival: Arrival, headers: &HeaderMap) -> Result<Vec<ListedModel>, Refused> {
@@ -117,13 +133,45 @@ fn openai(listed: &ListedModel) -> OpenaiModel<'_> {
         released: released(listed).as_seconds(),
         owned_by: if listed.is_route { "organization" } else { model.name.creator() },
         name: &model.display_name,
-        kind: match model.kind {
-            ModelKind::Language => "language",
-            ModelKind::Embedding => "embedding",
-        },
+        kind: model.kind.as_str(),
         context_window: model.context_window,
         max_tokens: model.max_output_tokens,
         tags: tags.into_iter().filter_map(|(can, tag)| can.then_some(tag)).collect(),
+    }
+}
+
+#[derive(Serialize)]
+struct Config<'a> {
+    models: Vec<ConfigModel<'a>>,
+}
+
+/// A model as the AI SDK's schema has it; one wrong `specificationVersion` fails its whole list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ConfigModel<'a> {
+    id: &'a str,
+    name: &'a str,
+    specification: Specification<'a>,
+    model_type: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Specification<'a> {
+    specification_version: &'static str,
+    provider: &'a str,
+    model_id: &'a str,
+}
+
+impl<'a> ConfigModel<'a> {
+    fn of(listed: &'a ListedModel, specification_version: &'static str) -> Self {
+        let provider = if listed.is_route { "organization" } else { listed.model.name.creator() };
+        Self {
+            id: &listed.name,
+            name: &listed.model.display_name,
+            specification: Specification { specification_version, provider, model_id: &listed.name },
+            model_type: listed.model.kind.as_str(),
+        }
     }
 }
 

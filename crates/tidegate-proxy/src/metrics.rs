@@ -73,8 +73,7 @@ impl Meters {
 
     pub(crate) fn answered(&self, surface: Option<Surface>, status: u16, took: Duration) {
         let surface = match surface {
-            Some(Surface::OpenaiChat) => "openai_chat",
-            Some(Surface::AnthropicMessages) => "anthropic_messages",
+            Some(surface) => surface.as_str(),
             None => "other",
         };
         self.requests.get_or_create(&RequestLabels { surface, status: u32::from(status) }).inc();

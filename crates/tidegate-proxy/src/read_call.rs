@@ -11,11 +11,12 @@ use tidegate_dialect::read::{self, CallBody};
 use tidegate_policy::{CallFacts, View};
 use tidegate_types::LabelHash;
 use tidegate_types::label::LabelKind;
-use tidegate_types::resource::{Capabilities, DialectName, ModelKind, ZdrTier};
+use tidegate_types::resource::{Capabilities, ZdrTier};
 use tidegate_types::usage::RefusalCause;
 use tokio::time::Instant;
 
 use crate::authenticate::Caller;
+use crate::face::Face;
 use crate::gateway::Settings;
 use crate::refusal::{Refusal, Refused};
 
@@ -43,7 +44,7 @@ const MAX_LABEL: usize = 1024;
 pub(crate) async fn read_call<B>(
     settings: &Settings,
     caller: &Caller,
-    dialect: DialectName,
+    face: &Face<'_>,
     headers: &HeaderMap,
     body: B,
 ) -> Result<Call, Refused>
@@ -51,19 +52,21 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     refuse_encodings(headers)?;
+    let said = face.outside(headers)?;
     let bytes = collect(settings, body).await?;
-    let body = read::call(dialect, bytes)?;
+    let body = read::call(face.surface.dialect(), said.outside(), bytes)?;
     let labels = labels(&caller.view, &body, headers)?;
     Ok(Call { body, labels })
 }
 
 impl Call {
     /// What the plan needs to know.
-    pub(crate) fn facts(&self) -> CallFacts<'_> {
+    pub(crate) fn facts<'c>(&'c self, face: &Face<'c>) -> CallFacts<'c> {
         let (body, needs) = (&self.body, self.body.needs);
         CallFacts {
             model_asked: &body.model,
-            kind: ModelKind::Language,
+            through: face.route,
+            kind: face.surface.operation().model_kind(),
             dialect: Some(body.surface),
             stream: body.stream,
             needs: Capabilities {
@@ -74,6 +77,8 @@ impl Call {
             },
             max_output_tokens: body.output_limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
             input_bytes: body.input.text_bytes,
+            most: body.input.most,
+            units: &[],
             end_user: self.labels.end_user,
             tags: &self.labels.tags,
             zdr_asked: match (body.gateway.zero_data_retention, body.gateway.no_training) {

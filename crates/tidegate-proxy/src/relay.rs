@@ -201,7 +201,8 @@ impl Relay {
         let account = live.attempt.account.clone();
         account.note_outcome(200, CallOutcome::Broken);
         let id = account.arrival.call_id.to_string();
-        let failure = Failure { cause, status: None, message, code: None, param: None, call_id: &id };
+        let failure =
+            Failure { cause, status: None, message, code: None, param: None, model: None, call_id: &id };
         live.stream.fail(&failure, &mut live.out);
         live.body = None;
     }

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header, request};
 use http_body::Body;
 use tidegate_policy::plan;
-use tidegate_types::usage::Surface;
 
 use crate::account::{Account, Arrival};
 use crate::admit::admit;
@@ -20,6 +19,7 @@ use crate::authenticate::authenticate;
 use crate::body::AnswerBody;
 use crate::connection::Underway;
 use crate::endpoint::{Endpoint, find};
+use crate::face::Face;
 use crate::failover::{Answer, Planned, call_with_failover};
 use crate::gateway::Gateway;
 use crate::read_call::read_call;
@@ -41,7 +41,7 @@ where
     let (head, body) = request.into_parts();
     let endpoint = find(&head.method, head.uri.path());
     let mut response = match endpoint {
-        Endpoint::Call(surface) => call(gateway, arrival, surface, underway, &head, body).await,
+        Endpoint::Call(face) => call(gateway, arrival, face, underway, &head, body).await,
         other => own(gateway, arrival, underway, &head, other).await,
     };
     if head.headers.contains_key(header::TRANSFER_ENCODING) {
@@ -63,21 +63,22 @@ async fn own(
     let found = match endpoint {
         Endpoint::Models => listing::models(gateway, arrival, head),
         Endpoint::Model(name) => listing::model(gateway, arrival, head, name),
+        Endpoint::Config(specification) => listing::config(gateway, arrival, head, specification),
         Endpoint::Key => own_key::describe(gateway, arrival, head).await,
         Endpoint::Live => Ok(probe::live()),
         Endpoint::Ready => Ok(probe::ready(gateway)),
         Endpoint::WrongMethod(allowed) => Err(probe::wrong_method(allowed)),
         Endpoint::Unknown | Endpoint::Call(_) => Err(probe::unknown()),
     };
-    let dialect = crate::endpoint::dialect(head.uri.path(), &head.headers);
-    crate::answer::small(gateway, arrival, dialect, underway, found)
+    let voice = crate::endpoint::voice(head.uri.path(), &head.headers);
+    crate::answer::small(gateway, arrival, voice, underway, found)
 }
 
 /// A call of a model: its path, then its answer or its refusal.
 async fn call<B>(
     gateway: &Arc<Gateway>,
     arrival: Arrival,
-    surface: Surface,
+    face: Face<'_>,
     underway: Underway,
     head: &request::Parts,
     body: B,
@@ -85,8 +86,8 @@ async fn call<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let account = Account::open(gateway, arrival, surface);
-    match run(gateway, &account, head, body).await {
+    let account = Account::open(gateway, arrival, &face);
+    match run(gateway, &account, &face, head, body).await {
         Ok(answer) => answered(gateway, &account, answer, underway),
         Err(refusal) => refused(gateway, &account, &refusal, underway),
     }
@@ -95,6 +96,7 @@ where
 async fn run<B>(
     gateway: &Arc<Gateway>,
     account: &Arc<Account>,
+    face: &Face<'_>,
     head: &request::Parts,
     body: B,
 ) -> Result<Answer, Refused>
@@ -105,11 +107,11 @@ where
     let caller = authenticate(gateway, &head.headers, at)?;
     account.note_caller(&caller);
     caller.admit(at, peer)?;
-    let call = read_call(&gateway.settings, &caller, account.dialect(), &head.headers, body).await?;
+    let call = read_call(&gateway.settings, &caller, face, &head.headers, body).await?;
     account.note_call(&call);
     // The windows of budgets go by the time of their counters.
     let draw = account.arrival.call_id.to_u128() as u64;
-    let mut plan = plan(&caller.view, &call.facts(), gateway.limiter.now(), draw)?;
+    let mut plan = plan(&caller.view, &call.facts(face), gateway.limiter.now(), draw)?;
     options::apply(&call.body.gateway, &mut plan)?;
     account.note_plan(&plan);
     let permit = admit(gateway, account, caller.view.organization_id(), &call, &plan).await?;

@@ -15,12 +15,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidegate-pricing", &["types"]),
     ("tidegate-dialect", &["types"]),
     ("tidegate-policy", &["types", "pricing"]),
+    ("tidegate-catalogue", &["types", "pricing"]),
     ("tidegate-proto", &["types"]),
     ("tidegate-secrets", &["types"]),
     ("tidegate-store", &["types"]),
     ("tidegate-limits", &["types"]),
     ("tidegate-upstream", &["types"]),
-    ("tidegate-admin", &["types", "policy", "pricing", "secrets", "store"]),
+    ("tidegate-admin", &["types", "policy", "pricing", "catalogue", "secrets", "store"]),
     ("tidegate-push", &["types", "proto", "pricing", "secrets", "store"]),
     ("tidegate-treasury", &["types", "pricing", "store", "limits"]),
     ("tidegate-proxy", &["types", "pricing", "policy", "dialect", "secrets", "limits", "upstream"]),
@@ -30,7 +31,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidegate-testkit", &[]),
 ];
 
-const PURE: &[&str] = &["tidegate-types", "tidegate-pricing", "tidegate-dialect", "tidegate-policy"];
+const PURE: &[&str] =
+    &["tidegate-types", "tidegate-pricing", "tidegate-dialect", "tidegate-policy", "tidegate-catalogue"];
 
 #[derive(Deserialize)]
 struct Metadata {

@@ -1,6 +1,6 @@
 //! Providers stay as they are written; a closed one is disabled.
 
-use tidegate_types::resource::Provider;
+use tidegate_types::resource::{Provider, sample_base_url};
 
 use super::{Piece, text};
 use crate::reason::Reason;
@@ -13,6 +13,9 @@ impl Piece for Provider {
         let mut faults = Vec::new();
         text::name("name", &source.name, &mut faults);
         text::token("base_url", &source.base_url, &mut faults);
+        if let Err(error) = sample_base_url(&source.base_url) {
+            faults.push(Reason::new("base_url", error.to_string()));
+        }
         let rest = source.base_url.strip_prefix("https://").or(source.base_url.strip_prefix("http://"));
         let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or("");
         if host.is_empty() || host.contains('@') || source.base_url.contains(['?', '#']) {

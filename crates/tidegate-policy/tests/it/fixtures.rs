@@ -198,6 +198,8 @@ pub(crate) fn provider(organization_id: OrganizationId, id: u128, slug: &str) ->
         enabled: true,
         headquarters: None,
         simulated: false,
+        also: Vec::new(),
+        quirks: Default::default(),
     }
 }
 

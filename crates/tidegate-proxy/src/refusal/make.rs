@@ -2,7 +2,7 @@
 
 use tidegate_dialect::RequestError;
 use tidegate_limits::{Hold, LimitError, RateKind, Refusal as LimitRefusal};
-use tidegate_policy::{BudgetRef, KeyRefusal, PlanRefusal};
+use tidegate_policy::{BudgetRef, KeyRefusal, PlanRefusal, Why};
 use tidegate_types::usage::RefusalCause;
 
 use super::{Refusal, Refused};
@@ -35,6 +35,9 @@ impl From<PlanRefusal> for Refused {
             refused.code = Some("model_not_priced");
         }
         refused.param = refusal.param().map(Into::into);
+        if let Why::UnknownModel { asked, .. } | Why::Ambiguous { asked, .. } = refusal.why {
+            refused.model = Some(asked);
+        }
         refused
     }
 }

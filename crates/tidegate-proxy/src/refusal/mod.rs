@@ -8,9 +8,19 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use tidegate_limits::Rates;
 use tidegate_types::BudgetId;
+use tidegate_types::resource::DialectName;
 use tidegate_types::usage::RefusalCause;
 
+use crate::face::Manner;
+
 pub(crate) use render::render;
+
+/// In whose words a refusal is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Voice {
+    pub(crate) dialect: DialectName,
+    pub(crate) manner: Manner,
+}
 
 /// A refusal on its way to the caller. Its words name limits and fields, never content.
 #[derive(Debug)]
@@ -21,6 +31,8 @@ pub(crate) struct Refusal {
     pub(crate) message: Cow<'static, str>,
     pub(crate) code: Option<&'static str>,
     pub(crate) param: Option<Cow<'static, str>>,
+    /// The model that was asked for, where that is what is wrong.
+    pub(crate) model: Option<String>,
     pub(crate) retry_after_ms: Option<u64>,
     pub(crate) budget_id: Option<BudgetId>,
     pub(crate) rates: Option<Rates>,
@@ -42,6 +54,7 @@ impl Refusal {
             message: message.into(),
             code: None,
             param: None,
+            model: None,
             retry_after_ms: None,
             budget_id: None,
             rates: None,

@@ -146,6 +146,7 @@ async fn each_attempt_holds_its_own_money() {
 fn world_hold(tokens: u64) -> NanoUsd {
     let call = tidegate_dialect::read::call(
         tidegate_dialect::Dialect::OpenaiChat,
+        tidegate_dialect::read::Outside::default(),
         bytes::Bytes::from(limited(tokens)),
     );
     let input = call.unwrap().input.bound(None).tokens;

@@ -394,6 +394,8 @@ fn catalogue(offers: &[Offer<'_>]) -> Vec<Resource> {
             enabled: true,
             headquarters: None,
             simulated: true,
+            also: Vec::new(),
+            quirks: Default::default(),
         }));
         all.push(Resource::Credential(Credential {
             organization_id: system,

@@ -76,6 +76,8 @@ pub(crate) fn provider(organization_id: OrganizationId) -> Provider {
         enabled: true,
         headquarters: None,
         simulated: false,
+        also: Vec::new(),
+        quirks: Default::default(),
     }
 }
 

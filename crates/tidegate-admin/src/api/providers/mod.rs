@@ -8,7 +8,7 @@ mod list;
 mod update;
 
 use serde::{Deserialize, Serialize};
-use tidegate_types::resource::{AbortBilling, AuthScheme, DialectName, Provider};
+use tidegate_types::resource::{AbortBilling, AuthScheme, DialectName, Provider, Quirks, sample_base_url};
 use tidegate_types::{OrganizationId, ProviderId, ProviderSlug, Timestamp};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -35,12 +35,20 @@ pub(crate) struct ProviderSpec {
     slug: ProviderSlug,
     /// Name for people.
     name: String,
-    /// Scheme, host, port and path prefix, for example `https://api.openai.com/v1`.
+    /// Scheme, host, port and path prefix, for example `https://api.openai.com/v1`. May have the
+    /// places `{resource}`, `{region}`, `{location}` and (in the path) `{project}`, which are
+    /// filled from the credential's fields.
     base_url: String,
-    /// Its wire format: `openai_chat` or `anthropic_messages`.
+    /// Its wire format, unless `also` has that of the caller: `openai_chat`, `openai_responses`,
+    /// `anthropic_messages`, `gemini`, `bedrock_converse` or `cohere_chat`.
     #[schema(value_type = String)]
     dialect: DialectName,
-    /// How it is signed in at: `bearer`, `x_api_key` or `none`.
+    /// Further wire formats that it speaks under the same base URL.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    also: Vec<DialectName>,
+    /// How it is signed in at: `bearer`, `x_api_key`, `api_key`, `google_api_key`,
+    /// `google_service_account`, `aws_sig_v4` or `none`.
     #[schema(value_type = String)]
     auth: AuthScheme,
     /// Whether an abort stops what it bills: `stops` or `continues`.
@@ -57,6 +65,10 @@ pub(crate) struct ProviderSpec {
     /// Whether it is a simulated provider.
     #[serde(default)]
     simulated: bool,
+    /// Where it differs from its dialect.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    quirks: Quirks,
 }
 
 const fn continues() -> AbortBilling {
@@ -82,17 +94,23 @@ impl ProviderSpec {
     fn into_provider(self, id: ProviderId) -> Result<Provider, Problem> {
         let mut checks = Checks::default();
         checks.name("name", &self.name);
-        checks.that(
-            is_base_url(&self.base_url),
-            "base_url",
-            "must be http(s)://host[:port][/path] and nothing else",
-        );
+        match sample_base_url(&self.base_url) {
+            Ok(sample) => checks.that(
+                is_base_url(&sample),
+                "base_url",
+                "must be http(s)://host[:port][/path] and nothing else",
+            ),
+            Err(error) => checks.that(false, "base_url", error.to_string()),
+        };
         let country = |text: &String| text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
         checks.that(
             self.headquarters.as_ref().is_none_or(country),
             "headquarters",
             "must be two capital letters",
         );
+        let speaks = |dialect: &DialectName| *dialect != DialectName::AiSdk;
+        checks.that(speaks(&self.dialect), "dialect", "must be one that providers speak");
+        checks.that(self.also.iter().all(speaks), "also", "must be dialects that providers speak");
         checks.done()?;
         Ok(Provider {
             organization_id: OrganizationId::SYSTEM,
@@ -106,6 +124,8 @@ impl ProviderSpec {
             enabled: self.enabled,
             headquarters: self.headquarters,
             simulated: self.simulated,
+            also: self.also,
+            quirks: self.quirks,
         })
     }
 }
@@ -130,6 +150,8 @@ impl From<&Provider> for ProviderSpec {
             enabled: provider.enabled,
             headquarters: provider.headquarters.clone(),
             simulated: provider.simulated,
+            also: provider.also.clone(),
+            quirks: provider.quirks.clone(),
         }
     }
 }
