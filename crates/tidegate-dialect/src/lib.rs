@@ -6,20 +6,27 @@
 //! One codec per dialect, both ways, so that N dialects need N codecs. Nothing here knows
 //! prices, policies, HTTP connections or the time.
 
+mod ai_sdk;
 pub mod answer;
 mod anthropic;
+mod bedrock;
 mod canonical;
+mod codec;
+mod cohere;
 pub mod content;
 mod decode;
 pub mod error;
+mod gemini;
 pub mod json;
 mod openai;
 pub mod outbound;
 pub mod read;
 pub mod refusal;
 pub mod registry;
+mod responses;
 pub mod sse;
 pub mod stream;
+mod unspoken;
 mod usage;
 
 pub use content::Content;

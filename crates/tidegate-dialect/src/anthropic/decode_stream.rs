@@ -2,6 +2,7 @@
 
 use super::answer::{stop, text_of, word_of};
 use crate::canonical::{Block, Delta, Event};
+use crate::codec::StreamDecoder;
 use crate::json::Value;
 use crate::refusal::read_value;
 use crate::usage::AnthropicCounts;
@@ -15,9 +16,12 @@ pub(crate) struct Decoder {
     open: Option<u64>,
 }
 
-impl Decoder {
-    /// Decodes one event's data.
-    pub(crate) fn decode(&mut self, data: &[u8], out: &mut Vec<Event>) -> Result<(), AnswerFault> {
+impl StreamDecoder for Decoder {
+    fn counts_first(&self) -> bool {
+        true
+    }
+
+    fn decode(&mut self, _name: &[u8], data: &[u8], out: &mut Vec<Event>) -> Result<(), AnswerFault> {
         if data.is_empty() {
             out.push(Event::Ping);
             return Ok(());
@@ -44,7 +48,9 @@ impl Decoder {
         }
         Ok(())
     }
+}
 
+impl Decoder {
     fn start(&mut self, root: &Value<'_>, out: &mut Vec<Event>) -> Result<(), AnswerFault> {
         let block = root.get("content_block").ok_or(AnswerFault::Malformed("a start without block"))?;
         if self.open.replace(index_of(root)?).is_some() {

@@ -6,6 +6,7 @@ use super::answer::{stop_word, write_start};
 use crate::Content;
 use crate::answer::AnswerFacts;
 use crate::canonical::{Block, Delta, Event, Stop};
+use crate::codec::StreamEncoder;
 use crate::json::Writer;
 use crate::usage::write_anthropic;
 
@@ -20,9 +21,10 @@ impl Encoder {
     pub(crate) fn new(facts: &AnswerFacts) -> Self {
         Self { facts: facts.clone(), blocks: 0 }
     }
+}
 
-    /// Encodes an event other than the finish.
-    pub(crate) fn encode(&mut self, event: &Event, out: &mut Vec<u8>) {
+impl StreamEncoder for Encoder {
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) {
         match event {
             Event::Start { model, usage } => write(out, "message_start", |json| {
                 // The counts come with the finish where the provider tells them late.
@@ -48,14 +50,7 @@ impl Encoder {
         }
     }
 
-    /// The finish with the counts.
-    pub(crate) fn finish(
-        &mut self,
-        stop: Stop,
-        sequence: Option<&Content>,
-        usage: Option<&Usage>,
-        out: &mut Vec<u8>,
-    ) {
+    fn finish(&mut self, stop: Stop, sequence: Option<&Content>, usage: Option<&Usage>, out: &mut Vec<u8>) {
         write(out, "message_delta", |json| {
             json.key("delta").object(|json| {
                 json.key("stop_reason").text(stop_word(stop)).key("stop_sequence");
@@ -67,7 +62,9 @@ impl Encoder {
             write_anthropic(json.key("usage"), &usage.copied().unwrap_or_default());
         });
     }
+}
 
+impl Encoder {
     fn current(&self) -> u64 {
         self.blocks.saturating_sub(1)
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::answer::stop;
 use super::watch::glance;
 use crate::canonical::{Block, Delta, Event};
+use crate::codec::StreamDecoder;
 use crate::json::Value;
 use crate::{AnswerFault, Content};
 
@@ -31,9 +32,14 @@ impl Decoder {
     pub(crate) fn new() -> Self {
         Self { started: false, open: Open::Nothing, tools: 0, finished: false }
     }
+}
 
-    /// Decodes one event's data.
-    pub(crate) fn decode(&mut self, data: &[u8], out: &mut Vec<Event>) -> Result<(), AnswerFault> {
+impl StreamDecoder for Decoder {
+    fn counts_first(&self) -> bool {
+        false
+    }
+
+    fn decode(&mut self, _name: &[u8], data: &[u8], out: &mut Vec<Event>) -> Result<(), AnswerFault> {
         if data.is_empty() {
             out.push(Event::Ping);
             return Ok(());
@@ -60,7 +66,9 @@ impl Decoder {
         out.extend(seen.usage.map(Event::Usage));
         Ok(())
     }
+}
 
+impl Decoder {
     fn start(&mut self, root: &Value<'_>, out: &mut Vec<Event>) {
         if !self.started {
             self.started = true;

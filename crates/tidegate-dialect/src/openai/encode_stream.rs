@@ -7,6 +7,7 @@ use super::reasoning::{self, Detail};
 use crate::Content;
 use crate::answer::AnswerFacts;
 use crate::canonical::{Block, Delta, Event, Stop};
+use crate::codec::StreamEncoder;
 use crate::json::Writer;
 use crate::usage::write_openai;
 
@@ -24,9 +25,10 @@ impl Encoder {
     pub(crate) fn new(facts: &AnswerFacts) -> Self {
         Self { facts: facts.clone(), tools: 0, thoughts: 0, no_input: false }
     }
+}
 
-    /// Encodes an event other than the finish.
-    pub(crate) fn encode(&mut self, event: &Event, out: &mut Vec<u8>) {
+impl StreamEncoder for Encoder {
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) {
         match event {
             Event::Start { model, .. } => {
                 if let Some(model) = model {
@@ -44,8 +46,7 @@ impl Encoder {
         }
     }
 
-    /// The finish, with usage as the client wants it.
-    pub(crate) fn finish(&mut self, stop: Stop, usage: Option<&Usage>, out: &mut Vec<u8>) {
+    fn finish(&mut self, stop: Stop, _sequence: Option<&Content>, usage: Option<&Usage>, out: &mut Vec<u8>) {
         let inline = usage.filter(|_| !self.facts.asked_usage);
         self.chunk(out, inline, |json| {
             json.object(|json| {
@@ -57,7 +58,9 @@ impl Encoder {
             self.chunk(out, Some(usage), |_| {});
         }
     }
+}
 
+impl Encoder {
     fn open(&mut self, block: &Block, out: &mut Vec<u8>) {
         match block {
             Block::Text => {}

@@ -2,9 +2,44 @@
 
 pub(crate) mod answer;
 pub(crate) mod call;
-pub(crate) mod decode_stream;
-pub(crate) mod encode;
-pub(crate) mod encode_stream;
+mod decode_stream;
+mod edit;
+mod encode;
+mod encode_stream;
+pub(crate) mod error;
 mod messages;
+mod passage;
+mod read;
 mod reasoning;
 pub(crate) mod watch;
+
+use crate::AnswerFault;
+use crate::codec::{Codec, Weight};
+use crate::json::Value;
+
+/// OpenAI chat completions.
+pub(crate) const CODEC: Codec = Codec {
+    fields: crate::registry::openai::FIELDS,
+    nested: crate::registry::nested::OPENAI,
+    names_model: true,
+    read: read::read,
+    edit: edit::edit,
+    decode_call: call::decode,
+    encode_call: encode::encode,
+    weigh,
+    decode_answer: answer::decode,
+    encode_answer: answer::encode,
+    passage: |facts| Box::new(passage::Passthrough::new(facts.asked_usage)),
+    decoder: || Box::new(decode_stream::Decoder::new()),
+    encoder: |facts| Box::new(encode_stream::Encoder::new(facts)),
+    error: error::document,
+    error_event: error::event,
+};
+
+fn weigh(root: &Value<'_>) -> Result<Weight, AnswerFault> {
+    let seen = watch::glance(root);
+    if !seen.choices {
+        return Err(AnswerFault::Malformed("no choices"));
+    }
+    Ok(Weight { usage: seen.usage, visible_bytes: seen.visible_bytes })
+}

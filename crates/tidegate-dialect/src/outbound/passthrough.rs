@@ -11,8 +11,8 @@
 
 use bytes::Bytes;
 
-use super::{Edits, LimitKey};
-use crate::Dialect;
+use super::Edits;
+use crate::codec;
 use crate::json::{Span, Splices, Value, write_text};
 use crate::read::{CallBody, Spot, removals};
 use crate::registry::Effect;
@@ -20,28 +20,20 @@ use crate::registry::Effect;
 /// The edited body; the very same bytes when there is nothing to edit.
 pub(super) fn request(call: &CallBody, edits: &Edits<'_>) -> Bytes {
     let mut body = Body { call, splices: Splices::default(), added: Vec::new() };
-    if call.model != edits.model {
+    let codec = codec::of(call.surface);
+    if codec.names_model && call.model != edits.model {
         let mut name = Vec::new();
         write_text(&mut name, edits.model);
         body.set("model", name);
     }
     body.take_out();
-    if let Some(limit) = edits.output_limit {
-        body.limit(limit, edits.limit_key);
-    }
-    if call.surface == Dialect::OpenaiChat {
-        if call.stream && !call.asked_usage {
-            body.ask_usage();
-        }
-        if edits.no_store && body.value("store").is_none_or(|store| store.bool() != Some(false)) {
-            body.set("store", "false");
-        }
-    }
+    (codec.edit)(&mut body, edits);
     body.finish()
 }
 
-struct Body<'c> {
-    call: &'c CallBody,
+/// A client's body and its edits.
+pub(crate) struct Body<'c> {
+    pub(crate) call: &'c CallBody,
     splices: Splices,
     /// New members, each with a leading comma.
     added: Vec<u8>,
@@ -52,13 +44,14 @@ impl<'c> Body<'c> {
         self.call.spots.members.iter().find(|spot| spot.field.is_some_and(|field| field.name == name))
     }
 
-    fn value(&self, name: &str) -> Option<Value<'c>> {
+    /// A top-level member, unless it is absent or null.
+    pub(crate) fn value(&self, name: &str) -> Option<Value<'c>> {
         let value = Value::validated(&self.call.bytes, self.spot(name)?.value);
         (!value.is_null()).then_some(value)
     }
 
     /// Replaces a member's value, or adds the member.
-    fn set(&mut self, name: &str, json: impl Into<Vec<u8>>) {
+    pub(crate) fn set(&mut self, name: &str, json: impl Into<Vec<u8>>) {
         let json = json.into();
         match self.spot(name) {
             Some(spot) => self.splices.replace(spot.value, json),
@@ -81,34 +74,20 @@ impl<'c> Body<'c> {
         self.call.spots.echoes.iter().for_each(|span| self.splices.remove(*span));
     }
 
-    fn limit(&mut self, limit: u64, key: LimitKey) {
-        let keys: &[&str] = match self.call.surface {
-            Dialect::OpenaiChat => &["max_completion_tokens", "max_tokens"],
-            Dialect::AnthropicMessages => &["max_tokens"],
-        };
-        let given: Vec<_> = keys.iter().filter_map(|key| Some((*key, self.value(key)?))).collect();
-        let text = limit.to_string();
-        for (key, value) in &given {
-            if value.whole().is_none_or(|asked| asked > limit) {
-                self.set(key, text.as_str());
-            }
-        }
-        match (given.as_slice(), self.call.surface, key) {
-            ([], Dialect::OpenaiChat, LimitKey::MaxCompletionTokens) => {
-                self.set("max_completion_tokens", text)
-            }
-            ([], ..) => self.set("max_tokens", text),
-            // A service that knows only the old key would read no limit at all.
-            ([("max_completion_tokens", asked)], _, LimitKey::MaxTokens) => {
-                let limit = asked.whole().unwrap_or(limit).min(limit);
-                self.rename("max_completion_tokens", "max_tokens", limit);
-            }
-            _ => {}
+    /// Sets the output limit under this key, unless the client's own is lower.
+    pub(crate) fn limit(&mut self, key: &str, limit: u64) {
+        if self.value(key).and_then(|asked| asked.whole()).is_none_or(|asked| asked > limit) {
+            self.set(key, limit.to_string());
         }
     }
 
+    /// Replaces a span of the client's bytes.
+    pub(crate) fn replace(&mut self, span: Span, text: impl Into<Vec<u8>>) {
+        self.splices.replace(span, text);
+    }
+
     /// Gives a member another key and value; where that key is there too (as null), it gets the value.
-    fn rename(&mut self, from: &str, to: &str, value: u64) {
+    pub(crate) fn rename(&mut self, from: &str, to: &str, value: u64) {
         let Some(spot) = self.spot(from) else { return };
         if self.spot(to).is_some() {
             return self.set(to, value.to_string());
@@ -116,22 +95,13 @@ impl<'c> Body<'c> {
         self.splices.replace(Span { start: spot.start, end: spot.value.end }, format!(r#""{to}":{value}"#));
     }
 
-    fn ask_usage(&mut self) {
-        let Some(options) = self.value("stream_options") else {
-            return self.set("stream_options", r#"{"include_usage":true}"#);
-        };
-        if let Some(asked) = options.get("include_usage") {
-            return self.splices.replace(asked.span(), "true");
-        }
-        let lead = if options.members().next().is_some() { "," } else { "" };
-        let end = options.span().end.saturating_sub(1);
-        self.splices.replace(Span::at(end), format!(r#"{lead}"include_usage":true"#));
-    }
-
     fn finish(mut self) -> Bytes {
         if !self.added.is_empty() {
-            // Before the closing brace. `model` is always a member, so a comma is always right.
+            // Before the closing brace; in an empty object without the comma.
             let end = self.call.spots.root.end.saturating_sub(1);
+            if self.call.spots.members.is_empty() {
+                self.added.remove(0);
+            }
             self.splices.replace(Span::at(end), self.added);
         }
         self.splices.apply(&self.call.bytes)

@@ -3,16 +3,15 @@
 //! Same dialect: slices of the very input, edited at one place. Other dialects: decoded to
 //! canonical events and encoded again. Keeps no clock: the caller says when waiting is over.
 
-mod anthropic;
-mod openai;
 mod out;
 mod translated;
 
 use bytes::Bytes;
-use out::Out;
+pub(crate) use out::Out;
 use tidegate_types::usage::Usage;
 
 use crate::answer::AnswerFacts;
+use crate::codec::{self, Passage};
 use crate::json::Value;
 use crate::refusal::{self, Failure};
 use crate::sse::{Event, Reader, Ready};
@@ -38,7 +37,7 @@ pub struct Facts {
 }
 
 /// An SDK would stumble over it with an error that its callers do not expect: the stream ends.
-const UNREADABLE: AnswerFault = AnswerFault::Malformed("an event that is not JSON");
+pub(crate) const UNREADABLE: AnswerFault = AnswerFault::Malformed("an event that is not JSON");
 
 /// How a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,23 +62,18 @@ pub struct AnswerStream {
 
 /// How events go through.
 enum Way {
-    Openai(openai::Passthrough),
-    Anthropic(anthropic::Passthrough),
-    Translated(translated::Translation),
+    Same(Box<dyn Passage>),
+    Translated(Box<translated::Translation>),
 }
 
 impl AnswerStream {
     /// A stream that a provider of dialect `target` sends to a client of dialect `surface`.
     #[must_use]
     pub fn new(surface: Dialect, target: Dialect, facts: &AnswerFacts) -> Self {
-        let way = match (surface, target) {
-            (Dialect::OpenaiChat, Dialect::OpenaiChat) => {
-                Way::Openai(openai::Passthrough::new(facts.asked_usage))
-            }
-            (Dialect::AnthropicMessages, Dialect::AnthropicMessages) => {
-                Way::Anthropic(anthropic::Passthrough::default())
-            }
-            _ => Way::Translated(translated::Translation::new(surface, target, facts)),
+        let way = if surface == target {
+            Way::Same((codec::of(surface).passage)(facts))
+        } else {
+            Way::Translated(Box::new(translated::Translation::new(surface, target, facts)))
         };
         Self { surface, reader: Reader::default(), way, facts: Facts::default(), unfinished: false }
     }
@@ -102,8 +96,7 @@ impl AnswerStream {
     #[must_use]
     pub fn holding(&self) -> bool {
         match &self.way {
-            Way::Openai(way) => way.holding(),
-            Way::Anthropic(_) => false,
+            Way::Same(way) => way.holding(),
             Way::Translated(way) => way.holding(),
         }
     }
@@ -112,8 +105,7 @@ impl AnswerStream {
     pub fn release(&mut self, out: &mut Vec<Bytes>) {
         let mut out = Out::new(out);
         match &mut self.way {
-            Way::Openai(way) => way.release(&mut out),
-            Way::Anthropic(_) => {}
+            Way::Same(way) => way.release(&mut out),
             Way::Translated(way) => way.release(&mut out),
         }
         out.flush();
@@ -160,8 +152,7 @@ impl AnswerStream {
     fn take(&mut self, ready: &Ready, out: &mut Vec<Bytes>) {
         let mut out = Out::new(out);
         match &mut self.way {
-            Way::Openai(way) => way.take(ready, &mut self.facts, &mut out),
-            Way::Anthropic(way) => way.take(ready, &mut self.facts, &mut out),
+            Way::Same(way) => way.take(ready, &mut self.facts, &mut out),
             Way::Translated(way) => way.take(ready, &mut self.facts, &mut out),
         }
         out.flush();

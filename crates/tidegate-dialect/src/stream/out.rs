@@ -5,19 +5,19 @@ use std::ops::Range;
 use bytes::Bytes;
 
 /// Gathers output.
-pub(super) struct Out<'o> {
+pub(crate) struct Out<'o> {
     list: &'o mut Vec<Bytes>,
     /// A run of events of one input that has not been sliced yet.
     run: Option<(Bytes, Range<usize>)>,
 }
 
 impl<'o> Out<'o> {
-    pub(super) fn new(list: &'o mut Vec<Bytes>) -> Self {
+    pub(crate) fn new(list: &'o mut Vec<Bytes>) -> Self {
         Self { list, run: None }
     }
 
     /// Passes a part of `bytes`. Parts of one input that follow each other become one slice.
-    pub(super) fn pass(&mut self, bytes: &Bytes, span: Range<usize>) {
+    pub(crate) fn pass(&mut self, bytes: &Bytes, span: Range<usize>) {
         if let Some((_, run)) = &mut self.run {
             if run.end == span.start {
                 run.end = span.end;
@@ -29,14 +29,14 @@ impl<'o> Out<'o> {
     }
 
     /// Gives bytes of their own.
-    pub(super) fn give(&mut self, bytes: Bytes) {
+    pub(crate) fn give(&mut self, bytes: Bytes) {
         self.flush();
         if !bytes.is_empty() {
             self.list.push(bytes);
         }
     }
 
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         if let Some((bytes, run)) = self.run.take() {
             self.list.push(bytes.slice(run));
         }

@@ -5,14 +5,15 @@ use tidegate_types::usage::Usage;
 use super::{Facts, Out};
 use crate::answer::AnswerFacts;
 use crate::canonical::{Block, Delta, Event, Stop};
+use crate::codec::{self, StreamDecoder, StreamEncoder};
 use crate::openai::watch::TOOL_CALL_OVERHEAD;
 use crate::sse::Ready;
-use crate::{AnswerFault, Content, Dialect, anthropic, openai};
+use crate::{AnswerFault, Content, Dialect};
 
 /// State of such a stream.
 pub(super) struct Translation {
-    decoder: Decoder,
-    encoder: Encoder,
+    decoder: Box<dyn StreamDecoder>,
+    encoder: Box<dyn StreamEncoder>,
     /// The finish, waiting for usage.
     held: Option<(Stop, Option<Content>)>,
     /// The counts came with or after the finish.
@@ -23,31 +24,11 @@ pub(super) struct Translation {
     usage: Option<Usage>,
 }
 
-enum Decoder {
-    Openai(openai::decode_stream::Decoder),
-    Anthropic(anthropic::decode_stream::Decoder),
-}
-
-enum Encoder {
-    Openai(openai::encode_stream::Encoder),
-    Anthropic(anthropic::encode_stream::Encoder),
-}
-
 impl Translation {
     pub(super) fn new(surface: Dialect, target: Dialect, facts: &AnswerFacts) -> Self {
         Self {
-            decoder: match target {
-                Dialect::OpenaiChat => Decoder::Openai(openai::decode_stream::Decoder::new()),
-                Dialect::AnthropicMessages => {
-                    Decoder::Anthropic(anthropic::decode_stream::Decoder::default())
-                }
-            },
-            encoder: match surface {
-                Dialect::OpenaiChat => Encoder::Openai(openai::encode_stream::Encoder::new(facts)),
-                Dialect::AnthropicMessages => {
-                    Encoder::Anthropic(anthropic::encode_stream::Encoder::new(facts))
-                }
-            },
+            decoder: (codec::of(target).decoder)(),
+            encoder: (codec::of(surface).encoder)(facts),
             held: None,
             counted: false,
             finished: false,
@@ -65,10 +46,7 @@ impl Translation {
         let mut bytes = Vec::new();
         for event in ready.events() {
             let mut events = std::mem::take(&mut self.events);
-            let decoded = match &mut self.decoder {
-                Decoder::Openai(decoder) => decoder.decode(&event.data(), &mut events),
-                Decoder::Anthropic(decoder) => decoder.decode(&event.data(), &mut events),
-            };
+            let decoded = self.decoder.decode(event.name(), &event.data(), &mut events);
             for event in events.drain(..) {
                 self.one(event, facts, &mut bytes);
             }
@@ -88,12 +66,12 @@ impl Translation {
         match event {
             Event::Usage(usage) => {
                 self.usage = Some(usage);
-                self.counted = self.held.is_some() || matches!(self.decoder, Decoder::Anthropic(_));
+                self.counted = self.held.is_some() || self.decoder.counts_first();
             }
             Event::Finish { stop, sequence } if !self.finished => {
                 self.finished = true;
                 self.held = Some((stop, sequence));
-                if matches!(self.decoder, Decoder::Anthropic(_)) && !self.counted {
+                if self.decoder.counts_first() && !self.counted {
                     // Nothing but the first guess was told.
                     facts.usage = None;
                 }
@@ -101,27 +79,16 @@ impl Translation {
             Event::Finish { .. } => {}
             Event::End => return self.finish_and_end(bytes),
             Event::Error(error) => (facts.reported, facts.fault) = (Some(error), Some(AnswerFault::Reported)),
-            other => self.encode(&other, bytes),
+            other => self.encoder.encode(&other, bytes),
         }
         if self.counted {
             self.finish(bytes);
         }
     }
 
-    fn encode(&mut self, event: &Event, bytes: &mut Vec<u8>) {
-        match &mut self.encoder {
-            Encoder::Openai(encoder) => encoder.encode(event, bytes),
-            Encoder::Anthropic(encoder) => encoder.encode(event, bytes),
-        }
-    }
-
     fn finish(&mut self, bytes: &mut Vec<u8>) {
         if let Some((stop, sequence)) = self.held.take() {
-            let usage = self.usage.as_ref();
-            match &mut self.encoder {
-                Encoder::Openai(encoder) => encoder.finish(stop, usage, bytes),
-                Encoder::Anthropic(encoder) => encoder.finish(stop, sequence.as_ref(), usage, bytes),
-            }
+            self.encoder.finish(stop, sequence.as_ref(), self.usage.as_ref(), bytes);
         }
     }
 
@@ -129,7 +96,7 @@ impl Translation {
     fn finish_and_end(&mut self, bytes: &mut Vec<u8>) {
         self.finish(bytes);
         if self.finished && !std::mem::replace(&mut self.ended, true) {
-            self.encode(&Event::End, bytes);
+            self.encoder.encode(&Event::End, bytes);
         }
     }
 

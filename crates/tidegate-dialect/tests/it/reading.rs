@@ -1,7 +1,7 @@
 //! What is read from a client's body, and what is refused.
 
 use proptest::prelude::*;
-use tidegate_dialect::read::{FindingKind, call};
+use tidegate_dialect::read::{FindingKind, Outside, call};
 use tidegate_dialect::{Dialect, RequestError};
 
 use crate::support::{ANTHROPIC, OPENAI, file, read};
@@ -26,12 +26,12 @@ fn shown(surface: Dialect, name: &str) -> impl std::fmt::Debug {
 }
 
 fn refusal(surface: Dialect, body: &str) -> String {
-    call(surface, body.to_owned().into()).expect_err(body).to_string()
+    call(surface, Outside::default(), body.to_owned().into()).expect_err(body).to_string()
 }
 
 #[test]
 fn duplicate_keys_are_refused_at_every_level_that_is_read() {
-    let path = |surface, body: &str| match call(surface, body.to_owned().into()) {
+    let path = |surface, body: &str| match call(surface, Outside::default(), body.to_owned().into()) {
         Err(RequestError::Duplicate { path }) => path,
         other => panic!("{body}: {other:?}"),
     };
@@ -87,7 +87,7 @@ fn many_duplicate_free_keys_are_read_in_linear_time() {
 fn keys_that_other_readers_take_for_registered_ones_are_refused() {
     for key in ["Model", "MODEL", "max_Tokens", "\u{17f}tream", "max_to\u{212a}ens", "max_to\\u212aens"] {
         let body = format!(r#"{{"model":"m","messages":[],"{key}":"x"}}"#);
-        assert!(matches!(call(OPENAI, body.into()), Err(RequestError::LooksLike { .. })), "{key}");
+        assert!(matches!(call(OPENAI, Outside::default(), body.into()), Err(RequestError::LooksLike { .. })), "{key}");
     }
 }
 
@@ -158,7 +158,7 @@ proptest! {
     #[test]
     fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for surface in [OPENAI, ANTHROPIC] {
-            let _ = call(surface, bytes.clone().into());
+            let _ = call(surface, Outside::default(), bytes.clone().into());
         }
     }
 
@@ -171,7 +171,7 @@ proptest! {
         let mut bytes = file(name).to_vec();
         let at = at.index(bytes.len());
         if cut { bytes.truncate(at) } else { bytes[at] = byte }
-        if let Ok(call) = call(surface, Vec::into(bytes)) {
+        if let Ok(call) = call(surface, Outside::default(), Vec::into(bytes)) {
             for target in [surface, other] {
                 if let Ok(sent) = tidegate_dialect::outbound::request(&call, target, &crate::support::edits("m")) {
                     prop_assert!(tidegate_dialect::json::Value::parse(&sent).is_ok());

@@ -10,6 +10,7 @@ use crate::id::{
 };
 use crate::label::LabelHash;
 use crate::money::NanoUsd;
+use crate::resource::{DialectName, Operation};
 use crate::revision::Revision;
 
 /// Which of the node's surfaces was called.
@@ -20,6 +21,131 @@ pub enum Surface {
     OpenaiChat,
     /// `/v1/messages`.
     AnthropicMessages,
+    /// `/v1/responses`.
+    OpenaiResponses,
+    /// `/v1/embeddings`.
+    OpenaiEmbeddings,
+    /// `/v1/images/generations`.
+    OpenaiImages,
+    /// `/v1/audio/speech`.
+    OpenaiSpeech,
+    /// `/v1/audio/transcriptions`.
+    OpenaiTranscriptions,
+    /// `/v1/messages/count_tokens`.
+    AnthropicCountTokens,
+    /// `/v1/rerank`, as Cohere writes it.
+    CohereRerank,
+    /// `…:generateContent` and `…:streamGenerateContent`.
+    Gemini,
+    /// `/model/{id}/converse` and `converse-stream`.
+    BedrockConverse,
+    /// AI SDK `…/language-model`.
+    AiSdkLanguage,
+    /// AI SDK `…/embedding-model`.
+    AiSdkEmbedding,
+    /// AI SDK `…/image-model`.
+    AiSdkImage,
+    /// AI SDK `…/reranking-model`.
+    AiSdkReranking,
+    /// AI SDK `…/speech-model`.
+    AiSdkSpeech,
+    /// AI SDK `…/transcription-model`.
+    AiSdkTranscription,
+    /// AI SDK `…/video-model`.
+    AiSdkVideo,
+}
+
+impl Surface {
+    /// The dialect in which it is asked.
+    #[must_use]
+    pub const fn dialect(self) -> DialectName {
+        match self {
+            Self::OpenaiChat
+            | Self::OpenaiEmbeddings
+            | Self::OpenaiImages
+            | Self::OpenaiSpeech
+            | Self::OpenaiTranscriptions => DialectName::OpenaiChat,
+            Self::OpenaiResponses => DialectName::OpenaiResponses,
+            Self::AnthropicMessages | Self::AnthropicCountTokens => DialectName::AnthropicMessages,
+            Self::CohereRerank => DialectName::CohereChat,
+            Self::Gemini => DialectName::Gemini,
+            Self::BedrockConverse => DialectName::BedrockConverse,
+            Self::AiSdkLanguage
+            | Self::AiSdkEmbedding
+            | Self::AiSdkImage
+            | Self::AiSdkReranking
+            | Self::AiSdkSpeech
+            | Self::AiSdkTranscription
+            | Self::AiSdkVideo => DialectName::AiSdk,
+        }
+    }
+
+    /// What is asked for.
+    #[must_use]
+    pub const fn operation(self) -> Operation {
+        match self {
+            Self::OpenaiChat
+            | Self::OpenaiResponses
+            | Self::AnthropicMessages
+            | Self::Gemini
+            | Self::BedrockConverse
+            | Self::AiSdkLanguage => Operation::Language,
+            Self::AnthropicCountTokens => Operation::CountTokens,
+            Self::OpenaiEmbeddings | Self::AiSdkEmbedding => Operation::Embedding,
+            Self::OpenaiImages | Self::AiSdkImage => Operation::Image,
+            Self::OpenaiSpeech | Self::AiSdkSpeech => Operation::Speech,
+            Self::OpenaiTranscriptions | Self::AiSdkTranscription => Operation::Transcription,
+            Self::CohereRerank | Self::AiSdkReranking => Operation::Reranking,
+            Self::AiSdkVideo => Operation::Video,
+        }
+    }
+
+    /// Its name, the same as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "openai_chat",
+            Self::AnthropicMessages => "anthropic_messages",
+            Self::OpenaiResponses => "openai_responses",
+            Self::OpenaiEmbeddings => "openai_embeddings",
+            Self::OpenaiImages => "openai_images",
+            Self::OpenaiSpeech => "openai_speech",
+            Self::OpenaiTranscriptions => "openai_transcriptions",
+            Self::AnthropicCountTokens => "anthropic_count_tokens",
+            Self::CohereRerank => "cohere_rerank",
+            Self::Gemini => "gemini",
+            Self::BedrockConverse => "bedrock_converse",
+            Self::AiSdkLanguage => "ai_sdk_language",
+            Self::AiSdkEmbedding => "ai_sdk_embedding",
+            Self::AiSdkImage => "ai_sdk_image",
+            Self::AiSdkReranking => "ai_sdk_reranking",
+            Self::AiSdkSpeech => "ai_sdk_speech",
+            Self::AiSdkTranscription => "ai_sdk_transcription",
+            Self::AiSdkVideo => "ai_sdk_video",
+        }
+    }
+
+    /// Every surface.
+    pub const ALL: [Self; 18] = [
+        Self::OpenaiChat,
+        Self::AnthropicMessages,
+        Self::OpenaiResponses,
+        Self::OpenaiEmbeddings,
+        Self::OpenaiImages,
+        Self::OpenaiSpeech,
+        Self::OpenaiTranscriptions,
+        Self::AnthropicCountTokens,
+        Self::CohereRerank,
+        Self::Gemini,
+        Self::BedrockConverse,
+        Self::AiSdkLanguage,
+        Self::AiSdkEmbedding,
+        Self::AiSdkImage,
+        Self::AiSdkReranking,
+        Self::AiSdkSpeech,
+        Self::AiSdkTranscription,
+        Self::AiSdkVideo,
+    ];
 }
 
 /// Why a call was refused by the gateway.

@@ -5,11 +5,12 @@
 
 use bytes::Bytes;
 
-use super::{Facts, Out};
+use super::watch::{Glance, glance};
 use crate::AnswerFault;
+use crate::codec::Passage;
 use crate::json::{Span, Splices, Value};
-use crate::openai::watch::{Glance, glance};
 use crate::sse::{Event, Ready};
+use crate::stream::{Facts, Out, UNREADABLE};
 
 /// State of such a stream.
 #[derive(Default)]
@@ -53,12 +54,14 @@ impl Passthrough {
     pub(super) fn new(asked_usage: bool) -> Self {
         Self { asked_usage, ..Self::default() }
     }
+}
 
-    pub(super) fn holding(&self) -> bool {
+impl Passage for Passthrough {
+    fn holding(&self) -> bool {
         self.held.is_some()
     }
 
-    pub(super) fn take(&mut self, ready: &Ready, facts: &mut Facts, out: &mut Out<'_>) {
+    fn take(&mut self, ready: &Ready, facts: &mut Facts, out: &mut Out<'_>) {
         for event in ready.events() {
             match self.judge(&event, facts) {
                 Verdict::Drop => {}
@@ -89,13 +92,15 @@ impl Passthrough {
         }
     }
 
-    pub(super) fn release(&mut self, out: &mut Out<'_>) {
+    fn release(&mut self, out: &mut Out<'_>) {
         if let Some(held) = self.held.take() {
             out.give(held.event);
             held.after.into_iter().for_each(|event| out.give(event));
         }
     }
+}
 
+impl Passthrough {
     fn judge(&mut self, event: &Event<'_>, facts: &mut Facts) -> Verdict {
         let data = event.data();
         if data.is_empty() {
@@ -108,7 +113,7 @@ impl Passthrough {
         let Ok(root) = Value::parse(&data) else {
             // It counts as output, so that it is paid for.
             facts.visible_bytes += data.len() as u64;
-            facts.fault = Some(super::UNREADABLE);
+            facts.fault = Some(UNREADABLE);
             return Verdict::Drop;
         };
         let seen = glance(&root);

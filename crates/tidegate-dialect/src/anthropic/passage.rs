@@ -1,10 +1,11 @@
 //! An Anthropic stream to an Anthropic client: the same bytes, watched.
 
-use super::{Facts, Out};
+use super::watch::glance;
 use crate::AnswerFault;
-use crate::anthropic::watch::glance;
+use crate::codec::Passage;
 use crate::json::Value;
 use crate::sse::Ready;
+use crate::stream::{Facts, Out, UNREADABLE};
 use crate::usage::AnthropicCounts;
 
 /// State of such a stream.
@@ -13,8 +14,8 @@ pub(super) struct Passthrough {
     counts: AnthropicCounts,
 }
 
-impl Passthrough {
-    pub(super) fn take(&mut self, ready: &Ready, facts: &mut Facts, out: &mut Out<'_>) {
+impl Passage for Passthrough {
+    fn take(&mut self, ready: &Ready, facts: &mut Facts, out: &mut Out<'_>) {
         for event in ready.events() {
             if self.note(&event.data(), facts) {
                 out.pass(&ready.bytes, event.span);
@@ -24,7 +25,9 @@ impl Passthrough {
             }
         }
     }
+}
 
+impl Passthrough {
     /// Whether a client could read the event.
     fn note(&mut self, data: &[u8], facts: &mut Facts) -> bool {
         if data.is_empty() {
@@ -33,7 +36,7 @@ impl Passthrough {
         let Ok(root) = Value::parse(data) else {
             // It counts as output, so that it is paid for.
             facts.visible_bytes += data.len() as u64;
-            facts.fault = Some(super::UNREADABLE);
+            facts.fault = Some(UNREADABLE);
             return false;
         };
         let seen = glance(&root, &mut self.counts);

@@ -1,0 +1,3 @@
+//! Not there yet.
+
+pub(crate) use crate::unspoken::CODEC;
