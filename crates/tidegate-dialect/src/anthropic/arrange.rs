@@ -2,7 +2,7 @@
 //! after a user's turn and before the answer to it, one at a time.
 
 use crate::RequestError;
-use crate::canonical::{Part, Role, Turn};
+use crate::canonical::{Part, Role, Turn, signature};
 
 /// A turn on its way out.
 pub(super) type Said<'c> = (Role, Vec<&'c Part>);
@@ -41,11 +41,11 @@ fn instruct<'c>(said: &mut Vec<Said<'c>>, waiting: &mut Vec<&'c Turn>) {
 }
 
 /// Anthropic refuses texts without a visible character, which OpenAI's clients send beside tool
-/// calls, and unsigned thoughts; the registry says so.
+/// calls, and thoughts that it has not signed; the registry says so.
 pub(super) fn is_blank(part: &Part) -> bool {
     match part {
         Part::Text { text, .. } => text.expose().trim().is_empty(),
-        Part::Thinking { signature, .. } => signature.is_none(),
+        Part::Thinking { signature, .. } => signature::by(signature::ANTHROPIC, signature.as_ref()).is_none(),
         _ => false,
     }
 }
