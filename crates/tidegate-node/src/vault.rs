@@ -1,20 +1,17 @@
 //! Secrets that are open in memory only: the pool's keys and peppers, and credentials opened with
 //! them.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::RwLock;
-use serde::Deserialize;
 use tidegate_proto::config::PoolKey;
 use tidegate_proxy::{SignIn, Vault};
 use tidegate_secrets::SecretsError;
 use tidegate_secrets::pool::PoolSecrets;
 use tidegate_secrets::virtual_key::Peppers;
-use tidegate_types::resource::{Credential, SealedSecret, SecretForm};
-use tidegate_types::{CredentialId, Secret};
-use zeroize::Zeroize as _;
+use tidegate_types::CredentialId;
+use tidegate_types::resource::{Credential, SealedSecret};
 
 use crate::identity::Identity;
 
@@ -32,13 +29,6 @@ struct Opened {
     secret_version: u32,
     pool_key_version: u32,
     sign_in: Arc<SignIn>,
-}
-
-/// What a secret of the form `api_key` holds.
-#[derive(Deserialize)]
-struct ApiKey<'a> {
-    #[serde(borrow)]
-    api_key: Cow<'a, str>,
 }
 
 impl NodeVault {
@@ -79,15 +69,7 @@ impl NodeVault {
         let held = self.pool_secrets.load();
         let secrets = held.iter().find(|secrets| secrets.version == sealed.pool_key_version)?;
         let secret = secrets.open_credential(credential.organization_id, credential.id, sealed).ok()?;
-        if credential.form != SecretForm::ApiKey {
-            return None;
-        }
-        let opened: ApiKey<'_> = serde_json::from_str(secret.expose()).ok()?;
-        let sign_in = SignIn::api_key(&Secret::new(&*opened.api_key)).ok();
-        if let Cow::Owned(mut copy) = opened.api_key {
-            copy.zeroize();
-        }
-        sign_in
+        SignIn::open(credential.form, &secret).ok()
     }
 }
 
@@ -107,12 +89,17 @@ impl Vault for NodeVault {
             return Some(Arc::clone(&opened.sign_in));
         }
         let sign_in = Arc::new(self.open(credential, sealed)?);
+        // Whoever was first stays: a sign-in keeps its access token, and all calls share that one.
+        let mut all = self.opened.write();
+        if let Some(opened) = all.get(&credential.id).filter(known) {
+            return Some(Arc::clone(&opened.sign_in));
+        }
         let opened = Opened {
             secret_version: sealed.secret_version,
             pool_key_version: sealed.pool_key_version,
             sign_in: Arc::clone(&sign_in),
         };
-        self.opened.write().insert(credential.id, opened);
+        all.insert(credential.id, opened);
         Some(sign_in)
     }
 }

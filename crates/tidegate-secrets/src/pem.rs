@@ -19,6 +19,12 @@ pub fn private_key(der: &[u8]) -> Secret {
     Secret::new(write("PRIVATE KEY", &body))
 }
 
+/// Whether a text is an RSA private key (PKCS#8 or PKCS#1) that can sign.
+#[must_use]
+pub fn is_rsa_private_key(pem: &str) -> bool {
+    jsonwebtoken::EncodingKey::from_rsa_pem(pem.as_bytes()).is_ok()
+}
+
 fn write(label: &str, body: &str) -> String {
     let mut out = format!("-----BEGIN {label}-----\n");
     let mut rest = body;

@@ -50,6 +50,18 @@ pub enum SignInError {
     Token(#[from] TokenError),
 }
 
+impl SignInError {
+    /// Whether it may go away by itself: the token service was not reached, or is not well.
+    #[must_use]
+    pub const fn is_passing(self) -> bool {
+        match self {
+            Self::Token(TokenError::Refused(status)) => status >= 500 || status == 429,
+            Self::Token(TokenError::Unreachable | TokenError::Garbled) => true,
+            Self::Token(TokenError::Key) | Self::Form => false,
+        }
+    }
+}
+
 /// A request that is about to be sent; a POST.
 #[derive(Debug, Clone, Copy)]
 pub struct Unsigned<'a> {

@@ -91,7 +91,11 @@ async fn a_price_that_makes_no_sense_is_refused() {
 #[tokio::test]
 async fn a_base_url_is_plain() {
     let world = World::start().await;
-    for url in ["ftp://x", "https://user:pw@host", "https://host/?q=1", "https://host/#f", "host", ""] {
+    let odd = ["ftp://x", "https://user:pw@host", "https://host/?q=1", "https://host/#f", "host", ""];
+    let misplaced =
+        ["https://{resource}", "https://a.{region}/", "https://a.b:{region}/", "https://{project}.a.b/"];
+    let unknown = ["https://{model}.a.b/", "https://a.b/{", "https://a.b/}x"];
+    for url in odd.iter().chain(&misplaced).chain(&unknown) {
         let body =
             json!({"slug": "p", "name": "P", "base_url": url, "dialect": "openai_chat", "auth": "bearer"});
         let answer = world.post(&world.root, "/providers", &body).await.refused(422, "validation_failed");

@@ -1,7 +1,7 @@
 //! Credentials: in, encrypted, sealed for nodes, never out.
 
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate_store::{SystemActor, credentials};
 use tidegate_types::{CredentialId, OrganizationId};
 
@@ -61,7 +61,8 @@ async fn a_bad_secret_is_refused_by_field_and_not_repeated() {
     let tenant = world.tenant("acme").await;
     let cases = [
         (json!({}), 422, "secret.api_key"),
-        (json!({"api_key": CANARY, "region": "x"}), 422, "secret.region"),
+        (json!({"api_key": CANARY, "zone": "x"}), 422, "secret.zone"),
+        (json!({"api_key": CANARY, "region": "evil.example"}), 422, "secret.region"),
         (json!({"api_key": format!("{CANARY}\r\nx: y")}), 422, "secret.api_key"),
         (json!(CANARY), 400, "secret"),
         (json!({"api_key": [CANARY]}), 400, "secret.api_key"),
@@ -77,4 +78,95 @@ async fn a_bad_secret_is_refused_by_field_and_not_repeated() {
     assert_eq!(world.post(&tenant.owner, "/credentials", &team).await.fields(), ["team_id"]);
     team["scope"] = json!("system");
     world.post(&tenant.owner, "/credentials", &team).await.refused(403, "forbidden");
+}
+
+async fn provider(world: &World, slug: &str, base_url: &str, dialect: &str, auth: &str) {
+    let body = json!({"slug": slug, "name": slug, "base_url": base_url, "dialect": dialect, "auth": auth});
+    world.post(&world.root, "/providers", &body).await.expect(StatusCode::CREATED);
+}
+
+/// Azure, Bedrock and Vertex AI, each with places in its base URL.
+async fn clouds(world: &World) {
+    let azure = "https://{resource}.openai.azure.com/openai/v1";
+    provider(world, "azure", azure, "openai_chat", "api_key").await;
+    let bedrock = "https://bedrock-runtime.{region}.amazonaws.com";
+    provider(world, "bedrock", bedrock, "bedrock_converse", "aws_sig_v4").await;
+    let vertex = "https://{location}-aiplatform.googleapis.com/v1/projects/{project}/locations/{location}/publishers/google";
+    provider(world, "vertex", vertex, "gemini", "google_service_account").await;
+}
+
+fn robot() -> Value {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
+    json!({"client_email": "robot@p.iam.gserviceaccount.com", "private_key": key, "private_key_id": "k1",
+        "project": "example.com:my-project", "location": "europe-west4"})
+}
+
+#[tokio::test]
+async fn every_form_of_secret_is_stored_for_the_provider_that_wants_it() {
+    let world = World::start().await;
+    clouds(&world).await;
+    let tenant = world.tenant("acme").await;
+    let aws = json!({"access_key_id": "AKIDEXAMPLE", "secret_access_key": CANARY, "session_token": CANARY, "region": "eu-west-1"});
+    for (provider, form, secret) in [
+        ("azure", "api_key", json!({"api_key": CANARY, "resource": "acme-eu"})),
+        ("bedrock", "aws", aws),
+        ("bedrock", "api_key", json!({"api_key": CANARY, "region": "eu-west-1"})),
+        ("vertex", "google_service_account", robot()),
+        ("vertex", "api_key", json!({"api_key": CANARY, "project": "p", "location": "global"})),
+    ] {
+        let name = format!("{provider} {form}");
+        let body = json!({"name": name, "provider": provider, "form": form, "secret": secret});
+        let made = world.post(&tenant.owner, "/credentials", &body).await.expect(StatusCode::CREATED);
+        assert_eq!(made.str("/form"), form);
+        for hidden in ["canary", "AKID", "acme-eu", "robot", "PRIVATE", "eu-west", "europe", "my-project"] {
+            assert!(!made.text.contains(hidden), "{hidden}: {}", made.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_its_provider_cannot_use_is_refused_by_field() {
+    let world = World::start().await;
+    world.catalogue().await;
+    clouds(&world).await;
+    let tenant = world.tenant("acme").await;
+    let key = |field: &str, value: &str| json!({"api_key": CANARY, field: value});
+    let aws = |region: &str| json!({"access_key_id": "A", "secret_access_key": CANARY, "region": region});
+    let robot_with = |field: &str, value: &str| {
+        let mut robot = robot();
+        robot[field] = json!(value);
+        robot
+    };
+    for (provider, form, secret, field) in [
+        ("azure", "api_key", json!({"api_key": CANARY}), "secret.resource"),
+        ("azure", "api_key", key("resource", "evil.example/"), "secret.resource"),
+        ("azure", "api_key", key("resource", ""), "secret.resource"),
+        ("azure", "aws", aws("eu-west-1"), "form"),
+        ("bedrock", "aws", aws("eu-west-1.evil"), "secret.region"),
+        ("bedrock", "aws", json!({"access_key_id": "A", "region": "r"}), "secret.secret_access_key"),
+        ("bedrock", "google_service_account", robot(), "form"),
+        ("openai", "aws", aws("eu-west-1"), "form"),
+        ("vertex", "google_service_account", robot_with("private_key", CANARY), "secret.private_key"),
+        ("vertex", "google_service_account", robot_with("client_email", "nobody"), "secret.client_email"),
+        ("vertex", "google_service_account", robot_with("project", "../x"), "secret.project"),
+        (
+            "vertex",
+            "google_service_account",
+            robot_with("token_uri", "https://evil.example"),
+            "secret.token_uri",
+        ),
+        ("vertex", "api_key", json!({"api_key": CANARY, "project": "p"}), "secret.location"),
+    ] {
+        let body = json!({"name": "c", "provider": provider, "form": form, "secret": secret});
+        let answer = world.post(&tenant.owner, "/credentials", &body).await.refused(422, "validation_failed");
+        assert!(answer.fields().contains(&field), "{provider} {form} {field}: {}", answer.text);
+        assert!(!answer.text.contains("canary") && !answer.text.contains("evil"), "{}", answer.text);
+    }
+    // A new secret is held to the same.
+    let body = json!({"name": "c", "provider": "azure", "secret": key("resource", "acme")});
+    let made = world.post(&tenant.owner, "/credentials", &body).await.expect(StatusCode::CREATED);
+    let patch = json!({"secret": {"api_key": CANARY}});
+    let path = format!("/credentials/{}", made.str("/id"));
+    let answer = world.patch(&tenant.owner, &path, &patch).await.refused(422, "validation_failed");
+    assert_eq!(answer.fields(), ["secret.resource"]);
 }

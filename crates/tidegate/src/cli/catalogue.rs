@@ -34,13 +34,13 @@ pub(crate) struct ProviderFlags {
     /// Name for people.
     #[arg(long)]
     name: Option<String>,
-    /// Scheme, host, port and path prefix.
+    /// Scheme, host, port and path prefix; may have {resource}, {region}, {location}, {project}.
     #[arg(long)]
     base_url: Option<String>,
-    /// openai_chat or anthropic_messages.
+    /// openai_chat, openai_responses, anthropic_messages, gemini, bedrock_converse or cohere_chat.
     #[arg(long)]
     dialect: Option<String>,
-    /// bearer, x_api_key or none.
+    /// bearer, x_api_key, api_key, google_api_key, google_service_account, aws_sig_v4 or none.
     #[arg(long)]
     auth: Option<String>,
     /// stops or continues: whether an abort stops what it bills.

@@ -1,8 +1,9 @@
 //! `tidegate credential …`: provider secrets. They are read from a file or standard input,
 //! never from the command line, which other users of the machine can see.
 
+use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::body::{Body, read_text};
 use super::request::{Columns, PageArgs, Request};
@@ -28,12 +29,25 @@ pub(crate) enum Scope {
     Team,
 }
 
-/// Where the secret is read.
+/// Where the secret is read, and what of it is no secret.
 #[derive(Debug, Args)]
 pub(crate) struct SecretFlags {
-    /// File that holds the API key, or a JSON object with the form's fields; - for standard input.
+    /// File that holds the API key, a JSON object with the form's fields, or a Google service
+    /// account's key file; - for standard input.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<String>,
+    /// The resource at Azure.
+    #[arg(long)]
+    resource: Option<String>,
+    /// The region at AWS.
+    #[arg(long)]
+    region: Option<String>,
+    /// The project at Google Cloud; a key file has it already.
+    #[arg(long)]
+    project: Option<String>,
+    /// The location at Google Cloud.
+    #[arg(long)]
+    location: Option<String>,
 }
 
 /// What can be done.
@@ -60,7 +74,7 @@ pub(crate) enum Verb {
         /// The team, with --scope team.
         #[arg(long)]
         team: Option<String>,
-        /// What the secret holds: api_key, aws or google_service_account.
+        /// What the secret holds: api_key, aws or google_service_account. Seen from the file when absent.
         #[arg(long)]
         form: Option<String>,
         /// Lower is tried first.
@@ -97,15 +111,63 @@ pub(crate) enum Verb {
     },
 }
 
+/// A secret's fields and, where they show it, their form.
+struct SecretParts {
+    form: Option<&'static str>,
+    fields: Value,
+}
+
 impl SecretFlags {
-    fn read(self) -> anyhow::Result<Option<Value>> {
-        let Some(file) = self.secret_file else { return Ok(None) };
+    /// The secret in the file; on standard input when `wanted` and there is no file.
+    fn read(self, wanted: bool) -> anyhow::Result<Option<SecretParts>> {
+        let places = [
+            ("resource", self.resource),
+            ("region", self.region),
+            ("project", self.project),
+            ("location", self.location),
+        ];
+        let Some(file) = self.secret_file.or_else(|| wanted.then(|| "-".to_owned())) else {
+            if let Some((name, _)) = places.iter().find(|(_, value)| value.is_some()) {
+                bail!("--{name} is a part of the secret: give --secret-file as well");
+            }
+            return Ok(None);
+        };
         let text = read_text(&file)?;
-        Ok(Some(match serde_json::from_str::<Value>(&text) {
-            Ok(fields @ Value::Object(_)) => fields,
-            _ => json!({"api_key": text.trim()}),
-        }))
+        let (form, mut fields) = match serde_json::from_str::<Value>(&text) {
+            Ok(Value::Object(fields)) => known_file(fields),
+            _ => (None, Map::from_iter([("api_key".to_owned(), json!(text.trim()))])),
+        };
+        for (name, value) in places {
+            if let Some(value) = value {
+                fields.insert(name.to_owned(), json!(value));
+            }
+        }
+        Ok(Some(SecretParts { form, fields: Value::Object(fields) }))
     }
+}
+
+/// The fields of an object, and what form they are of if that can be seen. Of a service account's
+/// key file as Google gives it, those that are needed.
+fn known_file(mut fields: Map<String, Value>) -> (Option<&'static str>, Map<String, Value>) {
+    if fields.get("type").and_then(Value::as_str) == Some("service_account") {
+        let names = [
+            ("client_email", "client_email"),
+            ("private_key", "private_key"),
+            ("private_key_id", "private_key_id"),
+            ("project_id", "project"),
+        ];
+        let kept = names
+            .into_iter()
+            .filter_map(|(theirs, ours)| Some((ours.to_owned(), fields.remove(theirs)?)))
+            .collect();
+        return (Some("google_service_account"), kept);
+    }
+    let form = match () {
+        () if fields.contains_key("access_key_id") => Some("aws"),
+        () if fields.contains_key("client_email") => Some("google_service_account"),
+        () => None,
+    };
+    (form, fields)
 }
 
 impl Verb {
@@ -120,10 +182,11 @@ impl Verb {
             Self::Create { name, provider, scope, team, form, position, secret } => {
                 let scope = scope
                     .and_then(|scope| scope.to_possible_value().map(|value| value.get_name().to_owned()));
-                let secret = match secret.read()? {
-                    Some(secret) => secret,
-                    None => SecretFlags { secret_file: Some("-".to_owned()) }.read()?.unwrap_or(Value::Null),
+                let (seen, secret) = match secret.read(true)? {
+                    Some(SecretParts { form, fields }) => (form, fields),
+                    None => (None, Value::Null),
                 };
+                let form = form.or_else(|| seen.map(str::to_owned));
                 let mut body = Body::default();
                 body.set("name", Some(name)).set("provider", Some(provider)).set("scope", scope);
                 body.set("team_id", team)
@@ -138,10 +201,31 @@ impl Verb {
                 body.set("name", name)
                     .set("enabled", enabled)
                     .set("position", position)
-                    .set("secret", secret.read()?);
+                    .set("secret", secret.read(false)?.map(|secret| secret.fields));
                 Request::patch(one(&id), body.change()?, COLUMNS)
             }
             Self::Delete { id } => Request::delete(one(&id)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(text: &str) -> (Option<&'static str>, Value) {
+        let Ok(Value::Object(fields)) = serde_json::from_str(text) else { panic!("{text}") };
+        let (form, fields) = known_file(fields);
+        (form, Value::Object(fields))
+    }
+
+    #[test]
+    fn a_key_file_from_google_is_taken_as_it_is() {
+        let file = json!({"type": "service_account", "project_id": "p", "private_key_id": "k", "private_key": "pem",
+            "client_email": "a@b", "client_id": "1", "token_uri": "https://oauth2.googleapis.com/token"});
+        let taken = json!({"client_email": "a@b", "private_key": "pem", "private_key_id": "k", "project": "p"});
+        assert_eq!(fields(&file.to_string()), (Some("google_service_account"), taken));
+        assert_eq!(fields(r#"{"access_key_id": "a"}"#), (Some("aws"), json!({"access_key_id": "a"})));
+        assert_eq!(fields(r#"{"api_key": "a"}"#), (None, json!({"api_key": "a"})));
     }
 }

@@ -61,6 +61,7 @@ key rotate ID
 key revoke ID
 credential list --system
 credential create main --provider openai --secret-file FILE
+credential create azure --provider azure --resource acme --secret-file FILE
 credential get ID
 credential update ID --position 2
 credential delete ID

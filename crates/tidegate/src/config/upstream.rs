@@ -12,6 +12,8 @@ pub(crate) struct Upstream {
     pub(crate) private: Vec<PrivateTarget>,
     /// Further trust roots, a PEM file.
     pub(crate) extra_ca_file: Option<PathBuf>,
+    /// Where Google's service accounts get access tokens; absent: Google's own address.
+    pub(crate) google_token_url: Option<String>,
 }
 
 /// A network that may be called although it is not public.

@@ -115,18 +115,31 @@ pub(crate) fn settings(config: &Config, limiter: Limiter, upstreams: Upstreams) 
         gateway_tls: node.tls.as_ref().map(gateway_tls).transpose()?,
         metrics_listen: node.metrics_listen,
         limiter: limiter.clone(),
-        gateway: make_gateway(limiter, upstreams, metrics.clone()),
+        gateway: make_gateway(gateway_settings(config), limiter, upstreams, metrics.clone()),
         clock: Arc::new(SystemClock),
         metrics,
         journal_limit_bytes: Some(node.journal_max_bytes),
     })
 }
 
+fn gateway_settings(config: &Config) -> tidegate_proxy::Settings {
+    let mut settings = tidegate_proxy::Settings::default();
+    if let Some(url) = &config.upstream.google_token_url {
+        settings.google_token_url.clone_from(url);
+    }
+    settings
+}
+
 /// The request's path, from the process's parts and what the node lends it.
-fn make_gateway(limiter: Limiter, upstreams: Upstreams, metrics: Metrics) -> MakeGateway {
+fn make_gateway(
+    settings: tidegate_proxy::Settings,
+    limiter: Limiter,
+    upstreams: Upstreams,
+    metrics: Metrics,
+) -> MakeGateway {
     Box::new(move |edges: Edges| {
         Gateway::new(Parts {
-            settings: tidegate_proxy::Settings::default(),
+            settings: settings.clone(),
             config: edges.config,
             limiter: limiter.clone(),
             upstreams: upstreams.clone(),

@@ -6,7 +6,7 @@ use tidegate_types::resource::{Credential, CredentialScope, Resource};
 use tidegate_types::{CredentialId, OrganizationId};
 
 use super::seal::seal;
-use super::{CredentialCreate, CredentialSpec, CredentialView, ScopeName, owner_of};
+use super::{CredentialCreate, CredentialSpec, CredentialView, ScopeName, fits, owner_of};
 use crate::idempotency::Posted;
 use crate::problem::Problem;
 use crate::state::App;
@@ -30,11 +30,12 @@ pub(super) async fn create(State(app): State<App>, posted: Posted<CredentialCrea
         (_, Some(_)) => return Err(Problem::invalid("team_id", "goes with scope team only").into()),
         _ => CredentialScope::Organization,
     };
-    let secret = asked.secret.into_text(asked.form)?;
+    let secret = asked.secret.check(asked.form)?;
     let pools = app.vault.pools(&app.store).await?;
     let mut write = Write::begin_as(&app, &posted.caller, &actor, posted.once).await?;
+    fits::check(&mut write, &asked.provider, asked.form, &secret.places).await?;
     let id: CredentialId = app.new_id();
-    let (envelope, sealed) = seal(&app, &mut write, &pools, id, 1, &secret).await?;
+    let (envelope, sealed) = seal(&app, &mut write, &pools, id, 1, &secret.text).await?;
     let credential = Credential {
         organization_id: write.organization(),
         id,

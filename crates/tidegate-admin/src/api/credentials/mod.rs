@@ -5,6 +5,7 @@
 
 mod create;
 mod delete;
+mod fits;
 mod get;
 mod list;
 mod seal;

@@ -6,7 +6,7 @@ use tidegate_types::CredentialId;
 use tidegate_types::resource::Resource;
 
 use super::seal::seal;
-use super::{CredentialChange, CredentialSpec, CredentialView, SecretFields, find};
+use super::{CredentialChange, CredentialSpec, CredentialView, SecretFields, find, fits};
 use crate::actor::Caller;
 use crate::body::Path;
 use crate::capability::Action;
@@ -39,9 +39,10 @@ pub(super) async fn update(
     spec.put_into(&mut after);
     let envelope = match fresh {
         Some(fields) => {
-            let secret = fields.into_text(before.form)?;
+            let secret = fields.check(before.form)?;
+            fits::check(&mut write, &before.provider, before.form, &secret.places).await?;
             let version = credentials::envelope(&mut write, id).await?.secret_version.saturating_add(1);
-            let (envelope, sealed) = seal(&app, &mut write, &pools, id, version, &secret).await?;
+            let (envelope, sealed) = seal(&app, &mut write, &pools, id, version, &secret.text).await?;
             after.sealed = sealed;
             Some(envelope)
         }
