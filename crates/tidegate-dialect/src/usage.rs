@@ -10,7 +10,7 @@ use crate::json::{Value, Writer};
 const MOST_TOKENS: f64 = 1e12;
 
 /// A count: a whole number in any notation. `None`: absent or null. `Err`: garbage.
-fn count(object: &Value<'_>, key: &str) -> Result<Option<u64>, Garbage> {
+pub(crate) fn count(object: &Value<'_>, key: &str) -> Result<Option<u64>, Garbage> {
     match object.get(key).filter(|value| !value.is_null()) {
         None => Ok(None),
         Some(value) => match value.number() {
@@ -23,7 +23,7 @@ fn count(object: &Value<'_>, key: &str) -> Result<Option<u64>, Garbage> {
 }
 
 /// Something that is no count.
-struct Garbage;
+pub(crate) struct Garbage;
 
 /// Reads OpenAI's `usage`; `None` when it is absent, null or makes no sense.
 pub(crate) fn read_openai(usage: &Value<'_>) -> Option<Usage> {

@@ -61,7 +61,7 @@ fn refuse_what_has_no_place(call: &Call) -> Result<(), RequestError> {
         let media =
             |part: &Part| matches!(part, Part::Image { .. } | Part::File { .. } | Part::FileUrl { .. });
         if turn.role != Role::User && turn.parts.iter().any(media) {
-            let field = format!("messages[{}].content (image or file)", turn.at);
+            let field = format!("{}.content (image or file)", call.place(turn));
             return refuse(&field, "the target takes these from users only");
         }
     }

@@ -49,6 +49,8 @@ pub(crate) struct Names {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Call {
     pub(crate) names: Names,
+    /// What the source dialect calls its list of turns; empty: `messages`.
+    pub(crate) list: &'static str,
     pub(crate) turns: Vec<Turn>,
     pub(crate) tools: Vec<Tool>,
     pub(crate) tool_choice: Option<ToolChoice>,
@@ -68,6 +70,13 @@ pub(crate) struct Call {
     pub(crate) stream: bool,
     /// Options that the client gave for single providers.
     pub(crate) options: Vec<ProviderOptions>,
+}
+
+impl Call {
+    /// Where a turn came from, for error messages.
+    pub(crate) fn place(&self, turn: &Turn) -> String {
+        format!("{}[{}]", if self.list.is_empty() { "messages" } else { self.list }, turn.at)
+    }
 }
 
 /// A client's options for one provider; they count only where that one is asked.

@@ -3,20 +3,28 @@
 //! Anthropic's are bare base64; others are written `maker:text`, so that encoders can tell them apart
 //! and leave out what their provider would refuse.
 
+use crate::Content;
+
+/// Maker of Anthropic's signatures.
+pub(crate) const ANTHROPIC: &str = "anthropic-claude-v1";
+
+/// Maker of Google's thought signatures.
+pub(crate) const GEMINI: &str = "google-gemini-v1";
+
 /// Maker of OpenAI's encrypted reasoning; the text is `item id:encrypted content`.
 pub(crate) const OPENAI: &str = "openai-responses-v1";
 
-/// A signature of this maker.
-pub(crate) fn made_by(maker: &str, text: &str) -> String {
-    format!("{maker}:{text}")
+/// The maker of a signature, and what it wrote.
+pub(crate) fn maker(signature: &str) -> (&str, &str) {
+    signature.split_once(':').unwrap_or((ANTHROPIC, signature))
 }
 
-/// Its text when it is this maker's.
-pub(crate) fn of_maker<'s>(signature: &'s str, maker: &str) -> Option<&'s str> {
-    signature.strip_prefix(maker)?.strip_prefix(':')
+/// A signature as the one form has it.
+pub(crate) fn mark(maker: &str, text: &str) -> Content {
+    Content::new(if maker == ANTHROPIC { text.to_owned() } else { format!("{maker}:{text}") })
 }
 
-/// Whether it is bare, as Anthropic's are.
-pub(crate) fn is_bare(signature: &str) -> bool {
-    !signature.contains(':')
+/// What this maker wrote, when the signature is its own.
+pub(crate) fn by<'s>(whose: &str, signature: Option<&'s Content>) -> Option<&'s str> {
+    signature.map(|signature| maker(signature.expose())).filter(|(maker, _)| *maker == whose).map(|(_, text)| text)
 }

@@ -58,7 +58,7 @@ fn refuse_what_has_no_place(call: &Call) -> Result<(), RequestError> {
         return refuse(call.names.stop, "the target takes 4 stop sequences at most");
     }
     for turn in &call.turns {
-        let at = |what: &str| format!("messages[{}].content ({what})", turn.at);
+        let at = |what: &str| format!("{}.content ({what})", call.place(turn));
         for part in &turn.parts {
             match part {
                 Part::FileUrl { .. } => {

@@ -85,7 +85,7 @@ fn part(value: &Value<'_>, path: Path<'_>) -> Result<Part, RequestError> {
     Ok(found)
 }
 
-fn image(url: &str, path: Path<'_>) -> Result<Image, RequestError> {
+pub(crate) fn image(url: &str, path: Path<'_>) -> Result<Image, RequestError> {
     if !url.starts_with("data:") {
         return Ok(Image::Url(url.into()));
     }
@@ -95,7 +95,7 @@ fn image(url: &str, path: Path<'_>) -> Result<Image, RequestError> {
 }
 
 /// Media type and base64 text of a `data:` address.
-fn data_url(url: &str) -> Option<(&str, &str)> {
+pub(crate) fn data_url(url: &str) -> Option<(&str, &str)> {
     url.strip_prefix("data:")?.split_once(";base64,")
 }
 
@@ -154,7 +154,7 @@ fn tool_call(value: &Value<'_>, path: Path<'_>) -> Result<Part, RequestError> {
 }
 
 /// The JSON object that a text is; an empty text is an empty object.
-pub(super) fn object(text: &str) -> Option<Json> {
+pub(crate) fn object(text: &str) -> Option<Json> {
     if text.trim().is_empty() {
         return Some(Json::of_valid(*b"{}"));
     }

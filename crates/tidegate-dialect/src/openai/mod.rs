@@ -7,9 +7,9 @@ mod edit;
 mod encode;
 mod encode_stream;
 pub(crate) mod error;
-mod messages;
+pub(crate) mod messages;
 mod passage;
-mod read;
+pub(crate) mod read;
 mod reasoning;
 pub(crate) mod watch;
 

@@ -39,7 +39,7 @@ pub(super) fn read(body: &Fields<'_>, call: &mut CallBody) -> Result<(), Request
     messages(body, call)
 }
 
-fn labels(body: &Fields<'_>, labels: &mut Labels) -> Result<(), RequestError> {
+pub(crate) fn labels(body: &Fields<'_>, labels: &mut Labels) -> Result<(), RequestError> {
     for key in ["safety_identifier", "user"] {
         if let Some(value) = body.get(key) {
             let user = text(&value, Path::Root.key(key))?;
