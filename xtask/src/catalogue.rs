@@ -4,9 +4,9 @@
 //! (`litellm/model_prices_and_context_window_backup.json` of its wheel) is given by path.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::fs;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -58,7 +58,12 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     text.push_str("]\n}\n");
     fs::write(data.join("prices.json"), text)?;
     fs::write(data.join("left-out.txt"), report.join("\n") + "\n")?;
-    println!("{} models, {} offerings, {} notes in left-out.txt", catalogue.models.len(), catalogue.offerings.len(), report.len());
+    println!(
+        "{} models, {} offerings, {} notes in left-out.txt",
+        catalogue.models.len(),
+        catalogue.offerings.len(),
+        report.len()
+    );
     Ok(())
 }
 
@@ -73,13 +78,19 @@ fn lines<T: Serialize>(text: &mut String, entries: &[T]) -> anyhow::Result<()> {
 
 /// Version and data of the crate genai-prices.
 fn genai(root: &Path) -> anyhow::Result<(String, String)> {
-    let output = Command::new("cargo").current_dir(root).args(["metadata", "--format-version=1", "--locked"]).output()?;
+    let output = Command::new("cargo")
+        .current_dir(root)
+        .args(["metadata", "--format-version=1", "--locked"])
+        .output()?;
     if !output.status.success() {
         bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     }
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
     let packages = metadata["packages"].as_array().context("cargo metadata lists packages")?;
-    let package = packages.iter().find(|package| package["name"] == "genai-prices").context("genai-prices is a dependency")?;
+    let package = packages
+        .iter()
+        .find(|package| package["name"] == "genai-prices")
+        .context("genai-prices is a dependency")?;
     let manifest = package["manifest_path"].as_str().context("a package has a manifest")?;
     let file = Path::new(manifest).with_file_name("data").join("prices.json");
     let version = package["version"].as_str().context("a package has a version")?;

@@ -1,0 +1,8 @@
+//! Tests of the catalogue's data and importers.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod entries;
+mod golden;
+mod imports;
+mod oracle;
+mod store;
