@@ -12,8 +12,18 @@ use crate::process::{Usage, pin_self, step_back, step_forward};
 use crate::report::{Phase, Report};
 use crate::{peers, report};
 
+/// Who can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Who {
+    Direct,
+    Nginx,
+    Memory,
+    Redis,
+}
+
 /// Somebody who is measured.
 struct Subject {
+    who: Who,
     name: &'static str,
     url: String,
     key: Option<String>,
@@ -39,10 +49,13 @@ pub(crate) struct Scope {
     pub(crate) window: Duration,
     /// Empty: everything.
     pub(crate) phases: Vec<Phase>,
+    /// Empty: everybody.
+    pub(crate) subjects: Vec<Who>,
 }
 
 pub(crate) async fn run(binary: &Path, scope: &Scope) -> Result<()> {
     pin_self(0)?;
+    let _awake = [peers::awake(0)?, peers::awake(1)?];
     let (_mock, upstream) = peers::mock().await?;
     let folder = tempfile::tempdir()?;
     let nginx = peers::nginx(folder.path(), upstream).await?;
@@ -58,6 +71,7 @@ pub(crate) async fn run(binary: &Path, scope: &Scope) -> Result<()> {
         step_forward(pid.context("Redis names no process")?)?;
     }
     let mut subjects = vec![Subject {
+        who: Who::Direct,
         name: report::DIRECT,
         url: format!("http://127.0.0.1:{upstream}"),
         key: None,
@@ -65,6 +79,7 @@ pub(crate) async fn run(binary: &Path, scope: &Scope) -> Result<()> {
     }];
     if let Some((process, port)) = &nginx {
         subjects.push(Subject {
+            who: Who::Nginx,
             name: report::NGINX,
             url: format!("http://127.0.0.1:{port}"),
             key: None,
@@ -72,14 +87,19 @@ pub(crate) async fn run(binary: &Path, scope: &Scope) -> Result<()> {
         });
     }
     let mut report = Report::default();
-    for (name, installation) in [("tidegate, in memory", &in_memory), ("tidegate, Redis", &with_redis)] {
-        subjects.push(subject(name, installation).await?);
+    let installations = [
+        (Who::Memory, "tidegate, in memory", &in_memory),
+        (Who::Redis, "tidegate, Redis", &with_redis),
+    ];
+    for (who, name, installation) in installations {
+        subjects.push(subject(who, name, installation).await?);
         report.idle.push((name, resident(installation)));
         if scope.phases.is_empty() {
             load_keys(installation).await?;
             report.loaded.push((name, resident(installation)));
         }
     }
+    subjects.retain(|subject| scope.subjects.is_empty() || scope.subjects.contains(&subject.who));
     if scope.phases.is_empty() {
         // Before the load: memory that it leaves behind would hide what a stream takes.
         for subject in &subjects {
@@ -95,7 +115,7 @@ pub(crate) async fn run(binary: &Path, scope: &Scope) -> Result<()> {
             }
         }
     }
-    for (name, installation) in [("tidegate, in memory", &in_memory), ("tidegate, Redis", &with_redis)] {
+    for (_, name, installation) in installations {
         report.after.push((name, resident(installation)));
     }
     report.print(SLOW_STREAMS, KEYS);
@@ -135,12 +155,12 @@ async fn install(binary: &Path, upstream: u16, redis: bool) -> Result<Installati
 }
 
 /// A key with rate limits and a hard budget, as a careful customer has it.
-async fn subject(name: &'static str, installation: &Installation) -> Result<Subject> {
+async fn subject(who: Who, name: &'static str, installation: &Installation) -> Result<Subject> {
     let limits = serde_json::json!({"limits": {"requests_per_minute": 100_000_000, "tokens_per_minute": 4_000_000_000u32, "concurrency": 20_000}});
     let (id, key) = installation.key("bench", &limits).await?;
     installation.budget("bench", "100000", serde_json::json!({"key": id})).await?;
     let url = installation.gateway(0)?;
-    Ok(Subject { name, url, key: Some(key), pids: vec![installation.nodes[0].pid()] })
+    Ok(Subject { who, name, url, key: Some(key), pids: vec![installation.nodes[0].pid()] })
 }
 
 const SLOW_MODEL: &str = "mock-l50-c16-i500";

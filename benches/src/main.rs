@@ -37,6 +37,9 @@ enum Command {
         /// Only these phases, and neither slow streams nor memory with keys; all when none is named.
         #[arg(long, value_enum, value_delimiter = ',')]
         phases: Vec<report::Phase>,
+        /// Only these subjects; all when none is named.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        subjects: Vec<gateway::Who>,
     },
     /// Time from the commit of a revocation to the refusal on every node.
     Revocation {
@@ -56,13 +59,18 @@ enum Command {
         #[arg(long)]
         listen: std::net::SocketAddr,
     },
+    /// Does nothing, without a pause; started by the others.
+    #[command(hide = true)]
+    Spin,
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Mock { listen } => single_threaded()?.block_on(mock::serve(listen)),
-        Command::Gateway { binary, runs, seconds, phases } => {
-            let scope = gateway::Scope { runs, window: std::time::Duration::from_secs(seconds), phases };
+        Command::Spin => peers::spin(),
+        Command::Gateway { binary, runs, seconds, phases, subjects } => {
+            let window = std::time::Duration::from_secs(seconds);
+            let scope = gateway::Scope { runs, window, phases, subjects };
             single_threaded()?.block_on(gateway::run(&binary.canonicalize()?, &scope))
         }
         Command::Revocation { binary, keys, nodes } => {

@@ -1,12 +1,14 @@
 //! The upstream of the measurements: answers at once, or streams at a set pace.
 //!
 //! The model's name says how: `mock-l50-c50-i20` waits 50 ms, then streams 50 chunks 20 ms apart.
+//! Streams begin at different parts of the interval: in step, one waking of the gateway would serve
+//! them all, which callers who know nothing of each other never do.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -111,7 +113,10 @@ impl Paced {
             "{head}[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\"}}]}}\n\n{head}[],\
              \"usage\":{{\"prompt_tokens\":12,\"completion_tokens\":{n},\"total_tokens\":{total}}}}}\n\ndata: [DONE]\n\n"
         );
-        let at = Instant::now() + Duration::from_millis(pace.latency_ms);
+        // The microseconds of the clock: as good as drawn by lot.
+        let lot = UNIX_EPOCH.elapsed().map_or(0, |now| u64::from(now.subsec_micros()));
+        let part = lot % pace.interval_ms.max(1);
+        let at = Instant::now() + Duration::from_millis(pace.latency_ms + part);
         Self {
             pace,
             sent: 0,

@@ -34,6 +34,22 @@ pub(crate) async fn mock() -> Result<(Pinned, u16)> {
     Ok((mock, port))
 }
 
+/// Keeps a core from falling asleep, running only when nobody else wants to: else whoever writes to
+/// a sleeping core pays for waking it, and the slower subject meets more of them.
+pub(crate) fn awake(core: usize) -> Result<Pinned> {
+    let mut command = Command::new("chrt");
+    command.args(["--idle", "0"]).arg(std::env::current_exe()?).arg("spin");
+    Pinned::start(core, &mut command)
+}
+
+/// Runs until it is killed.
+pub(crate) fn spin() -> ! {
+    let mut rounds = 0u64;
+    loop {
+        rounds = std::hint::black_box(rounds.wrapping_add(1));
+    }
+}
+
 /// nginx on core 1: one worker, keep-alive on both sides, no buffering. `None` when it is not installed.
 pub(crate) async fn nginx(folder: &Path, upstream: u16) -> Result<Option<(Pinned, u16)>> {
     let program = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"]
