@@ -11,8 +11,6 @@ pub(crate) const ANTHROPIC: &str = "anthropic-claude-v1";
 /// Maker of Google's thought signatures.
 pub(crate) const GEMINI: &str = "google-gemini-v1";
 
-use crate::Content;
-
 /// Maker of OpenAI's encrypted reasoning; the text is `item id:encrypted content`.
 pub(crate) const OPENAI: &str = "openai-responses-v1";
 
@@ -44,26 +42,4 @@ pub(crate) fn of_maker<'s>(signature: &'s str, maker: &str) -> Option<&'s str> {
 /// Whether it is bare, as Anthropic's are.
 pub(crate) fn is_bare(signature: &str) -> bool {
     !signature.contains(':')
-}
-
-/// Maker of Anthropic's, in the words of `reasoning_details`.
-pub(crate) const ANTHROPIC: &str = "anthropic-claude-v1";
-
-/// Maker of Gemini's thought signatures.
-pub(crate) const GEMINI: &str = "google-gemini-v1";
-
-/// A signature of this maker in the one form, Anthropic's bare.
-pub(crate) fn mark(maker: &str, raw: &str) -> Content {
-    if maker == ANTHROPIC { raw.into() } else { made_by(maker, raw).into() }
-}
-
-/// Maker and text.
-pub(crate) fn maker(signature: &str) -> (&str, &str) {
-    signature.split_once(':').unwrap_or((ANTHROPIC, signature))
-}
-
-/// The text of a signature that is this maker's.
-pub(crate) fn by<'s>(wanted: &str, signature: Option<&'s Content>) -> Option<&'s str> {
-    let (maker, raw) = maker(signature?.expose());
-    (maker == wanted).then_some(raw)
 }
