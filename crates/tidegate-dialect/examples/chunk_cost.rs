@@ -69,6 +69,7 @@ fn main() {
         limit_key: LimitKey::MaxCompletionTokens,
         no_stream_options: false,
         no_store: false,
+        vertex: false,
     };
     for (name, target) in
         [("2 KiB request, same dialect", OpenaiChat), ("2 KiB request, translated", AnthropicMessages)]

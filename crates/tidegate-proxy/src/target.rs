@@ -83,7 +83,8 @@ fn ending(
     })
 }
 
-fn is_vertex(provider: &Provider) -> bool {
+/// Vertex AI is told from AI Studio by its sign-in.
+pub(crate) fn is_vertex(provider: &Provider) -> bool {
     provider.auth == AuthScheme::GoogleServiceAccount
 }
 

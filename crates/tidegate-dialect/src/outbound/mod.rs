@@ -1,11 +1,13 @@
 //! What is sent to a provider: the same bytes with a few edits, or a translation.
 
+mod fit;
 mod passthrough;
 
 use bytes::Bytes;
 
 use crate::read::CallBody;
 use crate::{Dialect, RequestError, codec};
+pub use fit::fit;
 pub(crate) use passthrough::Body;
 
 /// Under which key OpenAI-compatible providers take the output limit when the client named none.
@@ -35,6 +37,8 @@ pub struct Edits<'a> {
     pub no_stream_options: bool,
     /// Tell the provider not to store (ZDR).
     pub no_store: bool,
+    /// The provider is Vertex AI, whose operations other than Gemini's own are written as predictions.
+    pub vertex: bool,
 }
 
 /// The body for a provider of this dialect.

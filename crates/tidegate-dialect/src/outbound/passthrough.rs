@@ -19,7 +19,7 @@ use crate::registry::Effect;
 
 /// The edited body; the very same bytes when there is nothing to edit.
 pub(super) fn request(call: &CallBody, edits: &Edits<'_>) -> Bytes {
-    let mut body = Body { call, splices: Splices::default(), added: Vec::new() };
+    let mut body = Body::new(call);
     let codec = codec::of(call.surface);
     if codec.names_model && call.model != edits.model {
         let mut name = Vec::new();
@@ -40,8 +40,18 @@ pub(crate) struct Body<'c> {
 }
 
 impl<'c> Body<'c> {
+    /// Nothing edited yet.
+    pub(crate) fn new(call: &'c CallBody) -> Self {
+        Self { call, splices: Splices::default(), added: Vec::new() }
+    }
+
     fn spot(&self, name: &str) -> Option<&'c Spot> {
         self.call.spots.members.iter().find(|spot| spot.field.is_some_and(|field| field.name == name))
+    }
+
+    /// Whether the member is there, null or not.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.spot(name).is_some()
     }
 
     /// A top-level member, unless it is absent or null.
@@ -64,7 +74,8 @@ impl<'c> Body<'c> {
         }
     }
 
-    fn take_out(&mut self) {
+    /// Takes out what was meant for the gateway.
+    pub(crate) fn take_out(&mut self) {
         let members = &self.call.spots.members;
         if members.iter().any(for_gateway) {
             let marked: Vec<_> =
@@ -95,7 +106,8 @@ impl<'c> Body<'c> {
         self.splices.replace(Span { start: spot.start, end: spot.value.end }, format!(r#""{to}":{value}"#));
     }
 
-    fn finish(mut self) -> Bytes {
+    /// The edited bytes.
+    pub(crate) fn finish(mut self) -> Bytes {
         if !self.added.is_empty() {
             // Before the closing brace; in an empty object without the comma.
             let end = self.call.spots.root.end.saturating_sub(1);

@@ -52,7 +52,7 @@ const MAX_TAG: usize = 64;
 impl GatewayOptions {
     /// Reads the gateway's fields of a body; labels found on the way go to `labels`.
     /// Options for single providers are read by the dialects that know them (`of_providers`).
-    pub(super) fn read(
+    pub(crate) fn read(
         body: &Fields<'_>,
         labels: &mut Labels,
         of_providers: bool,

@@ -10,6 +10,8 @@ mod place;
 mod size;
 mod wishes;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 pub use gateway::GatewayOptions;
@@ -21,6 +23,7 @@ pub(crate) use messages::{Survey, parts, removals};
 
 use crate::json::{Member, Span, Value};
 use crate::registry::{self, Effect, Field};
+use crate::task::Task;
 use crate::{Dialect, RequestError, codec};
 
 /// What a call needs from a model.
@@ -88,11 +91,35 @@ pub struct CallBody {
     pub input: InputSize,
     /// Version of the AI SDK's specification, see [`Outside`].
     pub spec: u8,
+    /// What is asked for, where it is not an answer of a language model.
+    pub(crate) task: Option<Arc<Task>>,
     pub(crate) bytes: Bytes,
     pub(crate) spots: Spots,
 }
 
 impl CallBody {
+    /// A body of which nothing is known yet but how it came.
+    pub(crate) fn new(surface: Dialect, spec: u8, bytes: Bytes, root: Span) -> Self {
+        Self {
+            surface,
+            model: String::new(),
+            stream: false,
+            output_limit: None,
+            reasoning_budget: None,
+            answers: 1,
+            asked_usage: false,
+            needs: Needs::default(),
+            labels: Labels::default(),
+            gateway: GatewayOptions::default(),
+            findings: Vec::new(),
+            input: InputSize::default(),
+            spec,
+            task: None,
+            bytes,
+            spots: Spots { root, members: Vec::new(), echoes: Vec::new() },
+        }
+    }
+
     /// The body as it came.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
@@ -161,33 +188,18 @@ pub fn call(surface: Dialect, outside: Outside<'_>, body: Bytes) -> Result<CallB
     let fields = Fields::read(&root, Path::Root)?;
     let mut labels = Labels::default();
     let gateway = GatewayOptions::read(&fields, &mut labels, surface == Dialect::AiSdk)?;
-    let mut call = CallBody {
-        surface,
-        model: match outside.model {
-            Some(model) => named(model)?,
-            None => model(&fields)?,
-        },
-        stream: match outside.stream {
-            Some(stream) => stream,
-            None => {
-                fields.get("stream").map_or(Ok(false), |value| boolean(&value, Path::Root.key("stream")))?
-            }
-        },
-        output_limit: None,
-        reasoning_budget: None,
-        answers: 1,
-        asked_usage: false,
-        needs: Needs::default(),
-        labels,
-        gateway,
-        findings: Vec::new(),
-        input: InputSize::default(),
-        spec: outside.spec,
-        bytes: body,
-        spots: Spots { root: root.span(), members: Vec::new(), echoes: Vec::new() },
+    let mut call = CallBody::new(surface, outside.spec, body, root.span());
+    call.model = match outside.model {
+        Some(model) => named(model)?,
+        None => model(&fields)?,
     };
+    call.stream = match outside.stream {
+        Some(stream) => stream,
+        None => fields.get("stream").map_or(Ok(false), |value| boolean(&value, Path::Root.key("stream")))?,
+    };
+    (call.labels, call.gateway) = (labels, gateway);
     for member in fields.iter() {
-        let field = registered(surface, member, &mut call.findings)?;
+        let field = registered(registry::fields(surface), member, &mut call.findings)?;
         call.spots.members.push(Spot { field, start: member.start, value: member.value.span() });
     }
     (codec::of(surface).read)(&fields, &mut call)?;
@@ -197,13 +209,13 @@ pub fn call(surface: Dialect, outside: Outside<'_>, body: Bytes) -> Result<CallB
     Ok(call)
 }
 
-fn model(fields: &Fields<'_>) -> Result<String, RequestError> {
+pub(crate) fn model(fields: &Fields<'_>) -> Result<String, RequestError> {
     let path = Path::Root.key("model");
     let value = fields.get("model").ok_or_else(|| RequestError::Missing { path: path.to_string() })?;
     named(&place::text(&value, path)?)
 }
 
-fn named(model: &str) -> Result<String, RequestError> {
+pub(crate) fn named(model: &str) -> Result<String, RequestError> {
     if model.is_empty() || model.len() > 256 {
         return Err(place::wrong(Path::Root.key("model"), "a model's name of 1 to 256 bytes"));
     }
@@ -211,15 +223,15 @@ fn named(model: &str) -> Result<String, RequestError> {
 }
 
 /// The registered field of a member; notes what may bill or retain.
-fn registered(
-    surface: Dialect,
+pub(crate) fn registered(
+    fields: &'static [Field],
     member: &Member<'_>,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<&'static Field>, RequestError> {
     let path = || Path::Root.key(&member.key).to_string();
-    let Some(field) = registry::find(surface, &member.key) else {
+    let Some(field) = registry::find_in(fields, &member.key) else {
         // Some servers match keys without regard to case: such a field would be read there, not here.
-        if let Some(known) = registry::resembling(surface, &member.key) {
+        if let Some(known) = registry::resembling_in(fields, &member.key) {
             return Err(RequestError::LooksLike { path: path(), known });
         }
         if findings.len() < MOST_FINDINGS {

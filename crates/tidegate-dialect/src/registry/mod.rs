@@ -3,6 +3,7 @@
 
 pub(crate) mod anthropic;
 pub mod gateway;
+pub(crate) mod gemini;
 pub(crate) mod nested;
 pub(crate) mod openai;
 
@@ -56,7 +57,11 @@ pub fn fields(dialect: Dialect) -> &'static [Field] {
 /// The registered field of this name.
 #[must_use]
 pub fn find(dialect: Dialect, name: &str) -> Option<&'static Field> {
-    let fields = fields(dialect);
+    find_in(fields(dialect), name)
+}
+
+/// The field of this name among these, which are sorted.
+pub(crate) fn find_in(fields: &'static [Field], name: &str) -> Option<&'static Field> {
     fields.binary_search_by(|field| field.name.cmp(name)).ok().and_then(|at| fields.get(at))
 }
 
@@ -70,13 +75,18 @@ pub fn nested(dialect: Dialect) -> &'static [Field] {
 /// Unicode folds two more characters into ASCII: `ſ` (s) and `K` (k).
 #[must_use]
 pub fn resembling(dialect: Dialect, name: &str) -> Option<&'static str> {
+    resembling_in(fields(dialect), name)
+}
+
+/// The same among these fields.
+pub(crate) fn resembling_in(fields: &'static [Field], name: &str) -> Option<&'static str> {
     let fold = |c: char| match c {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',
         other => other.to_ascii_lowercase(),
     };
     let same = |field: &&Field| name.chars().map(fold).eq(field.name.chars().map(fold));
-    fields(dialect).iter().find(same).map(|field| field.name)
+    fields.iter().find(same).map(|field| field.name)
 }
 
 pub(crate) const fn field(name: &'static str, effect: Effect, carriage: Carriage) -> Field {

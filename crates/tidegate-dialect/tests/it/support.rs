@@ -25,6 +25,7 @@ pub(crate) fn edits(model: &str) -> Edits<'_> {
         limit_key: LimitKey::MaxCompletionTokens,
         no_stream_options: false,
         no_store: false,
+        vertex: false,
     }
 }
 
