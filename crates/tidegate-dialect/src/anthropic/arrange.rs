@@ -2,14 +2,14 @@
 //! after a user's turn and before the answer to it, one at a time.
 
 use crate::RequestError;
-use crate::canonical::{Part, Role, Turn, signature};
+use crate::canonical::{Call, Part, Role, Turn, signature};
 
 /// A turn on its way out.
 pub(super) type Said<'c> = (Role, Vec<&'c Part>);
 
 /// Instructions that stand elsewhere wait for the next such place, so that they apply to the
 /// same answer. Empty answers, which OpenAI's clients send back, are left out.
-pub(super) fn arrange(turns: &[Turn]) -> Result<Vec<Said<'_>>, RequestError> {
+pub(super) fn arrange<'c>(call: &Call, turns: &'c [Turn]) -> Result<Vec<Said<'c>>, RequestError> {
     let mut said = Vec::with_capacity(turns.len());
     let mut waiting = Vec::new();
     for turn in turns {
@@ -28,7 +28,7 @@ pub(super) fn arrange(turns: &[Turn]) -> Result<Vec<Said<'_>>, RequestError> {
     match waiting.first() {
         None => Ok(said),
         Some(turn) => Err(RequestError::Untranslatable {
-            field: format!("messages[{}].role", turn.at),
+            field: format!("{}.role", call.place(turn)),
             why: "the target takes later instructions after a user's turn only",
         }),
     }

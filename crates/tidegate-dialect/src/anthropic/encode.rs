@@ -17,7 +17,7 @@ pub(crate) fn encode(call: &Call, edits: &Edits<'_>) -> Result<Vec<u8>, RequestE
     };
     let first = call.turns.iter().position(|turn| turn.role != Role::System).unwrap_or(call.turns.len());
     let (system, turns) = call.turns.split_at(first);
-    let turns = arrange(turns)?;
+    let turns = arrange(call, turns)?;
     let mut json = Writer::new();
     json.object(|json| {
         json.key("model").text(edits.model).key("max_tokens").whole(limit);
