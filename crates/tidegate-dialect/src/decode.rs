@@ -10,7 +10,7 @@ pub(crate) fn refuse(path: Path<'_>, why: &'static str) -> RequestError {
     RequestError::Untranslatable { field: path.to_string(), why }
 }
 
-const UNKNOWN: &str = "the gateway does not know how to carry it over";
+pub(crate) const UNKNOWN: &str = "the gateway does not know how to carry it over";
 
 /// Accounts for the top-level members that were not taken.
 pub(crate) fn rest_of_body(dialect: Dialect, fields: &Fields<'_>) -> Result<(), RequestError> {

@@ -32,6 +32,8 @@ pub struct ErrorBody {
     pub content_type: &'static str,
     /// The body.
     pub bytes: Vec<u8>,
+    /// A further header that belongs to it: name and value (AWS tells the type of an error there).
+    pub header: Option<(&'static str, &'static str)>,
 }
 
 /// A provider's error, read. The message is content.
@@ -103,15 +105,16 @@ pub fn read(body: &[u8]) -> UpstreamError {
 }
 
 /// The same for an error that is already a JSON value: `{error:{…}}`, `{type:"error",error:{…}}`,
-/// `{error:"…"}` or `{message, type}`.
+/// `{error:"…"}`, `{message, type}`, or Google's `{error:{code, status, message}}`, which may stand in an array.
 pub(crate) fn read_value(root: &Value<'_>) -> UpstreamError {
+    let root = &root.elements().next().unwrap_or(*root);
     let inner = root.get("error").filter(|error| !error.is_null()).unwrap_or(*root);
     if let Some(message) = inner.text() {
         return UpstreamError { message: Content::new(message), ..UpstreamError::default() };
     }
     let word = |key| inner.get(key).and_then(|value| code_word(&value));
     UpstreamError {
-        kind: word("type"),
+        kind: word("type").or_else(|| word("status")),
         code: word("code"),
         message: inner
             .get("message")

@@ -88,7 +88,8 @@ fn upstream_errors_are_read_without_their_text_becoming_printable() {
             "overloaded_error",
             "",
         ),
-        (r#"{"error":{"message":"SECRET","code":429,"status":"X"}}"#, "", "429"),
+        (r#"{"error":{"message":"SECRET","code":429,"status":"X"}}"#, "X", "429"),
+        (r#"[{"error":{"message":"SECRET","code":503,"status":"UNAVAILABLE"}}]"#, "UNAVAILABLE", "503"),
         (r#"{"error":"SECRET"}"#, "", ""),
         (r#"{"message":"SECRET","type":"invalid request with SECRET"}"#, "", ""),
     ];
