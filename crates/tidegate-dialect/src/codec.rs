@@ -87,6 +87,18 @@ pub(crate) trait StreamEncoder: Send {
 
     /// The finish, with usage as the client wants it.
     fn finish(&mut self, stop: Stop, sequence: Option<&Content>, usage: Option<&Usage>, out: &mut Vec<u8>);
+
+    /// Ends the stream with an error in its own way, with the usage so far. `false`: it has none, and the
+    /// dialect's `error_event` ends it.
+    fn fail(
+        &mut self,
+        _failure: &Failure<'_>,
+        _status: u16,
+        _usage: Option<&Usage>,
+        _out: &mut Vec<u8>,
+    ) -> bool {
+        false
+    }
 }
 
 /// The codec of a dialect.

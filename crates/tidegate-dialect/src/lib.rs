@@ -6,7 +6,7 @@
 //! One codec per dialect, both ways, so that N dialects need N codecs. Nothing here knows
 //! prices, policies, HTTP connections or the time.
 
-mod ai_sdk;
+pub mod ai_sdk;
 pub mod answer;
 mod anthropic;
 mod bedrock;

@@ -84,6 +84,8 @@ impl Call {
 pub(crate) struct ProviderOptions {
     /// As the client calls it, for example `openai`.
     pub(crate) provider: String,
+    /// Where they stand in the client's body.
+    pub(crate) path: String,
     /// A JSON object.
     pub(crate) options: Json,
 }

@@ -5,6 +5,7 @@ mod passthrough;
 
 use bytes::Bytes;
 
+use crate::ai_sdk::place;
 use crate::read::CallBody;
 use crate::{Dialect, RequestError, codec};
 pub use fit::fit;
@@ -50,6 +51,8 @@ pub fn request(call: &CallBody, target: Dialect, edits: &Edits<'_>) -> Result<By
     if call.surface == target {
         return Ok(passthrough::request(call, edits));
     }
-    let canonical = (codec::of(call.surface).decode_call)(call)?;
-    Ok((codec::of(target).encode_call)(&canonical, edits)?.into())
+    let mut canonical = (codec::of(call.surface).decode_call)(call)?;
+    place::apply(&mut canonical, target, edits)?;
+    let own_names = |error| if call.surface == Dialect::AiSdk { place::own_name(error) } else { error };
+    Ok((codec::of(target).encode_call)(&canonical, edits).map_err(own_names)?.into())
 }

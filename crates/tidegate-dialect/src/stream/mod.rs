@@ -3,6 +3,7 @@
 //! Same dialect: slices of the very input, edited at one place. Other dialects: decoded to
 //! canonical events and encoded again. Keeps no clock: the caller says when waiting is over.
 
+mod framing;
 mod out;
 mod translated;
 
@@ -10,11 +11,11 @@ use bytes::Bytes;
 pub(crate) use out::Out;
 use tidegate_types::usage::Usage;
 
-use crate::answer::AnswerFacts;
+use crate::answer::{AnswerFacts, Note};
 use crate::codec::{self, Passage};
 use crate::json::Value;
 use crate::refusal::{self, Failure};
-use crate::sse::{Event, Reader, Ready};
+use crate::sse::{Event, Ready};
 use crate::{AnswerFault, Dialect};
 
 /// What the stream has shown so far. Grows, never shrinks.
@@ -53,11 +54,12 @@ pub enum End {
 /// A stream from one provider to one client.
 pub struct AnswerStream {
     surface: Dialect,
-    reader: Reader,
+    reader: framing::Framing,
     way: Way,
     facts: Facts,
     /// The last event given out had no blank line after it.
     unfinished: bool,
+    note: Option<Note>,
 }
 
 /// How events go through.
@@ -75,7 +77,14 @@ impl AnswerStream {
         } else {
             Way::Translated(Box::new(translated::Translation::new(surface, target, facts)))
         };
-        Self { surface, reader: Reader::default(), way, facts: Facts::default(), unfinished: false }
+        Self {
+            surface,
+            reader: framing::Framing::of(target),
+            way,
+            facts: Facts::default(),
+            unfinished: false,
+            note: facts.note.clone(),
+        }
     }
 
     /// Takes the next bytes from the provider; appends what may go to the client now.
@@ -86,8 +95,8 @@ impl AnswerStream {
         }
         let ready = self.reader.feed(chunk);
         self.take(&ready, out);
-        if self.reader.overlong() {
-            self.facts.fault.get_or_insert(AnswerFault::TooLong);
+        if let Some(fault) = self.reader.fault() {
+            self.facts.fault.get_or_insert(fault);
         }
     }
 
@@ -140,7 +149,11 @@ impl AnswerStream {
         if std::mem::take(&mut self.unfinished) {
             out.push(Bytes::from_static(b"\n\n"));
         }
-        out.push(refusal::event(self.surface, failure).into());
+        let told = match &mut self.way {
+            Way::Same(_) => None,
+            Way::Translated(way) => way.fail(failure, self.facts.usage.as_ref()),
+        };
+        out.push(told.unwrap_or_else(|| refusal::event(self.surface, failure)).into());
     }
 
     /// What has been seen so far.
@@ -149,13 +162,28 @@ impl AnswerStream {
         &self.facts
     }
 
-    fn take(&mut self, ready: &Ready, out: &mut Vec<Bytes>) {
-        let mut out = Out::new(out);
+    fn take(&mut self, ready: &Ready, list: &mut Vec<Bytes>) {
+        let (before, from) = (self.facts.usage, list.len());
+        let mut out = Out::new(list);
         match &mut self.way {
             Way::Same(way) => way.take(ready, &mut self.facts, &mut out),
             Way::Translated(way) => way.take(ready, &mut self.facts, &mut out),
         }
         out.flush();
+        if let (Some(note), Some(usage)) = (&self.note, &self.facts.usage)
+            && self.facts.usage != before
+        {
+            crate::note::on_stream(self.surface, list.get_mut(from..).unwrap_or_default(), note, usage);
+        }
+    }
+}
+
+/// Value of `content-type` with which a stream reaches a client of this dialect.
+#[must_use]
+pub const fn stream_content_type(surface: Dialect) -> &'static str {
+    match surface {
+        Dialect::BedrockConverse => "application/vnd.amazon.eventstream",
+        _ => "text/event-stream; charset=utf-8",
     }
 }
 

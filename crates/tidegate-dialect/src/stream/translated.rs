@@ -7,6 +7,7 @@ use crate::answer::AnswerFacts;
 use crate::canonical::{Block, Delta, Event, Stop};
 use crate::codec::{self, StreamDecoder, StreamEncoder};
 use crate::openai::watch::TOOL_CALL_OVERHEAD;
+use crate::refusal::{self, Failure};
 use crate::sse::Ready;
 use crate::{AnswerFault, Content, Dialect};
 
@@ -104,6 +105,13 @@ impl Translation {
         let mut bytes = Vec::new();
         self.finish(&mut bytes);
         out.give(bytes.into());
+    }
+
+    /// The encoder's own ending with an error, if it has one.
+    pub(super) fn fail(&mut self, failure: &Failure<'_>, usage: Option<&Usage>) -> Option<Vec<u8>> {
+        let status = failure.status.unwrap_or(refusal::words(failure.cause).0);
+        let mut bytes = Vec::new();
+        self.encoder.fail(failure, status, usage, &mut bytes).then_some(bytes)
     }
 
     /// The provider's stream is over and complete: so is the client's.
