@@ -82,15 +82,22 @@ impl Authority for Opener {
     }
 }
 
-struct Keeper(Arc<Peppers>);
+/// Opened credentials; those that nobody gave a secret sign in as `sk-` and their name.
+struct Keeper {
+    peppers: Arc<Peppers>,
+    opened: Arc<Mutex<BTreeMap<CredentialId, Arc<SignIn>>>>,
+}
 
 impl Vault for Keeper {
     fn sign_in(&self, credential: &Credential) -> Option<Arc<SignIn>> {
+        if let Some(opened) = self.opened.lock().get(&credential.id) {
+            return Some(opened.clone());
+        }
         SignIn::api_key(&Secret::new(format!("sk-{}", credential.name))).ok().map(Arc::new)
     }
 
     fn peppers(&self) -> Option<Arc<Peppers>> {
-        Some(self.0.clone())
+        Some(self.peppers.clone())
     }
 }
 
@@ -103,6 +110,7 @@ pub(crate) struct World {
     pub(crate) authority_away: Arc<AtomicBool>,
     pub(crate) key: String,
     pub(crate) metrics: Metrics,
+    opened: Arc<Mutex<BTreeMap<CredentialId, Arc<SignIn>>>>,
     config: Arc<Config>,
     kept: KeySecret,
     n: Mutex<BTreeMap<Shard, u64>>,
@@ -142,6 +150,7 @@ impl World {
         let config = Arc::new(Config::new("default"));
         let authority_away = Arc::<AtomicBool>::default();
         let metrics = Metrics::default();
+        let opened = Arc::<Mutex<_>>::default();
         let gateway = Gateway::new(Parts {
             settings,
             config: config.clone(),
@@ -149,7 +158,7 @@ impl World {
             upstreams: upstreams(offers),
             records: journal.clone(),
             authority: Arc::new(Opener { limiter: limiter.clone(), away: authority_away.clone() }),
-            vault: Arc::new(Keeper(peppers)),
+            vault: Arc::new(Keeper { peppers, opened: opened.clone() }),
             clock: clock.clone(),
             entropy: entropy::random_u128,
             metrics: metrics.clone(),
@@ -172,6 +181,7 @@ impl World {
             authority_away,
             key: key.expose().to_owned(),
             metrics,
+            opened,
             config,
             kept,
             n: Mutex::default(),
@@ -213,6 +223,13 @@ impl World {
             limits: KeyLimits::default(),
             tags: BTreeMap::new(),
         }
+    }
+
+    /// The first provider is this one from now on, and its credential opens to this.
+    pub(crate) fn sign_in_at(&self, provider: Provider, form: SecretForm, secret: &serde_json::Value) {
+        let opened = SignIn::open(form, &Secret::new(secret.to_string())).unwrap();
+        self.opened.lock().insert(CredentialId::from_u128(1), Arc::new(opened));
+        self.put(vec![Resource::Provider(provider)]);
     }
 
     /// The first provider has output that is billed and not seen.
@@ -378,25 +395,8 @@ fn catalogue(offers: &[Offer<'_>]) -> Vec<Resource> {
     };
     let mut all = vec![Resource::Model(model)];
     for (place, offer) in offers.iter().enumerate() {
-        let (place, slug) = (place as u128 + 1, offer.slug.parse().unwrap());
-        all.push(Resource::Provider(Provider {
-            organization_id: system,
-            id: ProviderId::from_u128(place),
-            slug,
-            name: offer.slug.into(),
-            base_url: format!("http://{}/v1", offer.peer.address),
-            dialect: offer.dialect,
-            auth: match offer.dialect {
-                DialectName::OpenaiChat => AuthScheme::Bearer,
-                DialectName::AnthropicMessages => AuthScheme::XApiKey,
-            },
-            abort_billing: offer.abort_billing,
-            enabled: true,
-            headquarters: None,
-            simulated: true,
-            also: Vec::new(),
-            quirks: Default::default(),
-        }));
+        let place = place as u128 + 1;
+        all.push(Resource::Provider(provider(place, offer)));
         all.push(Resource::Credential(Credential {
             organization_id: system,
             id: CredentialId::from_u128(place),
@@ -411,6 +411,28 @@ fn catalogue(offers: &[Offer<'_>]) -> Vec<Resource> {
         all.push(Resource::Offering(offering(place, offer.slug)));
     }
     all
+}
+
+/// A provider of the catalogue.
+pub(crate) fn provider(place: u128, offer: &Offer<'_>) -> Provider {
+    Provider {
+        organization_id: OrganizationId::SYSTEM,
+        id: ProviderId::from_u128(place),
+        slug: offer.slug.parse().unwrap(),
+        name: offer.slug.into(),
+        base_url: format!("http://{}/v1", offer.peer.address),
+        dialect: offer.dialect,
+        auth: match offer.dialect {
+            DialectName::AnthropicMessages => AuthScheme::XApiKey,
+            _ => AuthScheme::Bearer,
+        },
+        abort_billing: offer.abort_billing,
+        enabled: true,
+        headquarters: None,
+        simulated: true,
+        also: Vec::new(),
+        quirks: Quirks { max_completion_tokens: offer.slug == "sim-openai", ..Quirks::default() },
+    }
 }
 
 fn offering(place: u128, slug: &str) -> Offering {

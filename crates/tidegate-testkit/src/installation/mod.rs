@@ -194,8 +194,11 @@ impl Installation {
         model: &str,
         upstream: &str,
     ) -> Result<()> {
-        let provider =
+        let mut provider =
             json!({"slug": slug, "name": slug, "base_url": base_url, "dialect": dialect, "auth": auth});
+        if slug.ends_with("openai") {
+            provider["quirks"] = json!({"max_completion_tokens": true});
+        }
         self.admin.post("/providers", &provider).await?;
         self.offering(model, slug, upstream).await?;
         let credential =

@@ -47,6 +47,11 @@ const REAL: &[RealProvider] = &[
     },
 ];
 
+/// OpenAI itself takes the output limit under its new key.
+fn quirks(dialect: &str) -> Value {
+    if dialect == "openai_chat" { json!({"max_completion_tokens": true}) } else { json!({}) }
+}
+
 pub(super) fn client() -> Result<Client> {
     Client::builder()
         .no_proxy()
@@ -126,12 +131,8 @@ impl Seed<'_> {
         ];
         for (slug, dialect, auth, folder) in providers {
             let base_url = format!("{}/{folder}/v1", self.simulator_url);
-            let provider = json!({"slug": slug, "name": slug, "base_url": base_url, "dialect": dialect, "auth": auth, "simulated": true});
-            let provider = api.ensure("/providers", "slug", provider).await?;
-            if provider["base_url"] != base_url.as_str() {
-                let path = format!("/providers/{}", text(&provider, "id")?);
-                api.call(Method::PATCH, &path, Some(json!({"base_url": base_url}))).await?;
-            }
+            let provider = json!({"slug": slug, "name": slug, "base_url": base_url, "dialect": dialect, "auth": auth, "simulated": true, "quirks": quirks(dialect)});
+            api.ensure_provider(provider).await?;
             let prices = json!([{"unit": "input_token", "price": "0.0000005"}, {"unit": "output_token", "price": "0.000002"},
                 {"unit": "cached_input_token", "price": "0.00000025"}]);
             api.ensure_offering(MODEL, slug, UPSTREAM_MODEL, &prices, true).await?;
@@ -161,8 +162,8 @@ impl Seed<'_> {
         let mut added = Vec::new();
         for real in REAL {
             let Some(key) = environment(real.variable) else { continue };
-            let provider = json!({"slug": real.slug, "name": real.slug, "base_url": real.base_url, "dialect": real.dialect, "auth": real.auth});
-            api.ensure("/providers", "slug", provider).await?;
+            let provider = json!({"slug": real.slug, "name": real.slug, "base_url": real.base_url, "dialect": real.dialect, "auth": real.auth, "quirks": quirks(real.dialect)});
+            api.ensure_provider(provider).await?;
             let credential = json!({"scope": "system", "name": real.slug, "provider": real.slug, "secret": {"api_key": key.expose()}});
             api.ensure("/credentials", "name", credential).await?;
             added.push(real.slug);
@@ -217,6 +218,26 @@ impl Api {
             Some(known) => Ok(known.clone()),
             None => self.call(Method::POST, path, Some(object)).await,
         }
+    }
+
+    /// A provider; one from an earlier start is called where it is now, and as it wants to be.
+    async fn ensure_provider(&self, wanted: Value) -> Result<()> {
+        let known = self.ensure("/providers", "slug", wanted.clone()).await?;
+        let moved = wanted["simulated"] == true && known["base_url"] != wanted["base_url"];
+        let key = "max_completion_tokens";
+        let changed = wanted["quirks"][key] == true && known["quirks"][key] != true;
+        let mut change = json!({});
+        if moved {
+            change["base_url"] = wanted["base_url"].clone();
+        }
+        if changed {
+            change["quirks"] = wanted["quirks"].clone();
+        }
+        if moved || changed {
+            let path = format!("/providers/{}", text(&known, "id")?);
+            self.call(Method::PATCH, &path, Some(change)).await?;
+        }
+        Ok(())
     }
 
     /// A model at a provider with its price, switched on or off.
