@@ -179,7 +179,9 @@ async fn outbound(
         no_stream_options: provider.quirks.no_stream_options,
         no_store: plan.policy.zdr >= ZdrTier::ZdrWithSafetyRetention,
     };
-    let body = outbound::request(&call.body, target, &edits).map_err(Failed::Untranslatable)?;
+    let body = outbound::request(&call.body, target, &edits)
+        .and_then(|body| outbound::fit(body, &provider.quirks.drops, &provider.quirks.refuses))
+        .map_err(Failed::Untranslatable)?;
     let sign_in = sign_in(gateway, candidate)?;
     let base_url = base_url(provider, sign_in.as_deref()).map_err(|_| Failed::NoEndpoint)?;
     let endpoint = gateway.upstreams.endpoint(&base_url).map_err(|_| Failed::NoEndpoint)?;
