@@ -1,7 +1,7 @@
 //! Errors in each dialect: written for clients, read from providers.
 
 use crate::json::Value;
-use crate::{Content, Dialect, codec};
+use crate::{Content, Dialect, bedrock, codec};
 use tidegate_types::usage::RefusalCause;
 
 /// What is told to a client.
@@ -71,7 +71,12 @@ pub const fn words(cause: RefusalCause) -> (u16, &'static str, &'static str) {
 #[must_use]
 pub fn body(surface: Dialect, failure: &Failure<'_>) -> ErrorBody {
     let status = failure.status.unwrap_or(words(failure.cause).0);
-    ErrorBody { status, content_type: "application/json", bytes: (codec::of(surface).error)(failure, status) }
+    let header = match surface {
+        Dialect::BedrockConverse => Some((bedrock::error::TYPE_HEADER, bedrock::error::kind(status))),
+        _ => None,
+    };
+    let bytes = (codec::of(surface).error)(failure, status);
+    ErrorBody { status, content_type: "application/json", bytes, header }
 }
 
 /// The event that ends a client's stream with an error.
@@ -118,6 +123,7 @@ pub(crate) fn read_value(root: &Value<'_>) -> UpstreamError {
         code: word("code"),
         message: inner
             .get("message")
+            .or_else(|| inner.get("Message"))
             .and_then(|message| message.text())
             .map(Content::new)
             .unwrap_or_default(),

@@ -21,6 +21,8 @@ pub struct Ready {
     /// Their bytes, without a gap.
     pub bytes: Bytes,
     ends: SmallVec<[usize; 8]>,
+    /// They are binary frames, not lines of text.
+    frames: bool,
 }
 
 /// Cuts a stream into events.
@@ -70,7 +72,7 @@ impl Reader {
         self.overlong = rest.len() > MAX_EVENT;
         self.rest.extend_from_slice(rest);
         (self.line, self.searched) = (line.saturating_sub(start), searched.saturating_sub(start));
-        Ready { bytes: bytes.slice(..start), ends }
+        Ready { bytes: bytes.slice(..start), ends, frames: false }
     }
 
     /// Whether an event was longer than [`MAX_EVENT`].
@@ -88,7 +90,7 @@ impl Reader {
             return None;
         }
         let ends = SmallVec::from_slice(&[bytes.len()]);
-        Some(Ready { bytes, ends })
+        Some(Ready { bytes, ends, frames: false })
     }
 }
 
@@ -139,13 +141,18 @@ pub struct Event<'a> {
 }
 
 impl Ready {
+    /// Binary frames that end at these places.
+    pub(crate) fn of_frames(bytes: Bytes, ends: SmallVec<[usize; 8]>) -> Self {
+        Self { bytes, ends, frames: true }
+    }
+
     /// The events in order.
     pub fn events(&self) -> impl Iterator<Item = Event<'_>> {
         let mut start = 0;
         self.ends.iter().map(move |end| {
             let span = start..*end;
             start = *end;
-            Event::parse(&self.bytes, span)
+            if self.frames { Event::framed(&self.bytes, span) } else { Event::parse(&self.bytes, span) }
         })
     }
 }
@@ -164,6 +171,11 @@ impl<'a> Event<'a> {
             at += len + 1;
         }
         event
+    }
+
+    fn framed(bytes: &'a [u8], span: Range<usize>) -> Self {
+        let (name, payload) = crate::eventstream::parts(bytes, &span);
+        Self { bytes, span, name, data: Data::One(payload) }
     }
 
     fn line(&mut self, line: Range<usize>) {

@@ -5,11 +5,11 @@ use crate::RequestError;
 use crate::canonical::{Call, Part, Role, Turn, signature};
 
 /// A turn on its way out.
-pub(super) type Said<'c> = (Role, Vec<&'c Part>);
+pub(crate) type Said<'c> = (Role, Vec<&'c Part>);
 
 /// Instructions that stand elsewhere wait for the next such place, so that they apply to the
 /// same answer. Empty answers, which OpenAI's clients send back, are left out.
-pub(super) fn arrange<'c>(call: &Call, turns: &'c [Turn]) -> Result<Vec<Said<'c>>, RequestError> {
+pub(crate) fn arrange<'c>(call: &Call, turns: &'c [Turn]) -> Result<Vec<Said<'c>>, RequestError> {
     let mut said = Vec::with_capacity(turns.len());
     let mut waiting = Vec::new();
     for turn in turns {
@@ -42,7 +42,7 @@ fn instruct<'c>(said: &mut Vec<Said<'c>>, waiting: &mut Vec<&'c Turn>) {
 
 /// Anthropic refuses texts without a visible character, which OpenAI's clients send beside tool
 /// calls, and thoughts that it has not signed; the registry says so.
-pub(super) fn is_blank(part: &Part) -> bool {
+pub(crate) fn is_blank(part: &Part) -> bool {
     match part {
         Part::Text { text, .. } => text.expose().trim().is_empty(),
         Part::Thinking { signature, .. } => signature::by(signature::ANTHROPIC, signature.as_ref()).is_none(),

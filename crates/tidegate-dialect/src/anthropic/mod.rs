@@ -1,7 +1,7 @@
 //! Anthropic messages.
 
 pub(crate) mod answer;
-mod arrange;
+pub(crate) mod arrange;
 mod blocks;
 pub(crate) mod call;
 mod decode_stream;
