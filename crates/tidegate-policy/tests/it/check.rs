@@ -152,3 +152,49 @@ fn values_must_make_sense() {
     };
     assert_eq!(reasons(Resource::Provider(odd)).len(), 2);
 }
+
+#[test]
+fn a_base_url_with_places_is_held_to_where_they_may_stand() {
+    let at = |base_url: &str| {
+        reasons(Resource::Provider(Provider { base_url: base_url.into(), ..provider(SYSTEM, 1, "azure") }))
+    };
+    for good in [
+        "https://{resource}.openai.azure.com/openai/v1",
+        "https://{location}-aiplatform.googleapis.com/v1/projects/{project}/locations/{location}",
+    ] {
+        assert!(at(good).is_empty(), "{good}");
+    }
+    for bad in
+        ["https://{resource}/", "https://{project}.a.b/", "https://a.b/{model}", "https://a.{region}/x"]
+    {
+        let found = at(bad);
+        assert!(found.len() == 1 && found[0].starts_with("base_url: "), "{bad}: {found:?}");
+    }
+}
+
+#[test]
+fn quirks_are_paths_queries_and_fields_that_there_are() {
+    let with =
+        |quirks: Quirks| reasons(Resource::Provider(Provider { quirks, ..provider(SYSTEM, 1, "azure") }));
+    let paths =
+        |key: &str, path: &str| Quirks { paths: [(key.into(), path.into())].into(), ..Quirks::default() };
+    assert!(with(paths("openai_chat", "/deployments/{model}/chat/completions")).is_empty());
+    assert!(with(paths("embedding", "/x/{model}:predict")).is_empty());
+    for (key, path) in [
+        ("language", "/x"),
+        ("openai_chat", "x"),
+        ("openai_chat", "/x/{resource}"),
+        ("openai_chat", "/../x"),
+        ("openai_chat", "/x#y"),
+        ("openai_chat", "/x y"),
+    ] {
+        assert_eq!(with(paths(key, path)).len(), 1, "{key} {path}");
+    }
+    let odd = Quirks {
+        query: Some("a=b#c".into()),
+        drops: vec!["model".into()],
+        refuses: vec![String::new()],
+        ..Quirks::default()
+    };
+    assert_eq!(with(odd).len(), 3);
+}
