@@ -24,7 +24,7 @@ pub enum Noun {
     Keys,
     /// `/credentials`.
     Credentials,
-    /// `/providers`, `/models`, `/offerings`, `/prices`.
+    /// `/providers`, `/models`, `/offerings`, `/prices`, `/catalogue`.
     Catalogue,
     /// `/routes`.
     Routes,
@@ -77,7 +77,7 @@ impl Noun {
             "service-tokens" => Self::ServiceTokens,
             "keys" => Self::Keys,
             "credentials" => Self::Credentials,
-            "providers" | "models" | "offerings" | "prices" => Self::Catalogue,
+            "providers" | "models" | "offerings" | "prices" | "catalogue" => Self::Catalogue,
             "routes" => Self::Routes,
             "policies" => Self::Policies,
             "budgets" => Self::Budgets,

@@ -29,7 +29,12 @@ pub(crate) async fn check(change: &mut Change, candidate: &Resource) -> Result<(
             Err(error) => return Err(error.into()),
         }
     }
-    let Err(reasons) = compile_check(&existing, candidate) else { return Ok(()) };
+    judge(&existing, candidate)
+}
+
+/// Refuses with 422 what nodes would reject beside `existing`.
+pub(crate) fn judge(existing: &[Resource], candidate: &Resource) -> Result<(), Problem> {
+    let Err(reasons) = compile_check(existing, candidate) else { return Ok(()) };
     let refusal = Problem::unprocessable("does_not_compile", "Nodes would reject this; nothing was stored.");
     Err(reasons.into_iter().fold(refusal, |problem, reason| problem.with(reason.field, reason.message)))
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod budgets;
 mod calls;
+mod catalogue;
 mod credentials;
 mod fleet;
 mod join_tokens;
@@ -47,6 +48,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .merge(models::router())
         .merge(offerings::router())
         .merge(prices::router())
+        .merge(catalogue::router())
         .merge(routes::router())
         .merge(policies::router())
         .merge(budgets::router())

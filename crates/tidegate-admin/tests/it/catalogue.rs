@@ -102,3 +102,40 @@ async fn a_base_url_is_plain() {
         assert_eq!(answer.fields(), ["base_url"], "{url}");
     }
 }
+
+#[tokio::test]
+async fn a_catalogue_is_imported_once_and_a_changed_price_becomes_a_version() {
+    let world = World::start().await;
+    let catalogue = tidegate_catalogue::builtin().unwrap().only(|slug| slug.as_str() == "anthropic");
+    let models = catalogue.models.len();
+    let document = serde_json::to_value(&catalogue).unwrap();
+    let import = |query: &'static str| format!("/catalogue/import{query}");
+    let dry = world.post(&world.root, &import("?dry_run=true"), &document).await.expect(StatusCode::OK);
+    assert_eq!(dry.body["models"].as_array().unwrap().len(), models);
+    assert!(world.get(&world.root, "/providers").await.rows().is_empty(), "a dry run stores nothing");
+    world.post(&world.root, &import(""), &document).await.expect(StatusCode::OK);
+    assert_eq!(world.get(&world.root, "/offerings?limit=1000").await.rows().len(), models);
+    let again = world.post(&world.root, &import(""), &document).await.expect(StatusCode::OK);
+    for made in ["providers", "models", "offerings", "prices"] {
+        assert_eq!(again.body[made], json!([]), "{made}");
+    }
+    assert_eq!(again.body["unchanged"], models);
+    let mut changed = document.clone();
+    changed["offerings"][0]["prices"][0]["tiers"]["0"]["output_token"] = json!("0.000000000001");
+    let third = world.post(&world.root, &import(""), &changed).await.expect(StatusCode::OK);
+    assert_eq!(third.body["prices"].as_array().unwrap().len(), 1);
+    let tenant = world.tenant("acme").await;
+    world.post(&tenant.owner, &import(""), &document).await.refused(403, "forbidden");
+}
+
+#[tokio::test]
+async fn an_import_with_one_bad_entry_stores_nothing() {
+    let world = World::start().await;
+    let catalogue = tidegate_catalogue::builtin().unwrap().only(|slug| slug.as_str() == "deepseek");
+    let mut document = serde_json::to_value(&catalogue).unwrap();
+    document["offerings"][1]["provider"] = json!("nobody");
+    world.post(&world.root, "/catalogue/import", &document).await.refused(422, "does_not_compile");
+    assert!(world.get(&world.root, "/providers").await.rows().is_empty());
+    document["offerings"][1] = json!({"surprise": 1});
+    world.post(&world.root, "/catalogue/import", &document).await.refused(400, "invalid_request");
+}
