@@ -32,8 +32,6 @@ pub struct ErrorBody {
     pub content_type: &'static str,
     /// The body.
     pub bytes: Vec<u8>,
-    /// A further header that belongs to it: name and value (AWS tells the type of an error there).
-    pub header: Option<(&'static str, &'static str)>,
 }
 
 /// A provider's error, read. The message is content.
@@ -71,12 +69,16 @@ pub const fn words(cause: RefusalCause) -> (u16, &'static str, &'static str) {
 #[must_use]
 pub fn body(surface: Dialect, failure: &Failure<'_>) -> ErrorBody {
     let status = failure.status.unwrap_or(words(failure.cause).0);
-    let header = match surface {
+    ErrorBody { status, content_type: "application/json", bytes: (codec::of(surface).error)(failure, status) }
+}
+
+/// A header, name and value, that belongs to an error answer of this status: AWS tells the type there.
+#[must_use]
+pub const fn header(surface: Dialect, status: u16) -> Option<(&'static str, &'static str)> {
+    match surface {
         Dialect::BedrockConverse => Some((bedrock::error::TYPE_HEADER, bedrock::error::kind(status))),
         _ => None,
-    };
-    let bytes = (codec::of(surface).error)(failure, status);
-    ErrorBody { status, content_type: "application/json", bytes, header }
+    }
 }
 
 /// The event that ends a client's stream with an error.

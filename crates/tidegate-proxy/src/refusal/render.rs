@@ -1,7 +1,7 @@
 //! A refusal as an answer in the caller's dialect.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 use tidegate_dialect::refusal::{self, Failure};
 use tidegate_types::usage::RefusalCause;
@@ -30,6 +30,9 @@ pub(crate) fn render(refusal: &Refusal, voice: Voice, call_id: CallId, now: Time
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
+    if let Some((name, value)) = refusal::header(voice.dialect, status) {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
     put_id(headers, voice.dialect, call_id);
     if let Some(rates) = &refusal.rates {
         put_rates(headers, voice.dialect, rates, now);
