@@ -12,6 +12,7 @@ mod client;
 mod credential;
 mod exit;
 mod fleet;
+mod import;
 mod key;
 mod member;
 mod org;
@@ -99,6 +100,8 @@ pub(crate) enum Admin {
     Offering(Noun<catalogue::OfferingVerb>),
     /// Prices of offerings; appended, never changed.
     Price(Noun<price::Verb>),
+    /// Providers, models and prices as they come with Tidegate or with price files.
+    Catalogue(Noun<import::Verb>),
     /// An organization's own model names.
     Route(Noun<route::Verb>),
     /// Allow lists, data-retention tier, defaults.
@@ -118,6 +121,7 @@ pub(crate) enum Admin {
 impl Admin {
     fn plan(self) -> anyhow::Result<(Connection, Request)> {
         Ok(match self {
+            Self::Catalogue(_) => anyhow::bail!("takes more than one request"),
             Self::Session(noun) => (noun.connection, noun.verb.request()?),
             Self::Org(noun) => (noun.connection, noun.verb.request()?),
             Self::Team(noun) => (noun.connection, noun.verb.request()?),
@@ -142,6 +146,10 @@ impl Admin {
 
 /// Carries out an admin command; prints the answer to standard output, refusals to standard error.
 pub(crate) async fn run(command: Admin) -> ExitCode {
+    let command = match command {
+        Admin::Catalogue(noun) => return import::run(&noun.connection, noun.verb).await,
+        other => other,
+    };
     let (connection, request) = match command.plan() {
         Ok(planned) => planned,
         Err(error) => {

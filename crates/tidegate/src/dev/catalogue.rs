@@ -1,98 +1,145 @@
-//! Models that `dev` knows by their public names: at the real provider when its key is in the
-//! environment, otherwise answered by the simulator.
-//!
-//! Prices in USD per million tokens, from the community's price data `genai-prices` 0.2.3, read
-//! 2026-11-21; context windows from the same, output limits from the providers' model pages.
+//! What `dev` takes from the catalogue: real providers whose keys are in the environment, and the
+//! well-known makers' models, which the simulator answers where no key is.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
 use serde_json::{Value, json};
+use tidegate_catalogue::{Catalogue, OfferingEntry, PriceEntry, ProviderRule, Rules, builtin};
 use tidegate_simulator::ModelPrice;
+use tidegate_types::resource::{AuthScheme, ModelKind, Unit};
+use tidegate_types::{ModelName, PicoUsd, ProviderSlug, Secret, Timestamp};
 
-/// A public model.
-pub(super) struct PublicModel {
-    pub(super) name: &'static str,
-    /// What its own provider, and the simulator, call it.
-    pub(super) upstream: &'static str,
-    context_window: u32,
-    max_output_tokens: u32,
-    /// Millionths of a USD per million tokens, which is pico-USD per token.
-    input: i64,
-    output: i64,
-    cached_input: i64,
-    cache_write: i64,
-    reasoning: bool,
+/// Providers whose own language models the simulator answers.
+const MAKERS: [&str; 8] =
+    ["openai", "anthropic", "google", "mistral", "xai", "deepseek", "moonshotai", "zai"];
+
+/// The catalogue, and how providers are signed in at.
+pub(super) struct Known {
+    catalogue: Catalogue,
+    rules: Rules,
 }
 
-const fn openai(
-    name: &'static str,
-    upstream: &'static str,
-    window: (u32, u32),
-    price: (i64, i64, i64),
-) -> PublicModel {
-    let (context_window, max_output_tokens) = window;
-    let (input, output, cached_input) = price;
-    let reasoning = context_window == 400_000;
-    PublicModel {
-        name,
-        upstream,
-        context_window,
-        max_output_tokens,
-        input,
-        output,
-        cached_input,
-        cache_write: input,
-        reasoning,
+impl Known {
+    /// Reads what comes with the executable.
+    pub(super) fn read() -> Result<Self> {
+        Ok(Self { catalogue: builtin()?, rules: Rules::builtin()? })
+    }
+
+    /// The providers whose every variable has a value, with the credential made of them.
+    pub(super) fn with_keys(&self, variable: impl Fn(&str) -> Option<Secret>) -> Vec<(&ProviderRule, Value)> {
+        let callable = self.rules.providers.iter().filter(|rule| !rule.local && !rule.operations.is_empty());
+        let credential = |rule: &'_ ProviderRule| {
+            let mut secret = serde_json::Map::new();
+            for (field, name) in &rule.key {
+                secret.insert(field.clone(), variable(name)?.expose().into());
+            }
+            let form = match rule.auth {
+                AuthScheme::AwsSigV4 => "aws",
+                AuthScheme::GoogleServiceAccount => "google_service_account",
+                _ => "api_key",
+            };
+            (!secret.is_empty()).then(|| {
+                json!({"scope": "system", "name": rule.slug, "provider": rule.slug, "form": form, "secret": secret})
+            })
+        };
+        callable.filter_map(|rule| Some((rule, credential(rule)?))).collect()
+    }
+
+    /// One provider with its models and prices.
+    pub(super) fn of(&self, slug: &ProviderSlug) -> Catalogue {
+        self.catalogue.clone().only(|provider| provider == slug)
+    }
+
+    /// The makers' models as the simulated providers offer them, at the makers' own prices for
+    /// short prompts.
+    pub(super) fn simulated(&self, sim_openai: &ProviderSlug, sim_anthropic: &ProviderSlug) -> Catalogue {
+        let language: BTreeSet<&ModelName> = self
+            .catalogue
+            .models
+            .iter()
+            .filter(|model| model.kind == ModelKind::Language)
+            .map(|model| &model.name)
+            .collect();
+        let own = |offering: &&OfferingEntry| {
+            let maker = offering.model.creator();
+            maker == offering.provider.as_str()
+                && MAKERS.contains(&maker)
+                && language.contains(&offering.model)
+        };
+        let simulated = |offering: &OfferingEntry| {
+            let anthropic = offering.model.creator() == "anthropic";
+            Some(OfferingEntry {
+                provider: if anthropic { sim_anthropic } else { sim_openai }.clone(),
+                data_handling: None,
+                output_visible: false,
+                notes: BTreeMap::new(),
+                prices: vec![simulated_price(offering.prices.last()?)],
+                ..offering.clone()
+            })
+        };
+        let offerings: Vec<_> = self.catalogue.offerings.iter().filter(own).filter_map(simulated).collect();
+        let names: BTreeSet<&ModelName> = offerings.iter().map(|offering| &offering.model).collect();
+        let models =
+            self.catalogue.models.iter().filter(|model| names.contains(&model.name)).cloned().collect();
+        Catalogue { models, offerings, ..Catalogue::default() }
     }
 }
 
-const fn anthropic(name: &'static str, upstream: &'static str, price: (i64, i64, i64, i64)) -> PublicModel {
-    let (input, output, cached_input, cache_write) = price;
-    let (context_window, max_output_tokens) = (200_000, 64_000);
-    PublicModel {
-        name,
-        upstream,
-        context_window,
-        max_output_tokens,
-        input,
-        output,
-        cached_input,
-        cache_write,
-        reasoning: true,
+/// The units that the simulator knows, of the first tier.
+fn simulated_price(price: &PriceEntry) -> PriceEntry {
+    let mut price = price.clone();
+    price.valid_from = Timestamp::default();
+    price.tiers.retain(|from, _| *from == 0);
+    for prices in price.tiers.values_mut() {
+        prices
+            .retain(|unit, _| matches!(unit, Unit::InputToken | Unit::OutputToken | Unit::CachedInputToken));
     }
+    price
 }
 
-/// The models.
-pub(super) const PUBLIC: &[PublicModel] = &[
-    openai("openai/gpt-5", "gpt-5", (400_000, 128_000), (1_250_000, 10_000_000, 125_000)),
-    openai("openai/gpt-5-mini", "gpt-5-mini", (400_000, 128_000), (250_000, 2_000_000, 25_000)),
-    openai("openai/gpt-4.1", "gpt-4.1", (1_000_000, 32_768), (2_000_000, 8_000_000, 500_000)),
-    openai("openai/gpt-4o-mini", "gpt-4o-mini", (128_000, 16_384), (150_000, 600_000, 75_000)),
-    anthropic("anthropic/claude-opus-4.5", "claude-opus-4-5", (5_000_000, 25_000_000, 500_000, 6_250_000)),
-    anthropic("anthropic/claude-haiku-4.5", "claude-haiku-4-5", (1_000_000, 5_000_000, 100_000, 1_250_000)),
-];
+/// What the simulator bills for these offerings, by the names under which it is asked.
+pub(super) fn simulator_prices(catalogue: &Catalogue) -> impl Iterator<Item = (String, ModelPrice)> {
+    catalogue.offerings.iter().filter_map(|offering| {
+        let prices = offering.prices.first()?.tiers.get(&0)?;
+        let pico = |unit| prices.get(&unit).copied().map(PicoUsd::get);
+        let input = pico(Unit::InputToken)?;
+        let price = ModelPrice {
+            input,
+            output: pico(Unit::OutputToken)?,
+            cached_input: pico(Unit::CachedInputToken).unwrap_or(input),
+        };
+        Some((offering.upstream_name.clone(), price))
+    })
+}
 
-impl PublicModel {
-    /// Its creator, which is also the slug of its own provider.
-    pub(super) fn creator(&self) -> &'static str {
-        self.name.split('/').next().unwrap_or_default()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slugs() -> (ProviderSlug, ProviderSlug) {
+        ("sim-openai".parse().unwrap(), "sim-anthropic".parse().unwrap())
     }
 
-    /// As the management API takes it.
-    pub(super) fn model(&self) -> Value {
-        json!({"name": self.name, "aliases": [self.upstream], "context_window": self.context_window,
-            "max_output_tokens": self.max_output_tokens,
-            "capabilities": {"tools": true, "vision": true, "reasoning": self.reasoning, "structured_output": true}})
+    #[test]
+    fn the_simulator_bills_what_the_catalogue_says() {
+        let (openai, anthropic) = slugs();
+        let simulated = Known::read().unwrap().simulated(&openai, &anthropic);
+        let prices: BTreeMap<_, _> = simulator_prices(&simulated).collect();
+        assert_eq!(prices.len(), simulated.offerings.len(), "no two are asked for under one name");
+        let sonnet = &prices["claude-sonnet-4-5"];
+        assert_eq!((sonnet.input, sonnet.output, sonnet.cached_input), (3_000_000, 15_000_000, 300_000));
     }
 
-    /// As the management API takes it.
-    pub(super) fn prices(&self) -> Value {
-        let usd = |pico: i64| tidegate_types::PicoUsd::new(pico).to_string();
-        json!([{"unit": "input_token", "price": usd(self.input)}, {"unit": "output_token", "price": usd(self.output)},
-            {"unit": "cached_input_token", "price": usd(self.cached_input)},
-            {"unit": "cache_write_token", "price": usd(self.cache_write)}])
-    }
-
-    /// As the simulator bills it.
-    pub(super) const fn simulated_price(&self) -> ModelPrice {
-        ModelPrice { input: self.input, output: self.output, cached_input: self.cached_input }
+    #[test]
+    fn a_provider_is_added_only_when_its_whole_key_is_there() {
+        let known = Known::read().unwrap();
+        let some = |name: &str| {
+            ["GROQ_API_KEY", "AZURE_API_KEY"].contains(&name).then(|| Secret::new("k".to_owned()))
+        };
+        let found = known.with_keys(some);
+        let slugs: Vec<_> = found.iter().map(|(rule, _)| rule.slug.as_str()).collect();
+        assert_eq!(slugs, ["groq"], "Azure's resource is missing");
+        assert_eq!(found[0].1["secret"]["api_key"], "k");
     }
 }

@@ -73,10 +73,16 @@ async fn serve(
 ) -> Result<()> {
     let mut config = configure(arguments, state, postgres);
     prepare_database(&config, state, postgres).await.context("prepare the database")?;
-    let simulator = start_simulator(state).await?;
+    let known = catalogue::Known::read()?;
+    let simulator = start_simulator(state, &known).await?;
     let control = control_plane::start(&config).await?;
     let control_url = format!("http://{}", control.api_address);
-    let seed = seed::Seed { control_url: &control_url, simulator_url: &simulator.url(), email: EMAIL };
+    let seed = seed::Seed {
+        control_url: &control_url,
+        simulator_url: &simulator.url(),
+        email: EMAIL,
+        known: &known,
+    };
     let outcome = async {
         seed.apply(state, &control).await.context("set up the demo organization")?;
         configure_node(&mut config, state, &seed, &control, simulator.address()).await?;
@@ -174,10 +180,11 @@ async fn configure_node(
 }
 
 /// On the port of the last run where it is free, so that the catalogue stays true.
-async fn start_simulator(state: &mut State) -> Result<Simulator> {
+async fn start_simulator(state: &mut State, known: &catalogue::Known) -> Result<Simulator> {
     let price = ModelPrice { input: 500_000, output: 2_000_000, cached_input: 250_000 };
-    let public = catalogue::PUBLIC.iter().map(|model| (model.upstream.to_owned(), model.simulated_price()));
-    let prices = public.chain([("simulated-chat".to_owned(), price)]).collect();
+    let simulated = seed::simulated_models(known)?;
+    let prices =
+        catalogue::simulator_prices(&simulated).chain([("simulated-chat".to_owned(), price)]).collect();
     let settings = Settings { prices, ..Settings::default() };
     let last = SocketAddr::from((Ipv4Addr::LOCALHOST, state.secrets.simulator_port.unwrap_or(0)));
     let simulator = match Simulator::start(last, settings.clone()).await {

@@ -1,12 +1,15 @@
 //! The demo organization, made over the management API as any administrator would.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, bail};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tidegate_admin::AdminError;
+use tidegate_catalogue::Catalogue;
 use tidegate_types::Secret;
 
-use super::catalogue::{PUBLIC, PublicModel};
+use super::catalogue::Known;
 use super::state::{State, random_hex};
 use crate::run::control_plane::RunningControlPlane;
 
@@ -19,33 +22,20 @@ pub(super) struct Seed<'a> {
     pub(super) control_url: &'a str,
     pub(super) simulator_url: &'a str,
     pub(super) email: &'a str,
+    pub(super) known: &'a Known,
 }
 
-/// Real providers that are added when their key is in the environment.
-struct RealProvider {
-    variable: &'static str,
-    slug: &'static str,
-    base_url: &'static str,
-    dialect: &'static str,
-    auth: &'static str,
-}
-
-const REAL: &[RealProvider] = &[
-    RealProvider {
-        variable: "OPENAI_API_KEY",
-        slug: "openai",
-        base_url: "https://api.openai.com/v1",
-        dialect: "openai_chat",
-        auth: "bearer",
-    },
-    RealProvider {
-        variable: "ANTHROPIC_API_KEY",
-        slug: "anthropic",
-        base_url: "https://api.anthropic.com/v1",
-        dialect: "anthropic_messages",
-        auth: "x_api_key",
-    },
+/// The simulated providers: slug, dialect, sign-in, folder of the simulator.
+const SIMULATED: [[&str; 4]; 2] = [
+    ["sim-openai", "openai_chat", "bearer", "openai"],
+    ["sim-anthropic", "anthropic_messages", "x_api_key", "anthropic"],
 ];
+
+/// The makers' models at the simulated providers.
+pub(super) fn simulated_models(known: &Known) -> Result<Catalogue> {
+    let [openai, anthropic] = SIMULATED;
+    Ok(known.simulated(&openai[0].parse()?, &anthropic[0].parse()?))
+}
 
 /// OpenAI itself takes the output limit under its new key.
 fn quirks(dialect: &str) -> Value {
@@ -69,8 +59,8 @@ impl Seed<'_> {
         }
         let api = self.api(state)?;
         self.simulated(&api).await.context("the simulated providers")?;
-        let real = self.real_providers(&api).await.context("the real providers")?;
-        self.public_models(&api, &real).await.context("the public models")?;
+        self.real_providers(&api).await.context("the real providers")?;
+        self.makers_models(&api).await.context("the makers' models")?;
         if state.secrets.virtual_key.is_none() {
             let team = api.ensure("/teams", "name", json!({"name": "demo"})).await?;
             let key = api
@@ -125,50 +115,52 @@ impl Seed<'_> {
         let model = json!({"name": MODEL, "display_name": "Simulated chat", "context_window": 128_000, "max_output_tokens": 16_384,
             "capabilities": {"tools": true, "vision": true, "reasoning": true, "structured_output": true}});
         api.ensure("/models", "name", model).await?;
-        let providers = [
-            ("sim-openai", "openai_chat", "bearer", "openai"),
-            ("sim-anthropic", "anthropic_messages", "x_api_key", "anthropic"),
-        ];
-        for (slug, dialect, auth, folder) in providers {
+        for [slug, dialect, auth, folder] in SIMULATED {
             let base_url = format!("{}/{folder}/v1", self.simulator_url);
             let provider = json!({"slug": slug, "name": slug, "base_url": base_url, "dialect": dialect, "auth": auth, "simulated": true, "quirks": quirks(dialect)});
             api.ensure_provider(provider).await?;
             let prices = json!([{"unit": "input_token", "price": "0.0000005"}, {"unit": "output_token", "price": "0.000002"},
                 {"unit": "cached_input_token", "price": "0.00000025"}]);
-            api.ensure_offering(MODEL, slug, UPSTREAM_MODEL, &prices, true).await?;
+            api.ensure_offering(MODEL, slug, UPSTREAM_MODEL, &prices).await?;
             let credential = json!({"scope": "system", "name": slug, "provider": slug, "secret": {"api_key": "simulated"}});
             api.ensure("/credentials", "name", credential).await?;
         }
         Ok(())
     }
 
-    /// Each public model at its own provider when that has a key, otherwise at the simulator.
-    async fn public_models(&self, api: &Api, real: &[&str]) -> Result<()> {
-        for model in PUBLIC {
-            api.ensure("/models", "name", model.model()).await?;
-            let (own, has_key) = (model.creator(), real.contains(&model.creator()));
-            let PublicModel { name, upstream, .. } = model;
-            let prices = model.prices();
-            api.ensure_offering(name, &format!("sim-{own}"), upstream, &prices, !has_key).await?;
-            if has_key {
-                api.ensure_offering(name, own, upstream, &prices, true).await?;
+    /// Providers whose keys are in the environment, each with its models and prices.
+    async fn real_providers(&self, api: &Api) -> Result<()> {
+        for (rule, credential) in self.known.with_keys(environment) {
+            let catalogue = serde_json::to_value(self.known.of(&rule.slug))?;
+            api.call(Method::POST, "/catalogue/import", Some(catalogue)).await?;
+            // A key that cannot be one is the user's to mend; everything else works without it.
+            if let Err(error) = api.ensure("/credentials", "name", credential).await {
+                eprintln!("warning: the key of {} is not used: {error:#}", rule.name);
             }
         }
         Ok(())
     }
 
-    /// Providers whose key is in the environment; their slugs.
-    async fn real_providers(&self, api: &Api) -> Result<Vec<&'static str>> {
-        let mut added = Vec::new();
-        for real in REAL {
-            let Some(key) = environment(real.variable) else { continue };
-            let provider = json!({"slug": real.slug, "name": real.slug, "base_url": real.base_url, "dialect": real.dialect, "auth": real.auth, "quirks": quirks(real.dialect)});
-            api.ensure_provider(provider).await?;
-            let credential = json!({"scope": "system", "name": real.slug, "provider": real.slug, "secret": {"api_key": key.expose()}});
-            api.ensure("/credentials", "name", credential).await?;
-            added.push(real.slug);
+    /// Each model of a well-known maker at a simulated provider, in use unless a real one offers it.
+    async fn makers_models(&self, api: &Api) -> Result<()> {
+        let simulated = serde_json::to_value(simulated_models(self.known)?)?;
+        api.call(Method::POST, "/catalogue/import", Some(simulated)).await?;
+        let slugs = SIMULATED.map(|[slug, ..]| slug);
+        let is_simulated = |offering: &Value| slugs.iter().any(|slug| offering["provider"] == *slug);
+        let offerings = api.all("/offerings").await?;
+        let real: BTreeSet<&str> = offerings
+            .iter()
+            .filter(|offering| !is_simulated(offering))
+            .filter_map(|offering| offering["model"].as_str())
+            .collect();
+        for offering in offerings.iter().filter(|offering| is_simulated(offering)) {
+            let wanted = !offering["model"].as_str().is_some_and(|model| real.contains(model));
+            if offering["enabled"] != wanted {
+                let path = format!("/offerings/{}", text(offering, "id")?);
+                api.call(Method::PATCH, &path, Some(json!({"enabled": wanted}))).await?;
+            }
         }
-        Ok(added)
+        Ok(())
     }
 
     /// A join token for the node; it is used only when the node has no identity yet.
@@ -208,14 +200,28 @@ impl Api {
         Ok(value)
     }
 
+    /// Every object of a collection.
+    async fn all(&self, path: &str) -> Result<Vec<Value>> {
+        let within = if path.contains('?') { "&" } else { "?" };
+        let (mut objects, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.call(Method::GET, &format!("{path}{within}limit=1000{cursor}"), None).await?;
+            objects.extend(page["data"].as_array().into_iter().flatten().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(objects),
+            }
+        }
+    }
+
     /// The object of a collection with the same `name`, made when there is none.
     async fn ensure(&self, path: &str, name: &str, object: Value) -> Result<Value> {
-        let scope = object["scope"].as_str().map(|scope| format!("&scope={scope}")).unwrap_or_default();
+        let scope = object["scope"].as_str().map(|scope| format!("scope={scope}"));
         let within = if path.contains('?') { "&" } else { "?" };
-        let page = self.call(Method::GET, &format!("{path}{within}limit=1000{scope}"), None).await?;
-        let found = page["data"].as_array().into_iter().flatten().find(|known| known[name] == object[name]);
-        match found {
-            Some(known) => Ok(known.clone()),
+        let listed = scope.map_or_else(|| path.to_owned(), |scope| format!("{path}{within}{scope}"));
+        let known = self.all(&listed).await?;
+        match known.into_iter().find(|known| known[name] == object[name]) {
+            Some(known) => Ok(known),
             None => self.call(Method::POST, path, Some(object)).await,
         }
     }
@@ -240,39 +246,25 @@ impl Api {
         Ok(())
     }
 
-    /// A model at a provider with its price, switched on or off.
+    /// A model at a provider with its price.
     async fn ensure_offering(
         &self,
         model: &str,
         provider: &str,
         upstream: &str,
         prices: &Value,
-        enabled: bool,
     ) -> Result<()> {
-        let page = self.call(Method::GET, "/offerings?limit=1000", None).await?;
-        let same = |known: &&Value| known["model"] == model && known["provider"] == provider;
-        if let Some(known) = page["data"].as_array().into_iter().flatten().find(same) {
-            if known["enabled"] != enabled {
-                let path = format!("/offerings/{}", text(known, "id")?);
-                self.call(Method::PATCH, &path, Some(json!({"enabled": enabled}))).await?;
-            }
-            return Ok(());
-        }
-        if !enabled {
+        let same = |known: &Value| known["model"] == model && known["provider"] == provider;
+        if self.all("/offerings").await?.iter().any(same) {
             return Ok(());
         }
         let offering = json!({"model": model, "provider": provider, "upstream_name": upstream});
         let offering = self.call(Method::POST, "/offerings", Some(offering)).await?;
         let tiers = json!([{"from_input_tokens": 0, "prices": prices}]);
-        let price = json!({"offering_id": offering["id"], "tiers": tiers, "source": source(model)});
+        let price = json!({"offering_id": offering["id"], "tiers": tiers, "source": "simulator"});
         self.call(Method::POST, "/prices", Some(price)).await?;
         Ok(())
     }
-}
-
-/// Where a model's price was read.
-fn source(model: &str) -> &'static str {
-    if model == MODEL { "simulator" } else { "genai-prices 0.2.3" }
 }
 
 fn text(value: &Value, name: &str) -> Result<String> {
