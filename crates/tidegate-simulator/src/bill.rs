@@ -32,6 +32,33 @@ pub struct BilledUsage {
     pub output_tokens: u64,
     /// Of them spent on reasoning.
     pub reasoning_tokens: u64,
+    /// Images made.
+    #[serde(default)]
+    pub images: u64,
+    /// Begun seconds of audio.
+    #[serde(default)]
+    pub audio_seconds: u64,
+    /// Characters spoken.
+    #[serde(default)]
+    pub characters: u64,
+    /// Search units.
+    #[serde(default)]
+    pub searches: u64,
+}
+
+/// Pico-USD of what is no token, the same for all models.
+#[derive(Debug, Clone, Copy)]
+pub struct UnitPrices;
+
+impl UnitPrices {
+    /// An image: $0.04.
+    pub const IMAGE: i64 = 40_000_000_000;
+    /// A begun second of audio: $0.006 a minute.
+    pub const AUDIO_SECOND: i64 = 100_000_000;
+    /// A character: $15 a million.
+    pub const CHARACTER: i64 = 15_000_000;
+    /// A search unit: $2 a thousand.
+    pub const SEARCH: i64 = 2_000_000_000;
 }
 
 /// One line of the bill.
@@ -82,8 +109,15 @@ impl Tariff {
     pub(crate) fn nano_usd(&self, model: &str, counts: Counts) -> i64 {
         let price = self.models.get(model).unwrap_or(&self.otherwise);
         let fresh = counts.input.saturating_sub(counts.cached);
-        let parts =
-            [(fresh, price.input), (counts.cached, price.cached_input), (counts.output, price.output)];
+        let parts = [
+            (fresh, price.input),
+            (counts.cached, price.cached_input),
+            (counts.output, price.output),
+            (counts.units.images, UnitPrices::IMAGE),
+            (counts.units.audio_seconds, UnitPrices::AUDIO_SECOND),
+            (counts.units.characters, UnitPrices::CHARACTER),
+            (counts.units.searches, UnitPrices::SEARCH),
+        ];
         let pico: i128 = parts.iter().map(|(units, price)| i128::from(*units) * i128::from(*price)).sum();
         i64::try_from((pico + 999) / 1000).unwrap_or(i64::MAX)
     }

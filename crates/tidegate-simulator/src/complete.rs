@@ -38,6 +38,17 @@ pub(crate) struct Counts {
     pub(crate) written: u64,
     pub(crate) output: u64,
     pub(crate) reasoning: u64,
+    /// What is no token.
+    pub(crate) units: Units,
+}
+
+/// What is billed beside tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Units {
+    pub(crate) images: u64,
+    pub(crate) audio_seconds: u64,
+    pub(crate) characters: u64,
+    pub(crate) searches: u64,
 }
 
 /// Everything that the provider has to say.
@@ -56,7 +67,14 @@ pub(crate) fn complete(ask: &Ask, faults: &Faults, is_known: impl FnOnce(u64) ->
     let hidden = if faults.hidden_reasoning { (8 + input % 24).min(room) } else { 0 };
     let thinking: u64 = answers.iter().filter_map(|a| a.thinking.as_deref()).map(count::tokens).sum();
     let (cached, written) = cache_use(ask, input, is_known);
-    let counts = Counts { input, cached, written, output: visible + hidden, reasoning: hidden + thinking };
+    let counts = Counts {
+        input,
+        cached,
+        written,
+        output: visible + hidden,
+        reasoning: hidden + thinking,
+        units: Units::default(),
+    };
     Completion { answers, counts }
 }
 

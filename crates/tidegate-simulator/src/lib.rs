@@ -16,6 +16,7 @@ mod schema;
 mod script;
 mod serve;
 mod state;
+mod tasks;
 
 use std::net::SocketAddr;
 
@@ -23,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use bill::{Bill, BilledCall, BilledUsage, ModelPrice};
+pub use bill::{Bill, BilledCall, BilledUsage, ModelPrice, UnitPrices};
 pub use script::{Ending, Faults, Matcher, Rule, Script};
 pub use state::Settings;
 

@@ -120,6 +120,10 @@ impl State {
             cache_creation_input_tokens: counts.written,
             output_tokens: counts.output,
             reasoning_tokens: counts.reasoning,
+            images: counts.units.images,
+            audio_seconds: counts.units.audio_seconds,
+            characters: counts.units.characters,
+            searches: counts.units.searches,
         };
         let line = BilledCall {
             call_id: call_id.to_owned(),
