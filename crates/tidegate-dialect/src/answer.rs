@@ -107,5 +107,9 @@ pub fn complete(
         let answer = (codec::of(target).decode_answer)(&root)?;
         (codec::of(surface).encode_answer)(&answer, facts).into()
     };
+    let bytes = match (&facts.note, &usage) {
+        (Some(note), Some(usage)) => crate::note::on_answer(surface, bytes, note, usage),
+        _ => bytes,
+    };
     Ok(Complete { bytes, usage, visible_bytes })
 }

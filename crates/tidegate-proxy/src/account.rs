@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use tidegate_dialect::answer::NotePlace;
 use tidegate_limits::{Permit, Rates, Release};
 use tidegate_policy::Plan;
 use tidegate_types::resource::DialectName;
@@ -37,6 +38,9 @@ pub(crate) struct Account {
     pub(crate) arrival: Arrival,
     pub(crate) surface: Surface,
     pub(crate) manner: Manner,
+    pub(crate) note_place: NotePlace,
+    /// Answers of this surface tell the cost in a header.
+    pub(crate) cost_in_header: bool,
     /// The running attempt may have reached its provider.
     sent: AtomicBool,
     state: Mutex<State>,
@@ -60,6 +64,8 @@ impl Account {
             arrival,
             surface: face.surface,
             manner: face.manner,
+            note_place: face.note_place(),
+            cost_in_header: face.cost_in_header(),
             sent: AtomicBool::new(false),
             state: Mutex::default(),
         })
@@ -144,6 +150,16 @@ impl Account {
         if let Some(record) = &mut state.record {
             record.overhead_us = u32::try_from(self.arrival.clock.elapsed().as_micros()).unwrap_or(u32::MAX);
         }
+    }
+
+    /// What the attempts so far cost.
+    pub(crate) fn cost(&self) -> NanoUsd {
+        self.state.lock().record.as_ref().map_or(NanoUsd::ZERO, |record| record.cost)
+    }
+
+    /// The attempts that have ended.
+    pub(crate) fn attempts(&self) -> Vec<AttemptRecord> {
+        self.state.lock().record.as_ref().map(|record| record.attempts.clone()).unwrap_or_default()
     }
 
     pub(crate) fn rates(&self) -> Rates {

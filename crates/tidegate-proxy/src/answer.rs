@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, header};
+use http::{HeaderValue, Response, header};
 use tidegate_types::usage::CallOutcome;
 
 use crate::account::{Account, Arrival};
@@ -11,7 +11,7 @@ use crate::body::AnswerBody;
 use crate::connection::Underway;
 use crate::failover::{Answer, Content};
 use crate::gateway::Gateway;
-use crate::headers::{EVENT_STREAM, JSON, NO_CACHE, put_id, put_rates, put_simulated};
+use crate::headers::{EVENT_STREAM, JSON, NO_CACHE, put_cost, put_id, put_rates, put_simulated};
 use crate::refusal::{Refusal, Refused, Voice, render};
 use crate::relay::Relay;
 
@@ -23,9 +23,10 @@ pub(crate) fn answered(
     underway: Underway,
 ) -> Response<AnswerBody> {
     let (body, content_type) = match answer.content {
-        Content::Whole(bytes) => {
+        Content::Whole(payload) => {
             account.note_outcome(200, CallOutcome::Answered);
-            (AnswerBody::whole(bytes, underway), JSON)
+            let content_type = HeaderValue::from_str(&payload.content_type).unwrap_or(JSON);
+            (AnswerBody::whole(payload.bytes, underway), content_type)
         }
         Content::Stream(live) => (AnswerBody::relay(Box::new(Relay::new(live)), underway), EVENT_STREAM),
     };
@@ -39,6 +40,9 @@ pub(crate) fn answered(
     }
     put_id(headers, account.dialect(), account.arrival.call_id);
     put_rates(headers, account.dialect(), &account.rates(), gateway.now());
+    if account.cost_in_header && !streams {
+        put_cost(headers, account.cost());
+    }
     if answer.simulated {
         put_simulated(headers);
     }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::Response;
+use http::{Response, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tidegate_dialect::answer::{self, AnswerFacts};
+use tidegate_dialect::read::CallBody;
 use tidegate_dialect::stream::{AnswerStream, End};
+use tidegate_dialect::task::{self, Payload};
 use tidegate_dialect::{AnswerFault, Dialect};
 use tidegate_types::OrganizationId;
 use tidegate_upstream::{Endpoint, RequestBody, ResponseBody, Unsent};
@@ -28,12 +30,14 @@ pub(crate) struct Outbound {
     pub(crate) target: Dialect,
     pub(crate) stream: bool,
     pub(crate) facts: AnswerFacts,
+    /// What is asked for, where it is not an answer of a language model, and the provider's slug.
+    pub(crate) task: Option<Box<(CallBody, String)>>,
 }
 
 /// How an attempt went.
 pub(crate) enum Exchanged {
     /// A whole answer, settled.
-    Whole(Bytes),
+    Whole(Payload),
     /// A stream whose first event is there.
     Stream(Box<Live>),
     /// No answer, settled.
@@ -92,7 +96,7 @@ impl Drop for Exchange {
 }
 
 async fn exchange(gateway: Arc<Gateway>, mut attempt: Attempt, outbound: Outbound) -> Exchanged {
-    let Outbound { endpoint, owner, request, surface, target, stream, facts } = outbound;
+    let Outbound { endpoint, owner, request, surface, target, stream, facts, task } = outbound;
     let response = match send(&gateway, &mut attempt, &endpoint, owner, request).await {
         Ok(response) => response,
         Err(failed) => return Exchanged::Failed(failed),
@@ -101,8 +105,12 @@ async fn exchange(gateway: Arc<Gateway>, mut attempt: Attempt, outbound: Outboun
     if !response.status().is_success() {
         return Exchanged::Failed(read_error(attempt, response, target).await);
     }
+    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or("application/octet-stream").to_owned();
     let body = response.into_body();
-    let exchanged = if stream {
+    let exchanged = if let Some(task) = task {
+        task_done(&gateway, attempt, body, content_type, target, &task, &facts).await
+    } else if stream {
         let live = Live::new(gateway, attempt, body, AnswerStream::new(surface, target, &facts));
         until_first_event(Box::new(live)).await
     } else {
@@ -176,7 +184,38 @@ async fn whole(
         Ok(complete) => {
             attempt.answers();
             attempt.completed(complete.usage, complete.visible_bytes);
-            Ok(Exchanged::Whole(complete.bytes))
+            Ok(Exchanged::Whole(Payload::json(complete.bytes)))
+        }
+        Err(fault) => {
+            attempt.unresolved();
+            Err(Failed::Fault(fault))
+        }
+    }
+}
+
+/// The whole answer to something else than a call of a language model.
+async fn task_done(
+    gateway: &Gateway,
+    mut attempt: Attempt,
+    body: ResponseBody,
+    content_type: String,
+    target: Dialect,
+    (call, provider): &(CallBody, String),
+    facts: &AnswerFacts,
+) -> Result<Exchanged, Failed> {
+    let bytes = match collect(body, gateway.settings.max_answer).await {
+        Ok(bytes) => bytes,
+        Err(failed) => {
+            attempt.unresolved();
+            return Err(failed);
+        }
+    };
+    let received = Payload { bytes, content_type: content_type.into() };
+    match task::complete(call, target, provider, &received, facts) {
+        Ok(finished) => {
+            attempt.answers();
+            attempt.task_completed(finished.usage);
+            Ok(Exchanged::Whole(finished.payload))
         }
         Err(fault) => {
             attempt.unresolved();

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use tidegate_dialect::answer::AnswerFacts;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tidegate_dialect::answer::{AnswerFacts, Costing, Note, NotePlace};
 use tidegate_dialect::outbound::{self, Edits};
+use tidegate_dialect::read::CallBody;
+use tidegate_dialect::task::{self, Payload};
 use tidegate_policy::{Candidate, Plan};
-use tidegate_types::resource::{AuthScheme, PlaceError, Provider, ZdrTier, fill_base_url};
+use tidegate_types::resource::{AuthScheme, DialectName, PlaceError, Provider, ZdrTier, fill_base_url};
 use tidegate_upstream::{SignIn, Unsigned, forwarded, post};
 use tokio::time::Instant;
 
@@ -22,6 +23,7 @@ use crate::gateway::Gateway;
 use crate::read_call::Call;
 use crate::refusal::Refused;
 use crate::relay::Live;
+use crate::routing;
 use crate::settle::{Attempt, Whose};
 use crate::target;
 
@@ -47,7 +49,7 @@ pub(crate) struct Answer {
 
 /// Whole, or as it comes.
 pub(crate) enum Content {
-    Whole(Bytes),
+    Whole(Payload),
     Stream(Box<Live>),
 }
 
@@ -153,7 +155,7 @@ async fn attempt(
         () = gateway.cut.cancelled() => return Err(Failed::Stopping),
     };
     match exchanged {
-        Exchanged::Whole(bytes) => Ok(Content::Whole(bytes)),
+        Exchanged::Whole(payload) => Ok(Content::Whole(payload)),
         Exchanged::Stream(live) => Ok(Content::Stream(live)),
         Exchanged::Failed(failed) => Err(failed),
     }
@@ -178,10 +180,9 @@ async fn outbound(
         limit_key: target::limit_key(provider),
         no_stream_options: provider.quirks.no_stream_options,
         no_store: plan.policy.zdr >= ZdrTier::ZdrWithSafetyRetention,
+        vertex: target::is_vertex(provider),
     };
-    let body = outbound::request(&call.body, target, &edits)
-        .and_then(|body| outbound::fit(body, &provider.quirks.drops, &provider.quirks.refuses))
-        .map_err(Failed::Untranslatable)?;
+    let Payload { bytes: body, content_type } = written(&call.body, target, &edits, provider)?;
     let sign_in = sign_in(gateway, candidate)?;
     let base_url = base_url(provider, sign_in.as_deref()).map_err(|_| Failed::NoEndpoint)?;
     let endpoint = gateway.upstreams.endpoint(&base_url).map_err(|_| Failed::NoEndpoint)?;
@@ -192,6 +193,9 @@ async fn outbound(
     let mut out = forwarded(headers, target, surface == target);
     if let Ok(id) = HeaderValue::from_str(&call_id) {
         out.insert(CLIENT_REQUEST_ID, id);
+    }
+    if let Ok(content_type) = HeaderValue::from_str(&content_type) {
+        out.insert(header::CONTENT_TYPE, content_type);
     }
     if let Some(sign_in) = &sign_in {
         let request = Unsigned { endpoint: &endpoint, path: &path, body: &body };
@@ -208,16 +212,51 @@ async fn outbound(
         surface,
         target,
         stream: call.body.stream,
+        task: call.body.is_task().then(|| Box::new((call.body.clone(), provider.slug.to_string()))),
         facts: AnswerFacts {
             call_id,
             model: candidate.model.name.to_string(),
             created: account.arrival.at.as_seconds(),
             asked_usage: call.body.asked_usage,
-            note: None,
+            note: Some(note(planned, candidate)),
             spec: call.body.spec,
             warnings: call.body.gateway.warnings(),
         },
     })
+}
+
+/// The body for this provider.
+fn written(
+    call: &CallBody,
+    target: DialectName,
+    edits: &Edits<'_>,
+    provider: &Provider,
+) -> Result<Payload, Failed> {
+    let payload = if call.is_task() {
+        task::request(call, target, edits)
+    } else {
+        outbound::request(call, target, edits).map(Payload::json)
+    };
+    let fit = |payload: Payload| {
+        let quirks = &provider.quirks;
+        if payload.content_type != "application/json" {
+            return Ok(payload);
+        }
+        outbound::fit(payload.bytes, &quirks.drops, &quirks.refuses).map(Payload::json)
+    };
+    payload.and_then(fit).map_err(Failed::Untranslatable)
+}
+
+/// What the gateway adds to the answer about itself.
+fn note(planned: &Planned<'_>, candidate: &Candidate) -> Note {
+    let tariff = candidate.tariff.clone();
+    let place = planned.account.note_place;
+    Note {
+        generation_id: planned.account.arrival.call_id.to_string(),
+        costing: Costing::new(move |usage| tariff.cost(usage)),
+        place,
+        routing: (place == NotePlace::AiSdk).then(|| routing::of(planned, candidate)),
+    }
 }
 
 /// The opened credential of a candidate; none where nobody signs in.

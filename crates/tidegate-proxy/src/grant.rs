@@ -5,7 +5,7 @@ use tidegate_dialect::read::{CallBody, FindingKind};
 use tidegate_limits::BudgetHold;
 use tidegate_policy::{Candidate, EffectivePolicy};
 use tidegate_types::NanoUsd;
-use tidegate_types::resource::ZdrTier;
+use tidegate_types::resource::{ModelKind, ZdrTier};
 use tidegate_types::usage::{RefusalCause, Usage};
 
 use crate::refusal::{Refusal, Refused};
@@ -51,6 +51,9 @@ pub(crate) fn grant(
     let input = call.input.bound(None);
     let answers = call.answers.max(1);
     refuse_findings(call, policy, is_hard(candidate))?;
+    if call.is_task() {
+        return task_grant(call, candidate);
+    }
     if !is_hard(candidate) {
         let output_tokens = call.output_limit.unwrap_or(most).min(most);
         let open = Grant {
@@ -84,6 +87,34 @@ pub(crate) fn grant(
         amount: NanoUsd::ZERO,
     };
     grant.lower(output_tokens, candidate);
+    Ok(grant)
+}
+
+/// The grant for something else than a call of a language model: nothing is limited, and what is held
+/// is the most that it can be.
+fn task_grant(call: &CallBody, candidate: &Candidate) -> Result<Grant, Refused> {
+    let input = call.input.bound(Some(0));
+    let hard = is_hard(candidate);
+    if let (true, Some(path)) = (hard, input.unboundable) {
+        let message = format!("`{path}` has no upper bound of its cost, and a hard budget covers this call");
+        return Err(Refusal::new(RefusalCause::BadRequest, message).code("unbounded_cost").param(path));
+    }
+    // Vectors and rankings are billed by their input alone.
+    let writes = !matches!(candidate.model.kind, ModelKind::Embedding | ModelKind::Reranking);
+    let output_tokens = if writes && hard { u64::from(candidate.max_output_tokens) } else { 0 };
+    let mut grant = Grant {
+        input_tokens: input.tokens,
+        output_tokens,
+        answers: call.answers.max(1),
+        limit: None,
+        named: true,
+        beyond: call.input.most,
+        least: output_tokens,
+        amount: NanoUsd::ZERO,
+    };
+    if hard {
+        grant.amount = candidate.tariff.bound(&grant.most(output_tokens));
+    }
     Ok(grant)
 }
 

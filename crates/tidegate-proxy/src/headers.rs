@@ -4,11 +4,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_limits::{BucketState, Rates};
 use tidegate_types::resource::DialectName;
-use tidegate_types::{CallId, Timestamp};
+use tidegate_types::{CallId, NanoUsd, Timestamp};
 
 const TIDEGATE_ID: HeaderName = HeaderName::from_static("x-tidegate-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const LOGFIRE_COST: HeaderName = HeaderName::from_static("logfire-ai-gateway-cost");
 const SIMULATED: HeaderName = HeaderName::from_static("x-tidegate-simulated");
 pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 pub(crate) const TRUE: HeaderValue = HeaderValue::from_static("true");
@@ -51,6 +52,13 @@ pub(crate) fn put_id(headers: &mut HeaderMap, dialect: DialectName, call_id: Cal
         },
         id,
     );
+}
+
+/// Tells pydantic-ai what a call cost, where the body has no place for it.
+pub(crate) fn put_cost(headers: &mut HeaderMap, cost: NanoUsd) {
+    if let Ok(value) = HeaderValue::try_from(format!("{cost}USD")) {
+        headers.insert(LOGFIRE_COST, value);
+    }
 }
 
 /// Says that a simulated provider answered.

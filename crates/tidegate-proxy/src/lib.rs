@@ -29,6 +29,7 @@ mod read_call;
 mod read_on;
 mod refusal;
 mod relay;
+mod routing;
 mod serve;
 mod settle;
 mod target;

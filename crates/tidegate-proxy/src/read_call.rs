@@ -8,10 +8,11 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use smallvec::SmallVec;
 use tidegate_dialect::read::{self, CallBody};
+use tidegate_dialect::task;
 use tidegate_policy::{CallFacts, View};
 use tidegate_types::LabelHash;
 use tidegate_types::label::LabelKind;
-use tidegate_types::resource::{Capabilities, ZdrTier};
+use tidegate_types::resource::{Capabilities, Operation, ZdrTier};
 use tidegate_types::usage::RefusalCause;
 use tokio::time::Instant;
 
@@ -54,7 +55,11 @@ where
     refuse_encodings(headers)?;
     let said = face.outside(headers)?;
     let bytes = collect(settings, body).await?;
-    let body = read::call(face.surface.dialect(), said.outside(), bytes)?;
+    let (operation, dialect) = (face.surface.operation(), face.surface.dialect());
+    let body = match operation {
+        Operation::Language | Operation::CountTokens => read::call(dialect, said.outside(), bytes)?,
+        _ => task::read(operation, dialect, said.outside(), content_type(headers), bytes)?,
+    };
     let labels = labels(&caller.view, &body, headers)?;
     Ok(Call { body, labels })
 }
@@ -76,7 +81,8 @@ impl Call {
                 structured_output: needs.structured_output,
             },
             max_output_tokens: body.output_limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
-            input_bytes: body.input.text_bytes,
+            // The window is that of one input; other operations have many, or none at all.
+            input_bytes: if body.is_task() { 0 } else { body.input.text_bytes },
             most: body.input.most,
             units: &[],
             end_user: self.labels.end_user,
@@ -88,6 +94,10 @@ impl Call {
             },
         }
     }
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 fn refuse_encodings(headers: &HeaderMap) -> Result<(), Refused> {

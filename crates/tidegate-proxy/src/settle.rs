@@ -167,6 +167,19 @@ impl Attempt {
         self.end(Outcome::Completed, method, usage);
     }
 
+    /// The answer to something else than a call of a language model is complete. What was used is
+    /// charged where the price names any of it; where it does not, nobody knows what is billed.
+    pub(crate) fn task_completed(&mut self, reported: Option<Usage>) {
+        let usage = match reported {
+            Some(usage) => (MeterMethod::Reported, Usage { requests: 1, ..usage }),
+            None => meter::completed(None, 0, &self.grant),
+        };
+        match usage {
+            (method, usage) if self.tariff.meters(&usage) => self.end(Outcome::Completed, method, usage),
+            _ => self.unresolved(),
+        }
+    }
+
     /// The stream broke, or its reader left and reading on makes no sense. What was seen is
     /// counted, where all that is billed can be seen; else nobody knows. Where billing goes on
     /// behind the break, a strict hold stays: more may be billed than was seen.

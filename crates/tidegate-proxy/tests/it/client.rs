@@ -21,6 +21,11 @@ impl Reply {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
+    /// The body without the gateway's note: what the provider said, byte for byte.
+    pub(crate) fn passed(&self) -> String {
+        without_note(&self.body)
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
@@ -40,6 +45,21 @@ impl Reply {
         let body = if chunked { dechunk(body) } else { body.to_owned() };
         Self { status, headers, body }
     }
+}
+
+/// Takes `cost` and `provider_metadata` out again.
+pub(crate) fn without_note(body: &str) -> String {
+    let mut rest = body;
+    let mut out = String::new();
+    while let Some(at) = rest.find(",\"cost\":0.").or(rest.find(",\"provider_metadata\":")) {
+        let at = rest.find(",\"provider_metadata\":").map_or(at, |other| at.min(other));
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let end =
+            if rest.starts_with(",\"cost") { rest.find('}') } else { rest.find("}}").map(|end| end + 2) };
+        rest = &rest[end.expect("the note ends")..];
+    }
+    out + rest
 }
 
 /// The content of a chunked body; panics when its proper end is missing.

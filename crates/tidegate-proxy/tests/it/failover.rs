@@ -42,7 +42,7 @@ async fn whatever_goes_wrong_before_the_first_event_the_next_candidate_answers()
             (Provider::start(vec![turn.clone()]).await, Provider::start(vec![json(OPENAI_ANSWER)]).await);
         let world = World::start(&[openai("a", &bad), openai("b", &good)]).await;
         let reply = world.chat(&ask()).await;
-        assert_eq!((reply.status, &*reply.body), (200, OPENAI_ANSWER), "{turn:?}");
+        assert_eq!((reply.status, &*reply.passed()), (200, OPENAI_ANSWER), "{turn:?}");
         assert_eq!((bad.count(), good.count()), (1, 1), "{turn:?}");
         let record = world.recorded(1).await;
         assert_eq!((record.outcome, record.attempts.len()), (CallOutcome::Answered, 2));
@@ -70,7 +70,7 @@ async fn a_stream_that_fails_before_its_first_event_is_answered_by_the_next_cand
             (Provider::start(vec![turn.clone()]).await, Provider::start(vec![stream(&OPENAI_STREAM)]).await);
         let world = World::start(&[openai("a", &bad), openai("b", &good)]).await;
         let reply = world.chat(&ask_stream()).await;
-        assert_eq!((reply.status, reply.body), (200, OPENAI_STREAM.concat()), "{turn:?}");
+        assert_eq!((reply.status, reply.passed()), (200, OPENAI_STREAM.concat()), "{turn:?}");
         world.recorded(1).await;
         assert_eq!(outcomes(&world), [outcome, Outcome::Completed], "{turn:?}");
     }
@@ -83,7 +83,7 @@ async fn another_dialect_may_answer_instead() {
     let world = World::start(&[openai("a", &bad), anthropic("b", &good)]).await;
     assert_eq!(world.chat(&ask()).await.json()["choices"][0]["message"]["content"], "Hello");
     // The first candidate was not cooled down by a 500 and fails again.
-    assert_eq!(world.messages(&ask_anthropic()).await.body, ANTHROPIC_ANSWER);
+    assert_eq!(world.messages(&ask_anthropic()).await.passed(), ANTHROPIC_ANSWER);
     assert_eq!(good.count(), 2);
 }
 
@@ -185,7 +185,7 @@ async fn a_silent_provider_is_given_up_in_time_and_its_hold_is_unresolved() {
     let good = Provider::start(vec![stream(&OPENAI_STREAM)]).await;
     let offers: [Offer<'_>; 2] = [openai("a", &silent), openai("b", &good)];
     let world = World::with(&offers, settings).await;
-    assert_eq!(world.chat(&ask_stream()).await.body, OPENAI_STREAM.concat());
+    assert_eq!(world.chat(&ask_stream()).await.passed(), OPENAI_STREAM.concat());
 }
 
 #[tokio::test]

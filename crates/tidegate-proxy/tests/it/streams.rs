@@ -34,7 +34,7 @@ async fn a_stream_of_the_same_dialect_is_identical() {
     let peer = Provider::start(vec![stream(&OPENAI_STREAM)]).await;
     let world = World::start(&[openai("a", &peer)]).await;
     let reply = world.chat(&ask_stream()).await;
-    assert_eq!((reply.status, &*reply.body), (200, &*OPENAI_STREAM.concat()));
+    assert_eq!((reply.status, &*reply.passed()), (200, &*OPENAI_STREAM.concat()));
     assert!(reply.header("content-type").starts_with("text/event-stream"));
     let record = world.recorded(1).await;
     assert_eq!((record.outcome, record.usage.output_tokens), (CallOutcome::Answered, 3));
@@ -44,7 +44,7 @@ async fn a_stream_of_the_same_dialect_is_identical() {
     let peer = Provider::start(vec![stream(&ANTHROPIC_STREAM)]).await;
     let world = World::start(&[anthropic("a", &peer)]).await;
     let ask = ask_anthropic().replace(r#""messages""#, r#""stream":true,"messages""#);
-    assert_eq!(world.messages(&ask).await.body, ANTHROPIC_STREAM.concat());
+    assert_eq!(world.messages(&ask).await.passed(), ANTHROPIC_STREAM.concat());
     assert_eq!(world.recorded(1).await.usage.output_tokens, 3);
 }
 
@@ -58,7 +58,7 @@ async fn a_stream_is_identical_wherever_it_is_split() {
         let pause = Step::Pause(Duration::from_millis(1));
         let (first, second) = (Step::Send(chunk(&whole[..at])), Step::Send(chunk(&whole[at..])));
         peer.script(vec![vec![head, first, pause, second, Step::Send(b"0\r\n\r\n".to_vec())]]);
-        assert_eq!(world.chat(&ask_stream()).await.body, whole, "split at {at}");
+        assert_eq!(world.chat(&ask_stream()).await.passed(), whole, "split at {at}");
     }
     world.assert_settled(None).await;
 }
@@ -123,6 +123,6 @@ async fn a_provider_that_does_not_close_after_its_end_delays_nobody() {
     turn.push(Step::UntilHangUp);
     let peer = Provider::start(vec![turn]).await;
     let world = World::start(&[openai("a", &peer)]).await;
-    assert_eq!(world.chat(&ask_stream()).await.body, OPENAI_STREAM.concat());
+    assert_eq!(world.chat(&ask_stream()).await.passed(), OPENAI_STREAM.concat());
     assert_eq!(world.recorded(1).await.outcome, CallOutcome::Answered);
 }

@@ -1,0 +1,101 @@
+//! What the gateway adds about itself to answers that have a place for it: the cost beside the usage,
+//! and `provider_metadata.gateway`. Splices into bytes that are otherwise left as they are.
+
+use bytes::Bytes;
+use tidegate_types::usage::Usage;
+
+use crate::Dialect;
+use crate::answer::{Note, NotePlace};
+use crate::json::{Kind, Span, Splices, Value, Writer};
+use crate::sse::{Event, Reader};
+
+/// The whole answer with the note in it; the same bytes where there is no place for it.
+pub(crate) fn on_answer(surface: Dialect, body: Bytes, note: &Note, usage: &Usage) -> Bytes {
+    let mut splices = Splices::default();
+    if let Ok(root) = Value::parse(&body) {
+        place(surface, &root, 0, note, usage, &mut splices);
+    }
+    if splices.is_empty() { body } else { splices.apply(&body) }
+}
+
+/// The pieces of a stream with the note in the events that tell usage.
+pub(crate) fn on_stream(surface: Dialect, pieces: &mut [Bytes], note: &Note, usage: &Usage) {
+    for piece in pieces {
+        if memchr::memmem::find(piece, b"\"usage\"").is_none() {
+            continue;
+        }
+        let ready = Reader::default().feed(piece);
+        let mut splices = Splices::default();
+        for event in ready.events() {
+            on_event(surface, &event, note, usage, &mut splices);
+        }
+        if !splices.is_empty() {
+            *piece = splices.apply(piece);
+        }
+    }
+}
+
+fn on_event(surface: Dialect, event: &Event<'_>, note: &Note, usage: &Usage, splices: &mut Splices) {
+    // Data in several lines is left alone: no place in the bytes is a place in the JSON.
+    let Some(offset) = event.data_offset().map(|offset| event.span.start + offset) else { return };
+    if let Ok(root) = Value::parse(&event.data()) {
+        place(surface, &root, offset, note, usage, splices);
+    }
+}
+
+/// Puts the note where clients of this surface look. `offset`: of the JSON in the bytes.
+fn place(
+    surface: Dialect,
+    root: &Value<'_>,
+    offset: usize,
+    note: &Note,
+    usage: &Usage,
+    splices: &mut Splices,
+) {
+    let holder = match surface {
+        Dialect::OpenaiResponses => root.get("response").unwrap_or(*root),
+        Dialect::OpenaiChat | Dialect::AnthropicMessages => *root,
+        // Their clients' schemas are strict, or their encoder writes the note itself.
+        Dialect::Gemini | Dialect::BedrockConverse | Dialect::CohereChat | Dialect::AiSdk => return,
+    };
+    let Some(counts) = holder.get("usage").filter(|counts| counts.kind() == Kind::Object) else { return };
+    let cost = note.costing.cost(usage).to_string();
+    let mut json = Writer::new();
+    match note.place {
+        NotePlace::ProviderMetadata => json.key("cost").raw(&cost).done(),
+        NotePlace::Logfire => {
+            json.key("logfire_ai_gateway").object(|json| json.key("cost").text(&cost).done()).done();
+        }
+        NotePlace::AiSdk => return,
+    }
+    insert(&counts, offset, &json.into_bytes(), splices);
+    if (surface, note.place) == (Dialect::OpenaiChat, NotePlace::ProviderMetadata) {
+        let choice = root.get("choices").and_then(|choices| choices.elements().next());
+        let said = choice.and_then(|choice| choice.get("message").or_else(|| choice.get("delta")));
+        let said = said.filter(|said| said.kind() == Kind::Object && said.get("provider_metadata").is_none());
+        if let Some(said) = said {
+            insert(&said, offset, &metadata(note, &cost), splices);
+        }
+    }
+}
+
+/// `"provider_metadata": {"gateway": {…}}`.
+fn metadata(note: &Note, cost: &str) -> Vec<u8> {
+    let mut json = Writer::new();
+    json.key("provider_metadata").object(|json| {
+        json.key("gateway").object(|json| {
+            json.key("generationId").text(&note.generation_id).key("cost").text(cost);
+            if let Some(routing) = &note.routing {
+                json.key("routing").raw(routing);
+            }
+        });
+    });
+    json.into_bytes()
+}
+
+/// Adds members at the end of an object.
+fn insert(object: &Value<'_>, offset: usize, members: &[u8], splices: &mut Splices) {
+    let lead: &[u8] = if object.members().next().is_some() { b"," } else { b"" };
+    let end = offset + object.span().end.saturating_sub(1);
+    splices.replace(Span::at(end), [lead, members].concat());
+}

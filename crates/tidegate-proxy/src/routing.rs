@@ -1,0 +1,133 @@
+//! What is told of the plan and the attempts: `providerMetadata.gateway.routing`, as the AI SDK's
+//! users know it. Absent rather than null; no content.
+
+use bytes::Bytes;
+use serde::Serialize;
+use tidegate_policy::Candidate;
+use tidegate_types::usage::{AttemptRecord, CredentialType};
+
+use crate::failover::Planned;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Routing<'a> {
+    original_model_id: &'a str,
+    canonical_slug: &'a str,
+    resolved_provider: &'a str,
+    resolved_provider_api_model_id: &'a str,
+    final_provider: &'a str,
+    fallbacks_available: Vec<&'a str>,
+    planning_reasoning: String,
+    model_attempt_count: usize,
+    total_provider_attempt_count: usize,
+    model_attempts: Vec<ModelAttempt<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ModelAttempt<'a> {
+    canonical_slug: &'a str,
+    success: bool,
+    provider_attempt_count: usize,
+    provider_attempts: Vec<ProviderAttempt<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProviderAttempt<'a> {
+    provider: &'a str,
+    credential_type: &'static str,
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_code: Option<u16>,
+    /// Milliseconds of the unix epoch.
+    start_time: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_time: Option<i64>,
+}
+
+/// The routing of a call that `candidate` is about to answer.
+pub(crate) fn of(planned: &Planned<'_>, candidate: &Candidate) -> Bytes {
+    let Planned { gateway, account, call, plan, .. } = *planned;
+    let ended = account.attempts();
+    let begun = account.arrival.at.as_millis();
+    let tried: Vec<_> =
+        ended.iter().filter_map(|attempt| Some((attempt, of_attempt(plan, attempt)?))).collect();
+    let mut models: Vec<ModelAttempt<'_>> = Vec::new();
+    for (attempt, tried) in &tried {
+        note(&mut models, tried.model.name.as_str(), false, failed(attempt, tried, begun));
+    }
+    let now = ProviderAttempt {
+        provider: candidate.provider.slug.as_str(),
+        credential_type: paid_by(candidate.credential_type),
+        success: true,
+        status_code: None,
+        start_time: gateway.now().as_millis(),
+        end_time: None,
+    };
+    note(&mut models, candidate.model.name.as_str(), true, now);
+    let mut fallbacks: Vec<&str> = Vec::new();
+    for other in &plan.candidates {
+        let slug = other.provider.slug.as_str();
+        if slug != candidate.provider.slug.as_str() && !fallbacks.contains(&slug) {
+            fallbacks.push(slug);
+        }
+    }
+    let first = plan.candidates.first().unwrap_or(candidate);
+    let routing = Routing {
+        original_model_id: &call.body.model,
+        canonical_slug: candidate.model.name.as_str(),
+        resolved_provider: first.provider.slug.as_str(),
+        resolved_provider_api_model_id: &candidate.offering.upstream_name,
+        final_provider: candidate.provider.slug.as_str(),
+        fallbacks_available: fallbacks,
+        planning_reasoning: reasoning(plan.candidates.len(), plan.removed.len()),
+        model_attempt_count: models.len(),
+        total_provider_attempt_count: ended.len() + 1,
+        model_attempts: models,
+    };
+    serde_json::to_vec(&routing).unwrap_or_else(|_| b"{}".to_vec()).into()
+}
+
+fn reasoning(candidates: usize, removed: usize) -> String {
+    format!("{candidates} candidates in the order of the plan; {removed} were taken out by its filters")
+}
+
+fn note<'a>(models: &mut Vec<ModelAttempt<'a>>, model: &'a str, success: bool, attempt: ProviderAttempt<'a>) {
+    match models.last_mut().filter(|last| last.canonical_slug == model) {
+        Some(last) => {
+            last.success = success;
+            last.provider_attempt_count += 1;
+            last.provider_attempts.push(attempt);
+        }
+        None => models.push(ModelAttempt {
+            canonical_slug: model,
+            success,
+            provider_attempt_count: 1,
+            provider_attempts: vec![attempt],
+        }),
+    }
+}
+
+fn failed<'a>(attempt: &AttemptRecord, tried: &'a Candidate, begun: i64) -> ProviderAttempt<'a> {
+    let start_time = begun.saturating_add(i64::from(attempt.started_ms));
+    ProviderAttempt {
+        provider: tried.provider.slug.as_str(),
+        credential_type: paid_by(attempt.credential_type),
+        success: false,
+        status_code: (attempt.status != 0).then_some(attempt.status),
+        start_time,
+        end_time: Some(start_time.saturating_add(i64::from(attempt.duration_ms))),
+    }
+}
+
+fn of_attempt<'a>(plan: &'a tidegate_policy::Plan, attempt: &AttemptRecord) -> Option<&'a Candidate> {
+    plan.candidates.iter().find(|candidate| candidate.offering.id == attempt.offering_id)
+}
+
+const fn paid_by(credential: CredentialType) -> &'static str {
+    match credential {
+        CredentialType::System => "system",
+        CredentialType::Byok | CredentialType::Client => "byok",
+    }
+}

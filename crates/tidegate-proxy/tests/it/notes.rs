@@ -1,0 +1,50 @@
+//! What the gateway adds to answers about itself, where each kind of client looks for it.
+
+use crate::plain::{ANTHROPIC_ANSWER, OPENAI_ANSWER, ask};
+use crate::provider::{Provider, json, stream};
+use crate::streams::{OPENAI_STREAM, ask_stream};
+use crate::world::{World, anthropic, openai};
+
+#[tokio::test]
+async fn an_openai_client_finds_cost_and_generation_id() {
+    let peer = Provider::start(vec![json(OPENAI_ANSWER), stream(&OPENAI_STREAM)]).await;
+    let world = World::start(&[openai("a", &peer)]).await;
+    let reply = world.chat(&ask()).await;
+    let cost = world.recorded(1).await.cost;
+    let gateway = format!(r#"{{"generationId":"{}","cost":"{cost}"}}"#, reply.header("x-tidegate-id"));
+    assert!(reply.body.contains(&format!(r#""provider_metadata":{{"gateway":{gateway}}}"#)), "{reply:?}");
+    assert!(reply.body.contains(&format!(r#""total_tokens":15,"cost":{cost}}}"#)), "{reply:?}");
+    let reply = world.chat(&ask_stream()).await;
+    assert!(reply.body.contains(r#""cost":0.000000018}"#), "{}", reply.body);
+}
+
+#[tokio::test]
+async fn pydantic_ai_finds_the_cost_beside_the_usage() {
+    let peer = Provider::start(vec![json(OPENAI_ANSWER)]).await;
+    let other = Provider::start(vec![json(ANTHROPIC_ANSWER)]).await;
+    let world = World::start(&[openai("a", &peer), anthropic("b", &other)]).await;
+    let reply = world.post("/proxy/a/chat/completions", &ask()).await;
+    assert!(reply.body.contains(r#""logfire_ai_gateway":{"cost":"0.000000018"}"#), "{reply:?}");
+    assert_eq!(peer.count(), 1);
+    // The path names the provider, whoever else offers the model.
+    let reply = world.post("/proxy/b/chat/completions", &ask()).await;
+    assert_eq!((reply.status, other.count()), (200, 1), "{reply:?}");
+    let reply = world.post("/proxy/nobody/chat/completions", &ask()).await;
+    assert_eq!(reply.status, 404, "{reply:?}");
+    assert!(reply.body.contains("neither a route of the organization nor a provider"), "{reply:?}");
+}
+
+#[tokio::test]
+async fn mlflow_reads_errors_as_detail() {
+    let peer = Provider::start(vec![json(OPENAI_ANSWER)]).await;
+    let world = World::start(&[openai("a", &peer)]).await;
+    let reply = world.post("/gateway/mlflow/v1/chat/completions", &ask()).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let reply = world.post("/gateway/nothing/mlflow/invocations", &ask()).await;
+    assert_eq!(
+        (reply.status, &reply.json()["detail"]["error_code"]),
+        (404, &"RESOURCE_DOES_NOT_EXIST".into())
+    );
+    let reply = world.post("/gateway/sim%2Fchat/mlflow/invocations", "{}").await;
+    assert!(reply.json()["detail"].is_string() || reply.json()["detail"].is_object(), "{reply:?}");
+}
