@@ -10,5 +10,5 @@ mod tariff;
 
 pub use bound::bound;
 pub use cost::cost;
-pub use price::{PriceError, covers, names, price_at, validate};
+pub use price::{PriceError, covers, meters, names, price_at, validate};
 pub use tariff::{Tariff, ceiling_cost};

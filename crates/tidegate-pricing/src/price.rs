@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 
 use tidegate_types::Timestamp;
 use tidegate_types::resource::{ModelKind, Price, PriceTier, Unit};
+use tidegate_types::usage::Usage;
 
 /// Why a price is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -121,6 +122,22 @@ pub fn covers(price: &Price, kind: ModelKind) -> bool {
 #[must_use]
 pub fn names(price: &Price, unit: Unit) -> bool {
     price.tiers.iter().all(|tier| named(tier, unit).is_some())
+}
+
+/// Whether a usage has anything of what the price names: where it has not, its cost would be nothing
+/// although something is billed.
+#[must_use]
+pub fn meters(price: &Price, usage: &Usage) -> bool {
+    let counted = |unit| match unit {
+        Unit::Request => false,
+        Unit::Image => usage.images > 0,
+        Unit::AudioSecond => usage.audio_seconds > 0,
+        Unit::Character => usage.characters > 0,
+        Unit::Search => usage.searches > 0,
+        Unit::VideoSecond => usage.video_seconds > 0,
+        _ => usage.input_tokens > 0 || usage.output_tokens > 0,
+    };
+    price.tiers.iter().all(|tier| tier.prices.iter().any(|entry| counted(entry.unit)))
 }
 
 /// Pico-USD of each unit in one tier, absent units replaced by their nearest relatives.

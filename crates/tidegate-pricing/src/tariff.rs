@@ -48,6 +48,15 @@ impl Tariff {
         }
     }
 
+    /// Whether a usage has anything of what it prices.
+    #[must_use]
+    pub fn meters(&self, usage: &Usage) -> bool {
+        match self {
+            Self::Listed(price) => crate::meters(price, usage),
+            Self::Ceiling(_) => all_input(usage) > 0 || all_output(usage) > 0,
+        }
+    }
+
     /// Whether it has a price of this unit; a ceiling is that of every token.
     #[must_use]
     pub fn names(&self, unit: Unit) -> bool {
