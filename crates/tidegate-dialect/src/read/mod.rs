@@ -12,6 +12,8 @@ mod wishes;
 
 use std::sync::Arc;
 
+use std::fmt;
+
 use bytes::Bytes;
 
 pub use gateway::GatewayOptions;
@@ -62,8 +64,8 @@ pub struct Finding {
     pub kind: FindingKind,
 }
 
-/// A client's body: its facts, and where the editable things lie.
-#[derive(Debug, Clone)]
+/// A client's body: its facts, and where the editable things lie. Debug shows no content.
+#[derive(Clone)]
 pub struct CallBody {
     /// The dialect it is written in.
     pub surface: Dialect,
@@ -97,6 +99,17 @@ pub struct CallBody {
     pub(crate) spots: Spots,
 }
 
+impl fmt::Debug for CallBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallBody")
+            .field("surface", &self.surface)
+            .field("model", &self.model)
+            .field("stream", &self.stream)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl CallBody {
     /// A body of which nothing is known yet but how it came.
     pub(crate) fn new(surface: Dialect, spec: u8, bytes: Bytes, root: Span) -> Self {
@@ -124,6 +137,12 @@ impl CallBody {
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// Whether something else is asked for than an answer of a language model.
+    #[must_use]
+    pub const fn is_task(&self) -> bool {
+        self.task.is_some()
     }
 
     /// Where facts about the messages are collected.

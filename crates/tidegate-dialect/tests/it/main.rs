@@ -1,12 +1,18 @@
 //! The dialect crate through its public face.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod ai_sdk;
+mod bedrock;
 mod bounds;
 mod captures;
 mod errors;
+mod eventstream;
+mod gemini;
 mod json;
+mod matrix;
 mod passthrough;
 mod reading;
+mod responses;
 mod split;
 mod sse;
 mod streams;
