@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
+use tidegate_dialect::stream::stream_content_type;
 use tidegate_types::usage::CallOutcome;
 
 use crate::account::{Account, Arrival};
@@ -11,7 +12,7 @@ use crate::body::AnswerBody;
 use crate::connection::Underway;
 use crate::failover::{Answer, Content};
 use crate::gateway::Gateway;
-use crate::headers::{EVENT_STREAM, JSON, NO_CACHE, put_cost, put_id, put_rates, put_simulated};
+use crate::headers::{JSON, NO_CACHE, put_cost, put_id, put_rates, put_simulated};
 use crate::refusal::{Refusal, Refused, Voice, render};
 use crate::relay::Relay;
 
@@ -22,15 +23,18 @@ pub(crate) fn answered(
     answer: Answer,
     underway: Underway,
 ) -> Response<AnswerBody> {
+    let streams = matches!(answer.content, Content::Stream(_));
     let (body, content_type) = match answer.content {
         Content::Whole(payload) => {
             account.note_outcome(200, CallOutcome::Answered);
             let content_type = HeaderValue::from_str(&payload.content_type).unwrap_or(JSON);
             (AnswerBody::whole(payload.bytes, underway), content_type)
         }
-        Content::Stream(live) => (AnswerBody::relay(Box::new(Relay::new(live)), underway), EVENT_STREAM),
+        Content::Stream(live) => {
+            let content_type = HeaderValue::from_static(stream_content_type(account.dialect()));
+            (AnswerBody::relay(Box::new(Relay::new(live)), underway), content_type)
+        }
     };
-    let streams = content_type == EVENT_STREAM;
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.reserve(8);

@@ -14,7 +14,6 @@ const SIMULATED: HeaderName = HeaderName::from_static("x-tidegate-simulated");
 pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 pub(crate) const TRUE: HeaderValue = HeaderValue::from_static("true");
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-pub(crate) const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 pub(crate) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// The header names of one kind of bucket: limit, remaining, reset.
