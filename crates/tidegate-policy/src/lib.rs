@@ -26,7 +26,7 @@ pub use compiled::{Budget, KeyRecord, Offering, Organization, Policy, Route};
 pub use config::{Config, Counts};
 pub use incoming::{Applied, Body, Incoming, Part, Rejected};
 pub use plan::{
-    Allower, BudgetRef, CallFacts, Candidate, EffectivePolicy, Filter, ListedModel, Plan, PlanRefusal,
+    Allower, BudgetRef, CallFacts, Candidate, EffectivePolicy, Filter, ListedModel, Offer, Plan, PlanRefusal,
     RateLimit, RateScope, Removed, Role, Why, models_for, plan, public_models,
 };
 pub use reason::Reason;

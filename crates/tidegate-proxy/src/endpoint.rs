@@ -18,6 +18,8 @@ pub(crate) enum Endpoint<'a> {
     Models,
     /// One of them.
     Model(&'a str),
+    /// Who offers one of them.
+    ModelEndpoints(&'a str),
     /// Models as the AI SDK of this specification version lists them.
     Config(u8),
     /// What a key may do.
@@ -43,7 +45,7 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Endpoint<'a> {
         "/readyz" => (Endpoint::Ready, "GET"),
         _ => match (call(path), path.strip_prefix("/v1/models/")) {
             (Some(face), _) => (Endpoint::Call(face), "POST"),
-            (None, Some(name)) if !name.is_empty() => (Endpoint::Model(name), "GET"),
+            (None, Some(name)) if !name.is_empty() => (one_model(name), "GET"),
             _ => match path.strip_suffix("/config").and_then(specification) {
                 Some(version) => (Endpoint::Config(version), "GET"),
                 None => return Endpoint::Unknown,
@@ -51,6 +53,14 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Endpoint<'a> {
         },
     };
     if method.as_str() == allowed { endpoint } else { Endpoint::WrongMethod(allowed) }
+}
+
+/// A model, or who offers it. A model whose own name is `endpoints` is asked for with `%2F`.
+fn one_model(name: &str) -> Endpoint<'_> {
+    match name.strip_suffix("/endpoints") {
+        Some(model) if model.contains('/') || model.contains('%') => Endpoint::ModelEndpoints(model),
+        _ => Endpoint::Model(name),
+    }
 }
 
 /// The face of the call at `path`.
@@ -174,6 +184,9 @@ mod tests {
         assert_eq!(post("/v1/models"), Endpoint::WrongMethod("GET"));
         assert_eq!(find(&Method::GET, "/v1/messages"), Endpoint::WrongMethod("POST"));
         assert_eq!(find(&Method::GET, "/v1/models/openai/gpt-5"), Endpoint::Model("openai/gpt-5"));
+        let endpoints = Endpoint::ModelEndpoints("openai/gpt-5");
+        assert_eq!(find(&Method::GET, "/v1/models/openai/gpt-5/endpoints"), endpoints);
+        assert_eq!(find(&Method::GET, "/v1/models/acme/endpoints"), Endpoint::Model("acme/endpoints"));
         assert_eq!(find(&Method::GET, "/v3/ai/config"), Endpoint::Config(3));
         for path in [
             "/v1//messages",

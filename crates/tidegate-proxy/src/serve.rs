@@ -63,6 +63,7 @@ async fn own(
     let found = match endpoint {
         Endpoint::Models => listing::models(gateway, arrival, head),
         Endpoint::Model(name) => listing::model(gateway, arrival, head, name),
+        Endpoint::ModelEndpoints(name) => listing::endpoints(gateway, arrival, head, name),
         Endpoint::Config(specification) => listing::config(gateway, arrival, head, specification),
         Endpoint::Key => own_key::describe(gateway, arrival, head).await,
         Endpoint::Live => Ok(probe::live()),

@@ -20,7 +20,7 @@ mod through;
 pub use effective::EffectivePolicy;
 pub use facts::CallFacts;
 pub use filter::{Allower, Filter};
-pub use listing::{ListedModel, models_for, public_models};
+pub use listing::{ListedModel, Offer, models_for, public_models};
 pub use outcome::{BudgetRef, Candidate, Plan, RateLimit, RateScope, Removed, Role};
 pub use refusal::{PlanRefusal, Why};
 pub use stages::plan;

@@ -1,11 +1,12 @@
 //! `/v1/models`, `/v1/key`, probes, metrics.
 
-use tidegate_types::resource::{AllowList, Resource, VirtualKey};
+use tidegate_types::PicoUsd;
+use tidegate_types::resource::{AllowList, PriceTier, Resource, Unit, UnitPrice, VirtualKey};
 
 use crate::client::{request, send};
 use crate::plain::{OPENAI_ANSWER, ask};
 use crate::provider::{Provider, json};
-use crate::world::{MODEL, World, budget, openai};
+use crate::world::{MODEL, World, budget, offering, openai};
 
 async fn world() -> World {
     let peer = Provider::start(vec![json(OPENAI_ANSWER)]).await;
@@ -84,4 +85,48 @@ async fn probes_and_metrics_tell_the_state() {
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         assert!(!line.contains(&world.key) && !line.contains("org_"), "{line}");
     }
+}
+
+#[tokio::test]
+async fn prices_are_shown_with_tiers_and_each_provider_with_its_own() {
+    let peer = Provider::start(vec![json(OPENAI_ANSWER)]).await;
+    let world = World::start(&[openai("a", &peer), openai("b", &peer)]).await;
+    let tier = |from_input_tokens, input, cached| PriceTier {
+        from_input_tokens,
+        prices: [
+            (Unit::InputToken, input),
+            (Unit::OutputToken, 10_000_000),
+            (Unit::CachedInputToken, cached),
+        ]
+        .map(|(unit, pico)| UnitPrice { unit, price: PicoUsd::new(pico) })
+        .to_vec(),
+    };
+    let mut tiered = offering(1, "a");
+    tiered.prices[0].tiers = vec![tier(0, 1_250_000, 125_000), tier(200_001, 2_500_000, 250_000)];
+    tiered.max_output_tokens = Some(77);
+    world.put(vec![Resource::Offering(tiered)]);
+    let model = world.get("/v1/models/acme/chat").await.json();
+    // Both are asked first by what a call costs; only one of them has tiers.
+    let endpoints = world.get("/v1/models/acme%2Fchat/endpoints").await.json();
+    assert_eq!(endpoints["data"]["id"], MODEL);
+    let find = |slug: &str| {
+        let all = endpoints["data"]["endpoints"].as_array().unwrap();
+        all.iter().find(|endpoint| endpoint["provider_name"] == slug).unwrap().clone()
+    };
+    assert_eq!(find("a")["pricing"]["prompt"], "0.00000125");
+    assert_eq!(find("a")["pricing"]["input_cache_read"], "0.000000125");
+    assert_eq!(find("a")["max_completion_tokens"], 77);
+    assert_eq!(find("b")["pricing"]["completion"], "0.000000002");
+    assert_eq!(model["pricing"], serde_json::json!({"input": "0.000000001", "output": "0.000000002"}));
+    let mut cheap = offering(2, "b");
+    cheap.enabled = false;
+    world.put(vec![Resource::Offering(cheap)]);
+    let pricing = world.get("/v1/models/acme/chat").await.json()["pricing"].clone();
+    assert_eq!(
+        pricing["input_tiers"],
+        serde_json::json!([{"cost": "0.00000125", "min": 0, "max": 200_001}, {"cost": "0.0000025", "min": 200_001}])
+    );
+    let config = world.get("/v4/ai/config").await.json();
+    assert_eq!(config["models"][0]["pricing"]["input_cache_read"], "0.000000125");
+    assert_eq!(world.get("/v1/models/acme/none/endpoints").await.status, 404);
 }

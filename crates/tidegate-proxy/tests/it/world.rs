@@ -435,7 +435,7 @@ pub(crate) fn provider(place: u128, offer: &Offer<'_>) -> Provider {
     }
 }
 
-fn offering(place: u128, slug: &str) -> Offering {
+pub(crate) fn offering(place: u128, slug: &str) -> Offering {
     let unit = |unit, pico| UnitPrice { unit, price: PicoUsd::new(pico) };
     Offering {
         organization_id: OrganizationId::SYSTEM,

@@ -1,4 +1,8 @@
-//! `/v1/models`: what a key may call; without a key, the public catalogue.
+//! `/v1/models`: what a key may call; without a key, the shared catalogue, nothing of any tenant.
+//! Prices are list prices.
+
+mod endpoints;
+mod pricing;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, header, request};
@@ -6,6 +10,7 @@ use serde::Serialize;
 use tidegate_dialect::Dialect;
 use tidegate_policy::{ListedModel, models_for, public_models};
 use tidegate_types::Timestamp;
+use tidegate_types::resource::{ModelKind, Price};
 use tidegate_types::usage::RefusalCause;
 
 use crate::account::Arrival;
@@ -14,6 +19,8 @@ use crate::endpoint::dialect;
 use crate::gateway::Gateway;
 use crate::headers::JSON;
 use crate::refusal::{Refusal, Refused};
+
+use self::pricing::Pricing;
 
 /// All of them.
 pub(crate) fn models(
@@ -43,14 +50,30 @@ pub(crate) fn model(
     name: &str,
 ) -> Result<Response<Bytes>, Refused> {
     let listed = listed(gateway, arrival, &head.headers)?;
-    let name = name.replace("%2F", "/").replace("%2f", "/");
-    let found = listed.iter().find(|model| *model.name == *name).ok_or_else(|| {
-        Refusal::new(RefusalCause::UnknownModel, "there is no such model, or this key may not call it")
-            .param("model")
-    })?;
+    let found = &named(&listed, name)?;
     Ok(match dialect(head.uri.path(), &head.headers) {
         Dialect::AnthropicMessages => json(&anthropic(found)),
         _ => json(&openai(found)),
+    })
+}
+
+/// Who offers one of them, at what price.
+pub(crate) fn endpoints(
+    gateway: &Gateway,
+    arrival: Arrival,
+    head: &request::Parts,
+    name: &str,
+) -> Result<Response<Bytes>, Refused> {
+    let listed = listed(gateway, arrival, &head.headers)?;
+    Ok(json(&endpoints::of(named(&listed, name)?)))
+}
+
+/// The model of this name.
+fn named<'a>(listed: &'a [ListedModel], name: &str) -> Result<&'a ListedModel, Refused> {
+    let name = name.replace("%2F", "/").replace("%2f", "/");
+    listed.iter().find(|model| *model.name == *name).ok_or_else(|| {
+        Refusal::new(RefusalCause::UnknownModel, "there is no such model, or this key may not call it")
+            .param("model")
     })
 }
 
@@ -96,9 +119,13 @@ struct OpenaiModel<'a> {
     name: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
-    context_window: u32,
-    max_tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context_window: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
     tags: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pricing: Option<Pricing<'a>>,
 }
 
 #[derive(Serialize)]
@@ -122,10 +149,18 @@ fn released(listed: &ListedModel) -> Timestamp {
     listed.model.released_at.unwrap_or_default()
 }
 
+/// The list price of whoever is asked first.
+fn price(listed: &ListedModel) -> Option<&Price> {
+    listed.offers.first()?.price.as_deref()
+}
+
 fn openai(listed: &ListedModel) -> OpenaiModel<'_> {
     let model = &*listed.model;
     let can = model.capabilities;
     let tags = [(can.tools, "tool-use"), (can.vision, "vision"), (can.reasoning, "reasoning")];
+    // Other kinds are measured in other things than tokens.
+    let measured = matches!(model.kind, ModelKind::Language | ModelKind::Embedding);
+    let limits = measured.then_some((model.context_window, model.max_output_tokens));
     OpenaiModel {
         id: &listed.name,
         object: "model",
@@ -134,9 +169,10 @@ fn openai(listed: &ListedModel) -> OpenaiModel<'_> {
         owned_by: if listed.is_route { "organization" } else { model.name.creator() },
         name: &model.display_name,
         kind: model.kind.as_str(),
-        context_window: model.context_window,
-        max_tokens: model.max_output_tokens,
+        context_window: limits.map(|limits| limits.0),
+        max_tokens: limits.map(|limits| limits.1),
         tags: tags.into_iter().filter_map(|(can, tag)| can.then_some(tag)).collect(),
+        pricing: price(listed).map(Pricing::of),
     }
 }
 
@@ -151,6 +187,8 @@ struct Config<'a> {
 struct ConfigModel<'a> {
     id: &'a str,
     name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pricing: Option<pricing::Short>,
     specification: Specification<'a>,
     model_type: &'static str,
 }
@@ -169,6 +207,7 @@ impl<'a> ConfigModel<'a> {
         Self {
             id: &listed.name,
             name: &listed.model.display_name,
+            pricing: price(listed).and_then(pricing::Short::of),
             specification: Specification { specification_version, provider, model_id: &listed.name },
             model_type: listed.model.kind.as_str(),
         }
