@@ -80,7 +80,8 @@ fn format(config: &mut Fields<'_>, path: Path<'_>) -> Result<Option<OutputFormat
     };
     match (kind.as_deref(), schema) {
         (None | Some("application/json"), Some(schema)) => {
-            Ok(Some(OutputFormat::Schema { name: None, schema, strict: None }))
+            // Strict modes elsewhere want schemas that close every object.
+            Ok(Some(OutputFormat::Schema { name: None, schema, strict: Some(false) }))
         }
         (Some("application/json"), None) => Ok(Some(OutputFormat::JsonObject)),
         (None | Some("" | "text/plain"), None) => Ok(None),

@@ -35,14 +35,16 @@ pub(super) fn decode(body: &mut Fields<'_>) -> Result<Vec<Turn>, RequestError> {
     let contents = names::need(body, "contents", root)?;
     let mut at = 0;
     each(&contents, root.key("contents"), |content, path| {
-        let (role, mut parts) = conversation.content(&content, path)?;
-        // Elsewhere the results of tools come before what else is said.
-        parts.sort_by_key(|part| !matches!(part, Part::ToolResult { .. }) && role == Role::User);
+        let (role, parts) = conversation.content(&content, path)?;
         match turns.last_mut() {
-            Some(last) if role == Role::User && last.role == role && answers_tools(last) => {
+            Some(last) if role == Role::User && last.role == role && belong_together(&last.parts, &parts) => {
                 last.parts.extend(parts);
             }
             _ => turns.push(Turn { role, parts, at }),
+        }
+        if let (Role::User, Some(turn)) = (role, turns.last_mut()) {
+            // Elsewhere the results of tools come before what else is said.
+            turn.parts.sort_by_key(|part| !is_result(part));
         }
         at += 1;
         Ok(())
@@ -50,8 +52,13 @@ pub(super) fn decode(body: &mut Fields<'_>) -> Result<Vec<Turn>, RequestError> {
     Ok(turns)
 }
 
-fn answers_tools(turn: &Turn) -> bool {
-    matches!(turn.parts.last(), Some(Part::ToolResult { .. }))
+fn is_result(part: &Part) -> bool {
+    matches!(part, Part::ToolResult { .. })
+}
+
+/// Results of parallel calls, and what the user says right after them, are one turn.
+fn belong_together(before: &[Part], next: &[Part]) -> bool {
+    before.last().is_some_and(is_result) || (before.iter().any(is_result) && next.iter().any(is_result))
 }
 
 impl Conversation {

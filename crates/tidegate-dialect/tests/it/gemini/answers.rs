@@ -43,7 +43,9 @@ fn a_whole_answer_there_and_back_has_the_same_words_and_counts() {
 #[test]
 fn every_end_has_its_word() {
     let end = |reason: &str| {
-        let body = format!(r#"{{"candidates":[{{"content":{{"parts":[{{"text":"x"}}]}},"finishReason":"{reason}"}}]}}"#);
+        let body = format!(
+            r#"{{"candidates":[{{"content":{{"parts":[{{"text":"x"}}]}},"finishReason":"{reason}"}}]}}"#
+        );
         match complete(OPENAI, GEMINI, &body.into(), &facts(false)) {
             Ok(whole) => {
                 let value: serde_json::Value = serde_json::from_slice(&whole.bytes).unwrap();
@@ -53,8 +55,19 @@ fn every_end_has_its_word() {
         }
     };
     let reasons = [
-        "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
-        "MODEL_ARMOR", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MISSING_THOUGHT_SIGNATURE", "OTHER",
+        "STOP",
+        "MAX_TOKENS",
+        "SAFETY",
+        "RECITATION",
+        "LANGUAGE",
+        "BLOCKLIST",
+        "PROHIBITED_CONTENT",
+        "SPII",
+        "MODEL_ARMOR",
+        "MALFORMED_FUNCTION_CALL",
+        "UNEXPECTED_TOOL_CALL",
+        "MISSING_THOUGHT_SIGNATURE",
+        "OTHER",
     ];
     insta::assert_snapshot!(reasons.map(|reason| format!("{reason}: {}", end(reason))).join("\n"));
 }
@@ -94,7 +107,15 @@ fn every_cause_has_its_status_word() {
     ];
     let shown = causes.map(|cause| {
         let param = (cause == RefusalCause::BadRequest).then_some("contents[0].role");
-        let failure = Failure { cause, status: None, message: "why \"so\"", code: None, param, model: None, call_id: "gen_1" };
+        let failure = Failure {
+            cause,
+            status: None,
+            message: "why \"so\"",
+            code: None,
+            param,
+            model: None,
+            call_id: "gen_1",
+        };
         let body = refusal::body(GEMINI, &failure);
         format!("{} {}", body.status, String::from_utf8(body.bytes).unwrap())
     });

@@ -57,7 +57,12 @@ fn bodies_of_real_clients_pass_and_translate() {
     }
     for (surface, name) in [(OPENAI, "captures/openai.jsonl"), (ANTHROPIC, "captures/anthropic.jsonl")] {
         for body in String::from_utf8(file(name).to_vec()).unwrap().lines() {
-            sent(surface, GEMINI, body.to_owned()).unwrap_or_else(|error| panic!("{error}: {body}"));
+            match sent(surface, GEMINI, body.to_owned()) {
+                Ok(_) => {}
+                // The one thing real clients ask for that Gemini has not.
+                Err(error) if error.path() == Some("parallel_tool_calls") => {}
+                Err(error) => panic!("{error}: {body}"),
+            }
         }
     }
 }
@@ -90,7 +95,9 @@ fn signatures_find_back_to_their_part_and_to_no_other_maker() {
     // A signature of Anthropic's goes through a Gemini client and back, and not to Gemini.
     let body = serde_json::json!({"contents": [{"role": "model", "parts": [
         {"text": "t", "thought": true, "thoughtSignature": "dGlkZWdhdGUtc2lnbmF0dXJlOmMybG4="}, {"text": "a"}]}]});
-    assert!(sent(GEMINI, ANTHROPIC, body.to_string()).unwrap().contains(r#""thinking":"t","signature":"c2ln""#));
+    assert!(
+        sent(GEMINI, ANTHROPIC, body.to_string()).unwrap().contains(r#""thinking":"t","signature":"c2ln""#)
+    );
 }
 
 #[test]
@@ -105,7 +112,9 @@ fn a_call_without_a_signature_is_sent_with_the_word_for_it() {
 #[test]
 fn reasoning_follows_the_generation_of_the_model() {
     let shown = |surface, model: &str, member: &str| {
-        let body = format!(r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":"q"}}],{member}}}"#);
+        let body = format!(
+            r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":"q"}}],{member}}}"#
+        );
         let sent = sent_with(surface, GEMINI, &edits(model), body).unwrap();
         let value: serde_json::Value = serde_json::from_str(&sent).unwrap();
         format!("{model} {member} -> {}", value["generationConfig"]["thinkingConfig"])
@@ -139,7 +148,9 @@ fn what_gemini_cannot_take_is_refused_by_its_place() {
         openai(&format!(r#"{user},"stop":["1","2","3","4","5","6"]"#)),
         openai(&format!(r#"{user},{tool},"parallel_tool_calls":false"#)),
         openai(r#""messages":[{"role":"tool","tool_call_id":"x","content":"y"}]"#),
-        anthropic(&format!(r#"{user},"tools":[{{"name":"f","input_schema":{{}}}}],"tool_choice":{{"type":"auto","disable_parallel_tool_use":true}}"#)),
+        anthropic(&format!(
+            r#"{user},"tools":[{{"name":"f","input_schema":{{}}}}],"tool_choice":{{"type":"auto","disable_parallel_tool_use":true}}"#
+        )),
         anthropic(&format!(r#"{user},"stop_sequences":["1","2","3","4","5","6"]"#)),
     ];
     insta::assert_snapshot!(errors.map(|error| error.unwrap_err().to_string()).join("\n"));
@@ -163,7 +174,10 @@ fn what_others_cannot_take_of_gemini_is_refused_by_its_place() {
         one(OPENAI, r#"{"contents":[{"role":"assistant","parts":[]}]}"#),
         with(OPENAI, r#""tools":[{"googleSearch":{}}]"#),
         with(ANTHROPIC, r#""tools":[{"functionDeclarations":[{"name":"f","behavior":"NON_BLOCKING"}]}]"#),
-        with(OPENAI, r#""tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","brandNew":1}}]}]"#),
+        with(
+            OPENAI,
+            r#""tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","brandNew":1}}]}]"#,
+        ),
         with(OPENAI, r#""toolConfig":{"retrievalConfig":{}}"#),
         with(OPENAI, r#""safetySettings":[{"category":"X","threshold":"BLOCK_LOW_AND_ABOVE"}]"#),
         with(OPENAI, r#""cachedContent":"c""#),
@@ -202,7 +216,9 @@ fn what_the_registry_says_of_a_field_is_what_happens() {
                     assert!(sent(GEMINI, OPENAI, body(std::str::from_utf8(harmless).unwrap())).is_ok());
                 }
             }
-            _ => assert!(!sent(GEMINI, OPENAI, body(value)).unwrap().contains(field.name) || field.name == "model"),
+            _ => assert!(
+                !sent(GEMINI, OPENAI, body(value)).unwrap().contains(field.name) || field.name == "model"
+            ),
         }
     }
     assert!(fields(GEMINI).windows(2).all(|pair| pair[0].name < pair[1].name), "sorted");

@@ -62,7 +62,9 @@ fn a_stream_that_is_passed_on_is_watched_and_not_touched() {
 
 #[test]
 fn the_stream_for_a_gemini_client_has_nothing_but_data() {
-    for (target, name) in [(ANTHROPIC, "anthropic/stream_text.sse"), (ANTHROPIC, "anthropic/stream_tools.sse")] {
+    for (target, name) in
+        [(ANTHROPIC, "anthropic/stream_text.sse"), (ANTHROPIC, "anthropic/stream_tools.sse")]
+    {
         let ran = run(GEMINI, target, true, &[file(name)]);
         for line in ran.out.split("\r\n").filter(|line| !line.is_empty()) {
             let json: serde_json::Value = serde_json::from_str(line.strip_prefix("data: ").unwrap()).unwrap();
@@ -125,24 +127,75 @@ fn value() -> impl Strategy<Value = serde_json::Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        prop::sample::select(vec!["", "user", "model", "STRING", "OBJECT", "image/png", "text", "ANY", "AAAA", "é"])
-            .prop_map(Value::from),
+        prop::sample::select(vec![
+            "",
+            "user",
+            "model",
+            "STRING",
+            "OBJECT",
+            "image/png",
+            "text",
+            "ANY",
+            "AAAA",
+            "é"
+        ])
+        .prop_map(Value::from),
         Just(json!({"text": "x"})),
     ];
     let keys = prop::sample::select(vec![
-        "contents", "parts", "role", "text", "thought", "thoughtSignature", "inlineData", "inline_data", "mimeType",
-        "data", "fileData", "fileUri", "functionCall", "functionResponse", "name", "args", "response", "id", "tools",
-        "functionDeclarations", "parameters", "parameters_json_schema", "type", "properties", "items", "anyOf",
-        "nullable", "enum", "minItems", "toolConfig", "functionCallingConfig", "mode", "allowedFunctionNames",
-        "generationConfig", "generation_config", "maxOutputTokens", "max_output_tokens", "thinkingConfig",
-        "thinkingBudget", "stopSequences", "responseSchema", "responseMimeType", "systemInstruction",
-        "safetySettings", "labels", "x",
+        "contents",
+        "parts",
+        "role",
+        "text",
+        "thought",
+        "thoughtSignature",
+        "inlineData",
+        "inline_data",
+        "mimeType",
+        "data",
+        "fileData",
+        "fileUri",
+        "functionCall",
+        "functionResponse",
+        "name",
+        "args",
+        "response",
+        "id",
+        "tools",
+        "functionDeclarations",
+        "parameters",
+        "parameters_json_schema",
+        "type",
+        "properties",
+        "items",
+        "anyOf",
+        "nullable",
+        "enum",
+        "minItems",
+        "toolConfig",
+        "functionCallingConfig",
+        "mode",
+        "allowedFunctionNames",
+        "generationConfig",
+        "generation_config",
+        "maxOutputTokens",
+        "max_output_tokens",
+        "thinkingConfig",
+        "thinkingBudget",
+        "stopSequences",
+        "responseSchema",
+        "responseMimeType",
+        "systemInstruction",
+        "safetySettings",
+        "labels",
+        "x",
     ]);
     leaf.prop_recursive(6, 48, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((keys.clone(), inner), 0..5)
-                .prop_map(|members| Value::Object(members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())),
+            prop::collection::vec((keys.clone(), inner), 0..5).prop_map(|members| Value::Object(
+                members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+            )),
         ]
     })
 }

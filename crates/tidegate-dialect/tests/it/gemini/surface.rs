@@ -1,8 +1,8 @@
 //! What is read from Gemini's bodies, what is refused, and what is edited.
 
+use tidegate_dialect::RequestError;
 use tidegate_dialect::outbound::Edits;
 use tidegate_dialect::read::FindingKind;
-use tidegate_dialect::RequestError;
 
 use super::{GEMINI, call, sent_with};
 use crate::support::{edits, file};
@@ -77,8 +77,16 @@ fn what_bills_or_retains_is_found_in_either_spelling() {
             FindingKind::Bills,
             Some("generationConfig.responseModalities[1]"),
         ),
-        (r#""generationConfig":{"speechConfig":{}}"#, FindingKind::Bills, Some("generationConfig.speechConfig")),
-        (r#""generationConfig":{"brandNew":1}"#, FindingKind::Unregistered, Some("generationConfig.brandNew")),
+        (
+            r#""generationConfig":{"speechConfig":{}}"#,
+            FindingKind::Bills,
+            Some("generationConfig.speechConfig"),
+        ),
+        (
+            r#""generationConfig":{"brandNew":1}"#,
+            FindingKind::Unregistered,
+            Some("generationConfig.brandNew"),
+        ),
         (r#""brandNew":1"#, FindingKind::Unregistered, Some("brandNew")),
         (r#""generationConfig":{"responseModalities":["TEXT"]}"#, FindingKind::Bills, None),
     ];
@@ -109,10 +117,22 @@ fn the_granted_limit_goes_into_the_config_in_the_spelling_that_is_there() {
         (r#","generationConfig":null"#, r#","generationConfig":{"maxOutputTokens":100}"#),
         (r#","generation_config":null"#, r#","generation_config":{"maxOutputTokens":100}"#),
         (r#","generationConfig":{ }"#, r#","generationConfig":{ "maxOutputTokens":100}"#),
-        (r#","generation_config":{"top_k":1e0}"#, r#","generation_config":{"top_k":1e0,"maxOutputTokens":100}"#),
-        (r#","generation_config":{"max_output_tokens":500}"#, r#","generation_config":{"max_output_tokens":100}"#),
-        (r#","generationConfig":{"maxOutputTokens":50,"x":1e400}"#, r#","generationConfig":{"maxOutputTokens":50,"x":1e400}"#),
-        (r#","generationConfig":{"max_output_tokens":null}"#, r#","generationConfig":{"max_output_tokens":100}"#),
+        (
+            r#","generation_config":{"top_k":1e0}"#,
+            r#","generation_config":{"top_k":1e0,"maxOutputTokens":100}"#,
+        ),
+        (
+            r#","generation_config":{"max_output_tokens":500}"#,
+            r#","generation_config":{"max_output_tokens":100}"#,
+        ),
+        (
+            r#","generationConfig":{"maxOutputTokens":50,"x":1e400}"#,
+            r#","generationConfig":{"maxOutputTokens":50,"x":1e400}"#,
+        ),
+        (
+            r#","generationConfig":{"max_output_tokens":null}"#,
+            r#","generationConfig":{"max_output_tokens":100}"#,
+        ),
     ];
     for (given, expected) in cases {
         let body = |rest: &str| format!(r#"{{"contents":[]{rest}}}"#);
@@ -122,7 +142,8 @@ fn the_granted_limit_goes_into_the_config_in_the_spelling_that_is_there() {
 
 #[test]
 fn what_the_gateway_reads_and_the_name_of_the_model_stay_here() {
-    let body = r#"{"model":"models/x","contents":[],"providerOptions":{"gateway":{"only":["a"]}},"store":true}"#;
+    let body =
+        r#"{"model":"models/x","contents":[],"providerOptions":{"gateway":{"only":["a"]}},"store":true}"#;
     let zdr = Edits { no_store: true, ..edits("up") };
     assert_eq!(sent_with(GEMINI, GEMINI, &zdr, body).unwrap(), r#"{"contents":[],"store":false}"#);
 }
