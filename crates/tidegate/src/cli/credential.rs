@@ -223,7 +223,8 @@ mod tests {
     fn a_key_file_from_google_is_taken_as_it_is() {
         let file = json!({"type": "service_account", "project_id": "p", "private_key_id": "k", "private_key": "pem",
             "client_email": "a@b", "client_id": "1", "token_uri": "https://oauth2.googleapis.com/token"});
-        let taken = json!({"client_email": "a@b", "private_key": "pem", "private_key_id": "k", "project": "p"});
+        let taken =
+            json!({"client_email": "a@b", "private_key": "pem", "private_key_id": "k", "project": "p"});
         assert_eq!(fields(&file.to_string()), (Some("google_service_account"), taken));
         assert_eq!(fields(r#"{"access_key_id": "a"}"#), (Some("aws"), json!({"access_key_id": "a"})));
         assert_eq!(fields(r#"{"api_key": "a"}"#), (None, json!({"api_key": "a"})));
