@@ -149,10 +149,29 @@ fn additional(fields: &mut Fields<'_>, call: &mut Call) -> Result<(), RequestErr
         call.reasoning = effort(&value, path.key("reasoning_effort"))?;
     }
     call.top_k = number(&mut own, "top_k", path)?;
+    if let Some(value) = own.take("tool_choice") {
+        own_choice(&value, path.key("tool_choice"), call)?;
+    }
     match own.iter().find(|member| !member.value.is_null()) {
         None => Ok(()),
         Some(member) => Err(refuse(path.key(&member.key), "a field of a single model's own")),
     }
+}
+
+/// The choice of a tool in Anthropic's own words: only there calls one at a time can be asked for.
+fn own_choice(value: &Value<'_>, path: Path<'_>, call: &mut Call) -> Result<(), RequestError> {
+    let mut choice = Fields::read(value, path)?;
+    call.tool_choice = Some(match need_text(&mut choice, "type", path)?.as_str() {
+        "auto" => ToolChoice::Auto,
+        "any" => ToolChoice::Any,
+        "none" => ToolChoice::None,
+        "tool" => ToolChoice::Named(need_text(&mut choice, "name", path)?),
+        _ => return Err(wrong(path.key("type"), "auto, any, none or tool")),
+    });
+    if let Some(single) = choice.take("disable_parallel_tool_use") {
+        call.parallel_tools = Some(!boolean(&single, path.key("disable_parallel_tool_use"))?);
+    }
+    rest_of(DIALECT, "additionalModelRequestFields.tool_choice", path, &choice)
 }
 
 fn thinking(value: &Value<'_>, path: Path<'_>) -> Result<ReasoningMode, RequestError> {

@@ -9,7 +9,7 @@ pub(super) const FIELDS: &[Field] = &[
     field(
         "additionalModelRequestFields",
         Plain,
-        Carried("thinking, reasoning_effort and top_k; others are refused"),
+        Carried("thinking, reasoning_effort, tool_choice and top_k; others are refused"),
     ),
     field(
         "additionalModelResponseFieldPaths",

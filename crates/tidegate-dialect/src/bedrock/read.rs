@@ -28,8 +28,9 @@ pub(super) fn read(body: &Fields<'_>, call: &mut CallBody) -> Result<(), Request
     }
     if let Some(value) = body.get("promptVariables") {
         // They fill a prompt that lies elsewhere.
-        call.survey().unboundable(root.key("promptVariables"));
-        Fields::read(&value, root.key("promptVariables"))?;
+        if Fields::read(&value, root.key("promptVariables"))?.iter().next().is_some() {
+            call.survey().unboundable(root.key("promptVariables"));
+        }
     }
     call.input.tools += u64::from(call.needs.structured_output);
     if let Some(value) = body.get("system") {

@@ -57,9 +57,11 @@ pub(super) fn is_error(name: &[u8]) -> bool {
 
 fn delta_bytes(delta: &Value<'_>) -> u64 {
     let length = |value: Option<Value<'_>>| value.map_or(0, |value| value.text_len() as u64);
+    let thought = delta.get("reasoningContent");
     length(delta.get("text"))
         + length(delta.get("toolUse").and_then(|tool| tool.get("input")))
-        + length(delta.get("reasoningContent").and_then(|thought| thought.get("text")))
+        + length(thought.and_then(|thought| thought.get("text")))
+        + u64::from(thought.is_some_and(|thought| thought.get("redactedContent").is_some()))
 }
 
 /// UTF-8 bytes of visible output of a whole content block.
