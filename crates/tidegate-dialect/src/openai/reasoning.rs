@@ -3,7 +3,7 @@
 //! The convention of OpenRouter and Vercel: clients echo it with the assistant message.
 
 use crate::canonical::Part;
-use crate::canonical::signature::{ANTHROPIC, GEMINI, maker, mark};
+use crate::canonical::signature::{ANTHROPIC, GEMINI, OPENAI, maker, mark};
 use crate::json::{Value, Writer};
 
 /// Signed reasoning of an echoed message. Unsigned reasoning is left out: its provider would refuse it.
@@ -14,7 +14,7 @@ pub(super) fn decode(details: &Value<'_>, parts: &mut Vec<Part>) {
     for detail in details.elements() {
         let text = |key: &str| detail.get(key).and_then(|value| value.text());
         let Some(format) =
-            [ANTHROPIC, GEMINI].into_iter().find(|maker| text("format").is_some_and(|f| f == *maker))
+            [ANTHROPIC, GEMINI, OPENAI].into_iter().find(|maker| text("format").is_some_and(|f| f == *maker))
         else {
             continue;
         };

@@ -23,6 +23,10 @@ pub(super) fn has_reasoning(turn: &Turn) -> bool {
 fn write_turn(json: &mut Writer, turn: &Turn) {
     let mut said: Vec<&Part> = Vec::new();
     for part in &turn.parts {
+        // Clients send empty texts beside calls.
+        if turn.role == Role::Assistant && matches!(part, Part::Text { text, .. } if text.is_empty()) {
+            continue;
+        }
         if matches!(part, Part::Text { .. } | Part::Image { .. } | Part::File { .. } | Part::FileUrl { .. }) {
             said.push(part);
             continue;

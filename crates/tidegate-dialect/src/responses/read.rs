@@ -3,7 +3,7 @@
 use crate::RequestError;
 use crate::json::{Kind, Value};
 use crate::openai::read::labels;
-use crate::read::{CallBody, Fields, Finding, FindingKind, Path, array, parts, removals, text, whole};
+use crate::read::{CallBody, Fields, Finding, FindingKind, Path, array, parts, removals, text, whole, wrong};
 
 /// Tools that the client runs itself, or that are only declared. All others bill.
 const CLIENT_RUN: &[&str] = &["function", "custom", "local_shell", "apply_patch", "namespace"];
@@ -33,6 +33,7 @@ pub(super) fn read(body: &Fields<'_>, call: &mut CallBody) -> Result<(), Request
     let root = Path::Root;
     // Streams always carry usage.
     call.asked_usage = true;
+    advice(body, call)?;
     if let Some(value) = body.get("max_output_tokens") {
         call.output_limit = Some(whole(&value, root.key("max_output_tokens"))?);
     }
@@ -60,6 +61,22 @@ pub(super) fn read(body: &Fields<'_>, call: &mut CallBody) -> Result<(), Request
     }
     tools(body, call)?;
     input(body, call)
+}
+
+/// Advice on caching, for which there is no use: checked, and answered with a warning.
+fn advice(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> {
+    let root = Path::Root;
+    if let Some(value) = body.get("cache_ttl") {
+        if !matches!(&*text(&value, root.key("cache_ttl"))?, "5m" | "1h") {
+            return Err(wrong(root.key("cache_ttl"), "5m or 1h"));
+        }
+        call.gateway.unknown.push("cache_ttl".to_owned());
+    }
+    if let Some(value) = body.get("cache_anchor_items") {
+        whole(&value, root.key("cache_anchor_items"))?;
+        call.gateway.unknown.push("cache_anchor_items".to_owned());
+    }
+    Ok(())
 }
 
 fn reasoning(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> {
@@ -120,8 +137,14 @@ fn input(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> {
 
 /// Reasoning of another provider, which answers of ours carry and this one would refuse.
 fn foreign(item: &Value<'_>) -> bool {
-    let sealed = item.get("encrypted_content").and_then(|sealed| sealed.text());
-    sealed.is_some_and(|sealed| super::sealed::is_foreign(&sealed))
+    let text = |key: &str| item.get(key).and_then(|value| value.text());
+    if text("type").is_none_or(|kind| kind != "reasoning") {
+        return false;
+    }
+    match text("encrypted_content").filter(|sealed| !sealed.is_empty()) {
+        Some(sealed) => super::sealed::is_foreign(&sealed),
+        None => text("id").is_some_and(|id| super::sealed::is_ours(&id)),
+    }
 }
 
 fn item(value: &Value<'_>, path: Path<'_>, call: &mut CallBody) -> Result<(), RequestError> {

@@ -15,6 +15,14 @@ pub(super) fn is_foreign(sealed: &str) -> bool {
     sealed.contains(':')
 }
 
+/// Whether a reasoning item was named by the gateway: the provider could not look it up.
+pub(super) fn is_ours(id: &str) -> bool {
+    let stem = id.strip_prefix("rs_").and_then(|rest| rest.split_once('_'));
+    stem.is_some_and(|(stem, _)| {
+        stem.len() == 26 && stem.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+    })
+}
+
 /// A reasoning item as a part; `None` when nothing is in it.
 pub(super) fn open(id: &str, text: String, sealed: Option<&str>) -> Option<Part> {
     let sealed = sealed.filter(|sealed| !sealed.is_empty());
