@@ -4,10 +4,13 @@
 pub(crate) mod anthropic;
 pub mod gateway;
 pub(crate) mod gemini;
+mod left_out;
 pub(crate) mod nested;
 pub(crate) mod openai;
 
 use crate::Dialect;
+
+pub use left_out::{LeftOut, left_out};
 
 /// What a field means for money and for what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
