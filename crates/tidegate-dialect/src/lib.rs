@@ -6,7 +6,7 @@
 //! One codec per dialect, both ways, so that N dialects need N codecs. Nothing here knows
 //! prices, policies, HTTP connections or the time.
 
-pub mod ai_sdk;
+mod ai_sdk;
 pub mod answer;
 mod anthropic;
 mod bedrock;
@@ -19,6 +19,7 @@ mod embedding;
 pub mod error;
 pub mod eventstream;
 mod gemini;
+mod image;
 pub mod json;
 mod note;
 mod openai;
@@ -26,10 +27,13 @@ pub mod outbound;
 pub mod read;
 pub mod refusal;
 pub mod registry;
+mod reranking;
 mod responses;
+mod speech;
 pub mod sse;
 pub mod stream;
 pub mod task;
+mod transcription;
 mod unspoken;
 mod usage;
 

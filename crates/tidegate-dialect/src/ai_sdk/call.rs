@@ -3,6 +3,7 @@
 use super::{options, prompt};
 use crate::canonical::{
     Call, Effort, Json, Names, OutputFormat, ProviderOptions, Reasoning, ReasoningMode, Tool, ToolChoice,
+    schema,
 };
 use crate::decode::{need, need_text, refuse, rest_of, rest_of_body};
 use crate::json::{Kind, Value};
@@ -150,7 +151,11 @@ fn format(fields: &mut Fields<'_>) -> Result<Option<OutputFormat>, RequestError>
     rest_of(DIALECT, "responseFormat", path, &format)?;
     match (kind.as_str(), schema) {
         ("text", _) => Ok(None),
-        ("json", Some(schema)) => Ok(Some(OutputFormat::Schema { name, schema, strict: None })),
+        ("json", Some(schema)) => {
+            // These clients cannot say it: strict where the schema allows it, as their users expect.
+            let loose = Value::parse(schema.as_ref()).is_ok_and(|schema| !schema::is_strict(&schema));
+            Ok(Some(OutputFormat::Schema { name, schema, strict: loose.then_some(false) }))
+        }
         ("json", None) => Ok(Some(OutputFormat::JsonObject)),
         _ => Err(wrong(path.key("type"), "text or json")),
     }

@@ -13,7 +13,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("prompt", Plain, Carried("turns")),
     field("providerOptions", Gateway, Carried("gateway: read here; others: where that provider is asked")),
     field("reasoning", Plain, Carried("reasoning effort")),
-    field("responseFormat", Plain, Carried("json: a schema, or any JSON object")),
+    field("responseFormat", Plain, Carried("json: a schema (strict where it can be), or any JSON object")),
     field("seed", Plain, Carried("seed; left out where there is none, best effort everywhere")),
     field("stopSequences", Plain, Carried("stop sequences")),
     field("temperature", Plain, Carried("temperature")),

@@ -4,7 +4,6 @@
 
 mod answer;
 mod call;
-pub mod config;
 mod encode_stream;
 mod error;
 mod fields;

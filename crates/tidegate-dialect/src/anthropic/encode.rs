@@ -2,7 +2,7 @@
 
 use super::arrange::{arrange, is_blank};
 use crate::canonical::{
-    Call, Effort, Image, Json, OutputFormat, Part, ReasoningMode, Role, Tool, ToolChoice, Turn,
+    Call, Effort, Image, Json, OutputFormat, Part, ReasoningMode, Role, Tool, ToolChoice, Turn, schema,
 };
 use crate::json::{Kind, Value, Writer};
 use crate::outbound::Edits;
@@ -273,7 +273,11 @@ fn write_output(json: &mut Writer, call: &Call) {
         }
         if let Some(schema) = schema {
             json.key("format").object(|json| {
-                json.key("type").text("json_schema").key("schema").raw(schema);
+                json.key("type").text("json_schema").key("schema");
+                match Value::parse(schema.as_ref()) {
+                    Ok(value) => schema::write_closed(json, &value),
+                    Err(_) => json.raw(schema).done(),
+                }
             });
         }
     });

@@ -6,6 +6,7 @@
 mod answer;
 mod call;
 mod event;
+pub(crate) mod schema;
 pub(crate) mod signature;
 
 pub(crate) use answer::{Answer, Stop};

@@ -1,4 +1,4 @@
-//! Answers, streams, errors and the list of models.
+//! Answers, streams and errors.
 
 use bytes::Bytes;
 use tidegate_dialect::Dialect;
@@ -172,32 +172,4 @@ fn errors_are_nested_and_name_the_model() {
         String::from_utf8(body.bytes).unwrap(),
         r#"{"error":{"message":"no such model","type":"model_not_found","param":{"modelId":"x/y"},"code":"model_not_found"},"generationId":"gen_1"}"#
     );
-}
-
-#[test]
-fn the_list_of_models_has_the_version_of_its_path() {
-    use tidegate_dialect::ai_sdk::config::{Listed, Pricing, document};
-    use tidegate_types::resource::ModelKind;
-    let price = Pricing {
-        input: "0.000001".into(),
-        output: "0.000002".into(),
-        input_cache_read: Some("0.0000001".into()),
-        input_cache_write: None,
-    };
-    let models = || {
-        let language = Listed {
-            id: "openai/gpt-mock",
-            name: "GPT Mock",
-            description: Some("d"),
-            pricing: Some(price.clone()),
-            provider: "openai",
-            kind: ModelKind::Language,
-        };
-        let image = Listed { pricing: None, description: None, kind: ModelKind::Image, ..language.clone() };
-        [language, image]
-    };
-    let shown = [2, 3, 4].map(|spec| String::from_utf8(document(spec, models())).unwrap());
-    assert_eq!(shown[0].replace("\"v2\"", "\"v4\""), shown[2]);
-    assert_eq!(shown[1].replace("\"v3\"", "\"v4\""), shown[2]);
-    insta::assert_snapshot!(lines(&shown[2]));
 }

@@ -214,3 +214,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_schema_is_strict_where_it_can_be_and_closed_where_it_must_be() {
+    let inner = r#"{"type":"object","properties":{"b":{"type":"string"}},"required":["b"]EXTRA}"#;
+    let format = |extra: &str| {
+        let inner = inner.replace("EXTRA", extra);
+        with(&format!(
+            r#""responseFormat":{{"type":"json","schema":{{"type":"object","properties":{{"a":{{"anyOf":[{inner},{{"type":"null"}}]}}}},"required":["a"],"additionalProperties":false}}}}"#
+        ))
+    };
+    let closed = r#","additionalProperties":false"#;
+    let strict =
+        |extra: &str| sent_to(OPENAI, "openai", false, format(extra)).unwrap().contains(r#""strict":true"#);
+    assert!(strict(closed) && !strict("") && !strict(r#","additionalProperties":true"#));
+    let anthropic = |extra: &str| sent_to(ANTHROPIC, "anthropic", false, format(extra)).unwrap();
+    assert_eq!(anthropic(""), anthropic(closed));
+    assert!(anthropic(r#","additionalProperties":true"#).contains(r#""additionalProperties":true"#));
+}
