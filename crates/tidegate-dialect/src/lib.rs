@@ -14,6 +14,7 @@ mod canonical;
 mod codec;
 mod cohere;
 pub mod content;
+pub mod count;
 mod decode;
 mod embedding;
 pub mod error;

@@ -1,5 +1,7 @@
 //! `multipart/form-data` (RFC 7578), read without copying and written.
 
+use std::fmt;
+
 use bytes::Bytes;
 use memchr::memmem;
 
@@ -15,7 +17,14 @@ pub(crate) struct Part {
     pub(crate) body: Bytes,
 }
 
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} bytes]", self.body.len())
+    }
+}
+
 /// A form.
+#[derive(Debug, Clone)]
 pub(crate) struct Form {
     boundary: String,
     pub(crate) parts: Vec<Part>,

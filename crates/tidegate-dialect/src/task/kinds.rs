@@ -5,11 +5,19 @@ use tidegate_types::usage::Usage;
 use super::{Client, Provider};
 use crate::Dialect;
 use crate::embedding::EmbeddingCall;
+use crate::image::ImageCall;
+use crate::reranking::RerankingCall;
+use crate::speech::SpeechCall;
+use crate::transcription::TranscriptionCall;
 
 /// A request, in its one form.
 #[derive(Debug)]
 pub(crate) enum Task {
     Embedding(EmbeddingCall),
+    Reranking(RerankingCall),
+    Image(ImageCall),
+    Speech(SpeechCall),
+    Transcription(TranscriptionCall),
 }
 
 /// An operation with its codecs.

@@ -7,6 +7,7 @@
 pub(crate) mod ai_sdk;
 mod form;
 mod kinds;
+mod blob;
 mod options;
 mod sides;
 
@@ -23,8 +24,14 @@ use crate::json::{Span, Value, write_text};
 use crate::outbound::{Body, Edits};
 use crate::read::{CallBody, Fields, GatewayOptions, Outside, Path, Spot, model, named, registered};
 use crate::registry::{Carriage, Effect, Field, find_in};
-use crate::{AnswerFault, Dialect, RequestError, embedding};
+use crate::embedding::Embedding;
+use crate::image::Image;
+use crate::reranking::Reranking;
+use crate::speech::Speech;
+use crate::transcription::Transcription;
+use crate::{AnswerFault, Dialect, RequestError};
 
+pub(crate) use blob::Blob;
 pub(crate) use form::Form;
 pub(crate) use kinds::{Kind, Task};
 pub(crate) use options::Wishes;
@@ -41,7 +48,8 @@ pub struct Payload {
 
 impl Payload {
     /// JSON.
-    pub(crate) fn json(bytes: impl Into<Bytes>) -> Self {
+    #[must_use]
+    pub fn json(bytes: impl Into<Bytes>) -> Self {
         Self { bytes: bytes.into(), content_type: Cow::Borrowed("application/json") }
     }
 }
@@ -74,8 +82,12 @@ pub fn read(
 ) -> Result<CallBody, RequestError> {
     let incoming = Incoming { surface, outside, content_type, body };
     match operation {
-        Operation::Embedding => read_as::<embedding::Embedding>(incoming),
-        _ => Err(no_such_operation()),
+        Operation::Embedding => read_as::<Embedding>(incoming),
+        Operation::Reranking => read_as::<Reranking>(incoming),
+        Operation::Image => read_as::<Image>(incoming),
+        Operation::Speech => read_as::<Speech>(incoming),
+        Operation::Transcription => read_as::<Transcription>(incoming),
+        Operation::Language | Operation::CountTokens | Operation::Video => Err(no_such_operation()),
     }
 }
 
@@ -85,7 +97,11 @@ pub fn read(
 /// [`RequestError::Untranslatable`] naming what the provider's family cannot carry.
 pub fn request(call: &CallBody, target: Dialect, edits: &Edits<'_>) -> Result<Payload, RequestError> {
     match call.task.as_deref() {
-        Some(Task::Embedding(task)) => request_as::<embedding::Embedding>(call, task, target, edits),
+        Some(Task::Embedding(task)) => request_as::<Embedding>(call, task, target, edits),
+        Some(Task::Reranking(task)) => request_as::<Reranking>(call, task, target, edits),
+        Some(Task::Image(task)) => request_as::<Image>(call, task, target, edits),
+        Some(Task::Speech(task)) => request_as::<Speech>(call, task, target, edits),
+        Some(Task::Transcription(task)) => request_as::<Transcription>(call, task, target, edits),
         None => Err(no_such_operation()),
     }
 }
@@ -103,18 +119,25 @@ pub fn complete(
 ) -> Result<Finished, AnswerFault> {
     let from = From { target, provider };
     match call.task.as_deref() {
-        Some(Task::Embedding(task)) => complete_as::<embedding::Embedding>(call, task, from, received, facts),
+        Some(Task::Embedding(task)) => complete_as::<Embedding>(call, task, from, received, facts),
+        Some(Task::Reranking(task)) => complete_as::<Reranking>(call, task, from, received, facts),
+        Some(Task::Image(task)) => complete_as::<Image>(call, task, from, received, facts),
+        Some(Task::Speech(task)) => complete_as::<Speech>(call, task, from, received, facts),
+        Some(Task::Transcription(task)) => complete_as::<Transcription>(call, task, from, received, facts),
         None => Err(AnswerFault::Untranslatable("no such operation")),
     }
 }
 
-/// Whether a provider of this family can be asked for this.
+/// Whether providers of this family can be asked for this; language models are no task.
 #[must_use]
 pub fn is_spoken(operation: Operation, target: Dialect) -> bool {
     match operation {
-        Operation::Embedding => embedding::Embedding::provider(target).is_some(),
-        Operation::Language => true,
-        _ => false,
+        Operation::Embedding => Embedding::provider(target).is_some(),
+        Operation::Reranking => Reranking::provider(target).is_some(),
+        Operation::Image => Image::provider(target).is_some(),
+        Operation::Speech => Speech::provider(target).is_some(),
+        Operation::Transcription => Transcription::provider(target).is_some(),
+        Operation::Language | Operation::CountTokens | Operation::Video => false,
     }
 }
 

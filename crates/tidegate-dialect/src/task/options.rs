@@ -1,5 +1,6 @@
 //! Options for single providers (`providerOptions`), as the AI SDK's clients give them.
 
+use super::Form;
 use crate::json::{Value, Writer};
 use crate::read::{Fields, Path};
 use crate::{Content, RequestError};
@@ -54,6 +55,26 @@ impl Wishes {
                 };
                 json.key(name).raw(value.expose());
             }
+        }
+        Ok(())
+    }
+
+    /// Fills options into a form, texts without their quotes.
+    pub(crate) fn fill(
+        &self,
+        form: &mut Form,
+        providers: &[&str],
+        names: &[(&str, &str)],
+    ) -> Result<(), RequestError> {
+        let mut json = Writer::new();
+        let mut outcome = Ok(());
+        json.object(|json| outcome = self.write(json, providers, names));
+        outcome?;
+        let written = json.into_bytes();
+        let Ok(options) = Value::parse(&written) else { return Ok(()) };
+        for option in options.members() {
+            let text = option.value.text().unwrap_or_else(|| String::from_utf8_lossy(option.value.raw()));
+            form.set(&option.key, &text);
         }
         Ok(())
     }
