@@ -9,6 +9,7 @@ use http::{Response, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tidegate_dialect::answer::{self, AnswerFacts};
+use tidegate_dialect::count;
 use tidegate_dialect::read::CallBody;
 use tidegate_dialect::stream::{AnswerStream, End};
 use tidegate_dialect::task::{self, Payload};
@@ -29,6 +30,8 @@ pub(crate) struct Outbound {
     pub(crate) surface: Dialect,
     pub(crate) target: Dialect,
     pub(crate) stream: bool,
+    /// Only the prompt's tokens are counted.
+    pub(crate) counting: bool,
     pub(crate) facts: AnswerFacts,
     /// What is asked for, where it is not an answer of a language model, and the provider's slug.
     pub(crate) task: Option<Box<(CallBody, String)>>,
@@ -96,7 +99,7 @@ impl Drop for Exchange {
 }
 
 async fn exchange(gateway: Arc<Gateway>, mut attempt: Attempt, outbound: Outbound) -> Exchanged {
-    let Outbound { endpoint, owner, request, surface, target, stream, facts, task } = outbound;
+    let Outbound { endpoint, owner, request, surface, target, stream, counting, facts, task } = outbound;
     let response = match send(&gateway, &mut attempt, &endpoint, owner, request).await {
         Ok(response) => response,
         Err(failed) => return Exchanged::Failed(failed),
@@ -108,7 +111,9 @@ async fn exchange(gateway: Arc<Gateway>, mut attempt: Attempt, outbound: Outboun
     let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = content_type.unwrap_or("application/octet-stream").to_owned();
     let body = response.into_body();
-    let exchanged = if let Some(task) = task {
+    let exchanged = if counting {
+        counted(attempt, body, surface, target).await
+    } else if let Some(task) = task {
         task_done(&gateway, attempt, body, content_type, target, &task, &facts).await
     } else if stream {
         let live = Live::new(gateway, attempt, body, AnswerStream::new(surface, target, &facts));
@@ -191,6 +196,23 @@ async fn whole(
             Err(Failed::Fault(fault))
         }
     }
+}
+
+/// The count of a prompt's tokens. It costs nothing.
+async fn counted(
+    mut attempt: Attempt,
+    body: ResponseBody,
+    surface: Dialect,
+    target: Dialect,
+) -> Result<Exchanged, Failed> {
+    let counted = match collect(body, MAX_ERROR).await {
+        Ok(bytes) => count::complete(surface, target, &bytes).map_err(Failed::Fault),
+        Err(failed) => Err(failed),
+    };
+    attempt.counted();
+    let bytes = counted?;
+    attempt.answers();
+    Ok(Exchanged::Whole(Payload::json(bytes)))
 }
 
 /// The whole answer to something else than a call of a language model.

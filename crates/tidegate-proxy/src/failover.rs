@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tidegate_dialect::answer::{AnswerFacts, Costing, Note, NotePlace};
+use tidegate_dialect::count;
 use tidegate_dialect::outbound::{self, Edits};
 use tidegate_dialect::read::CallBody;
 use tidegate_dialect::task::{self, Payload};
@@ -212,6 +213,7 @@ async fn outbound(
         surface,
         target,
         stream: call.body.stream,
+        counting: call.body.counting,
         task: call.body.is_task().then(|| Box::new((call.body.clone(), provider.slug.to_string()))),
         facts: AnswerFacts {
             call_id,
@@ -232,7 +234,9 @@ fn written(
     edits: &Edits<'_>,
     provider: &Provider,
 ) -> Result<Payload, Failed> {
-    let payload = if call.is_task() {
+    let payload = if call.counting {
+        count::request(call, target, edits).map(Payload::json)
+    } else if call.is_task() {
         task::request(call, target, edits)
     } else {
         outbound::request(call, target, edits).map(Payload::json)

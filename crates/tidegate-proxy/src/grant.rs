@@ -54,7 +54,7 @@ pub(crate) fn grant(
     if call.is_task() {
         return task_grant(call, candidate);
     }
-    if !is_hard(candidate) {
+    if !is_hard(candidate) || call.counting {
         let output_tokens = call.output_limit.unwrap_or(most).min(most);
         let open = Grant {
             input_tokens: input.tokens,

@@ -57,7 +57,12 @@ where
     let bytes = collect(settings, body).await?;
     let (operation, dialect) = (face.surface.operation(), face.surface.dialect());
     let body = match operation {
-        Operation::Language | Operation::CountTokens => read::call(dialect, said.outside(), bytes)?,
+        Operation::Language => read::call(dialect, said.outside(), bytes)?,
+        Operation::CountTokens => {
+            let mut body = read::call(dialect, said.outside(), bytes)?;
+            (body.counting, body.stream) = (true, false);
+            body
+        }
         _ => task::read(operation, dialect, said.outside(), content_type(headers), bytes)?,
     };
     let labels = labels(&caller.view, &body, headers)?;

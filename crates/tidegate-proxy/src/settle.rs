@@ -180,6 +180,11 @@ impl Attempt {
         }
     }
 
+    /// Tokens were counted: nothing is billed.
+    pub(crate) fn counted(&mut self) {
+        self.end(Outcome::Completed, MeterMethod::Nothing, Usage::default());
+    }
+
     /// The stream broke, or its reader left and reading on makes no sense. What was seen is
     /// counted, where all that is billed can be seen; else nobody knows. Where billing goes on
     /// behind the break, a strict hold stays: more may be billed than was seen.

@@ -81,6 +81,8 @@ pub struct CallBody {
     pub answers: u64,
     /// The client asked for usage in the stream.
     pub asked_usage: bool,
+    /// Only its tokens are to be counted.
+    pub counting: bool,
     /// What the model must be able to do.
     pub needs: Needs,
     /// End user and tags, from named fields.
@@ -121,6 +123,7 @@ impl CallBody {
             reasoning_budget: None,
             answers: 1,
             asked_usage: false,
+            counting: false,
             needs: Needs::default(),
             labels: Labels::default(),
             gateway: GatewayOptions::default(),

@@ -85,3 +85,14 @@ async fn connections_are_kept_on_both_sides() {
     assert_eq!(peer.count(), 20);
     assert_eq!(peer.connections(), 1);
 }
+
+#[tokio::test]
+async fn counting_a_prompts_tokens_costs_nothing() {
+    let peer = Provider::start(vec![json(r#"{"input_tokens":14}"#)]).await;
+    let world = World::start(&[anthropic("a", &peer)]).await;
+    let reply = world.post("/v1/messages/count_tokens", &ask()).await;
+    assert_eq!((reply.status, &*reply.body), (200, r#"{"input_tokens":14}"#));
+    assert!(peer.last().head.contains("/messages/count_tokens"), "{}", peer.last().head);
+    let record = world.recorded(1).await;
+    assert_eq!((record.cost, record.usage.requests), (NanoUsd::ZERO, 0));
+}
