@@ -35,6 +35,8 @@ pub(crate) struct Ask {
     pub(crate) thinking: bool,
     /// Of that, only the signature is shown.
     pub(crate) thinking_omitted: bool,
+    /// Encrypted reasoning was asked for (OpenAI responses).
+    pub(crate) sealed: bool,
     /// How many of the input's texts stand before the last cache marker (Anthropic).
     pub(crate) cached_texts: Option<usize>,
     /// Cache markers in all.

@@ -1,6 +1,6 @@
 //! Simulated providers that are also the judge of our bill.
 //!
-//! Speaks OpenAI chat completions under `/openai/v1` and Anthropic messages under `/anthropic/v1`,
+//! Speaks OpenAI chat completions and responses under `/openai/v1` and Anthropic messages under `/anthropic/v1`,
 //! answers from the request, refuses what a real provider would refuse, counts with a real
 //! tokenizer and keeps its own bill. It shares no code with the gateway on purpose.
 
@@ -11,6 +11,7 @@ mod complete;
 mod count;
 mod delivery;
 mod openai;
+mod responses;
 mod sample;
 mod schema;
 mod script;

@@ -20,7 +20,7 @@ use crate::complete::complete;
 use crate::delivery::{Charge, Delivery, ResetFlag, whole};
 use crate::script::{Call, Ending, Faults, Script};
 use crate::state::{Received, State};
-use crate::{anthropic, openai, tasks};
+use crate::{anthropic, openai, responses, tasks};
 
 type Answer = Response<Either<Full<Bytes>, Delivery>>;
 
@@ -29,13 +29,14 @@ const MAX_BODY: usize = 64 << 20;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Dialect {
     Openai,
+    Responses,
     Anthropic,
 }
 
 impl Dialect {
     const fn provider(self) -> &'static str {
         match self {
-            Self::Openai => "sim-openai",
+            Self::Openai | Self::Responses => "sim-openai",
             Self::Anthropic => "sim-anthropic",
         }
     }
@@ -43,13 +44,14 @@ impl Dialect {
     fn read(self, body: &Value) -> Result<Ask, Invalid> {
         match self {
             Self::Openai => openai::read(body),
+            Self::Responses => responses::read(body),
             Self::Anthropic => anthropic::read(body),
         }
     }
 
     fn error_body(self, invalid: &Invalid) -> Vec<u8> {
         match self {
-            Self::Openai => openai::error_body(invalid),
+            Self::Openai | Self::Responses => openai::error_body(invalid),
             Self::Anthropic => anthropic::error_body(invalid),
         }
     }
@@ -57,6 +59,7 @@ impl Dialect {
     fn error_event(self) -> Vec<u8> {
         match self {
             Self::Openai => openai::error_event(),
+            Self::Responses => responses::error_event(),
             Self::Anthropic => anthropic::error_event(),
         }
     }
@@ -131,6 +134,9 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, reset: ResetFlag
         (Method::GET, "/openai/v1/models") => Ok(plain_answer(200, openai::models(&state.models()))),
         (Method::POST, "/openai/v1/chat/completions") => {
             model_call(state, Dialect::Openai, path, &head.headers, &body, reset).await
+        }
+        (Method::POST, "/openai/v1/responses") => {
+            model_call(state, Dialect::Responses, path, &head.headers, &body, reset).await
         }
         (Method::POST, "/anthropic/v1/messages") => {
             model_call(state, Dialect::Anthropic, path, &head.headers, &body, reset).await
@@ -303,6 +309,8 @@ async fn deliver(
     let writes = match (dialect, ask.stream) {
         (Dialect::Openai, false) => vec![openai::plain(ask, &completion, faults, number)],
         (Dialect::Openai, true) => openai::stream(ask, &completion, faults, number),
+        (Dialect::Responses, false) => vec![responses::plain(ask, &completion, faults, number)],
+        (Dialect::Responses, true) => responses::stream(ask, &completion, faults, number),
         (Dialect::Anthropic, false) => vec![anthropic::plain(ask, &completion, faults, number)],
         (Dialect::Anthropic, true) => anthropic::stream(ask, &completion, faults, number),
     };
@@ -334,7 +342,7 @@ async fn deliver(
     if let Some(length) = length {
         answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     }
-    let name = if dialect == Dialect::Openai { "x-request-id" } else { "request-id" };
+    let name = if dialect == Dialect::Anthropic { "request-id" } else { "x-request-id" };
     if let Ok(value) = header::HeaderValue::from_str(&format!("req_sim_{number:016x}")) {
         answer.headers_mut().insert(name, value);
     }

@@ -3,6 +3,7 @@
 
 mod cache;
 mod refuse;
+mod responses;
 
 use std::collections::BTreeMap;
 
