@@ -23,4 +23,5 @@ mod provider;
 mod refusals;
 mod sign_in;
 mod streams;
+mod tasks;
 mod world;

@@ -1,0 +1,454 @@
+//! Every operation beyond language models, end to end: clients of each surface against the simulated
+//! services of each family, and what we charge against what they bill.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tidegate_pricing::cost;
+use tidegate_simulator::{Bill, ModelPrice, Settings as Simulated, Simulator, UnitPrices};
+use tidegate_types::resource::*;
+use tidegate_types::usage::Outcome;
+use tidegate_types::{
+    BudgetId, CredentialId, ModelId, NanoUsd, OfferingId, OrganizationId, PicoUsd, PriceId, ProviderId,
+    Timestamp,
+};
+
+use crate::provider::Provider as Peer;
+use crate::world::{World, budget, openai};
+
+/// A model at a simulated service: its name upstream, what it is for, and what is charged.
+struct Offered {
+    name: &'static str,
+    provider: &'static str,
+    upstream: &'static str,
+    kind: ModelKind,
+    prices: Vec<(Unit, i64)>,
+}
+
+/// What the simulator asks for tokens; the rest is the same for all models there.
+const TOKENS: ModelPrice = ModelPrice { input: 500_000, output: 2_000_000, cached_input: 250_000 };
+
+fn offered() -> Vec<Offered> {
+    let tokens = || vec![(Unit::InputToken, TOKENS.input), (Unit::OutputToken, TOKENS.output)];
+    let one = |unit, price| vec![(unit, price)];
+    let offered = |name, provider, upstream, kind, prices| Offered { name, provider, upstream, kind, prices };
+    vec![
+        offered("openai/emb", "sim-openai", "emb", ModelKind::Embedding, tokens()),
+        offered("cohere/emb", "sim-cohere", "embed-v4", ModelKind::Embedding, tokens()),
+        offered("google/emb", "sim-gemini", "gemini-embedding", ModelKind::Embedding, tokens()),
+        offered(
+            "cohere/rank",
+            "sim-cohere",
+            "rerank-v4",
+            ModelKind::Reranking,
+            one(Unit::Search, UnitPrices::SEARCH),
+        ),
+        offered("jina/rank", "sim-openai", "jina-rerank", ModelKind::Reranking, tokens()),
+        offered("openai/draw", "sim-openai", "dall-e", ModelKind::Image, one(Unit::Image, UnitPrices::IMAGE)),
+        offered("openai/paint", "sim-openai", "gpt-image-1", ModelKind::Image, tokens()),
+        offered(
+            "openai/tts",
+            "sim-openai",
+            "tts-1",
+            ModelKind::Speech,
+            one(Unit::Character, UnitPrices::CHARACTER),
+        ),
+        offered(
+            "openai/whisper",
+            "sim-openai",
+            "whisper-1",
+            ModelKind::Transcription,
+            one(Unit::AudioSecond, UnitPrices::AUDIO_SECOND),
+        ),
+        offered("openai/hear", "sim-openai", "gpt-4o-transcribe", ModelKind::Transcription, tokens()),
+        // Named by a unit that such models are not billed by.
+        offered("openai/free", "sim-openai", "dall-e", ModelKind::Image, one(Unit::Search, 1)),
+    ]
+}
+
+struct Stage {
+    world: World,
+    simulator: Simulator,
+    client: reqwest::Client,
+}
+
+impl Stage {
+    async fn start() -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let simulator = Simulator::start("127.0.0.1:0".parse().unwrap(), Simulated::default()).await.unwrap();
+        let mut peer = Peer::start(Vec::new()).await;
+        peer.address = simulator.address();
+        let world = World::start(&[openai("chat", &peer)]).await;
+        world.put(catalogue(&simulator.url()));
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { world, simulator, client }
+    }
+
+    fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("http://{}{path}", self.world.address);
+        self.client.post(url).bearer_auth(&self.world.key)
+    }
+
+    async fn ask(&self, path: &str, body: &Value) -> (u16, Value) {
+        let answer = self.post(path).json(body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap())
+    }
+
+    async fn ask_sdk(&self, kind: &str, spec: u8, model: &str, body: &Value) -> (u16, Value) {
+        let base = [("v1", 2), ("v3", 3), ("v4", 4)].iter().find(|(_, of)| *of == spec).unwrap().0;
+        let answer = self
+            .post(&format!("/{base}/ai/{kind}-model"))
+            .header(format!("ai-{kind}-model-specification-version"), spec.to_string())
+            .header("ai-model-id", model)
+            .json(body)
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap())
+    }
+
+    /// What we charged is what was billed, to the nano-dollar, and the control plane would say the same.
+    async fn assert_books_match(&self, calls: usize) {
+        self.world.recorded(calls).await;
+        let bill: Bill = self
+            .client
+            .get(format!("{}/bill", self.simulator.url()))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        let finals = self.world.finals();
+        let billed: BTreeMap<String, i64> =
+            bill.calls.iter().map(|line| (line.call_id.clone(), line.nano_usd)).collect();
+        let charged: BTreeMap<String, i64> =
+            finals.iter().map(|event| (event.call_id.to_string(), event.cost.get())).collect();
+        assert_eq!(charged, billed, "{finals:#?} {bill:#?}");
+        for event in &finals {
+            assert_eq!(event.outcome, Outcome::Completed);
+            assert!(event.cost > NanoUsd::ZERO, "{event:?}");
+            let price = prices().remove(&event.price_id.unwrap()).unwrap();
+            assert_eq!(cost(&price, &event.usage), event.cost, "the control plane's own figure");
+        }
+        assert!(self.world.metrics.render().contains("tidegate_bound_violations_total 0"), "held too little");
+        self.world.assert_settled(None).await;
+    }
+}
+
+fn prices() -> BTreeMap<PriceId, Price> {
+    let prices = offered().into_iter().enumerate().map(|(place, offered)| {
+        let id = PriceId::from_u128(100 + place as u128);
+        let prices =
+            offered.prices.iter().map(|(unit, pico)| UnitPrice { unit: *unit, price: PicoUsd::new(*pico) });
+        let price = Price {
+            id,
+            tiers: vec![PriceTier { from_input_tokens: 0, prices: prices.collect() }],
+            valid_from: Timestamp::from_micros(0),
+            recorded_at: Timestamp::from_micros(0),
+            source: "test".into(),
+        };
+        (id, price)
+    });
+    prices.collect()
+}
+
+fn catalogue(url: &str) -> Vec<Resource> {
+    let system = OrganizationId::SYSTEM;
+    let houses = [
+        ("sim-openai", DialectName::OpenaiChat, AuthScheme::Bearer, "openai/v1"),
+        ("sim-cohere", DialectName::CohereChat, AuthScheme::Bearer, "cohere"),
+        ("sim-gemini", DialectName::Gemini, AuthScheme::GoogleApiKey, "gemini/v1beta"),
+    ];
+    let mut all = Vec::new();
+    for (place, (slug, dialect, auth, folder)) in houses.into_iter().enumerate() {
+        let place = 100 + place as u128;
+        all.push(Resource::Provider(Provider {
+            organization_id: system,
+            id: ProviderId::from_u128(place),
+            slug: slug.parse().unwrap(),
+            name: slug.into(),
+            base_url: format!("{url}/{folder}"),
+            dialect,
+            auth,
+            abort_billing: AbortBilling::Continues,
+            enabled: true,
+            headquarters: None,
+            simulated: true,
+            also: Vec::new(),
+            quirks: Quirks::default(),
+        }));
+        all.push(Resource::Credential(Credential {
+            organization_id: system,
+            id: CredentialId::from_u128(place),
+            name: slug.into(),
+            scope: CredentialScope::System,
+            provider: slug.parse().unwrap(),
+            form: SecretForm::ApiKey,
+            enabled: true,
+            position: 0,
+            sealed: Vec::new(),
+        }));
+    }
+    for ((place, offered), price) in offered().into_iter().enumerate().zip(prices().into_values()) {
+        let place = 100 + place as u128;
+        all.push(Resource::Model(Model {
+            organization_id: system,
+            id: ModelId::from_u128(place),
+            name: offered.name.parse().unwrap(),
+            display_name: offered.name.into(),
+            aliases: Vec::new(),
+            kind: offered.kind,
+            context_window: 8_192,
+            max_output_tokens: 10_000,
+            capabilities: Capabilities::default(),
+            released_at: None,
+        }));
+        all.push(Resource::Offering(Offering {
+            organization_id: system,
+            id: OfferingId::from_u128(place),
+            model: offered.name.parse().unwrap(),
+            provider: offered.provider.parse().unwrap(),
+            upstream_name: offered.upstream.into(),
+            max_output_tokens: None,
+            enabled: true,
+            prices: vec![price],
+            data_handling: None,
+            output_visible: false,
+            notes: BTreeMap::new(),
+        }));
+    }
+    all
+}
+
+fn strict(stage: &Stage, limit: &str) {
+    stage.world.put(vec![Resource::Budget(budget(1, limit))]);
+}
+
+/// Vectors of one text as floats, whatever form they came in.
+fn floats(vector: &Value) -> Vec<f32> {
+    use base64::Engine as _;
+    match vector {
+        Value::String(packed) => base64::engine::general_purpose::STANDARD
+            .decode(packed)
+            .unwrap()
+            .chunks_exact(4)
+            .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
+            .collect(),
+        other => other.as_array().unwrap().iter().map(|number| number.as_f64().unwrap() as f32).collect(),
+    }
+}
+
+#[tokio::test]
+async fn embeddings_are_the_same_vectors_on_every_surface_from_every_family() {
+    let stage = Stage::start().await;
+    strict(&stage, "1.00");
+    let mut seen: BTreeMap<&str, Vec<Vec<f32>>> = BTreeMap::new();
+    for model in ["openai/emb", "cohere/emb", "google/emb"] {
+        let vectors = seen.entry(model).or_default();
+        for format in [None, Some("float"), Some("base64")] {
+            let mut body = json!({"model": model, "input": ["the tide", "the gate"], "dimensions": 5});
+            if let Some(format) = format {
+                body["encoding_format"] = json!(format);
+            }
+            let (status, answer) = stage.ask("/v1/embeddings", &body).await;
+            assert_eq!(status, 200, "{answer}");
+            assert_eq!(answer["data"][0]["embedding"].is_string(), format == Some("base64"), "{answer}");
+            assert_eq!(answer["data"][1]["index"], 1);
+            assert!(answer["usage"]["prompt_tokens"].as_u64().unwrap() >= 4, "{answer}");
+            vectors.push(floats(&answer["data"][1]["embedding"]));
+        }
+        for (spec, texts) in [(2, "input"), (3, "values"), (4, "values")] {
+            let body = json!({texts: ["the tide", "the gate"], "dimensions": 5,
+                "providerOptions": {"gateway": {"tags": ["e"]}}});
+            let (status, answer) = stage.ask_sdk("embedding", spec, model, &body).await;
+            assert_eq!(status, 200, "{answer}");
+            assert!(answer["usage"]["tokens"].as_u64().unwrap() >= 4, "{answer}");
+            assert_eq!(answer["warnings"], json!([]), "{answer}");
+            vectors.push(floats(&answer["embeddings"][1]));
+        }
+    }
+    let first = seen["openai/emb"][0].clone();
+    assert_eq!(first.len(), 5);
+    for (model, vectors) in &seen {
+        assert!(vectors.iter().all(|vector| *vector == first), "{model}: {vectors:?}");
+    }
+    stage.assert_books_match(18).await;
+    assert!(stage.world.balance(BudgetId::from_u128(1)).await.spent > NanoUsd::ZERO);
+}
+
+#[tokio::test]
+async fn token_ids_go_to_openai_and_are_refused_by_name_elsewhere() {
+    let stage = Stage::start().await;
+    strict(&stage, "1.00");
+    for input in [json!([1, 2, 3]), json!([[1, 2], [3]]), json!("one text")] {
+        let (status, answer) =
+            stage.ask("/v1/embeddings", &json!({"model": "openai/emb", "input": input})).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    let (status, answer) =
+        stage.ask("/v1/embeddings", &json!({"model": "cohere/emb", "input": [1, 2]})).await;
+    assert_eq!((status, &answer["error"]["param"]), (400, &json!("input")), "{answer}");
+    let unknown = json!({"model": "openai/emb", "input": "a", "secret_sauce": 1});
+    let (status, answer) = stage.ask("/v1/embeddings", &unknown).await;
+    assert_eq!((status, &answer["error"]["param"]), (400, &json!("secret_sauce")), "strict: {answer}");
+    let (status, answer) = stage.ask("/v1/embeddings", &json!({"model": "openai/emb"})).await;
+    assert_eq!((status, &answer["error"]["param"]), (400, &json!("input")), "{answer}");
+}
+
+#[tokio::test]
+async fn documents_are_ranked_on_both_surfaces_by_both_families() {
+    let stage = Stage::start().await;
+    strict(&stage, "1.00");
+    let documents = json!(["of mice", "a gate for the tide", "the tide"]);
+    for model in ["cohere/rank", "jina/rank"] {
+        let body = json!({"model": model, "query": "gate tide", "documents": documents, "top_n": 2});
+        let (status, answer) = stage.ask("/v1/rerank", &body).await;
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(answer["results"][0]["index"], 1, "{answer}");
+        assert_eq!(answer["results"].as_array().unwrap().len(), 2);
+        for spec in [3, 4] {
+            let body =
+                json!({"query": "gate tide", "documents": {"type": "text", "values": documents}, "topN": 1});
+            let (status, answer) = stage.ask_sdk("reranking", spec, model, &body).await;
+            assert_eq!(status, 200, "{answer}");
+            assert_eq!(answer["ranking"].as_array().unwrap().len(), 1, "{answer}");
+            assert_eq!(answer["ranking"][0]["index"], 1, "{answer}");
+        }
+    }
+    stage.assert_books_match(6).await;
+}
+
+#[tokio::test]
+async fn pictures_are_billed_each_or_by_their_tokens() {
+    let stage = Stage::start().await;
+    strict(&stage, "10.00");
+    for model in ["openai/draw", "openai/paint"] {
+        let body = json!({"model": model, "prompt": "a gate", "n": 2, "size": "1024x1024"});
+        let (status, answer) = stage.ask("/v1/images/generations", &body).await;
+        assert_eq!((status, answer["data"].as_array().map(Vec::len)), (200, Some(2)), "{answer}");
+        for spec in [2, 3, 4] {
+            let body = json!({"prompt": "a gate", "n": 1, "size": "1024x1024", "providerOptions": {"gateway": {"tags": ["i"]}}});
+            let (status, answer) = stage.ask_sdk("image", spec, model, &body).await;
+            assert_eq!(status, 200, "{answer}");
+            assert!(answer["images"][0].as_str().unwrap().starts_with("iVBOR"), "{answer}");
+        }
+    }
+    stage.assert_books_match(8).await;
+    let (status, answer) = stage
+        .ask_sdk("image", 4, "openai/draw", &json!({"prompt": "a gate", "n": 1, "aspectRatio": "16:9"}))
+        .await;
+    assert_eq!(status, 400, "{answer}");
+    assert!(answer.to_string().contains("aspectRatio"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_text_is_spoken_as_bytes_or_base64() {
+    let stage = Stage::start().await;
+    strict(&stage, "1.00");
+    let body = json!({"model": "openai/tts", "input": "tïde", "voice": "alloy", "response_format": "wav"});
+    let answer = stage.post("/v1/audio/speech").json(&body).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(answer.headers()["content-type"], "audio/wav");
+    let wav = answer.bytes().await.unwrap();
+    assert_eq!((&wav[..4], &wav[8..12]), (&b"RIFF"[..], &b"WAVE"[..]));
+    for spec in [2, 3, 4] {
+        let body = json!({"text": "tïde", "outputFormat": "wav", "providerOptions": {}});
+        let (status, answer) = stage.ask_sdk("speech", spec, "openai/tts", &body).await;
+        assert_eq!(status, 200, "{answer}");
+        assert!(answer["audio"].as_str().unwrap().starts_with("UklGR"), "{answer}");
+    }
+    stage.assert_books_match(4).await;
+    assert_eq!(stage.world.finals()[0].usage.characters, 4, "characters, not bytes");
+}
+
+/// Silence: 8 kHz, 16 bits, one channel.
+fn wav(seconds: u32) -> Vec<u8> {
+    let data = seconds * 16_000;
+    let mut out = b"RIFF".to_vec();
+    out.extend((36 + data).to_le_bytes());
+    out.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    out.extend(8_000u32.to_le_bytes());
+    out.extend(16_000u32.to_le_bytes());
+    out.extend(b"\x02\0\x10\0data");
+    out.extend(data.to_le_bytes());
+    out.resize(44 + data as usize, 0);
+    out
+}
+
+/// A form as an SDK sends it.
+fn form(parts: &[(&str, &str)], file: &[u8]) -> (String, Vec<u8>) {
+    let mut out = Vec::new();
+    for (name, value) in parts {
+        out.extend(
+            format!("--b0undary\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+                .bytes(),
+        );
+    }
+    out.extend(b"--b0undary\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n");
+    out.extend(b"Content-Type: audio/wav\r\n\r\n");
+    out.extend(file);
+    out.extend(b"\r\n--b0undary--\r\n");
+    ("multipart/form-data; boundary=b0undary".to_owned(), out)
+}
+
+#[tokio::test]
+async fn speech_is_written_down_in_every_format() {
+    use base64::Engine as _;
+    let stage = Stage::start().await;
+    strict(&stage, "1.00");
+    let file = wav(3);
+    let mut calls = 0;
+    for (model, format, expected) in [
+        ("openai/whisper", "json", "\"text\":\"Silence of 3 seconds.\""),
+        ("openai/whisper", "verbose_json", "\"duration\":3"),
+        ("openai/whisper", "text", "Silence of 3 seconds.\n"),
+        ("openai/whisper", "srt", "1\n00:00:00,000 --> 00:00:03,000\nSilence of 3 seconds.\n"),
+        ("openai/whisper", "vtt", "WEBVTT\n\n00:00:00.000 --> 00:00:03.000\nSilence of 3 seconds.\n"),
+        ("openai/hear", "json", "\"text\":\"Silence of 3 seconds.\""),
+        ("openai/hear", "text", "Silence of 3 seconds.\n"),
+    ] {
+        let (content_type, body) = form(&[("model", model), ("response_format", format)], &file);
+        let request = stage.post("/v1/audio/transcriptions").header("content-type", content_type);
+        let answer = request.body(body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let said = answer.text().await.unwrap();
+        assert!(status == 200 && said.contains(expected), "{model} {format}: {status} {said}");
+        calls += 1;
+    }
+    let audio = base64::engine::general_purpose::STANDARD.encode(&file);
+    for spec in [2, 3, 4] {
+        for model in ["openai/whisper", "openai/hear"] {
+            let body = json!({"audio": audio, "mediaType": "audio/wav", "providerOptions": {}});
+            let (status, answer) = stage.ask_sdk("transcription", spec, model, &body).await;
+            assert_eq!((status, &answer["text"]), (200, &json!("Silence of 3 seconds.")), "{answer}");
+            calls += 1;
+        }
+    }
+    stage.assert_books_match(calls).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_bounded_or_has_no_price_is_refused_under_a_strict_budget() {
+    let stage = Stage::start().await;
+    let compressed = form(&[("model", "openai/whisper")], b"ID3 something compressed");
+    let send = |(content_type, body): (String, Vec<u8>)| {
+        stage.post("/v1/audio/transcriptions").header("content-type", content_type).body(body).send()
+    };
+    assert_eq!(send(compressed.clone()).await.unwrap().status().as_u16(), 200, "nothing is held");
+    strict(&stage, "0.01");
+    let answer: Value = send(compressed).await.unwrap().json().await.unwrap();
+    assert_eq!(answer["error"]["code"], "unbounded_cost", "{answer}");
+    let (status, answer) = stage
+        .ask("/v1/images/generations", &json!({"model": "openai/draw", "prompt": "a gate", "n": 1}))
+        .await;
+    assert_eq!(status, 402, "an image costs four cents: {answer}");
+    let (status, answer) = stage
+        .ask("/v1/images/generations", &json!({"model": "openai/free", "prompt": "a gate", "n": 1}))
+        .await;
+    assert_eq!((status, &answer["error"]["code"]), (400, &json!("model_not_priced")), "{answer}");
+    let (status, answer) = stage.ask("/v1/embeddings", &json!({"model": "openai/draw", "input": "a"})).await;
+    assert_eq!(status, 400, "another kind of model: {answer}");
+}
