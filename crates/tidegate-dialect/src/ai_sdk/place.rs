@@ -77,20 +77,22 @@ impl Place<'_> {
     }
 }
 
-/// Whether these options are meant for the provider that is asked. Claude at Bedrock or Vertex takes
-/// Anthropic's, Azure takes OpenAI's.
+/// Whether these options are meant for the provider that is asked: by a word of its slug (`openai-eu`,
+/// `my-azure`) or by its dialect. Claude at Bedrock or Vertex takes Anthropic's, Azure takes OpenAI's.
 fn is_asked(name: &str, target: Dialect, edits: &Edits<'_>) -> bool {
-    let slug = edits.provider;
+    let called = |name: &str| edits.provider.split('-').any(|word| word.eq_ignore_ascii_case(name));
     match name {
-        "anthropic" => target == Dialect::AnthropicMessages || slug == name || edits.model.contains("claude"),
+        "anthropic" => target == Dialect::AnthropicMessages || called(name) || edits.model.contains("claude"),
         "google" | "vertex" | "googleVertex" => {
-            target == Dialect::Gemini || slug == "google" || slug == "vertex"
+            target == Dialect::Gemini || called("google") || called("vertex")
         }
-        "bedrock" | "amazonBedrock" => target == Dialect::BedrockConverse || slug == "bedrock",
-        "cohere" => target == Dialect::CohereChat || slug == name,
-        "openai" if slug.is_empty() => matches!(target, Dialect::OpenaiChat | Dialect::OpenaiResponses),
-        "openai" => slug == "openai" || slug == "azure",
-        other => other.eq_ignore_ascii_case(slug),
+        "bedrock" | "amazonBedrock" => target == Dialect::BedrockConverse || called("bedrock"),
+        "cohere" => target == Dialect::CohereChat || called(name),
+        "openai" if edits.provider.is_empty() => {
+            matches!(target, Dialect::OpenaiChat | Dialect::OpenaiResponses)
+        }
+        "openai" => called(name) || called("azure"),
+        other => called(other) || other.eq_ignore_ascii_case(edits.provider),
     }
 }
 
