@@ -26,6 +26,8 @@ pub enum Noun {
     Credentials,
     /// `/providers`, `/models`, `/offerings`, `/prices`, `/catalogue`.
     Catalogue,
+    /// `/price-overrides`.
+    PriceOverrides,
     /// `/routes`.
     Routes,
     /// `/policies`.
@@ -78,6 +80,7 @@ impl Noun {
             "keys" => Self::Keys,
             "credentials" => Self::Credentials,
             "providers" | "models" | "offerings" | "prices" | "catalogue" => Self::Catalogue,
+            "price-overrides" => Self::PriceOverrides,
             "routes" => Self::Routes,
             "policies" => Self::Policies,
             "budgets" => Self::Budgets,
@@ -95,6 +98,7 @@ impl Noun {
         match self {
             Self::Teams
             | Self::Keys
+            | Self::PriceOverrides
             | Self::Routes
             | Self::Policies
             | Self::Budgets
@@ -134,6 +138,7 @@ pub const fn role_allows(role: Role, noun: Noun, action: Action) -> bool {
         (
             Noun::Teams
             | Noun::Members
+            | Noun::PriceOverrides
             | Noun::Routes
             | Noun::Policies
             | Noun::Credentials
@@ -144,6 +149,7 @@ pub const fn role_allows(role: Role, noun: Noun, action: Action) -> bool {
             Noun::Teams
             | Noun::Members
             | Noun::Keys
+            | Noun::PriceOverrides
             | Noun::Routes
             | Noun::Policies
             | Noun::Budgets

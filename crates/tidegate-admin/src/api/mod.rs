@@ -14,6 +14,7 @@ mod models;
 mod offerings;
 mod organizations;
 mod policies;
+mod price_overrides;
 mod prices;
 mod providers;
 mod routes;
@@ -49,6 +50,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .merge(offerings::router())
         .merge(prices::router())
         .merge(catalogue::router())
+        .merge(price_overrides::router())
         .merge(routes::router())
         .merge(policies::router())
         .merge(budgets::router())

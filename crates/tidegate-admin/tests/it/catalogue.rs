@@ -139,3 +139,27 @@ async fn an_import_with_one_bad_entry_stores_nothing() {
     document["offerings"][1] = json!({"surprise": 1});
     world.post(&world.root, "/catalogue/import", &document).await.refused(400, "invalid_request");
 }
+
+#[tokio::test]
+async fn an_organization_sets_its_own_price_and_takes_it_away_again() {
+    let world = World::start().await;
+    world.catalogue().await;
+    let tenant = world.tenant("acme").await;
+    let set = |price: &str, provider: &str| {
+        json!({"model": "openai/gpt-5", "provider": provider, "source": "contract 7", "tiers": [{"from_input_tokens": 0,
+            "prices": [{"unit": "input_token", "price": price}, {"unit": "output_token", "price": "0.000005"}]}]})
+    };
+    let first = world.post(&tenant.owner, "/price-overrides", &set("0.000001", "openai")).await;
+    let id = first.expect(StatusCode::CREATED).str("/id");
+    let second = world.post(&tenant.owner, "/price-overrides", &set("0.0000009", "openai")).await;
+    let second = second.expect(StatusCode::CREATED);
+    assert_eq!((second.str("/id"), second.body["prices"].as_array().unwrap().len()), (id.clone(), 2));
+    assert_eq!(world.get(&tenant.owner, "/price-overrides").await.rows().len(), 1);
+    assert_eq!(world.get(&tenant.owner, "/offerings").await.rows().len(), 1, "the shared ones stay apart");
+    world
+        .post(&tenant.owner, "/price-overrides", &set("1", "nobody"))
+        .await
+        .refused(422, "validation_failed");
+    world.delete(&tenant.owner, &format!("/price-overrides/{id}")).await.expect(StatusCode::NO_CONTENT);
+    assert!(world.get(&tenant.owner, "/price-overrides").await.rows().is_empty());
+}

@@ -17,6 +17,11 @@ async fn objects(world: &World, tenant: &Tenant) -> BTreeMap<&'static str, Strin
             "/credentials",
             json!({"name": "secret-cred", "provider": "openai", "secret": {"api_key": "sk-canary"}}),
         ),
+        (
+            "/price-overrides",
+            json!({"model": "openai/gpt-5", "provider": "openai", "source": "secret-contract", "tiers": [
+                {"from_input_tokens": 0, "prices": [{"unit": "input_token", "price": "0.000001"}, {"unit": "output_token", "price": "0.000001"}]}]}),
+        ),
         ("/routes", json!({"name": "secret-route", "targets": [{"model": "openai/gpt-5"}]})),
         ("/policies", json!({"name": "secret-policy"})),
         ("/budgets", json!({"name": "secret-budget", "limit": "1", "window": {"every": "day"}})),
@@ -120,6 +125,7 @@ async fn snapshot(world: &World, tenant: &Tenant) -> Vec<String> {
         "/teams",
         "/keys",
         "/credentials",
+        "/price-overrides",
         "/routes",
         "/policies",
         "/budgets",

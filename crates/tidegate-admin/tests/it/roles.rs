@@ -26,6 +26,7 @@ models         r  r  r  r  r    rw r    rw r
 offerings      r  r  r  r  r    rw r    rw r
 prices         r  r  r  r  r    rw r    rw r
 catalogue      r  r  r  r  r    rw r    rw r
+price-overrides rw rw r r  r    rw r    rw r
 routes         rw rw r  r  r    rw r    rw r
 policies       rw rw r  r  r    rw r    rw r
 budgets        rw rw r  r  rw   rw r    rw r

@@ -187,6 +187,8 @@ impl<'s> Search<'_, '_> {
             } else if system_owned && self.demands.effective.zdr >= ZdrTier::ZdrWithSafetyRetention {
                 // The offering's facts are of the operator's contract, not of the organization's.
                 removed.push(offer.without(Some(credential), Filter::Unattested));
+            } else if system_owned && self.has_own_price(offer) {
+                removed.push(offer.without(Some(credential), Filter::OwnPrice));
             } else {
                 self.admit(offer, Some(credential), CredentialType::Byok, found, removed);
             }
@@ -203,6 +205,18 @@ impl<'s> Search<'_, '_> {
         if found.len() + removed.len() == before {
             removed.push(offer.without(None, Filter::NoCredential));
         }
+    }
+
+    /// Whether the organization has an offering of its own for the same model at the same provider:
+    /// then calls over its credentials cost what that one says.
+    fn has_own_price(&self, offer: &Offer<'_>) -> bool {
+        let own = self.view.organization.own.offerings_of(&offer.offering.model);
+        own.iter().any(|entry| {
+            let offering = &entry.offering;
+            offering.provider == offer.offering.provider
+                && offering.enabled
+                && offering.price_at(self.now).is_some()
+        })
     }
 
     /// The organization's and the team's credentials for a provider. Where the organization has a

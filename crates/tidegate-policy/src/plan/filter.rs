@@ -63,6 +63,8 @@ pub enum Filter {
     CredentialDisabled,
     /// The organization's own credential has no attested data-handling terms.
     Unattested,
+    /// The organization has a price of its own for its credentials there.
+    OwnPrice,
     /// A budget that covers it could not be tightened.
     BudgetClosed(BudgetId),
 }
@@ -88,7 +90,8 @@ impl Filter {
             Self::SystemCredentials => 14,
             Self::CredentialDisabled => 15,
             Self::Unattested => 16,
-            Self::BudgetClosed(_) => 17,
+            Self::OwnPrice => 17,
+            Self::BudgetClosed(_) => 18,
         }
     }
 }
@@ -126,6 +129,7 @@ impl fmt::Display for Filter {
             Self::NoCredential => f.write_str("there is no credential for the provider"),
             Self::CredentialDisabled => f.write_str("the credential is disabled"),
             Self::Unattested => f.write_str("the own credential has no attested data-handling terms"),
+            Self::OwnPrice => f.write_str("the organization has a price of its own for its credentials"),
             Self::BudgetClosed(id) => write!(f, "budget {id} could not be applied, so it refuses"),
         }
     }

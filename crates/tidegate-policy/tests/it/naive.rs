@@ -275,14 +275,19 @@ impl World {
         }
         let own_name = self.providers.iter().any(|p| p.slug == provider.slug && p.organization_id == ORG);
         let meant = provider.organization_id == ORG || !own_name;
+        let own_price = offering.organization_id == SYSTEM
+            && self.offerings.iter().any(|own| {
+                let same = own.model == offering.model && own.provider == offering.provider;
+                own.organization_id == ORG && same && own.enabled && !own.prices.is_empty()
+            });
         let attested = offering.organization_id == ORG || self.tier() < ZdrTier::ZdrWithSafetyRetention;
         match credential.scope {
             CredentialScope::System => {
                 offering.organization_id == SYSTEM
                     && self.policies().all(|policy| policy.allow_system_credentials != Some(false))
             }
-            CredentialScope::Organization => meant && attested,
-            CredentialScope::Team { team_id } => team_id == TEAM && meant && attested,
+            CredentialScope::Organization => meant && attested && !own_price,
+            CredentialScope::Team { team_id } => team_id == TEAM && meant && attested && !own_price,
         }
     }
 

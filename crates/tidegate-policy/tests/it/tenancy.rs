@@ -1,7 +1,8 @@
 //! One tenant's resources never reach another's calls, nor the operator's credentials a tenant's hosts.
 
-use tidegate_policy::{CallFacts, Part, plan};
+use tidegate_policy::{CallFacts, Filter, Part, plan};
 use tidegate_types::resource::*;
+use tidegate_types::usage::CredentialType;
 use tidegate_types::{KeyId, Shard, TeamId};
 
 use crate::fixtures::*;
@@ -109,4 +110,27 @@ fn a_team_credential_serves_its_team_only() {
         summary(&feed.ask("gpt-5").unwrap()),
         ["openai openai/gpt-5 cred1", "azure openai/gpt-5 cred2"]
     );
+}
+
+#[test]
+fn an_own_price_holds_for_own_credentials_and_the_list_price_for_the_operators() {
+    let mut feed = Feed::standard();
+    feed.send_one(Resource::Credential(credential(ORG, 21, "openai", CredentialScope::Organization)));
+    let mut own = offering(ORG, 31, "openai/gpt-5", "openai", 1);
+    feed.send_one(Resource::Offering(own.clone()));
+    let plan = feed.plan(&CallFacts::of_model("gpt-5")).unwrap();
+    let chosen: Vec<_> = plan
+        .candidates
+        .iter()
+        .map(|c| (c.provider.slug.as_str(), c.offering.organization_id == ORG, c.credential_type))
+        .collect();
+    assert_eq!(chosen[0], ("openai", true, CredentialType::Byok));
+    assert!(chosen[1..].iter().all(|(_, own, paid)| !own && *paid == CredentialType::System), "{chosen:?}");
+    assert_eq!(plan.candidates[0].tariff.price_id(), Some(own.prices[0].id));
+    assert!(plan.removed.iter().any(|removed| removed.filter == Filter::OwnPrice));
+    own.enabled = false;
+    feed.send_one(Resource::Offering(own));
+    let plan = feed.plan(&CallFacts::of_model("gpt-5")).unwrap();
+    assert_eq!(plan.candidates[0].offering.organization_id, SYSTEM, "the list price holds again");
+    assert_eq!(plan.candidates[0].credential_type, CredentialType::Byok);
 }

@@ -62,28 +62,29 @@ pub(crate) struct PriceView {
 
 impl PriceSpec {
     fn into_price(self, id: PriceId, now: Timestamp) -> Result<(OfferingId, Price), Problem> {
-        let mut checks = Checks::default();
-        checks.text("source", &self.source, 512).at_most("tiers", &self.tiers, 16);
-        let starts: Vec<u32> = self.tiers.iter().map(|tier| tier.from_input_tokens).collect();
-        checks.that(starts.first() == Some(&0), "tiers", "must begin with a tier from 0 input tokens");
-        checks.that(starts.is_sorted_by(|a, b| a < b), "tiers", "must ascend by from_input_tokens");
-        for (index, tier) in self.tiers.iter().enumerate() {
-            let field = format!("tiers[{index}].prices");
-            checks.that(!tier.prices.is_empty(), field.clone(), "must have at least one entry");
-            checks.that(
-                tier.prices.iter().all(|p| p.price.get() >= 0),
-                field.clone(),
-                "must not be negative",
-            );
-            let mut units: Vec<_> = tier.prices.iter().map(|price| price.unit).collect();
-            units.sort();
-            checks.that(units.is_sorted_by(|a, b| a < b), field, "names a unit twice");
-        }
-        checks.done()?;
+        check(&self.source, &self.tiers)?;
         let valid_from = self.valid_from.unwrap_or(now);
         let price = Price { id, tiers: self.tiers, valid_from, recorded_at: now, source: self.source };
         Ok((self.offering_id, price))
     }
+}
+
+/// Refuses prices that make no sense.
+pub(super) fn check(source: &str, tiers: &[PriceTier]) -> Result<(), Problem> {
+    let mut checks = Checks::default();
+    checks.text("source", source, 512).at_most("tiers", tiers, 16);
+    let starts: Vec<u32> = tiers.iter().map(|tier| tier.from_input_tokens).collect();
+    checks.that(starts.first() == Some(&0), "tiers", "must begin with a tier from 0 input tokens");
+    checks.that(starts.is_sorted_by(|a, b| a < b), "tiers", "must ascend by from_input_tokens");
+    for (index, tier) in tiers.iter().enumerate() {
+        let field = format!("tiers[{index}].prices");
+        checks.that(!tier.prices.is_empty(), field.clone(), "must have at least one entry");
+        checks.that(tier.prices.iter().all(|p| p.price.get() >= 0), field.clone(), "must not be negative");
+        let mut units: Vec<_> = tier.prices.iter().map(|price| price.unit).collect();
+        units.sort();
+        checks.that(units.is_sorted_by(|a, b| a < b), field, "names a unit twice");
+    }
+    checks.done()
 }
 
 impl PriceView {
