@@ -1,6 +1,7 @@
 //! Simulated providers that are also the judge of our bill.
 //!
-//! Speaks OpenAI chat completions and responses under `/openai/v1` and Anthropic messages under `/anthropic/v1`,
+//! Speaks OpenAI chat completions and responses under `/openai/v1`, Anthropic messages under `/anthropic/v1`
+//! and Gemini under `/gemini`,
 //! answers from the request, refuses what a real provider would refuse, counts with a real
 //! tokenizer and keeps its own bill. It shares no code with the gateway on purpose.
 
@@ -10,6 +11,7 @@ mod bill;
 mod complete;
 mod count;
 mod delivery;
+mod gemini;
 mod openai;
 mod responses;
 mod sample;

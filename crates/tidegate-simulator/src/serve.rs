@@ -20,7 +20,7 @@ use crate::complete::complete;
 use crate::delivery::{Charge, Delivery, ResetFlag, whole};
 use crate::script::{Call, Ending, Faults, Script};
 use crate::state::{Received, State};
-use crate::{anthropic, openai, responses, tasks};
+use crate::{anthropic, gemini, openai, responses, tasks};
 
 type Answer = Response<Either<Full<Bytes>, Delivery>>;
 
@@ -31,6 +31,7 @@ enum Dialect {
     Openai,
     Responses,
     Anthropic,
+    Gemini,
 }
 
 impl Dialect {
@@ -38,14 +39,16 @@ impl Dialect {
         match self {
             Self::Openai | Self::Responses => "sim-openai",
             Self::Anthropic => "sim-anthropic",
+            Self::Gemini => "sim-gemini",
         }
     }
 
-    fn read(self, body: &Value) -> Result<Ask, Invalid> {
+    fn read(self, address: &str, body: &Value) -> Result<Ask, Invalid> {
         match self {
             Self::Openai => openai::read(body),
             Self::Responses => responses::read(body),
             Self::Anthropic => anthropic::read(body),
+            Self::Gemini => gemini::read(address, body),
         }
     }
 
@@ -53,6 +56,7 @@ impl Dialect {
         match self {
             Self::Openai | Self::Responses => openai::error_body(invalid),
             Self::Anthropic => anthropic::error_body(invalid),
+            Self::Gemini => gemini::error_body(invalid),
         }
     }
 
@@ -61,6 +65,7 @@ impl Dialect {
             Self::Openai => openai::error_event(),
             Self::Responses => responses::error_event(),
             Self::Anthropic => anthropic::error_event(),
+            Self::Gemini => gemini::error_event(),
         }
     }
 }
@@ -140,6 +145,10 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, reset: ResetFlag
         }
         (Method::POST, "/anthropic/v1/messages") => {
             model_call(state, Dialect::Anthropic, path, &head.headers, &body, reset).await
+        }
+        (Method::POST, path) if gemini::Route::read(path).is_some() => {
+            let address = head.uri.path_and_query().map_or(path, |address| address.as_str());
+            model_call(state, Dialect::Gemini, address, &head.headers, &body, reset).await
         }
         (Method::POST, path) if tasks::find(path).is_some() => {
             task_call(state, path, &head.headers, &body, reset).await
@@ -253,16 +262,14 @@ async fn model_call(
             .collect(),
         body: parsed.clone(),
     });
-    if !state.accepts(presented_key(headers)) {
-        let message = "Incorrect API key provided.".to_owned();
-        let invalid = Invalid { status: 401, message, param: None, code: Some("invalid_api_key") };
-        return Ok(plain_answer(401, dialect.error_body(&invalid)));
+    if let Err(invalid) = sign_in(state, dialect, path, headers) {
+        return Ok(plain_answer(invalid.status, dialect.error_body(&invalid)));
     }
     if dialect == Dialect::Anthropic && !headers.contains_key("anthropic-version") {
         let invalid = Invalid::new("anthropic-version: header is required", "anthropic-version");
         return Ok(plain_answer(invalid.status, dialect.error_body(&invalid)));
     }
-    let ask = match dialect.read(&parsed) {
+    let ask = match dialect.read(path, &parsed) {
         Ok(ask) => ask,
         Err(invalid) => return Ok(plain_answer(invalid.status, dialect.error_body(&invalid))),
     };
@@ -277,7 +284,21 @@ async fn model_call(
         tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
         return Ok(scripted_error(dialect, status, &faults));
     }
+    if dialect == Dialect::Gemini && gemini::counts(path) {
+        return Ok(plain_answer(200, gemini::counted(&complete(&ask, &faults, |_| false))));
+    }
     deliver(state, dialect, &ask, &faults, call_id, number, reset).await
+}
+
+fn sign_in(state: &State, dialect: Dialect, path: &str, headers: &HeaderMap) -> Result<(), Invalid> {
+    if dialect == Dialect::Gemini {
+        return gemini::sign_in(path, headers, |key| state.accepts(key));
+    }
+    if state.accepts(presented_key(headers)) {
+        return Ok(());
+    }
+    let message = "Incorrect API key provided.".to_owned();
+    Err(Invalid { status: 401, message, param: None, code: Some("invalid_api_key") })
 }
 
 fn scripted_error(dialect: Dialect, status: u16, faults: &Faults) -> Answer {
@@ -313,6 +334,8 @@ async fn deliver(
         (Dialect::Responses, true) => responses::stream(ask, &completion, faults, number),
         (Dialect::Anthropic, false) => vec![anthropic::plain(ask, &completion, faults, number)],
         (Dialect::Anthropic, true) => anthropic::stream(ask, &completion, faults, number),
+        (Dialect::Gemini, false) => vec![gemini::plain(ask, &completion, faults, number)],
+        (Dialect::Gemini, true) => gemini::stream(ask, &completion, faults, number),
     };
     let charge = Charge {
         state: state.clone(),
