@@ -35,7 +35,6 @@ pub mod sse;
 pub mod stream;
 pub mod task;
 mod transcription;
-mod unspoken;
 mod usage;
 
 pub use content::Content;

@@ -5,6 +5,7 @@ mod ai_sdk;
 mod bedrock;
 mod bounds;
 mod captures;
+mod cohere;
 mod errors;
 mod eventstream;
 mod gemini;
