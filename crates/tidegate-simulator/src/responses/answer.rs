@@ -39,7 +39,7 @@ impl Writer<'_> {
     }
 
     /// The response object in a state of its making.
-    fn response(&self, status: &str, output: &[Value], usage: Value) -> Value {
+    fn response(&self, status: &str, output: &[Value], usage: &Value) -> Value {
         let tools: Vec<Value> = self
             .ask
             .tools
@@ -95,7 +95,7 @@ impl Writer<'_> {
     /// The last state.
     fn ended(&self) -> Value {
         let status = if self.limited() { "incomplete" } else { "completed" };
-        self.response(status, &self.items(), self.counts.map_or(Value::Null, usage))
+        self.response(status, &self.items(), &self.counts.map_or(Value::Null, usage))
     }
 }
 
@@ -152,7 +152,7 @@ pub(crate) fn stream(ask: &Ask, completion: &Completion, faults: &Faults, number
     let writer = writer(ask, completion, faults, number);
     let mut events = Events::default();
     for kind in ["response.created", "response.in_progress"] {
-        events.push(kind, json!({"response": writer.response("in_progress", &[], Value::Null)}));
+        events.push(kind, json!({"response": writer.response("in_progress", &[], &Value::Null)}));
     }
     let pieces = writer.answer.map_or(&[][..], |answer| &answer.pieces);
     for (index, item) in writer.items().iter().enumerate() {

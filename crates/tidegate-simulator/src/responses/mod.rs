@@ -6,6 +6,7 @@
 mod answer;
 mod items;
 mod request;
+mod tools;
 
 pub(crate) use answer::{error_event, plain, stream};
 pub(crate) use request::read;

@@ -82,15 +82,22 @@ async fn limits_tools_schemas_and_reasoning_are_obeyed() {
     assert_eq!(serde_json::from_str::<Value>(text).unwrap(), json!({"city": "Paris"}));
 }
 
+/// A request with this member in place of its own.
+fn of(member: Value) -> Value {
+    let mut body = json!({"model": "sim", "input": "x"});
+    if let Value::Object(members) = member {
+        body.as_object_mut().unwrap().extend(members);
+    }
+    body
+}
+
+fn items(items: &Value) -> Value {
+    of(json!({"input": items}))
+}
+
 #[tokio::test]
 async fn what_the_service_would_refuse_is_refused_in_its_words() {
     let bench = Bench::start().await;
-    let of = |member: Value| {
-        let mut body = json!({"model": "sim", "input": "x"});
-        body.as_object_mut().unwrap().extend(member.as_object().unwrap().clone());
-        body
-    };
-    let items = |items: Value| of(json!({"input": items}));
     let open = json!({"type": "object", "properties": {"a": {"type": "string"}}});
     let cases = [
         (of(json!({"stop": ["x"]})), "unknown_parameter", "stop"),
@@ -121,31 +128,31 @@ async fn what_the_service_would_refuse_is_refused_in_its_words() {
             "invalid_json_schema",
             "text.format.schema",
         ),
-        (items(json!([{"role": "critic", "content": "x"}])), "invalid_value", "input[0].role"),
-        (items(json!([{"role": "tool", "content": "x"}])), "invalid_value", "input[0].role"),
-        (items(json!([{"type": "tool_result"}])), "invalid_value", "input[0].type"),
+        (items(&json!([{"role": "critic", "content": "x"}])), "invalid_value", "input[0].role"),
+        (items(&json!([{"role": "tool", "content": "x"}])), "invalid_value", "input[0].role"),
+        (items(&json!([{"type": "tool_result"}])), "invalid_value", "input[0].type"),
         (
-            items(json!([{"role": "user", "content": [{"type": "text", "text": "x"}]}])),
+            items(&json!([{"role": "user", "content": [{"type": "text", "text": "x"}]}])),
             "invalid_value",
             "input[0].content[0].type",
         ),
         (
-            items(json!([{"role": "assistant", "content": [{"type": "input_text", "text": "x"}]}])),
+            items(&json!([{"role": "assistant", "content": [{"type": "input_text", "text": "x"}]}])),
             "invalid_value",
             "input[0].content[0].type",
         ),
         (
-            items(json!([{"role": "assistant", "content": "x", "provider_metadata": {}}])),
+            items(&json!([{"role": "assistant", "content": "x", "provider_metadata": {}}])),
             "unknown_parameter",
             "input[0].provider_metadata",
         ),
         (
-            items(json!([{"role": "assistant", "id": "gen_1", "content": "x"}])),
+            items(&json!([{"role": "assistant", "id": "gen_1", "content": "x"}])),
             "invalid_value",
             "input[0].id",
         ),
         (
-            items(json!([{"type": "function_call", "call_id": "c", "name": "f"}])),
+            items(&json!([{"type": "function_call", "call_id": "c", "name": "f"}])),
             "missing_required_parameter",
             "input[0].arguments",
         ),
@@ -160,19 +167,24 @@ async fn what_the_service_would_refuse_is_refused_in_its_words() {
         );
         assert_eq!(error["type"], "invalid_request_error");
     }
+}
+
+#[tokio::test]
+async fn items_that_do_not_belong_together_are_refused() {
+    let bench = Bench::start().await;
     let call = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"});
     let output = json!({"type": "function_call_output", "call_id": "c", "output": "x"});
     let reasoning = |sealed: Value| json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": sealed});
     let messages = [
-        (items(json!([output])), 400, "No tool call found for function call output with call_id c."),
-        (items(json!([call])), 400, "No tool output found for function call c."),
-        (items(json!([{"id": "msg_1"}])), 404, "Item with id 'msg_1' not found."),
+        (items(&json!([output])), 400, "No tool call found for function call output with call_id c."),
+        (items(&json!([call])), 400, "No tool output found for function call c."),
+        (items(&json!([{"id": "msg_1"}])), 404, "Item with id 'msg_1' not found."),
         (
-            items(json!([reasoning(json!("anthropic:x"))])),
+            items(&json!([reasoning(json!("anthropic:x"))])),
             400,
             "The encrypted content for item rs_1 could not be verified.",
         ),
-        (items(json!([reasoning(Value::Null)])), 404, "Item with id 'rs_1' not found. Items are"),
+        (items(&json!([reasoning(Value::Null)])), 404, "Item with id 'rs_1' not found. Items are"),
     ];
     for (body, expected, message) in messages {
         let (status, answer) = asked(&bench, &body).await;
