@@ -57,7 +57,11 @@ fn sent(surface: Dialect, target: Dialect, body: &Value) -> Result<Value, Reques
 
 /// What became of a sample.
 fn fate(surface: Dialect, target: Dialect, name: &str, base: &Value, over: &Value) -> String {
-    let plain = sent(surface, target, base).unwrap_or_else(|error| panic!("{surface:?}: {error}"));
+    let (over, plain) = match over.get("with") {
+        Some(with) => (with, merged(base, &over["without"])),
+        None => (over, base.clone()),
+    };
+    let plain = sent(surface, target, &plain).unwrap_or_else(|error| panic!("{surface:?} {name}: {error}"));
     match sent(surface, target, &merged(base, over)) {
         Ok(body) if body != plain => "carried".to_owned(),
         Ok(_) => match untold(target, name).or_else(|| reason(surface, over)) {
