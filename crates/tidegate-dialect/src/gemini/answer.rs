@@ -89,7 +89,7 @@ pub(super) struct PartReader {
 
 impl PartReader {
     pub(super) fn new(root: &Value<'_>) -> Self {
-        Self { answer: text_of(root, "responseId").map(plain).unwrap_or_default(), calls: 0 }
+        Self { answer: text_of(root, "responseId").map(|id| plain(&id)).unwrap_or_default(), calls: 0 }
     }
 
     /// One part of Gemini's may be two: its signature comes first, as a thought without text.
@@ -142,7 +142,7 @@ impl PartReader {
     }
 }
 
-fn plain(id: String) -> String {
+fn plain(id: &str) -> String {
     id.chars().filter(char::is_ascii_alphanumeric).take(32).collect()
 }
 

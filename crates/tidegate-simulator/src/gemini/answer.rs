@@ -39,7 +39,7 @@ fn first_usage(counts: Counts) -> Value {
     usage(Counts { output: 0, reasoning: 0, ..counts })
 }
 
-fn document(ask: &Ask, number: u64, candidates: Value, usage: Option<Value>) -> Value {
+fn document(ask: &Ask, number: u64, candidates: &Value, usage: Option<Value>) -> Value {
     let mut body = json!({"candidates": candidates, "modelVersion": ask.model, "responseId": format!("sim{number:016x}")});
     if let Some(usage) = usage {
         body["usageMetadata"] = usage;
@@ -94,9 +94,9 @@ pub(crate) fn plain(ask: &Ask, completion: &Completion, faults: &Faults, number:
         parts.extend(calls(ask, answer, index, number));
         candidate(index, parts, Some(finish(answer)))
     };
-    let candidates = completion.answers.iter().enumerate().map(of).collect();
+    let candidates: Value = completion.answers.iter().enumerate().map(of).collect();
     let usage = (!faults.omit_usage).then(|| usage(completion.counts));
-    document(ask, number, candidates, usage).to_string().into_bytes()
+    document(ask, number, &candidates, usage).to_string().into_bytes()
 }
 
 /// The answer as server-sent events, one entry a write. Nothing marks the end.
@@ -110,7 +110,7 @@ pub(crate) fn stream(ask: &Ask, completion: &Completion, faults: &Faults, number
     for (index, answer) in completion.answers.iter().enumerate() {
         let mut chunk = |parts: Vec<Value>| {
             let candidates = json!([candidate(index, parts, None)]);
-            out.push(event(&document(ask, number, candidates, told(false))));
+            out.push(event(&document(ask, number, &candidates, told(false))));
         };
         thought(answer).into_iter().for_each(|part| chunk(vec![part]));
         for group in answer.pieces.chunks(faults.tokens_per_chunk.max(1)) {
@@ -125,7 +125,7 @@ pub(crate) fn stream(ask: &Ask, completion: &Completion, faults: &Faults, number
             end["thoughtSignature"] = SIGNATURE.into();
         }
         let candidates = json!([candidate(index, vec![end], Some(finish(answer)))]);
-        out.push(event(&document(ask, number, candidates, told(index == last))));
+        out.push(event(&document(ask, number, &candidates, told(index == last))));
     }
     out
 }
