@@ -1,5 +1,6 @@
 //! What is sent to a provider: the same bytes with a few edits, or a translation.
 
+mod caching;
 mod fit;
 mod passthrough;
 
@@ -53,6 +54,9 @@ pub fn request(call: &CallBody, target: Dialect, edits: &Edits<'_>) -> Result<By
     }
     let mut canonical = (codec::of(call.surface).decode_call)(call)?;
     place::apply(&mut canonical, target, edits)?;
+    if call.gateway.caching {
+        caching::mark(&mut canonical, target, edits);
+    }
     let own_names = |error| if call.surface == Dialect::AiSdk { place::own_name(error) } else { error };
     Ok((codec::of(target).encode_call)(&canonical, edits).map_err(own_names)?.into())
 }

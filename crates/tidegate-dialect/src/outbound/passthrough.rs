@@ -8,6 +8,7 @@
 //! | `stream_options.include_usage` (OpenAI) | streams that did not ask for usage |
 //! | output limit | under a hard budget |
 //! | `store` (OpenAI) | under ZDR: false |
+//! | `cache_control` (Anthropic) | with `caching: auto`, where no marker stands |
 
 use bytes::Bytes;
 
@@ -28,6 +29,7 @@ pub(super) fn request(call: &CallBody, edits: &Edits<'_>) -> Bytes {
     }
     body.take_out();
     (codec.edit)(&mut body, edits);
+    super::caching::edit(&mut body);
     body.finish()
 }
 

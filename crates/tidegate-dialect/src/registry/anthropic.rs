@@ -6,6 +6,7 @@ use super::{Field, field};
 
 pub(crate) const FIELDS: &[Field] = &[
     field("cache_control", Plain, Dropped("targets cache by themselves")),
+    field("caching", Gateway, Dropped("read by the gateway")),
     field("container", BillsAndRetains, Refused("runs on the provider's machines")),
     field("context_management", Bills, Refused("no counterpart")),
     field("inference_geo", Bills, Refused("residency is set by policy, not by the caller")),

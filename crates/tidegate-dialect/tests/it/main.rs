@@ -4,6 +4,7 @@
 mod ai_sdk;
 mod bedrock;
 mod bounds;
+mod caching;
 mod captures;
 mod cohere;
 mod errors;
@@ -18,4 +19,5 @@ mod split;
 mod sse;
 mod streams;
 mod support;
+mod tasks;
 mod translation;

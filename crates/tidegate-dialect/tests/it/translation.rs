@@ -139,6 +139,7 @@ fn what_the_registry_says_of_a_field_is_what_happens() {
         for field in fields(surface) {
             let value = match field.name {
                 "models" => "[]",
+                "caching" => r#""auto""#,
                 "user_profile_id" | "container" | "speed" | "service_tier" | "inference_geo" => r#""x""#,
                 "top_k" | "top_logprobs" | "n" => "2",
                 "store" | "logprobs" => "true",
