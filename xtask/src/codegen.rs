@@ -6,12 +6,13 @@ use std::fs;
 
 use anyhow::Context;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "tidegate/config/v1/resource.proto",
     "tidegate/config/v1/config.proto",
     "tidegate/usage/v1/usage.proto",
     "tidegate/budget/v1/budget.proto",
     "tidegate/enroll/v1/enroll.proto",
+    "tidegate/query/v1/query.proto",
 ];
 
 /// Messages that carry a secret in the clear: no Debug is derived for them.

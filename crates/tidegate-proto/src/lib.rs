@@ -50,3 +50,10 @@ pub mod budget {
 pub mod enroll {
     include!("gen/tidegate.enroll.v1.rs");
 }
+
+/// `tidegate.query.v1`: what nodes ask for their callers.
+#[expect(missing_docs, reason = "generated from proto/, where the comments are")]
+#[expect(clippy::allow_attributes, clippy::too_many_lines, reason = "generated code")]
+pub mod query {
+    include!("gen/tidegate.query.v1.rs");
+}
