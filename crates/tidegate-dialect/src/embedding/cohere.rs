@@ -30,11 +30,13 @@ fn encode(call: &EmbeddingCall, edits: &Edits<'_>) -> Result<Payload, RequestErr
             json.key("input_type").text("search_document");
         }
         json.key("embedding_types").array(|json| json.text("float").done());
-        if let Some(dimensions) = call.dimensions {
-            json.key("output_dimension").whole(dimensions);
-        }
         let options =
             [("inputType", "input_type"), ("outputDimension", "output_dimension"), ("truncate", "truncate")];
+        if let Some(dimensions) = call.dimensions
+            && !call.wishes.sets(&named, &options, "output_dimension")
+        {
+            json.key("output_dimension").whole(dimensions);
+        }
         outcome = call.wishes.write(json, &named, &options);
     });
     outcome?;
@@ -50,5 +52,5 @@ fn decode(received: &Received<'_, EmbeddingCall>) -> Result<EmbeddingAnswer, Ans
     let billed = root.get("meta").and_then(|meta| meta.get("billed_units")?.get("input_tokens")?.number());
     let usage =
         billed.filter(|tokens| (0.0..1e12).contains(tokens)).map(|tokens| of_input(tokens.ceil() as u64));
-    Ok(EmbeddingAnswer { model: None, vectors, usage })
+    EmbeddingAnswer { model: None, vectors, usage }.complete(received.call)
 }

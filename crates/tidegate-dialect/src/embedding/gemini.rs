@@ -49,14 +49,16 @@ fn at_studio(
                         json.object(|json| json.key("text").text(text.expose()).done());
                     });
                 });
-                if let Some(dimensions) = call.dimensions {
-                    json.key("outputDimensionality").whole(dimensions);
-                }
                 let options = [
                     ("outputDimensionality", "outputDimensionality"),
                     ("taskType", "taskType"),
                     ("title", "title"),
                 ];
+                if let Some(dimensions) = call.dimensions
+                    && !call.wishes.sets(NAMED, &options, "outputDimensionality")
+                {
+                    json.key("outputDimensionality").whole(dimensions);
+                }
                 if let Err(error) = call.wishes.write(json, NAMED, &options) {
                     outcome = Err(error);
                 }
@@ -81,10 +83,12 @@ fn at_vertex(json: &mut Writer, call: &EmbeddingCall, texts: &[Content]) -> Resu
     });
     let mut outcome = Ok(());
     json.key("parameters").object(|json| {
-        if let Some(dimensions) = call.dimensions {
+        let options = [("outputDimensionality", "outputDimensionality"), ("autoTruncate", "autoTruncate")];
+        if let Some(dimensions) = call.dimensions
+            && !call.wishes.sets(NAMED, &options, "outputDimensionality")
+        {
             json.key("outputDimensionality").whole(dimensions);
         }
-        let options = [("outputDimensionality", "outputDimensionality"), ("autoTruncate", "autoTruncate")];
         outcome = call.wishes.write_but(json, NAMED, &options, &["taskType", "title"]);
     });
     outcome
@@ -99,7 +103,7 @@ fn decode(received: &Received<'_, EmbeddingCall>) -> Result<EmbeddingAnswer, Ans
     };
     if let Some(embeddings) = list("embeddings") {
         let vectors = embeddings.elements().map(|item| vector(&item)).collect::<Result<_, _>>()?;
-        return Ok(EmbeddingAnswer { model: None, vectors, usage: usage(&root) });
+        return EmbeddingAnswer { model: None, vectors, usage: usage(&root) }.complete(received.call);
     }
     let predictions =
         list("predictions").ok_or(AnswerFault::Malformed("neither embeddings nor predictions"))?;
@@ -118,7 +122,7 @@ fn decode(received: &Received<'_, EmbeddingCall>) -> Result<EmbeddingAnswer, Ans
             _ => None,
         };
     }
-    Ok(answer)
+    answer.complete(received.call)
 }
 
 fn usage(root: &Value<'_>) -> Option<Usage> {

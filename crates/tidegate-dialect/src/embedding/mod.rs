@@ -9,7 +9,7 @@ mod vector;
 use tidegate_types::usage::Usage;
 
 use crate::task::{Client, Kind, Provider, Task, Wishes};
-use crate::{Content, Dialect};
+use crate::{AnswerFault, Content, Dialect};
 pub(crate) use vector::Vector;
 
 /// A request for vectors.
@@ -37,6 +37,17 @@ pub(crate) struct EmbeddingAnswer {
     pub(crate) model: Option<String>,
     pub(crate) vectors: Vec<Vector>,
     pub(crate) usage: Option<Usage>,
+}
+
+impl EmbeddingAnswer {
+    /// The answer, if it has a vector for each input.
+    fn complete(self, call: &EmbeddingCall) -> Result<Self, AnswerFault> {
+        let (Inputs::Texts(asked) | Inputs::Tokens(asked)) = &call.inputs;
+        if self.vectors.len() == asked.len() {
+            return Ok(self);
+        }
+        Err(AnswerFault::Malformed("not as many vectors as inputs"))
+    }
 }
 
 /// The operation.

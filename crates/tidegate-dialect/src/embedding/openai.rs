@@ -161,6 +161,8 @@ fn encode(call: &EmbeddingCall, edits: &Edits<'_>) -> Result<Payload, RequestErr
     };
     let mut json = Writer::new();
     let mut outcome = Ok(());
+    let named = [ways.named, &[edits.provider]].concat();
+    let own = |member| !call.wishes.sets(&named, ways.options, member);
     json.object(|json| {
         json.key("model").text(edits.model);
         json.key("input");
@@ -172,16 +174,16 @@ fn encode(call: &EmbeddingCall, edits: &Edits<'_>) -> Result<Payload, RequestErr
                 json.array(|json| tokens.iter().for_each(|tokens| json.raw(tokens.expose()).done())).done()
             }
         }
-        if let Some(dimensions) = call.dimensions {
+        if let Some(dimensions) = call.dimensions.filter(|_| own(ways.dimensions)) {
             json.key(ways.dimensions).whole(dimensions);
         }
         if let Some((key, value)) = ways.base64.filter(|_| call.base64) {
             json.key(key).text(value);
         }
-        if let Some(user) = call.user.as_ref().filter(|_| ways.user) {
+        if let Some(user) = call.user.as_ref().filter(|_| ways.user && own("user")) {
             json.key("user").text(user.expose());
         }
-        outcome = call.wishes.write(json, &[ways.named, &[edits.provider]].concat(), ways.options);
+        outcome = call.wishes.write(json, &named, ways.options);
     });
     outcome?;
     if !ways.tokens && matches!(call.inputs, Inputs::Tokens(_)) {
@@ -213,11 +215,12 @@ fn decode_answer(received: &Received<'_, EmbeddingCall>) -> Result<EmbeddingAnsw
         vectors.push((index, Vector::read(&vector)?));
     }
     vectors.sort_by_key(|(index, _)| *index);
-    Ok(EmbeddingAnswer {
+    let answer = EmbeddingAnswer {
         model: root.get("model").and_then(|model| model.text()).map(|model| model.into_owned()),
         vectors: vectors.into_iter().map(|(_, vector)| vector).collect(),
         usage: usage(&root),
-    })
+    };
+    answer.complete(received.call)
 }
 
 fn encode_answer(

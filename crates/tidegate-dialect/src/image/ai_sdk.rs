@@ -33,8 +33,7 @@ fn decode(fields: &mut Fields<'_>, call: &mut CallBody) -> Result<ImageCall, Req
         value.map(|value| Ok::<_, RequestError>(text(&value, root.key(key))?.into_owned())).transpose()
     };
     let (size, aspect_ratio) = (words("size")?, words("aspectRatio")?);
-    let mut count =
-        |key: &str| fields.take(key).map(|value| whole(&value, root.key(key))).transpose();
+    let mut count = |key: &str| fields.take(key).map(|value| whole(&value, root.key(key))).transpose();
     let (n, seed) = (count("n")?, count("seed")?);
     let asked = ImageCall {
         prompt: Content::new(text(&prompt, root.key("prompt"))?.into_owned()),
@@ -52,7 +51,9 @@ fn decode(fields: &mut Fields<'_>, call: &mut CallBody) -> Result<ImageCall, Req
 
 fn encode(answer: &ImageAnswer, _call: &ImageCall, facts: &AnswerFacts) -> Result<Payload, AnswerFault> {
     if answer.pictures.iter().any(|picture| picture.base64.is_none()) {
-        return Err(AnswerFault::Untranslatable("the provider gave the address of a picture, not the picture"));
+        return Err(AnswerFault::Untranslatable(
+            "the provider gave the address of a picture, not the picture",
+        ));
     }
     let mut json = Writer::new();
     json.object(|json| {

@@ -61,7 +61,8 @@ fn decode(received: &Received<'_, ImageCall>) -> Result<ImageAnswer, AnswerFault
     let list = list.ok_or(AnswerFault::Malformed("no predictions"))?;
     let picture = |item: Value<'_>| {
         let base64 = item.get("bytesBase64Encoded")?.text()?.into_owned();
-        let revised_prompt = item.get("prompt").and_then(|prompt| prompt.text()).map(|p| Content::new(p.into_owned()));
+        let revised_prompt =
+            item.get("prompt").and_then(|prompt| prompt.text()).map(|p| Content::new(p.into_owned()));
         Some(Picture { base64: Some(Content::new(base64)), url: None, revised_prompt })
     };
     let pictures: Vec<Picture> = list.elements().filter_map(picture).collect();

@@ -2,10 +2,10 @@
 //! of its own. Sources: their API references, read November 2026.
 
 use super::{RerankingAnswer, RerankingCall, decode_answer};
+use crate::RequestError;
 use crate::json::Writer;
 use crate::outbound::Edits;
 use crate::task::{Payload, Provider};
-use crate::RequestError;
 
 pub(super) const PROVIDER: Provider<RerankingCall, RerankingAnswer> = Provider {
     encode,

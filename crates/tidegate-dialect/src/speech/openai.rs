@@ -94,14 +94,16 @@ fn encode(call: &SpeechCall, edits: &Edits<'_>) -> Result<Payload, RequestError>
         if let Some(format) = &call.format {
             json.key("response_format").text(format);
         }
-        if let Some(speed) = &call.speed {
+        let named = ["openai", edits.provider];
+        let options = [("instructions", "instructions"), ("speed", "speed")];
+        let own = |member| !call.wishes.sets(&named, &options, member);
+        if let Some(speed) = call.speed.as_ref().filter(|_| own("speed")) {
             json.key("speed").raw(speed);
         }
-        if let Some(instructions) = &call.instructions {
+        if let Some(instructions) = call.instructions.as_ref().filter(|_| own("instructions")) {
             json.key("instructions").text(instructions.expose());
         }
-        let options = [("instructions", "instructions"), ("speed", "speed")];
-        outcome = call.wishes.write(json, &["openai", edits.provider], &options);
+        outcome = call.wishes.write(json, &named, &options);
     });
     outcome?;
     Ok(Payload::json(json.into_bytes()))

@@ -138,7 +138,9 @@ impl Form {
             out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(format!("--{}--\r\n", self.boundary).as_bytes());
-        let content_type = format!("multipart/form-data; boundary={}", self.boundary).into();
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.'+".contains(&byte);
+        let mark = if self.boundary.bytes().all(token) { "" } else { "\"" };
+        let content_type = format!("multipart/form-data; boundary={mark}{}{mark}", self.boundary).into();
         super::Payload { bytes: out.into(), content_type }
     }
 }

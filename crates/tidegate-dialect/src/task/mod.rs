@@ -5,9 +5,9 @@
 //! out, where the provider has no ways of its own: the client's bytes with a few edits.
 
 pub(crate) mod ai_sdk;
+mod blob;
 mod form;
 mod kinds;
-mod blob;
 mod options;
 mod sides;
 
@@ -20,12 +20,12 @@ use tidegate_types::resource::Operation;
 use tidegate_types::usage::Usage;
 
 use crate::answer::AnswerFacts;
+use crate::embedding::Embedding;
+use crate::image::Image;
 use crate::json::{Span, Value, write_text};
 use crate::outbound::{Body, Edits};
 use crate::read::{CallBody, Fields, GatewayOptions, Outside, Path, Spot, model, named, registered};
 use crate::registry::{Carriage, Effect, Field, find_in};
-use crate::embedding::Embedding;
-use crate::image::Image;
 use crate::reranking::Reranking;
 use crate::speech::Speech;
 use crate::transcription::Transcription;
@@ -82,11 +82,11 @@ pub fn read(
 ) -> Result<CallBody, RequestError> {
     let incoming = Incoming { surface, outside, content_type, body };
     match operation {
-        Operation::Embedding => read_as::<Embedding>(incoming),
-        Operation::Reranking => read_as::<Reranking>(incoming),
-        Operation::Image => read_as::<Image>(incoming),
-        Operation::Speech => read_as::<Speech>(incoming),
-        Operation::Transcription => read_as::<Transcription>(incoming),
+        Operation::Embedding => read_as::<Embedding>(&incoming),
+        Operation::Reranking => read_as::<Reranking>(&incoming),
+        Operation::Image => read_as::<Image>(&incoming),
+        Operation::Speech => read_as::<Speech>(&incoming),
+        Operation::Transcription => read_as::<Transcription>(&incoming),
         Operation::Language | Operation::CountTokens | Operation::Video => Err(no_such_operation()),
     }
 }
@@ -145,15 +145,15 @@ fn no_such_operation() -> RequestError {
     RequestError::Wrong { path: "path".to_owned(), expected: "an operation that this surface has" }
 }
 
-fn read_as<K: Kind>(incoming: Incoming<'_>) -> Result<CallBody, RequestError> {
+fn read_as<K: Kind>(incoming: &Incoming<'_>) -> Result<CallBody, RequestError> {
     let client = K::client(incoming.surface).ok_or_else(no_such_operation)?;
     let mut call = match client.source {
-        Source::Json { fields, decode } => read_json::<K>(&incoming, fields, decode)?,
+        Source::Json { fields, decode } => read_json::<K>(incoming, fields, decode)?,
         Source::Form { decode } => {
             let root = Span::at(0);
             let mut call =
                 CallBody::new(incoming.surface, incoming.outside.spec, incoming.body.clone(), root);
-            let task = decode(&incoming, &mut call)?;
+            let task = decode(incoming, &mut call)?;
             call.task = Some(Arc::new(K::wrap(task)));
             call
         }

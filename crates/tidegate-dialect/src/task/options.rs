@@ -7,7 +7,9 @@ use crate::{Content, RequestError};
 
 /// Options by provider, each value as it was written.
 #[derive(Debug, Default)]
-pub(crate) struct Wishes(Vec<(String, Vec<(String, Content)>)>);
+pub(crate) struct Wishes(Vec<(String, Options)>);
+
+type Options = Vec<(String, Content)>;
 
 impl Wishes {
     /// Reads `providerOptions` but the gateway's own.
@@ -45,7 +47,8 @@ impl Wishes {
         names: &[(&str, &str)],
         elsewhere: &[&str],
     ) -> Result<(), RequestError> {
-        for (provider, options) in self.0.iter().filter(|(name, _)| providers.contains(&name.as_str())) {
+        let mut written = Vec::new();
+        for (provider, options) in self.of(providers) {
             let here = options.iter().filter(|(option, _)| !elsewhere.contains(&option.as_str()));
             for (option, value) in here {
                 let Some((_, name)) = names.iter().find(|(known, _)| known == option) else {
@@ -53,10 +56,27 @@ impl Wishes {
                     let why = "the gateway does not know this option";
                     return Err(RequestError::Untranslatable { field, why });
                 };
-                json.key(name).raw(value.expose());
+                // Given under two names of the same provider: the first counts.
+                if !written.contains(name) {
+                    json.key(name).raw(value.expose());
+                    written.push(*name);
+                }
             }
         }
         Ok(())
+    }
+
+    fn of<'w, 'p>(
+        &'w self,
+        providers: &'p [&'p str],
+    ) -> impl Iterator<Item = &'w (String, Options)> + use<'w, 'p> {
+        self.0.iter().filter(|(name, _)| providers.contains(&name.as_str()))
+    }
+
+    /// Whether [`Self::write`] writes a member of this name: then the call's own field gives way.
+    pub(crate) fn sets(&self, providers: &[&str], names: &[(&str, &str)], member: &str) -> bool {
+        let is_it = |option: &str| names.iter().any(|(known, name)| *known == option && *name == member);
+        self.of(providers).any(|(_, options)| options.iter().any(|(option, _)| is_it(option)))
     }
 
     /// Fills options into a form, texts without their quotes.
@@ -81,7 +101,7 @@ impl Wishes {
 
     /// The value of an option for one of these providers, as it was written.
     pub(crate) fn get(&self, providers: &[&str], option: &str) -> Option<&str> {
-        let (_, options) = self.0.iter().find(|(name, _)| providers.contains(&name.as_str()))?;
-        options.iter().find(|(name, _)| name == option).map(|(_, value)| value.expose())
+        let mut all = self.of(providers).flat_map(|(_, options)| options);
+        all.find(|(name, _)| name == option).map(|(_, value)| value.expose())
     }
 }

@@ -21,6 +21,9 @@ pub(crate) struct Incoming<'a> {
 /// Takes the members that it knows out of the body, and notes sizes and labels.
 pub(crate) type Decode<C> = fn(&mut Fields<'_>, &mut CallBody) -> Result<C, RequestError>;
 
+/// Makes what the client asked for of what the provider was asked for in its place.
+pub(crate) type Finish<C> = fn(&C, &Payload) -> Result<Payload, AnswerFault>;
+
 /// How a request is written.
 pub(crate) enum Source<C> {
     /// A JSON object with these fields.
@@ -43,7 +46,7 @@ pub(crate) struct Client<C, A> {
     /// The one form into an answer.
     pub(crate) encode: fn(&A, &C, &AnswerFacts) -> Result<Payload, AnswerFault>,
     /// What has to be done to an answer of the same family; as a rule nothing.
-    pub(crate) finish: Option<fn(&C, &Payload) -> Result<Payload, AnswerFault>>,
+    pub(crate) finish: Option<Finish<C>>,
 }
 
 /// An answer, and what was asked.

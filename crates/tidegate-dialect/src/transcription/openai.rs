@@ -173,18 +173,22 @@ fn finish(call: &TranscriptionCall, payload: &Payload) -> Result<Payload, Answer
         Format::Json | Format::VerboseJson | Format::DiarizedJson => Ok(payload.clone()),
         Format::Text | Format::Srt | Format::Vtt => {
             let answer = decode_answer(payload, None)?;
-            Ok(plain(&answer, call.format))
+            plain(&answer, call.format)
         }
     }
 }
 
-fn plain(answer: &TranscriptionAnswer, format: Format) -> Payload {
+fn plain(answer: &TranscriptionAnswer, format: Format) -> Result<Payload, AnswerFault> {
+    let timed = matches!(format, Format::Srt | Format::Vtt);
+    if timed && answer.segments.is_empty() && !answer.text.expose().trim().is_empty() {
+        return Err(AnswerFault::Untranslatable("a transcript without times makes no subtitles"));
+    }
     let (text, content_type) = match format {
         Format::Srt => (subtitles::srt(answer), "text/plain; charset=utf-8"),
         Format::Vtt => (subtitles::vtt(answer), "text/vtt; charset=utf-8"),
         _ => ([answer.text.expose(), "\n"].concat(), "text/plain; charset=utf-8"),
     };
-    Payload { bytes: text.into(), content_type: content_type.into() }
+    Ok(Payload { bytes: text.into(), content_type: content_type.into() })
 }
 
 fn encode_answer(
@@ -193,7 +197,7 @@ fn encode_answer(
     _facts: &AnswerFacts,
 ) -> Result<Payload, AnswerFault> {
     if matches!(call.format, Format::Text | Format::Srt | Format::Vtt) {
-        return Ok(plain(answer, call.format));
+        return plain(answer, call.format);
     }
     let mut json = Writer::new();
     json.object(|json| json.key("text").text(answer.text.expose()).done());

@@ -73,8 +73,10 @@ impl Made {
 
 type Answered = Result<Made, Invalid>;
 
+type Service = fn(&Received<'_>) -> Answered;
+
 /// The service at a path, and how it answers.
-pub(crate) fn find(path: &str) -> Option<(House, fn(&Received<'_>) -> Answered)> {
+pub(crate) fn find(path: &str) -> Option<(House, Service)> {
     Some(match path {
         "/openai/v1/embeddings" => (House::Openai, embed::openai),
         "/openai/v1/images/generations" => (House::Openai, image::openai),
