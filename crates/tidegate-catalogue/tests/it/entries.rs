@@ -103,3 +103,11 @@ fn every_offering_is_at_a_provider_that_serves_its_kind_and_has_a_price() {
     }
     assert!(catalogue.sources.iter().all(|source| source.licence == "MIT"));
 }
+
+#[test]
+fn the_documented_example_is_an_entry_of_the_file() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let guide = std::fs::read_to_string(format!("{root}/docs/adding-a-provider.md")).unwrap();
+    let example = guide.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(include_str!("../../data/providers.toml").contains(example));
+}

@@ -56,6 +56,11 @@ impl Body {
         self
     }
 
+    /// Whether a field is set.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// The finished body.
     pub(crate) fn value(&mut self) -> Value {
         Value::Object(std::mem::take(&mut self.0))

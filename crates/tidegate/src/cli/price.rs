@@ -1,4 +1,4 @@
-//! `tidegate price …`: prices are appended, never changed.
+//! `tidegate price …`: prices are appended, never changed; overrides are an organization's own.
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -21,6 +21,13 @@ pub(crate) struct Create {
     /// The offering.
     #[arg(long)]
     offering: String,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+/// What a price says.
+#[derive(Debug, Args)]
+pub(crate) struct Terms {
     /// Price of a unit in USD: unit=price, for example input_token=0.0000025. May be repeated.
     /// Prices by tiers of input tokens are given by --json.
     #[arg(long = "price", value_name = "UNIT=USD")]
@@ -48,14 +55,55 @@ pub(crate) enum Verb {
     },
     /// Appends a price to an offering.
     Create(Create),
+    /// What the organization pays over its own credentials, where that is not the list price.
+    #[command(subcommand)]
+    Override(Override),
 }
 
-impl Create {
+/// What can be done with an organization's own prices.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Override {
+    /// Lists them.
+    List(PageArgs),
+    /// Sets one; a later one of the same model and provider is appended.
+    Set {
+        /// The model, creator/name.
+        #[arg(long)]
+        model: String,
+        /// The provider's slug.
+        #[arg(long)]
+        provider: String,
+        #[command(flatten)]
+        terms: Terms,
+    },
+    /// Takes one away: the list price holds again.
+    Delete {
+        /// Its id.
+        id: String,
+    },
+}
+
+const OVERRIDE: Columns =
+    &[("id", "/id"), ("model", "/model"), ("provider", "/provider"), ("prices", "/prices")];
+
+impl Override {
     fn request(self) -> anyhow::Result<Request> {
+        Ok(match self {
+            Self::List(page) => Request::list("/price-overrides", page, OVERRIDE),
+            Self::Set { model, provider, terms } => {
+                let mut body = terms.body()?;
+                body.set("model", Some(model)).set("provider", Some(provider));
+                Request::post("/price-overrides", body.value(), OVERRIDE)
+            }
+            Self::Delete { id } => Request::delete(format!("/price-overrides/{id}")),
+        })
+    }
+}
+
+impl Terms {
+    fn body(self) -> anyhow::Result<Body> {
         let mut body = Body::from(&self.json)?;
-        body.set("offering_id", Some(self.offering))
-            .set("valid_from", self.valid_from)
-            .set("source", self.source);
+        body.set("valid_from", self.valid_from).set("source", self.source);
         let prices = self
             .prices
             .iter()
@@ -64,11 +112,18 @@ impl Create {
         if !prices.is_empty() {
             body.set("tiers", Some(json!([{"from_input_tokens": 0, "prices": prices}])));
         }
-        let body = body.value();
-        if body.get("tiers").is_none() {
+        if !body.has("tiers") {
             bail!("give at least one --price unit=usd, or the tiers by --json");
         }
-        Ok(Request::post("/prices", body, COLUMNS))
+        Ok(body)
+    }
+}
+
+impl Create {
+    fn request(self) -> anyhow::Result<Request> {
+        let mut body = self.terms.body()?;
+        body.set("offering_id", Some(self.offering));
+        Ok(Request::post("/prices", body.value(), COLUMNS))
     }
 }
 
@@ -81,6 +136,7 @@ impl Verb {
                 Ok(request)
             }
             Self::Create(create) => create.request(),
+            Self::Override(verb) => verb.request(),
         }
     }
 }

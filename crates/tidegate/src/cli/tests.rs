@@ -82,6 +82,9 @@ offering update ID --enabled false
 offering delete ID
 price list --offering ID
 price create --offering ID --price input_token=0.000001
+price override list
+price override set --model openai/gpt-5 --provider openai --price input_token=0.000001
+price override delete ID
 route list
 route create fast --target openai/gpt-5=2
 route get ID
@@ -121,7 +124,8 @@ fn every_command_is_well_formed() {
 fn the_commands_cover_every_endpoint_of_the_api() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "secret").expect("written");
-    let mut covered = BTreeSet::new();
+    // `catalogue import` sends one request for each provider.
+    let mut covered = BTreeSet::from(["post /catalogue/import".to_owned()]);
     for line in LINES.lines().filter(|line| !line.is_empty()) {
         let line = line.replace("FILE", &file.path().display().to_string());
         let (_, request) = parse(&line).command.plan().unwrap_or_else(|error| panic!("{line}: {error}"));
