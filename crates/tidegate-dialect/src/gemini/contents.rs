@@ -40,6 +40,8 @@ pub(super) fn decode(body: &mut Fields<'_>) -> Result<Vec<Turn>, RequestError> {
             Some(last) if role == Role::User && last.role == role && belong_together(&last.parts, &parts) => {
                 last.parts.extend(parts);
             }
+            // Gemini's own client sends back a stream's chunks as a content each.
+            Some(last) if role == Role::Assistant && last.role == role => append(&mut last.parts, parts),
             _ => turns.push(Turn { role, parts, at }),
         }
         if let (Role::User, Some(turn)) = (role, turns.last_mut()) {
@@ -59,6 +61,28 @@ fn is_result(part: &Part) -> bool {
 /// Results of parallel calls, and what the user says right after them, are one turn.
 fn belong_together(before: &[Part], next: &[Part]) -> bool {
     before.last().is_some_and(is_result) || (before.iter().any(is_result) && next.iter().any(is_result))
+}
+
+/// What follows a text is the rest of it.
+fn append(parts: &mut Vec<Part>, mut more: Vec<Part>) {
+    let whole = match (parts.last(), more.first()) {
+        (Some(Part::Text { text, .. }), Some(Part::Text { text: rest, .. })) => {
+            Some(Part::Text { text: [text.expose(), rest.expose()].concat().into(), cache: None })
+        }
+        (Some(Part::Thinking { text, signature: None }), Some(Part::Thinking { text: rest, signature }))
+            if !text.is_empty() && !rest.is_empty() =>
+        {
+            let signature = signature.clone();
+            Some(Part::Thinking { text: [text.expose(), rest.expose()].concat().into(), signature })
+        }
+        _ => None,
+    };
+    if let Some(whole) = whole {
+        parts.pop();
+        parts.push(whole);
+        more.remove(0);
+    }
+    parts.extend(more);
 }
 
 impl Conversation {

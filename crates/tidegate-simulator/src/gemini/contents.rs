@@ -63,6 +63,13 @@ pub(super) fn read_contents(body: &Message<'_>, ask: &mut Ask) -> Result<(), Inv
     for (index, (content, at)) in all.iter().enumerate() {
         let signed = index > last_words && signs_thoughts(&ask.model);
         let content = read_content(content, at, signed, ask)?;
+        // Clients send back the chunks of a stream as a content each.
+        if let Some(before) = before.as_mut().filter(|before| before.model && content.model) {
+            ask.input.extend(content.texts.iter().cloned());
+            before.texts.extend(content.texts);
+            before.calls.extend(content.calls);
+            continue;
+        }
         follows(before.as_ref(), &content, at)?;
         ask.tool_result = content.responses.last().map(|(_, _, text)| text.clone());
         if !content.texts.is_empty() || ask.tool_result.is_some() {
@@ -94,6 +101,7 @@ const COUNT: &str = "Please ensure that the number of function response parts is
 
 fn follows(before: Option<&Content>, content: &Content, at: &str) -> Result<(), Invalid> {
     let none = Content::default();
+    let first = before.is_none();
     let before_model = before.is_some_and(|before| before.model);
     let before = before.unwrap_or(&none);
     if !content.calls.is_empty()
@@ -161,7 +169,8 @@ fn read_part(
         }
     }
     if let Some(text) = part.text("text")? {
-        if text.is_empty() && signature.is_none() {
+        // Models end their streams with an empty text, and their clients send it back.
+        if text.is_empty() && signature.is_none() && !content.model {
             let message = "Unable to submit request because it must have a text parameter.";
             return Err(Invalid::new(message, at));
         }

@@ -234,3 +234,12 @@ fn a_granted_limit_and_images_by_address_reach_gemini() {
         r#"{"contents":[{"role":"user","parts":[{"fileData":{"mimeType":"image/webp","fileUri":"https://x/a.webp?b"}},{"fileData":{"fileUri":"https://x/a"}}]}],"generationConfig":{"maxOutputTokens":100}}"#
     );
 }
+
+#[test]
+fn the_chunks_of_a_stream_that_come_back_as_contents_are_one_turn() {
+    let body = r#"{"contents":[{"parts":[{"text":"q"}]},
+        {"role":"model","parts":[{"text":"Let me "}]},{"role":"model","parts":[{"text":"look."}]},
+        {"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},{"role":"model","parts":[{"text":""}]},
+        {"parts":[{"functionResponse":{"name":"f","response":{"output":"x"}}}]}]}"#;
+    insta::assert_snapshot!(lines(&sent(GEMINI, OPENAI, body).unwrap()));
+}
