@@ -7,6 +7,7 @@ mod postgres;
 mod ready;
 mod seed;
 mod state;
+mod tasks;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -213,6 +214,11 @@ fn ready(
         admin_token: secrets.admin_token.clone().context("the admin token is made")?,
         virtual_key: secrets.virtual_key.clone().context("the virtual key is made")?,
         model: seed::MODEL.to_owned(),
+        embedding_model: tasks::EMBEDDING,
+        image_model: tasks::IMAGE,
+        speech_model: tasks::SPEECH,
+        transcription_model: tasks::TRANSCRIPTION,
+        reranking_model: tasks::RERANKING,
         simulator_url: simulator.url(),
         gateway_metrics_url: format!("http://{}/metrics", node.metrics_address()),
         control_metrics_url: format!("http://{}/metrics", control.metrics_address),

@@ -11,6 +11,7 @@ use tidegate_types::Secret;
 
 use super::catalogue::Known;
 use super::state::{State, random_hex};
+use super::tasks;
 use crate::run::control_plane::RunningControlPlane;
 
 /// The simulated model that every surface can call.
@@ -25,21 +26,27 @@ pub(super) struct Seed<'a> {
     pub(super) known: &'a Known,
 }
 
-/// The simulated providers: slug, dialect, sign-in, folder of the simulator.
-const SIMULATED: [[&str; 4]; 2] = [
-    ["sim-openai", "openai_chat", "bearer", "openai"],
-    ["sim-anthropic", "anthropic_messages", "x_api_key", "anthropic"],
+/// The simulated providers in the order of failover: slug, dialect, sign-in, path at the simulator.
+const SIMULATED: [[&str; 4]; 3] = [
+    ["sim-openai", "openai_chat", "bearer", "openai/v1"],
+    ["sim-anthropic", "anthropic_messages", "x_api_key", "anthropic/v1"],
+    ["sim-gemini", "gemini", "google_api_key", "gemini/v1beta"],
 ];
 
 /// The makers' models at the simulated providers.
 pub(super) fn simulated_models(known: &Known) -> Result<Catalogue> {
-    let [openai, anthropic] = SIMULATED;
+    let [openai, anthropic, _] = SIMULATED;
     Ok(known.simulated(&openai[0].parse()?, &anthropic[0].parse()?))
 }
 
 /// OpenAI itself takes the output limit under its new key.
 fn quirks(dialect: &str) -> Value {
     if dialect == "openai_chat" { json!({"max_completion_tokens": true}) } else { json!({}) }
+}
+
+/// OpenAI is also asked in the dialect of its responses.
+fn also(dialect: &str) -> Value {
+    if dialect == "openai_chat" { json!(["openai_responses"]) } else { json!([]) }
 }
 
 pub(super) fn client() -> Result<Client> {
@@ -110,20 +117,24 @@ impl Seed<'_> {
         text(&token, "token")
     }
 
-    /// Two simulated providers that both serve the model, so that failover and translation show at once.
+    /// Simulated providers that all serve the model, so that failover and translation show at once.
     async fn simulated(&self, api: &Api) -> Result<()> {
         let model = json!({"name": MODEL, "display_name": "Simulated chat", "context_window": 128_000, "max_output_tokens": 16_384,
             "capabilities": {"tools": true, "vision": true, "reasoning": true, "structured_output": true}});
         api.ensure("/models", "name", model).await?;
-        for [slug, dialect, auth, folder] in SIMULATED {
-            let base_url = format!("{}/{folder}/v1", self.simulator_url);
-            let provider = json!({"slug": slug, "name": slug, "base_url": base_url, "dialect": dialect, "auth": auth, "simulated": true, "quirks": quirks(dialect)});
+        for [slug, dialect, auth, path] in SIMULATED {
+            let base_url = format!("{}/{path}", self.simulator_url);
+            let provider = json!({"slug": slug, "name": slug, "base_url": base_url, "dialect": dialect, "auth": auth, "simulated": true, "quirks": quirks(dialect), "also": also(dialect)});
             api.ensure_provider(provider).await?;
             let prices = json!([{"unit": "input_token", "price": "0.0000005"}, {"unit": "output_token", "price": "0.000002"},
                 {"unit": "cached_input_token", "price": "0.00000025"}]);
             api.ensure_offering(MODEL, slug, UPSTREAM_MODEL, &prices).await?;
             let credential = json!({"scope": "system", "name": slug, "provider": slug, "secret": {"api_key": "simulated"}});
             api.ensure("/credentials", "name", credential).await?;
+        }
+        for task in &tasks::MODELS {
+            api.ensure("/models", "name", task.model()).await?;
+            api.ensure_offering(task.name, SIMULATED[0][0], task.upstream, &task.prices()).await?;
         }
         Ok(())
     }

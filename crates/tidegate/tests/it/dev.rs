@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_testkit::process;
 
 use crate::support::{App, Ask, binary, nano, seconds, until};
@@ -17,7 +17,7 @@ struct Dev {
     state: PathBuf,
 }
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 13] = [
     "gateway_url",
     "control_url",
     "admin_email",
@@ -25,6 +25,11 @@ const KEYS: [&str; 8] = [
     "admin_token",
     "virtual_key",
     "model",
+    "embedding_model",
+    "image_model",
+    "speech_model",
+    "transcription_model",
+    "reranking_model",
     "simulator_url",
 ];
 
@@ -216,4 +221,66 @@ async fn an_ephemeral_one_leaves_nothing() {
     dev.interrupt().await;
     assert!(!state.exists(), "its folder is gone");
     assert!(!folder.path().join(".tidegate").exists());
+}
+
+/// Silence of so many seconds: 8 kHz, 16 bits, one channel.
+fn wav(seconds: u32) -> Vec<u8> {
+    let data = seconds * 16_000;
+    let mut out = b"RIFF".to_vec();
+    out.extend((36 + data).to_le_bytes());
+    out.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    out.extend(8_000u32.to_le_bytes());
+    out.extend(16_000u32.to_le_bytes());
+    out.extend(b"\x02\0\x10\0data");
+    out.extend(data.to_le_bytes());
+    out.resize(44 + data as usize, 0);
+    out
+}
+
+#[tokio::test]
+async fn every_operation_is_on_the_books_as_the_simulator_bills_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(&folder.path().join("state")).await;
+    let (values, client) = (dev.values(), dev.app().client);
+    let post = |path: &str| {
+        let url = format!("{}{path}", values["gateway_url"].as_str().unwrap());
+        client.post(url).bearer_auth(values["virtual_key"].as_str().unwrap())
+    };
+    let json = |path: &str, body: Value| post(path).json(&body).send();
+    let embed = json!({"model": values["embedding_model"], "input": ["a tide", "a gate"]});
+    let rank =
+        json!({"model": values["reranking_model"], "query": "tide", "documents": ["a gate", "a tide"]});
+    let draw = json!({"model": values["image_model"], "prompt": "a gate", "n": 2});
+    let speak = json!({"model": values["speech_model"], "input": "tide", "voice": "alloy"});
+    for (path, body) in [
+        ("/v1/embeddings", embed),
+        ("/v1/rerank", rank),
+        ("/v1/images/generations", draw),
+        ("/v1/audio/speech", speak),
+    ] {
+        let answer = json(path, body).await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}: {}", answer.text().await.unwrap_or_default());
+    }
+    let mut form = b"--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n".to_vec();
+    form.extend(values["transcription_model"].as_str().unwrap().bytes());
+    form.extend(b"\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n");
+    form.extend(wav(3));
+    form.extend(b"\r\n--b--\r\n");
+    let request = post("/v1/audio/transcriptions").header("content-type", "multipart/form-data; boundary=b");
+    let answer = request.body(form).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap_or_default());
+
+    let bill = format!("{}/bill", values["simulator_url"].as_str().unwrap());
+    let bill: Value = client.get(bill).send().await.unwrap().json().await.unwrap();
+    assert_eq!(bill["calls"].as_array().unwrap().len(), 5);
+    let billed = i128::from(bill["total_nano_usd"].as_i64().unwrap());
+    until("the books say what is billed", seconds(10), || async { dev.charged().await == billed }).await;
+    let url = format!("{}/api/v1/usage?group_by=model", values["control_url"].as_str().unwrap());
+    let request = client.get(url).bearer_auth(values["admin_token"].as_str().unwrap());
+    let page: Value = request.send().await.unwrap().json().await.unwrap();
+    let sum = |unit: &str| {
+        page["data"].as_array().unwrap().iter().filter_map(|row| row[unit].as_u64()).sum::<u64>()
+    };
+    assert_eq!((sum("images"), sum("characters"), sum("audio_seconds")), (2, 4, 3), "{page}");
+    dev.interrupt().await;
 }
