@@ -66,7 +66,7 @@ impl UnitPrices {
 pub struct BilledCall {
     /// The caller's id for the request (`x-client-request-id`), or the simulator's own.
     pub call_id: String,
-    /// `sim-openai` or `sim-anthropic`.
+    /// `sim-openai`, `sim-anthropic`, `sim-bedrock` …
     pub provider: String,
     /// The model.
     pub model: String,

@@ -7,7 +7,9 @@
 
 mod anthropic;
 mod ask;
+mod bedrock;
 mod bill;
+mod cohere;
 mod complete;
 mod count;
 mod delivery;

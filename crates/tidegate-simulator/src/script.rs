@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Matcher {
-    /// `sim-openai` or `sim-anthropic`.
+    /// `sim-openai`, `sim-anthropic`, `sim-bedrock` …
     pub provider: Option<String>,
     /// The model.
     pub model: Option<String>,

@@ -20,7 +20,7 @@ use crate::complete::complete;
 use crate::delivery::{Charge, Delivery, ResetFlag, whole};
 use crate::script::{Call, Ending, Faults, Script};
 use crate::state::{Received, State};
-use crate::{anthropic, gemini, openai, responses, tasks};
+use crate::{anthropic, bedrock, cohere, gemini, openai, responses, tasks};
 
 type Answer = Response<Either<Full<Bytes>, Delivery>>;
 
@@ -32,6 +32,8 @@ enum Dialect {
     Responses,
     Anthropic,
     Gemini,
+    Bedrock,
+    Cohere,
 }
 
 impl Dialect {
@@ -40,6 +42,8 @@ impl Dialect {
             Self::Openai | Self::Responses => "sim-openai",
             Self::Anthropic => "sim-anthropic",
             Self::Gemini => "sim-gemini",
+            Self::Bedrock => "sim-bedrock",
+            Self::Cohere => "sim-cohere",
         }
     }
 
@@ -49,6 +53,8 @@ impl Dialect {
             Self::Responses => responses::read(body),
             Self::Anthropic => anthropic::read(body),
             Self::Gemini => gemini::read(address, body),
+            Self::Bedrock => bedrock::read(address, body),
+            Self::Cohere => cohere::read(body),
         }
     }
 
@@ -57,6 +63,8 @@ impl Dialect {
             Self::Openai | Self::Responses => openai::error_body(invalid),
             Self::Anthropic => anthropic::error_body(invalid),
             Self::Gemini => gemini::error_body(invalid),
+            Self::Bedrock => bedrock::error_body(invalid),
+            Self::Cohere => cohere::error_body(invalid),
         }
     }
 
@@ -66,7 +74,21 @@ impl Dialect {
             Self::Responses => responses::error_event(),
             Self::Anthropic => anthropic::error_event(),
             Self::Gemini => gemini::error_event(),
+            Self::Bedrock => bedrock::error_event(),
+            Self::Cohere => cohere::error_event(),
         }
+    }
+}
+
+impl Dialect {
+    /// The answer to a request that is not taken.
+    fn refusal(self, invalid: &Invalid) -> Answer {
+        let mut answer = plain_answer(invalid.status, self.error_body(invalid));
+        if self == Self::Bedrock {
+            let kind = header::HeaderValue::from_static(bedrock::error_type(invalid));
+            answer.headers_mut().insert("x-amzn-errortype", kind);
+        }
+        answer
     }
 }
 
@@ -149,6 +171,13 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, reset: ResetFlag
         (Method::POST, path) if gemini::Route::read(path).is_some() => {
             let address = head.uri.path_and_query().map_or(path, |address| address.as_str());
             model_call(state, Dialect::Gemini, address, &head.headers, &body, reset).await
+        }
+        (Method::POST, path) if bedrock::route(path).is_some() => {
+            let address = head.uri.path_and_query().map_or(path, |address| address.as_str());
+            model_call(state, Dialect::Bedrock, address, &head.headers, &body, reset).await
+        }
+        (Method::POST, "/cohere/v2/chat") => {
+            model_call(state, Dialect::Cohere, path, &head.headers, &body, reset).await
         }
         (Method::POST, path) if tasks::find(path).is_some() => {
             task_call(state, path, &head.headers, &body, reset).await
@@ -262,8 +291,8 @@ async fn model_call(
             .collect(),
         body: parsed.clone(),
     });
-    if let Err(invalid) = sign_in(state, dialect, path, headers) {
-        return Ok(plain_answer(invalid.status, dialect.error_body(&invalid)));
+    if let Err(invalid) = sign_in(state, dialect, path, headers, body) {
+        return Ok(dialect.refusal(&invalid));
     }
     if dialect == Dialect::Anthropic && !headers.contains_key("anthropic-version") {
         let invalid = Invalid::new("anthropic-version: header is required", "anthropic-version");
@@ -271,7 +300,7 @@ async fn model_call(
     }
     let ask = match dialect.read(path, &parsed) {
         Ok(ask) => ask,
-        Err(invalid) => return Ok(plain_answer(invalid.status, dialect.error_body(&invalid))),
+        Err(invalid) => return Ok(dialect.refusal(&invalid)),
     };
     let call = Call {
         provider: dialect.provider(),
@@ -290,7 +319,16 @@ async fn model_call(
     deliver(state, dialect, &ask, &faults, call_id, number, reset).await
 }
 
-fn sign_in(state: &State, dialect: Dialect, path: &str, headers: &HeaderMap) -> Result<(), Invalid> {
+fn sign_in(
+    state: &State,
+    dialect: Dialect,
+    path: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(), Invalid> {
+    if dialect == Dialect::Bedrock {
+        return bedrock::sign_in(path, headers, body, |key| state.accepts(key));
+    }
     if dialect == Dialect::Gemini {
         return gemini::sign_in(path, headers, |key| state.accepts(key));
     }
@@ -304,7 +342,7 @@ fn sign_in(state: &State, dialect: Dialect, path: &str, headers: &HeaderMap) -> 
 fn scripted_error(dialect: Dialect, status: u16, faults: &Faults) -> Answer {
     let message = format!("Scripted error {status}.");
     let invalid = Invalid { status, message, param: None, code: None };
-    let mut answer = plain_answer(status, dialect.error_body(&invalid));
+    let mut answer = dialect.refusal(&invalid);
     add_headers(&mut answer, faults);
     answer
 }
@@ -336,6 +374,10 @@ async fn deliver(
         (Dialect::Anthropic, true) => anthropic::stream(ask, &completion, faults, number),
         (Dialect::Gemini, false) => vec![gemini::plain(ask, &completion, faults, number)],
         (Dialect::Gemini, true) => gemini::stream(ask, &completion, faults, number),
+        (Dialect::Bedrock, false) => vec![bedrock::plain(ask, &completion, faults, number)],
+        (Dialect::Bedrock, true) => bedrock::stream(ask, &completion, faults, number),
+        (Dialect::Cohere, false) => vec![cohere::plain(ask, &completion, faults, number)],
+        (Dialect::Cohere, true) => cohere::stream(ask, &completion, faults, number),
     };
     let charge = Charge {
         state: state.clone(),
@@ -360,7 +402,11 @@ async fn deliver(
     }
     let length = (!ask.stream && !delivery.is_broken()).then(|| delivery.length());
     let mut answer = Response::new(Either::Right(delivery));
-    let kind = if ask.stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+    let kind = match (dialect, ask.stream) {
+        (_, false) => "application/json",
+        (Dialect::Bedrock, true) => "application/vnd.amazon.eventstream",
+        (_, true) => "text/event-stream; charset=utf-8",
+    };
     answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     if let Some(length) = length {
         answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());

@@ -1,7 +1,9 @@
 //! The simulator as a judge: it refuses, counts, breaks off and bills as scripted.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod bedrock;
 mod cache;
+mod cohere;
 mod gemini;
 mod refuse;
 mod responses;
