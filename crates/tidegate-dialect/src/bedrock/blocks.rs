@@ -48,16 +48,16 @@ fn decode_block(block: &mut Fields<'_>, path: Path<'_>, parts: &mut Vec<Part>) -
 
 /// A cache point means all that stands before it: the part before it carries the marker.
 fn mark(part: Option<&mut Part>, marker: Json) {
-    match part {
-        Some(
-            Part::Text { cache, .. }
-            | Part::Image { cache, .. }
-            | Part::File { cache, .. }
-            | Part::FileUrl { cache, .. }
-            | Part::ToolUse { cache, .. }
-            | Part::ToolResult { cache, .. },
-        ) => *cache = Some(marker),
-        _ => {}
+    if let Some(
+        Part::Text { cache, .. }
+        | Part::Image { cache, .. }
+        | Part::File { cache, .. }
+        | Part::FileUrl { cache, .. }
+        | Part::ToolUse { cache, .. }
+        | Part::ToolResult { cache, .. },
+    ) = part
+    {
+        *cache = Some(marker);
     }
 }
 
