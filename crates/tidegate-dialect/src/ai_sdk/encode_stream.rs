@@ -19,6 +19,8 @@ pub(super) struct Encoder {
     /// Blocks begun so far; the number is a block's id.
     blocks: u64,
     open: Option<Open>,
+    /// A signature without words, for the part that comes next.
+    pending: Option<String>,
 }
 
 /// The open block.
@@ -27,17 +29,19 @@ enum Open {
     /// The signature comes in pieces.
     Thinking {
         signature: String,
+        shown: bool,
     },
     Tool {
         id: String,
         name: String,
         input: String,
+        signature: Option<String>,
     },
 }
 
 impl Encoder {
     pub(super) fn new(facts: &AnswerFacts) -> Self {
-        Self { facts: facts.clone(), started: false, finished: false, blocks: 0, open: None }
+        Self { facts: facts.clone(), started: false, finished: false, blocks: 0, open: None, pending: None }
     }
 }
 
@@ -61,6 +65,7 @@ impl StreamEncoder for Encoder {
     fn finish(&mut self, stop: Stop, _sequence: Option<&Content>, usage: Option<&Usage>, out: &mut Vec<u8>) {
         self.start(None, out);
         self.close(out);
+        self.sign_alone(out);
         self.end(stop_word(stop), usage, out);
     }
 
@@ -95,29 +100,38 @@ impl Encoder {
     }
 
     fn open(&mut self, block: &Block, out: &mut Vec<u8>) {
+        let thinks = matches!(block, Block::Thinking | Block::RedactedThinking { .. });
+        if thinks {
+            self.sign_alone(out);
+        }
         self.blocks += 1;
         let number = self.id();
+        // A signature that came without words belongs to this part.
+        let signature = self.pending.take();
+        let sign = |json: &mut Writer| {
+            if let Some(signature) = &signature {
+                metadata::write_signature(json.key("providerMetadata"), signature);
+            }
+        };
         self.open = Some(match block {
             Block::Text => {
-                part(out, "text-start", |json| json.key("id").text(&number).done());
+                part(out, "text-start", |json| sign(json.key("id").text(&number)));
                 Open::Text
             }
-            Block::Thinking => {
-                part(out, "reasoning-start", |json| json.key("id").text(&number).done());
-                Open::Thinking { signature: String::new() }
-            }
+            // Shown with its first words.
+            Block::Thinking => Open::Thinking { signature: String::new(), shown: false },
             Block::RedactedThinking { data } => {
                 part(out, "reasoning-start", |json| {
                     json.key("id").text(&number);
                     metadata::write_redacted(json.key("providerMetadata"), data.expose());
                 });
-                Open::Thinking { signature: String::new() }
+                Open::Thinking { signature: String::new(), shown: true }
             }
             Block::ToolUse { id, name } => {
                 part(out, "tool-input-start", |json| {
-                    json.key("id").text(id).key("toolName").text(name).done()
+                    sign(json.key("id").text(id).key("toolName").text(name))
                 });
-                Open::Tool { id: id.clone(), name: name.clone(), input: String::new() }
+                Open::Tool { id: id.clone(), name: name.clone(), input: String::new(), signature }
             }
         });
     }
@@ -130,16 +144,23 @@ impl Encoder {
             }
         };
         match (delta, self.open.as_mut()) {
-            (Delta::Text(text), _) => grown("text-delta", &number, text.expose()),
-            (Delta::Thinking(text), _) => grown("reasoning-delta", &number, text.expose()),
-            (Delta::Signature(piece), Some(Open::Thinking { signature })) => {
-                signature.push_str(piece.expose())
+            (Delta::Text(text), Some(Open::Text)) => grown("text-delta", &number, text.expose()),
+            (Delta::Thinking(text), Some(Open::Thinking { shown, .. })) if !text.is_empty() => {
+                if !std::mem::replace(shown, true) {
+                    part(out, "reasoning-start", |json| json.key("id").text(&number).done());
+                }
+                part(out, "reasoning-delta", |json| {
+                    json.key("id").text(&number).key("delta").text(text.expose());
+                });
+            }
+            (Delta::Signature(piece), Some(Open::Thinking { signature, .. })) => {
+                signature.push_str(piece.expose());
             }
             (Delta::Input(piece), Some(Open::Tool { id, input, .. })) => {
                 input.push_str(piece.expose());
                 grown("tool-input-delta", id, piece.expose());
             }
-            (Delta::Signature(_) | Delta::Input(_), _) => {}
+            _ => {}
         }
     }
 
@@ -148,17 +169,31 @@ impl Encoder {
         match self.open.take() {
             None => {}
             Some(Open::Text) => part(out, "text-end", |json| json.key("id").text(&number).done()),
-            Some(Open::Thinking { signature }) => part(out, "reasoning-end", |json| {
+            Some(Open::Thinking { signature, shown: false }) if metadata::goes_with_next(&signature) => {
+                self.pending = Some(signature);
+            }
+            Some(Open::Thinking { signature, shown: false }) if !signature.is_empty() => {
+                think_alone(&number, &signature, out);
+            }
+            Some(Open::Thinking { shown: false, .. }) => {}
+            Some(Open::Thinking { signature, .. }) => part(out, "reasoning-end", |json| {
                 json.key("id").text(&number);
                 if !signature.is_empty() {
                     metadata::write_signature(json.key("providerMetadata"), &signature);
                 }
             }),
-            Some(Open::Tool { id, name, input }) => {
+            Some(Open::Tool { id, name, input, signature }) => {
                 part(out, "tool-input-end", |json| json.key("id").text(&id).done());
                 let input = if input.trim().is_empty() { "{}" } else { &input };
-                event(out, |json| write_call(json, &id, &name, input));
+                event(out, |json| write_call(json, &id, &name, input, signature.as_deref()));
             }
+        }
+    }
+
+    /// A signature that no part came for: a thought without words carries it.
+    fn sign_alone(&mut self, out: &mut Vec<u8>) {
+        if let Some(signature) = self.pending.take() {
+            think_alone(&self.id(), &signature, out);
         }
     }
 
@@ -172,6 +207,14 @@ impl Encoder {
             metadata::write_gateway(json.key("providerMetadata"), &self.facts, counts);
         });
     }
+}
+
+fn think_alone(id: &str, signature: &str, out: &mut Vec<u8>) {
+    part(out, "reasoning-start", |json| json.key("id").text(id).done());
+    part(out, "reasoning-end", |json| {
+        json.key("id").text(id);
+        metadata::write_signature(json.key("providerMetadata"), signature);
+    });
 }
 
 /// One part of this type.

@@ -40,6 +40,11 @@ pub(super) fn write_signature(json: &mut Writer, signature: &str) {
     });
 }
 
+/// Whether a signature without words is one of the part that follows it, as Gemini's are.
+pub(super) fn goes_with_next(signature: &str) -> bool {
+    maker(signature).0 == GEMINI
+}
+
 /// Writes the metadata of a thought that only its provider can read.
 pub(super) fn write_redacted(json: &mut Writer, data: &str) {
     json.object(|json| {

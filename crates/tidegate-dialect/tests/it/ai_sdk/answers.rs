@@ -23,7 +23,12 @@ fn noted(spec: u8) -> AnswerFacts {
 
 #[test]
 fn whole_answers_of_every_version() {
-    for (target, name) in [(OPENAI, "openai/answer.json"), (ANTHROPIC, "anthropic/answer.json")] {
+    for (target, name) in [
+        (OPENAI, "openai/answer.json"),
+        (ANTHROPIC, "anthropic/answer.json"),
+        (Dialect::Gemini, "gemini/answer.json"),
+        (Dialect::OpenaiResponses, "responses/answer.json"),
+    ] {
         let shown = [2, 3, 4].map(|spec| {
             let answer = complete(AI_SDK, target, &file(name), &noted(spec)).unwrap();
             let text = String::from_utf8(answer.bytes.to_vec()).unwrap();
@@ -35,33 +40,37 @@ fn whole_answers_of_every_version() {
     }
 }
 
-#[test]
-fn signatures_come_back_in_the_next_turn() {
-    let answer = complete(AI_SDK, ANTHROPIC, &file("anthropic/answer.json"), &noted(4)).unwrap();
+/// A whole answer as the client sends it back in the next turn.
+fn echoed(target: Dialect, name: &str) -> String {
+    let answer = complete(AI_SDK, target, &file(name), &noted(4)).unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&answer.bytes).unwrap();
     let parts = answer["content"].as_array().unwrap().iter().map(|part| {
         let mut part = part.clone();
-        if let Some(metadata) = part.get("providerMetadata").cloned() {
+        if let Some(metadata) = part.as_object_mut().unwrap().remove("providerMetadata") {
             part["providerOptions"] = metadata;
-            part.as_object_mut().unwrap().remove("providerMetadata");
         }
         part
     });
-    let body = serde_json::json!({
-        "prompt": [{ "role": "assistant", "content": parts.collect::<Vec<_>>() }]
-    });
-    let sent: serde_json::Value =
-        serde_json::from_str(&sent_to(ANTHROPIC, "anthropic", false, body.to_string()).unwrap()).unwrap();
-    let original: serde_json::Value = serde_json::from_slice(&file("anthropic/answer.json")).unwrap();
-    let signed = |content: &serde_json::Value| -> Vec<serde_json::Value> {
-        let content = content.as_array().unwrap().iter();
-        content
-            .filter(|part| part.get("signature").is_some() || part.get("data").is_some())
-            .cloned()
-            .collect()
-    };
-    assert!(!signed(&original["content"]).is_empty());
-    assert_eq!(signed(&sent["messages"][0]["content"]), signed(&original["content"]));
+    let content: Vec<_> = parts.collect();
+    serde_json::json!({ "prompt": [{ "role": "assistant", "content": content }] }).to_string()
+}
+
+#[test]
+fn signatures_come_back_to_who_made_them_and_to_nobody_else() {
+    let cases = [
+        (ANTHROPIC, "anthropic/answer.json", &["c2ln", "ZW5j"][..]),
+        (Dialect::Gemini, "gemini/answer.json", &["Z2VtaW5pLXNpZw=="]),
+        (Dialect::OpenaiResponses, "responses/answer.json", &["gAAAAsealed"]),
+    ];
+    for (maker, name, signatures) in cases {
+        let body = echoed(maker, name);
+        for target in [ANTHROPIC, Dialect::Gemini, Dialect::OpenaiResponses, OPENAI] {
+            let sent = sent_to(target, "", false, body.clone()).unwrap();
+            for signature in signatures {
+                assert_eq!(sent.contains(signature), target == maker, "{maker:?} to {target:?}: {sent}");
+            }
+        }
+    }
 }
 
 fn stream(spec: u8, target: Dialect, pieces: &[Bytes]) -> (String, String) {
@@ -78,6 +87,9 @@ fn streams_of_every_version() {
         (OPENAI, "openai/stream_tools.sse"),
         (OPENAI, "openai/stream_no_usage.sse"),
         (ANTHROPIC, "anthropic/stream_tools.sse"),
+        (Dialect::Gemini, "gemini/stream_tools.sse"),
+        (Dialect::Gemini, "gemini/stream_signed_text.sse"),
+        (Dialect::OpenaiResponses, "responses/stream_tools.sse"),
     ] {
         let shown = [2, 3, 4].map(|spec| stream(spec, target, &[file(name)]).0);
         assert_eq!(shown[1], shown[2]);
