@@ -1,7 +1,10 @@
 //! The Anthropic messages body.
 
+use memchr::memmem;
+
+use crate::canonical::signature::{ANTHROPIC, maker};
 use crate::json::{Kind, Value};
-use crate::read::{CallBody, Fields, Path, array, parts, text, whole};
+use crate::read::{CallBody, Fields, Path, array, parts, removals, text, whole};
 use crate::{Content, RequestError};
 
 /// Tools that the client runs itself although the provider defines them.
@@ -64,7 +67,7 @@ fn tools(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> {
         if let Some(kind) = tool.get("type") {
             let kind = text(&kind, path.key("type"))?;
             if kind != "custom" && !CLIENT_RUN.iter().any(|prefix| kind.starts_with(prefix)) {
-                call.survey().bills(path.key("type"));
+                call.survey().provider_tool(&kind, path.key("type"));
             }
         }
         Ok(())
@@ -82,8 +85,22 @@ fn messages(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> 
             fields.get("role").ok_or_else(|| RequestError::Missing { path: path.key("role").to_string() })?;
         text(&role, path.key("role"))?;
         call.spots.note_echoes(&message);
+        if memmem::find(message.raw(), br#""thinking""#).is_some() {
+            fields.get("content").iter().for_each(|content| take_out_foreign(content, call));
+        }
         parts(fields.get("content"), path.key("content"), |value, path| block(&value, path, call))
     })
+}
+
+/// Thoughts that other providers signed, which answers of ours carry and this one would refuse.
+fn take_out_foreign(content: &Value<'_>, call: &mut CallBody) {
+    let foreign = |block: &Value<'_>| {
+        let signed = block.get("signature").and_then(|signature| signature.text());
+        signed.is_some_and(|signed| maker(&signed).0 != ANTHROPIC)
+    };
+    let blocks: Vec<_> =
+        content.elements().map(|block| (foreign(&block), block.span().start, block.span().end)).collect();
+    call.spots.echoes.extend(removals(&blocks));
 }
 
 fn block(value: &Value<'_>, path: Path<'_>, call: &mut CallBody) -> Result<(), RequestError> {

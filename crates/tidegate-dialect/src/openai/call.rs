@@ -169,7 +169,8 @@ fn schema(format: &mut Fields<'_>, path: Path<'_>) -> Result<OutputFormat, Reque
     let found = OutputFormat::Schema {
         name: optional_text(&mut inner, "name", path)?.map(Content::into_string),
         schema: Json::from(&need(&mut inner, "schema", path)?),
-        strict: optional_bool(&mut inner, "strict", path)?,
+        // Not strict unless said so, as the reference has it.
+        strict: optional_bool(&mut inner, "strict", path)?.or(Some(false)),
     };
     rest_of(DIALECT, "response_format.json_schema", path, &inner)?;
     Ok(found)

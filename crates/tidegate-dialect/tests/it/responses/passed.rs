@@ -57,6 +57,19 @@ fn reasoning_that_the_provider_could_not_look_up_is_taken_out() {
 }
 
 #[test]
+fn thoughts_that_openai_signed_do_not_reach_anthropic_on_its_own_surface() {
+    let own = r#"{"type":"thinking","thinking":"a","signature":"c2ln"}"#;
+    let foreign = r#"{"type":"thinking","thinking":"b","signature":"openai-responses-v1:rs_1:gAAAA"}"#;
+    let said = r#"{"type":"text","text":"thinking"}"#;
+    let body =
+        |blocks: &str| format!(r#"{{"model":"m","messages":[{{"role":"assistant","content":[{blocks}]}}]}}"#);
+    let given = body(&format!("{foreign} , {own},{foreign},{said}"));
+    let call = crate::support::read(crate::support::ANTHROPIC, given);
+    let out = request(&call, crate::support::ANTHROPIC, &edits("m")).unwrap();
+    assert_eq!(String::from_utf8_lossy(&out), body(&format!("{own},{said}")));
+}
+
+#[test]
 fn a_rich_body_gives_its_facts() {
     let call = read(RESPONSES, text("responses/full.json"));
     let shown = format!(

@@ -130,30 +130,36 @@ fn written_streams_follow_the_grammar() {
     assert_grammar(&text("responses/stream_tools.sse"));
 }
 
-#[test]
-fn every_stream_cut_at_every_byte_gives_the_same() {
-    let others = ["openai/stream_tools.sse", "anthropic/stream_tools.sse"];
-    let all =
-        STREAMS.iter().map(|name| format!("responses/stream_{name}.sse")).chain(others.map(str::to_owned));
-    for name in all {
-        let input = file(&name);
-        let target = match name.split('/').next().unwrap() {
-            "openai" => OPENAI,
-            "anthropic" => ANTHROPIC,
-            _ => RESPONSES,
-        };
-        let surfaces: &[Dialect] =
-            if target == RESPONSES { &[RESPONSES, OPENAI, ANTHROPIC] } else { &[RESPONSES] };
-        for surface in surfaces {
-            let whole = shown(&run(*surface, target, true, std::slice::from_ref(&input)));
-            for at in 0..=input.len() {
-                let cut = [input.slice(..at), input.slice(at..)];
-                assert_eq!(shown(&run(*surface, target, true, &cut)), whole, "{name} cut at {at}");
-            }
-            let bytes: Vec<Bytes> = (0..input.len()).map(|at| input.slice(at..=at)).collect();
-            assert_eq!(shown(&run(*surface, target, true, &bytes)), whole, "{name} byte by byte");
-        }
+fn assert_cut_anywhere(surface: Dialect, target: Dialect, name: &str) {
+    let input = file(name);
+    let whole = shown(&run(surface, target, true, std::slice::from_ref(&input)));
+    for at in 0..=input.len() {
+        let cut = [input.slice(..at), input.slice(at..)];
+        assert_eq!(shown(&run(surface, target, true, &cut)), whole, "{name} cut at {at}");
     }
+    let bytes: Vec<Bytes> = (0..input.len()).map(|at| input.slice(at..=at)).collect();
+    assert_eq!(shown(&run(surface, target, true, &bytes)), whole, "{name} byte by byte");
+}
+
+#[test]
+fn every_passed_stream_cut_at_every_byte_gives_the_same() {
+    for name in STREAMS {
+        assert_cut_anywhere(RESPONSES, RESPONSES, &format!("responses/stream_{name}.sse"));
+    }
+}
+
+#[test]
+fn every_stream_to_other_clients_cut_at_every_byte_gives_the_same() {
+    for name in STREAMS {
+        assert_cut_anywhere(ANTHROPIC, RESPONSES, &format!("responses/stream_{name}.sse"));
+    }
+    assert_cut_anywhere(OPENAI, RESPONSES, "responses/stream_whole_items.sse");
+}
+
+#[test]
+fn every_stream_from_other_providers_cut_at_every_byte_gives_the_same() {
+    assert_cut_anywhere(RESPONSES, OPENAI, "openai/stream_tools.sse");
+    assert_cut_anywhere(RESPONSES, ANTHROPIC, "anthropic/stream_tools.sse");
 }
 
 #[test]
