@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import * as gatewayPackage from "@ai-sdk/gateway";
 import { generateObject, generateText, jsonSchema, Output, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
-import { brokeKey, dev, newKey, newModel, script, words } from "./installation.mjs";
+import { arrived, brokeKey, dev, newKey, newModel, script, words } from "./installation.mjs";
 
 const { createGateway, GatewayInvalidRequestError, GatewayModelNotFoundError, GatewayRateLimitError } = gatewayPackage;
 globalThis.AI_SDK_LOG_WARNINGS = false;
@@ -34,7 +34,7 @@ async function thrown(call) {
   assert.fail("nothing was thrown");
 }
 
-for (const provider of ["sim-openai", "sim-anthropic"]) {
+for (const provider of ["sim-openai", "sim-anthropic", "sim-gemini"]) {
   describe(`SDK ${major} to ${provider}`, () => {
     let model, language;
     before(async () => {
@@ -69,7 +69,7 @@ for (const provider of ["sim-openai", "sim-anthropic"]) {
         assert.notEqual(part.type, "error", JSON.stringify(part));
       }
       assert.equal(text, words(7));
-      assert.deepEqual(kinds.filter((kind) => !kind.endsWith("-delta")), [
+      assert.deepEqual(kinds.filter((kind) => !/^reasoning|-delta$/.test(kind)), [
         "start", "start-step", "text-start", "text-end", "finish-step", "finish",
       ]);
       assert.ok((await answer.usage).outputTokens >= 7);
@@ -98,6 +98,30 @@ for (const provider of ["sim-openai", "sim-anthropic"]) {
         assert.ok(kinds.has(kind), kind);
       }
       assert.match(await answer.text, /weather of/);
+    });
+
+    test("reasoning, whose signature comes back in the next turn", async () => {
+      const budgetTokens = 1024;
+      const providerOptions = {
+        anthropic: { thinking: { type: "enabled", budgetTokens } },
+        google: { thinkingConfig: { thinkingBudget: budgetTokens, includeThoughts: true } },
+        openai: { reasoningEffort: "high" },
+      };
+      const messages = [{ role: "user", content: "why?" }];
+      const call = { model: language, messages, maxOutputTokens: 4096, providerOptions };
+      const whole = await generateText(call);
+      const streamed = streamText(call);
+      const said = [whole.response.messages, (await streamed.response).messages];
+      if (provider !== "sim-openai") {
+        assert.ok(whole.reasoningText.length > 0);
+        assert.equal(await streamed.reasoningText, whole.reasoningText);
+      }
+      for (const [turn, answer] of said.entries()) {
+        const again = `again ${turn}?`;
+        await generateText({ ...call, messages: [...messages, ...answer, { role: "user", content: again }] });
+        const sent = (await arrived(model)).map((entry) => JSON.stringify(entry.body)).find((body) => body.includes(again));
+        assert.equal(/"(signature|thoughtSignature)":"(?!c2tpcF)[^"]+"/.test(sent), provider !== "sim-openai", sent);
+      }
     });
 
     test("structured output", async () => {

@@ -23,6 +23,10 @@ export const admin = (method, path, body) =>
 /** Scripts the simulated providers; without rules they behave. */
 export const script = (...rules) => call("POST", `${dev.simulator_url}/script`, { rules });
 
+/** What arrived at the simulated providers for a model of a test's own. */
+export const arrived = async (model) =>
+  (await call("GET", `${dev.simulator_url}/journal`)).filter((entry) => JSON.stringify(entry).includes(model.upstream));
+
 /** A fresh virtual key, known to every node. */
 export async function newKey(fields = {}) {
   const teams = await admin("GET", "/teams");
@@ -42,7 +46,8 @@ export async function brokeKey() {
 /** A fresh model at these providers only: each surface meets each dialect. */
 export async function newModel(...providers) {
   const tag = crypto.randomUUID().slice(0, 8);
-  const [name, upstream] = [`sim/node-${tag}`, `upstream-${tag}`];
+  // The generation whose thoughts are signed, where names tell.
+  const [name, upstream] = [`sim/node-${tag}`, `${providers.includes("sim-gemini") ? "gemini-3" : "upstream"}-${tag}`];
   const capabilities = { tools: true, vision: true, reasoning: true, structured_output: true };
   await admin("POST", "/models", { name, context_window: 128_000, max_output_tokens: 16_384, capabilities });
   const prices = [

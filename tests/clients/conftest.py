@@ -4,6 +4,7 @@ import json
 import os
 import urllib.request
 import uuid
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ class Model:
 
     def __init__(self, name, upstream):
         self.name, self.upstream = name, upstream
+        self.bare = name.split("/")[-1]
 
 
 class Installation:
@@ -59,14 +61,14 @@ class Installation:
         }
         return self.admin("POST", "/budgets?wait=fleet", body)
 
-    def new_model(self, *providers):
-        """A fresh model at these providers only, whose failures concern nobody else."""
+    def new_model(self, *providers, like="sim/", kind="language", prices=PRICES, max_output_tokens=16_384):
+        """A fresh model at these providers only, whose failures concern nobody else. Its name begins as told."""
         tag = uuid.uuid4().hex[:12]
-        model = Model(f"sim/{tag}", f"upstream-{tag}")
+        model = Model(f"{like}{tag}", f"upstream-{tag}")
         can = {"tools": True, "vision": True, "reasoning": True, "structured_output": True}
-        body = {"name": model.name, "context_window": 128_000, "max_output_tokens": 16_384, "capabilities": can}
-        self.admin("POST", "/models", body)
-        tiers = [{"from_input_tokens": 0, "prices": [{"unit": u, "price": p} for u, p in PRICES.items()]}]
+        body = {"name": model.name, "kind": kind, "context_window": 128_000, "max_output_tokens": max_output_tokens}
+        self.admin("POST", "/models", body | {"capabilities": can})
+        tiers = [{"from_input_tokens": 0, "prices": [{"unit": u, "price": p} for u, p in prices.items()]}]
         for provider in providers:
             body = {"model": model.name, "provider": provider, "upstream_name": model.upstream}
             offering = self.admin("POST", "/offerings", body)
@@ -104,7 +106,16 @@ class Simulator:
     def requests(self, model):
         """The bodies that arrived for a model of a test's own, and who got them."""
         journal = fetch("GET", f"{self.url}/journal")
-        return [entry for entry in journal if entry["body"].get("model") == model.upstream]
+        return [entry for entry in journal if (entry["body"] or {}).get("model") == model.upstream]
+
+    def calls(self, model):
+        """The ids of the calls that arrived for a model of a test's own, wherever its name stands."""
+        journal = fetch("GET", f"{self.url}/journal")
+        return [entry["call_id"] for entry in journal if model.upstream in json.dumps(entry)]
+
+    def billed(self, model):
+        """What calls of a model of a test's own cost by the simulated providers' bill: USD, in their order."""
+        return [Decimal(line["nano_usd"]) / 10**9 for call in self.calls(model) for line in self.bill(call)]
 
 
 @pytest.fixture(scope="session")
