@@ -26,20 +26,13 @@ pub(crate) fn mark(maker: &str, text: &str) -> Content {
 
 /// What this maker wrote, when the signature is its own.
 pub(crate) fn by<'s>(whose: &str, signature: Option<&'s Content>) -> Option<&'s str> {
-    signature.map(|signature| maker(signature.expose())).filter(|(maker, _)| *maker == whose).map(|(_, text)| text)
+    signature
+        .map(|signature| maker(signature.expose()))
+        .filter(|(maker, _)| *maker == whose)
+        .map(|(_, text)| text)
 }
 
 /// A text marked with its maker.
 pub(crate) fn made_by(maker: &str, text: &str) -> String {
     format!("{maker}:{text}")
-}
-
-/// What this maker wrote, when the text is marked with it.
-pub(crate) fn of_maker<'s>(signature: &'s str, maker: &str) -> Option<&'s str> {
-    signature.strip_prefix(maker)?.strip_prefix(':')
-}
-
-/// Whether it is bare, as Anthropic's are.
-pub(crate) fn is_bare(signature: &str) -> bool {
-    !signature.contains(':')
 }
