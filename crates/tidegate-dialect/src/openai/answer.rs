@@ -162,7 +162,7 @@ fn write_reasoning(json: &mut Writer, parts: &[Part]) {
         Part::Thinking { text, .. } => Some(text),
         _ => None,
     });
-    if let Some(text) = text {
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
         json.key("reasoning").text(&text);
     }
     json.key("reasoning_details").array(|json| {
