@@ -12,7 +12,7 @@ use tidegate_dialect::task;
 use tidegate_policy::{CallFacts, View};
 use tidegate_types::LabelHash;
 use tidegate_types::label::LabelKind;
-use tidegate_types::resource::{Capabilities, Operation, ZdrTier};
+use tidegate_types::resource::{Capabilities, Operation, Unit, ZdrTier};
 use tidegate_types::usage::RefusalCause;
 use tokio::time::Instant;
 
@@ -89,7 +89,8 @@ impl Call {
             // The window is that of one input; other operations have many, or none at all.
             input_bytes: if body.is_task() { 0 } else { body.input.text_bytes },
             most: body.input.most,
-            units: &[],
+            // Whether it is billed by searches, and so needs their price, a ranking's kind tells already.
+            units: if !body.is_task() && body.input.most.searches > 0 { &[Unit::Search] } else { &[] },
             end_user: self.labels.end_user,
             tags: &self.labels.tags,
             zdr_asked: match (body.gateway.zero_data_retention, body.gateway.no_training) {

@@ -57,6 +57,9 @@ pub(crate) fn labels(body: &Fields<'_>, labels: &mut Labels) -> Result<(), Reque
 }
 
 fn tools(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> {
+    if body.get("web_search_options").is_some() {
+        call.input.most.searches = call.input.most.searches.max(1);
+    }
     for key in ["tools", "functions"] {
         let Some(value) = body.get(key) else { continue };
         call.input.text_bytes += value.raw().len() as u64;
@@ -68,10 +71,13 @@ fn tools(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> {
                 Fields::read(&function, path.key("function"))?;
             }
             match tool.get("type") {
-                Some(kind) if !matches!(&*text(&kind, path.key("type"))?, "function" | "custom") => {
-                    call.survey().bills(path.key("type"));
+                Some(kind) => {
+                    let kind = text(&kind, path.key("type"))?;
+                    if !matches!(&*kind, "function" | "custom") {
+                        call.survey().provider_tool(&kind, path.key("type"));
+                    }
                 }
-                _ => {}
+                None => {}
             }
             Ok(())
         })?;

@@ -41,6 +41,14 @@ impl Survey<'_> {
         self.findings.push(Finding { path: path.to_string(), kind: FindingKind::Unregistered });
     }
 
+    /// A tool that the provider runs: it bills beyond tokens. Searches of the web have a price of their own.
+    pub(crate) fn provider_tool(&mut self, kind: &str, path: Path<'_>) {
+        if kind.starts_with("web_search") {
+            self.input.most.searches = self.input.most.searches.max(1);
+        }
+        self.bills(path);
+    }
+
     /// Something that bills beyond tokens.
     pub(crate) fn bills(&mut self, path: Path<'_>) {
         self.findings.push(Finding { path: path.to_string(), kind: FindingKind::Bills });

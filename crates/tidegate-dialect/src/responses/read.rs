@@ -104,8 +104,9 @@ fn tools(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> {
         call.input.tools += 1;
         call.needs.tools = true;
         let kind = need(&tool, "type", path)?;
-        if !CLIENT_RUN.contains(&&*text(&kind, path.key("type"))?) {
-            call.survey().bills(path.key("type"));
+        let kind = text(&kind, path.key("type"))?;
+        if !CLIENT_RUN.contains(&&*kind) {
+            call.survey().provider_tool(&kind, path.key("type"));
         }
         Ok(())
     })

@@ -128,19 +128,6 @@ pub fn complete(
     }
 }
 
-/// Whether providers of this family can be asked for this; language models are no task.
-#[must_use]
-pub fn is_spoken(operation: Operation, target: Dialect) -> bool {
-    match operation {
-        Operation::Embedding => Embedding::provider(target).is_some(),
-        Operation::Reranking => Reranking::provider(target).is_some(),
-        Operation::Image => Image::provider(target).is_some(),
-        Operation::Speech => Speech::provider(target).is_some(),
-        Operation::Transcription => Transcription::provider(target).is_some(),
-        Operation::Language | Operation::CountTokens | Operation::Video => false,
-    }
-}
-
 fn no_such_operation() -> RequestError {
     RequestError::Wrong { path: "path".to_owned(), expected: "an operation that this surface has" }
 }

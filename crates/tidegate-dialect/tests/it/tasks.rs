@@ -149,6 +149,21 @@ fn duplicate_and_misspelt_keys_are_refused_by_name() {
 }
 
 #[test]
+fn cache_writes_of_an_hour_are_seen_wherever_they_are_asked_for() {
+    let read = |ttl: &str| {
+        let body = format!(
+            r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"user","content":[{{"type":"text","text":"1h","cache_control":{{"type":"ephemeral","ttl":{ttl}}}}}]}}]}}"#
+        );
+        crate::support::read(Dialect::AnthropicMessages, body).most().cache_creation_1h_input_tokens
+    };
+    // A text that is the word alone counts too: too much is held rather than too little.
+    assert_eq!(read(r#""1h""#), u64::MAX);
+    let plain = r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"wait 1h"}]}"#;
+    let plain = crate::support::read(Dialect::AnthropicMessages, plain);
+    assert_eq!(plain.most().cache_creation_1h_input_tokens, 0);
+}
+
+#[test]
 fn an_embedding_passes_byte_for_byte_but_for_the_model() {
     let body = "{ \"input\" : [\"a\\u0301\"],\"model\":\"m\", \"user\":\"u\" ,\"novel\": 1e400}";
     let call = task::read(

@@ -2,7 +2,7 @@
 
 use tidegate_store::intake::{Record, ingest};
 use tidegate_store::usage::{Dimension, Interval, Query, report};
-use tidegate_types::usage::{CredentialType, EventKind, Outcome};
+use tidegate_types::usage::{CredentialType, EventKind, Outcome, Usage};
 use tidegate_types::{CallId, NanoUsd, ProviderId, Timestamp};
 
 use crate::fixture::{Fixture, NOW, new_id};
@@ -53,4 +53,28 @@ async fn calls_tokens_and_costs_are_reported_by_day_and_by_every_dimension() {
     let mut other = f.store.begin(&f.umbrella.actor).await.unwrap();
     let none = report(&mut other, &Query::last_30_days(NOW), 0, 100).await.unwrap();
     assert!(none.data.iter().all(|row| row.request_count == 0 && row.total_cost == NanoUsd::ZERO));
+}
+
+#[tokio::test]
+async fn every_unit_is_kept_summed_and_corrected() {
+    let f = Fixture::new().await;
+    let node = node(&f.store).await;
+    let counts = |times: u64| Usage::from_counts(std::array::from_fn(|place| (place as u64 + 1) * times));
+    let with = |kind, outcome, usage, call| {
+        let mut event = event(&f.acme, call, kind, outcome, 100);
+        event.usage = usage;
+        billed(event)
+    };
+    let (one, other) = (new_id(), new_id());
+    let records = [
+        with(EventKind::Final, Outcome::Completed, counts(10), one),
+        with(EventKind::Final, Outcome::Completed, counts(1), other),
+        with(EventKind::Correction, Outcome::Completed, counts(3), one),
+    ];
+    ingest(&f.store, node, &shipped(node, 1, records), NOW).await.unwrap();
+    let mut tx = f.store.begin(&f.acme.actor).await.unwrap();
+    let total = Query { interval: Interval::Total, ..Query::last_30_days(NOW) };
+    let row = report(&mut tx, &total, 0, 10).await.unwrap().data.remove(0);
+    // Calls are counted by their records.
+    assert_eq!(row.usage, Usage { requests: 0, ..counts(4) });
 }
