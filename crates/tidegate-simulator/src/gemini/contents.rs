@@ -104,9 +104,7 @@ fn follows(before: Option<&Content>, content: &Content, at: &str) -> Result<(), 
     let first = before.is_none();
     let before_model = before.is_some_and(|before| before.model);
     let before = before.unwrap_or(&none);
-    if !content.calls.is_empty()
-        && (before_model || before.calls.is_empty() && before.texts.is_empty() && before.responses.is_empty())
-    {
+    if !content.calls.is_empty() && (first || before_model) {
         return Err(Invalid::new(CALL, at));
     }
     if !content.responses.is_empty() && before.calls.is_empty() {
