@@ -4,6 +4,7 @@
 //! Hands sockets to `tidegate-proxy`, which serves the calls; knows nothing of dialects,
 //! prices or SQL. Read `node.rs` first: it puts everything together.
 
+mod ask;
 mod backoff;
 mod error;
 mod identity;

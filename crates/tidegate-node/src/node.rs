@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::ask::Asker;
 use crate::error::NodeError;
 use crate::identity::{self, Identity};
 use crate::journal::{Journal, JournalSettings};
@@ -148,6 +149,7 @@ async fn make(
         records: Arc::clone(&records) as _,
         authority: Arc::new(opener.clone()),
         vault: Arc::clone(&vault) as _,
+        questions: Arc::new(Asker::new(Arc::clone(&link))),
         ready: Arc::clone(&ready),
     });
     let pulse = Arc::new(Pulse::new(

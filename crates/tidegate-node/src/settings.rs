@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use tidegate_limits::Limiter;
 use tidegate_policy::Config;
-use tidegate_proxy::{Authority, Gateway, Records, Vault};
+use tidegate_proxy::{Authority, Gateway, Questions, Records, Vault};
 use tidegate_telemetry::Metrics;
 use tidegate_types::{Clock, Secret};
 
@@ -65,6 +65,8 @@ pub struct Edges {
     pub authority: Arc<dyn Authority>,
     /// Opened secrets.
     pub vault: Arc<dyn Vault>,
+    /// The way to ask the control plane.
+    pub questions: Arc<dyn Questions>,
     /// Whether the node serves.
     pub ready: Arc<AtomicBool>,
 }

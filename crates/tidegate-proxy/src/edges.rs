@@ -1,14 +1,15 @@
 //! What the request's path asks of the node that carries it.
 //!
-//! The node implements these: journal, opener of budget epochs, keeper of opened secrets.
+//! The node implements these: journal, opener of budget epochs, keeper of opened secrets, and the way to
+//! ask the control plane.
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tidegate_secrets::virtual_key::Peppers;
-use tidegate_types::OrganizationId;
 use tidegate_types::resource::Credential;
-use tidegate_types::usage::{BillingEvent, CallRecord};
+use tidegate_types::usage::{BillingEvent, CallRecord, Usage};
+use tidegate_types::{CallId, LabelHash, NanoUsd, OrganizationId, Timestamp};
 use tidegate_upstream::SignIn;
 
 /// One thing to be written down.
@@ -61,4 +62,97 @@ pub trait Vault: Send + Sync + 'static {
     /// The peppers of virtual keys, `None` before the first pool key. Called for each request:
     /// hands out a shared handle.
     fn peppers(&self) -> Option<Arc<Peppers>>;
+}
+
+/// A call as the control plane stores it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    /// When it began.
+    pub created_at: Timestamp,
+    /// `creator/name` of the model that answered; empty when none did.
+    pub model: String,
+    /// Slug of the provider that answered; empty when none did.
+    pub provider: String,
+    /// The organization's own credential was used.
+    pub byok: bool,
+    /// A stream was asked for.
+    pub stream: bool,
+    /// How it ended, for example `answered`.
+    pub outcome: String,
+    /// What it cost.
+    pub cost: NanoUsd,
+    /// What it used.
+    pub usage: Usage,
+    /// Milliseconds to the first event.
+    pub ttft_ms: Option<u32>,
+    /// Milliseconds to the end.
+    pub duration_ms: u32,
+}
+
+/// What to sum, in the words of the request; empty: all.
+#[derive(Debug, Clone, Default)]
+pub struct ReportQuery {
+    /// First and last day, `YYYY-MM-DD`, UTC.
+    pub days: (String, String),
+    /// What rows stand for.
+    pub group_by: String,
+    /// `day` or `hour`.
+    pub date_part: String,
+    /// Only this end user.
+    pub user: Option<LabelHash>,
+    /// Only this model.
+    pub model: String,
+    /// Only this provider.
+    pub provider: String,
+    /// Only this type of credential.
+    pub credential_type: String,
+    /// Only with these tags.
+    pub tags: Vec<LabelHash>,
+    /// With all of them.
+    pub all_tags: bool,
+}
+
+/// A row of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportRow {
+    /// What it stands for.
+    pub key: String,
+    /// Everything metered.
+    pub cost: NanoUsd,
+    /// What was used; `requests` counts calls that were sent upstream.
+    pub usage: Usage,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// The control plane is away.
+    #[error("the control plane is away")]
+    Away,
+    /// Nothing is stored under this id (yet).
+    #[error("nothing is stored under this id (yet)")]
+    NotFound,
+    /// The question is wrong; in its words.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+/// The way to ask the control plane. Bounded in time by the implementation.
+pub trait Questions: Send + Sync + 'static {
+    /// Everything that was ever charged to the organization.
+    fn charged_ever(&self, organization: OrganizationId) -> BoxFuture<'_, Result<NanoUsd, NoAnswer>>;
+
+    /// One call of the organization.
+    fn generation(
+        &self,
+        organization: OrganizationId,
+        call: CallId,
+    ) -> BoxFuture<'_, Result<Generation, NoAnswer>>;
+
+    /// Sums of the organization's calls.
+    fn report(
+        &self,
+        organization: OrganizationId,
+        query: ReportQuery,
+    ) -> BoxFuture<'_, Result<Vec<ReportRow>, NoAnswer>>;
 }

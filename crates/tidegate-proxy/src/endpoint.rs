@@ -24,6 +24,8 @@ pub(crate) enum Endpoint<'a> {
     Config(u8),
     /// What a key may do.
     Key,
+    /// What is asked of the control plane.
+    Query(Query),
     /// The process lives.
     Live,
     /// The node serves.
@@ -34,6 +36,17 @@ pub(crate) enum Endpoint<'a> {
     Unknown,
 }
 
+/// Questions that only the control plane can answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Query {
+    /// `/v1/credits`.
+    Credits,
+    /// `/v1/generation`.
+    Generation,
+    /// `/v1/report`.
+    Report,
+}
+
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// The operation at `path`.
@@ -41,6 +54,9 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Endpoint<'a> {
     let (endpoint, allowed) = match path {
         "/v1/models" | "/models" | "/gateway/mlflow/v1/models" => (Endpoint::Models, "GET"),
         "/v1/key" => (Endpoint::Key, "GET"),
+        "/v1/credits" => (Endpoint::Query(Query::Credits), "GET"),
+        "/v1/generation" => (Endpoint::Query(Query::Generation), "GET"),
+        "/v1/report" => (Endpoint::Query(Query::Report), "GET"),
         "/livez" => (Endpoint::Live, "GET"),
         "/readyz" => (Endpoint::Ready, "GET"),
         _ => match (call(path), path.strip_prefix("/v1/models/")) {

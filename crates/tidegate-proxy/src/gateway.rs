@@ -13,7 +13,7 @@ use tidegate_upstream::{GOOGLE_TOKEN_URL, Means, Upstreams};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::edges::{Authority, Records, Vault};
+use crate::edges::{Authority, Questions, Records, Vault};
 use crate::health::Health;
 use crate::metrics::Meters;
 
@@ -87,6 +87,8 @@ pub struct Parts {
     pub authority: Arc<dyn Authority>,
     /// Opened secrets.
     pub vault: Arc<dyn Vault>,
+    /// The way to ask the control plane.
+    pub questions: Arc<dyn Questions>,
     /// The node's clock.
     pub clock: Arc<dyn Clock>,
     /// Source of 128 random bits.
@@ -106,6 +108,7 @@ pub struct Gateway {
     pub(crate) records: Arc<dyn Records>,
     pub(crate) authority: Arc<dyn Authority>,
     pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) questions: Arc<dyn Questions>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: fn() -> u128,
     pub(crate) meters: Meters,
@@ -134,6 +137,7 @@ impl Gateway {
             records: parts.records,
             authority: parts.authority,
             vault: parts.vault,
+            questions: parts.questions,
             clock: parts.clock,
             entropy: parts.entropy,
             meters,

@@ -6,6 +6,7 @@
 mod account;
 mod admit;
 mod answer;
+mod ask;
 mod attempt;
 mod authenticate;
 mod body;
@@ -35,6 +36,9 @@ mod settle;
 mod target;
 
 pub use connection::serve_connection;
-pub use edges::{Authority, JournalFull, Record, Records, Unavailable, Vault};
+pub use edges::{
+    Authority, Generation, JournalFull, NoAnswer, Questions, Record, Records, ReportQuery, ReportRow,
+    Unavailable, Vault,
+};
 pub use gateway::{Gateway, Parts, Settings};
 pub use tidegate_upstream::SignIn;

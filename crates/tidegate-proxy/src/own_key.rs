@@ -120,6 +120,21 @@ fn covering(view: &View, models: &[tidegate_policy::ListedModel], now: Timestamp
     found
 }
 
+/// What the tightest hard budget leaves a plain call of this key; `None` when none covers it.
+pub(crate) async fn tightest(gateway: &Gateway, view: &View) -> Option<NanoUsd> {
+    let models = models_for(view, gateway.now());
+    let mut budgets = covering(view, &models, gateway.limiter.now());
+    budgets.retain(|part| part.budget.hard);
+    let balances = balances(gateway, view.organization_id(), &budgets).await;
+    let left = |part: &BudgetRef| {
+        let balance =
+            balances.iter().find(|found| found.budget_id == part.budget.id && found.window == part.window);
+        let shown = OwnBudget::new(part, balance);
+        shown.remaining.unwrap_or(shown.limit)
+    };
+    budgets.iter().map(left).min()
+}
+
 async fn balances(gateway: &Gateway, organization: OrganizationId, budgets: &[BudgetRef]) -> Vec<Balance> {
     if budgets.is_empty() {
         return Vec::new();

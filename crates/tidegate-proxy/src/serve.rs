@@ -24,7 +24,7 @@ use crate::failover::{Answer, Planned, call_with_failover};
 use crate::gateway::Gateway;
 use crate::read_call::read_call;
 use crate::refusal::Refused;
-use crate::{listing, options, own_key, probe};
+use crate::{ask, listing, options, own_key, probe};
 
 /// Answers one request.
 pub(crate) async fn serve<B>(
@@ -66,6 +66,7 @@ async fn own(
         Endpoint::ModelEndpoints(name) => listing::endpoints(gateway, arrival, head, name),
         Endpoint::Config(specification) => listing::config(gateway, arrival, head, specification),
         Endpoint::Key => own_key::describe(gateway, arrival, head).await,
+        Endpoint::Query(query) => ask::answer(gateway, arrival, head, query).await,
         Endpoint::Live => Ok(probe::live()),
         Endpoint::Ready => Ok(probe::ready(gateway)),
         Endpoint::WrongMethod(allowed) => Err(probe::wrong_method(allowed)),

@@ -20,6 +20,7 @@ mod metrics;
 mod nodes;
 mod peer;
 mod prices;
+mod query;
 mod server;
 mod service;
 mod session;

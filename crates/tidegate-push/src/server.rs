@@ -7,6 +7,7 @@ use tidegate_proto::MAX_MESSAGE_BYTES;
 use tidegate_proto::budget::budget_service_server::BudgetServiceServer;
 use tidegate_proto::config::config_service_server::ConfigServiceServer;
 use tidegate_proto::enroll::enroll_service_server::EnrollServiceServer;
+use tidegate_proto::query::query_service_server::QueryServiceServer;
 use tidegate_proto::usage::usage_service_server::UsageServiceServer;
 use tidegate_store::Store;
 use tidegate_types::Clock;
@@ -28,6 +29,7 @@ use crate::material::Material;
 use crate::metrics::PushMetrics;
 use crate::nodes::Nodes;
 use crate::prices::Prices;
+use crate::query::Questions;
 use crate::service::Configuration;
 use crate::session::Shared;
 
@@ -155,6 +157,7 @@ impl PushServer {
         };
         let authority =
             Authority { store: store.clone(), clock: Arc::clone(&clock), nodes: Arc::clone(&nodes) };
+        let questions = Questions { store: store.clone(), nodes: Arc::clone(&nodes) };
         let digests = Digests::new(store.clone());
         let shared = Arc::new(Shared { store, clock, material, feed, digests, nodes, commands, metrics });
         let configuration = Configuration {
@@ -171,6 +174,7 @@ impl PushServer {
             .add_service(EnrollServiceServer::new(enroller).max_decoding_message_size(64 * 1024))
             .add_service(ConfigServiceServer::new(configuration).max_decoding_message_size(SMALL_MESSAGE))
             .add_service(BudgetServiceServer::new(authority).max_decoding_message_size(64 * 1024))
+            .add_service(QueryServiceServer::new(questions).max_decoding_message_size(64 * 1024))
             .add_service(UsageServiceServer::new(intake).max_decoding_message_size(MAX_MESSAGE_BYTES))
     }
 }

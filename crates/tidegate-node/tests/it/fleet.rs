@@ -171,6 +171,7 @@ fn gateway(limiter: Limiter, clock: Arc<dyn Clock>) -> impl Fn(Edges) -> Arc<Gat
             upstreams: Upstreams::new(&tidegate_upstream::Settings::default()).unwrap(),
             records: edges.records,
             authority: edges.authority,
+            questions: edges.questions,
             vault: edges.vault,
             clock: clock.clone(),
             entropy: entropy::random_u128,

@@ -452,3 +452,22 @@ async fn what_cannot_be_bounded_or_has_no_price_is_refused_under_a_strict_budget
     let (status, answer) = stage.ask("/v1/embeddings", &json!({"model": "openai/draw", "input": "a"})).await;
     assert_eq!(status, 400, "another kind of model: {answer}");
 }
+
+#[tokio::test]
+async fn a_search_of_the_web_needs_its_own_price() {
+    let stage = Stage::start().await;
+    let ask = |more: Value| {
+        let mut body =
+            json!({"model": crate::world::MODEL, "messages": [{"role": "user", "content": "news?"}]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let refused = |(status, answer): (u16, Value)| {
+        assert_eq!((status, &answer["error"]["code"]), (400, &json!("model_not_priced")), "{answer}");
+    };
+    refused(stage.ask("/v1/chat/completions", &ask(json!({"web_search_options": {}}))).await);
+    let tool = json!({"max_tokens": 10, "tools": [{"type": "web_search_20250305", "name": "web_search"}]});
+    let (status, answer) = stage.ask("/v1/messages", &ask(tool)).await;
+    assert_eq!(status, 400, "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("no price"), "{answer}");
+}

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use tidegate_limits::{Balance, Limiter, Timing};
 use tidegate_policy::{Config, Incoming, Part};
 use tidegate_proxy::{
-    Authority, Gateway, JournalFull, Parts, Record, Records, Settings, SignIn, Unavailable, Vault,
-    serve_connection,
+    Authority, Gateway, Generation, JournalFull, NoAnswer, Parts, Record, Records, ReportQuery, ReportRow,
+    Settings, SignIn, Unavailable, Vault, serve_connection,
 };
 use tidegate_secrets::virtual_key::{PepperBytes, Peppers, issue};
 use tidegate_telemetry::{Metrics, SystemClock, entropy};
@@ -21,8 +21,8 @@ use tidegate_types::resource::*;
 use tidegate_types::usage::{BillingEvent, CallRecord, EventKind};
 use tidegate_types::window::{True, WeekStart, WindowSpec};
 use tidegate_types::{
-    BudgetId, Clock, CredentialId, KeyId, ModelId, NanoUsd, OfferingId, OrganizationId, PicoUsd, PriceId,
-    ProviderId, Revision, Secret, Shard, TeamId, Timestamp,
+    BudgetId, CallId, Clock, CredentialId, KeyId, ModelId, NanoUsd, OfferingId, OrganizationId, PicoUsd,
+    PriceId, ProviderId, Revision, Secret, Shard, TeamId, Timestamp,
 };
 use tidegate_upstream::{PrivateTarget, Upstreams};
 use tokio::net::TcpListener;
@@ -158,6 +158,7 @@ impl World {
             upstreams: upstreams(offers),
             records: journal.clone(),
             authority: Arc::new(Opener { limiter: limiter.clone(), away: authority_away.clone() }),
+            questions: Arc::new(Nobody),
             vault: Arc::new(Keeper { peppers, opened: opened.clone() }),
             clock: clock.clone(),
             entropy: entropy::random_u128,
@@ -464,5 +465,22 @@ pub(crate) fn offering(place: u128, slug: &str) -> Offering {
         }),
         output_visible: true,
         notes: BTreeMap::new(),
+    }
+}
+
+/// A control plane that is away.
+struct Nobody;
+
+impl tidegate_proxy::Questions for Nobody {
+    fn charged_ever(&self, _: OrganizationId) -> BoxFuture<'_, Result<NanoUsd, NoAnswer>> {
+        Box::pin(async { Err(NoAnswer::Away) })
+    }
+
+    fn generation(&self, _: OrganizationId, _: CallId) -> BoxFuture<'_, Result<Generation, NoAnswer>> {
+        Box::pin(async { Err(NoAnswer::Away) })
+    }
+
+    fn report(&self, _: OrganizationId, _: ReportQuery) -> BoxFuture<'_, Result<Vec<ReportRow>, NoAnswer>> {
+        Box::pin(async { Err(NoAnswer::Away) })
     }
 }

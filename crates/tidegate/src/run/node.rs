@@ -146,6 +146,7 @@ fn make_gateway(
             records: edges.records,
             authority: edges.authority,
             vault: edges.vault,
+            questions: edges.questions,
             clock: Arc::new(SystemClock),
             entropy: entropy::random_u128,
             metrics: metrics.clone(),
