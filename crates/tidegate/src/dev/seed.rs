@@ -27,21 +27,28 @@ pub(super) struct Seed<'a> {
 }
 
 /// The simulated providers in the order of failover: slug, dialect, sign-in, path at the simulator.
-const SIMULATED: [[&str; 4]; 3] = [
+const SIMULATED: [[&str; 4]; 5] = [
     ["sim-openai", "openai_chat", "bearer", "openai/v1"],
     ["sim-anthropic", "anthropic_messages", "x_api_key", "anthropic/v1"],
     ["sim-gemini", "gemini", "google_api_key", "gemini/v1beta"],
+    ["sim-bedrock", "bedrock_converse", "bearer", "bedrock"],
+    ["sim-cohere", "cohere_chat", "bearer", "cohere"],
 ];
 
 /// The makers' models at the simulated providers.
 pub(super) fn simulated_models(known: &Known) -> Result<Catalogue> {
-    let [openai, anthropic, _] = SIMULATED;
+    let [openai, anthropic, ..] = SIMULATED;
     Ok(known.simulated(&openai[0].parse()?, &anthropic[0].parse()?))
 }
 
 /// OpenAI itself takes the output limit under its new key.
 fn quirks(dialect: &str) -> Value {
     if dialect == "openai_chat" { json!({"max_completion_tokens": true}) } else { json!({}) }
+}
+
+/// What a simulated provider calls the model: at Bedrock its id tells what it takes beside Converse's own fields.
+fn upstream_model(dialect: &str) -> &'static str {
+    if dialect == "bedrock_converse" { "us.anthropic.claude-sim-v1:0" } else { UPSTREAM_MODEL }
 }
 
 /// OpenAI is also asked in the dialect of its responses.
@@ -128,7 +135,7 @@ impl Seed<'_> {
             api.ensure_provider(provider).await?;
             let prices = json!([{"unit": "input_token", "price": "0.0000005"}, {"unit": "output_token", "price": "0.000002"},
                 {"unit": "cached_input_token", "price": "0.00000025"}]);
-            api.ensure_offering(MODEL, slug, UPSTREAM_MODEL, &prices).await?;
+            api.ensure_offering(MODEL, slug, upstream_model(dialect), &prices).await?;
             let credential = json!({"scope": "system", "name": slug, "provider": slug, "secret": {"api_key": "simulated"}});
             api.ensure("/credentials", "name", credential).await?;
         }
