@@ -15,8 +15,9 @@ fn served(dialect: DialectName) -> &'static [Operation] {
     match dialect {
         DialectName::OpenaiChat => &[Language, Embedding, Image, Speech, Transcription],
         DialectName::AnthropicMessages => &[Language, CountTokens],
-        DialectName::CohereChat => &[Language, Reranking],
-        DialectName::OpenaiResponses | DialectName::Gemini | DialectName::BedrockConverse => &[Language],
+        DialectName::CohereChat => &[Language, Embedding, Reranking],
+        DialectName::Gemini => &[Language, Embedding],
+        DialectName::OpenaiResponses | DialectName::BedrockConverse => &[Language],
         DialectName::AiSdk => &[],
     }
 }
