@@ -24,6 +24,7 @@ pub(super) fn decode(body: &CallBody) -> Result<Call, RequestError> {
     let choice = tool_choice(&mut fields)?;
     let call = Call {
         names: Names { stop: "stopSequences", format: "responseFormat" },
+        list: "prompt",
         turns,
         // SDK 7 sends "auto" without a tool to choose.
         tool_choice: choice

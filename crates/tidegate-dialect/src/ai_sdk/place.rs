@@ -212,10 +212,7 @@ pub(crate) fn own_name(error: RequestError) -> RequestError {
         "top_p" => "topP".to_owned(),
         "frequency_penalty" => "frequencyPenalty".to_owned(),
         "presence_penalty" => "presencePenalty".to_owned(),
-        other => match other.strip_prefix("messages[") {
-            Some(rest) => format!("prompt[{rest}"),
-            None => field,
-        },
+        _ => field,
     };
     RequestError::Untranslatable { field, why }
 }

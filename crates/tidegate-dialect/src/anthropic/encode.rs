@@ -1,6 +1,7 @@
 //! Requests of Anthropic messages out of the one form.
 
 use super::arrange::{arrange, is_blank};
+use super::documents;
 use crate::canonical::{
     Call, Effort, Image, Json, OutputFormat, Part, ReasoningMode, Role, Tool, ToolChoice, Turn, schema,
 };
@@ -64,6 +65,10 @@ fn refuse_what_has_no_place(call: &Call) -> Result<(), RequestError> {
             let field = format!("{}.content (image or file)", call.place(turn));
             return refuse(&field, "the target takes these from users only");
         }
+        if turn.parts.iter().any(documents::is_refused) {
+            let field = format!("{}.content (file)", call.place(turn));
+            return refuse(&field, "the target takes PDF and text files");
+        }
     }
     Ok(())
 }
@@ -117,7 +122,7 @@ fn write_block(json: &mut Writer, part: &Part) {
             cache
         }
         Part::File { media_type, data, name, cache } => {
-            json.key("type").text("document").key("source").object(|json| base64(json, media_type, data));
+            documents::write_source(json.key("type").text("document").key("source"), media_type, data);
             if let Some(name) = name {
                 json.key("title").text(name.expose());
             }

@@ -5,6 +5,7 @@ pub(crate) mod arrange;
 mod blocks;
 pub(crate) mod call;
 mod decode_stream;
+mod documents;
 mod encode;
 mod encode_stream;
 mod error;

@@ -1,5 +1,6 @@
 //! Requests of OpenAI chat completions out of the one form.
 
+use super::media::{is_foreign_media, sound_format};
 use crate::canonical::{
     Call, Effort, Image, OutputFormat, Part, Reasoning, ReasoningMode, Role, Tool, ToolChoice, Turn,
 };
@@ -66,6 +67,9 @@ fn refuse_what_has_no_place(call: &Call) -> Result<(), RequestError> {
                 }
                 Part::Image { .. } | Part::File { .. } if turn.role != Role::User => {
                     return refuse(&at("image or file"), "the target takes these from users only");
+                }
+                Part::File { media_type, .. } if is_foreign_media(media_type) => {
+                    return refuse(&at("file"), "the target takes recordings as WAV or MP3 and no films");
                 }
                 Part::ToolResult { parts, .. }
                     if parts.iter().any(|part| !matches!(part, Part::Text { .. })) =>
@@ -161,6 +165,14 @@ fn write_part(json: &mut Writer, part: &Part) {
                         Image::Url(url) => url.expose().to_owned(),
                         Image::Base64 { media_type, data } => data_url(media_type, data),
                     });
+                });
+            });
+        }
+        Part::File { media_type, data, .. } if sound_format(media_type).is_some() => {
+            json.object(|json| {
+                json.key("type").text("input_audio").key("input_audio").object(|json| {
+                    json.key("data").text(data.expose());
+                    json.key("format").text(sound_format(media_type).unwrap_or("wav"));
                 });
             });
         }

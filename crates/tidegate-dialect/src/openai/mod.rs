@@ -7,6 +7,7 @@ mod edit;
 mod encode;
 mod encode_stream;
 pub(crate) mod error;
+mod media;
 pub(crate) mod messages;
 mod passage;
 pub(crate) mod read;

@@ -232,3 +232,26 @@ fn a_schema_is_strict_where_it_can_be_and_closed_where_it_must_be() {
     assert_eq!(anthropic(""), anthropic(closed));
     assert!(anthropic(r#","additionalProperties":true"#).contains(r#""additionalProperties":true"#));
 }
+
+#[test]
+fn files_go_where_their_type_is_taken_and_are_refused_elsewhere() {
+    let with_file = |media_type: &str, data: &str| {
+        format!(
+            r#"{{"prompt":[{{"role":"user","content":[{{"type":"file","mediaType":"{media_type}","data":"{data}"}}]}}]}}"#
+        )
+    };
+    let anthropic = |media_type, data| sent_to(ANTHROPIC, "anthropic", false, with_file(media_type, data));
+    let text = anthropic("text/plain; charset=utf-8", "w6khIQ==").unwrap();
+    assert!(text.contains(r#""source":{"type":"text","media_type":"text/plain","data":"é!!"}"#), "{text}");
+    assert!(anthropic("application/pdf", "JVBERi0=").unwrap().contains(r#""type":"base64""#));
+    for (media_type, data) in [("audio/wav", "AQID"), ("application/zip", "AQID"), ("text/plain", "/w==")] {
+        let error = anthropic(media_type, data).unwrap_err();
+        assert_eq!(error.path(), Some("prompt[0].content (file)"), "{media_type}");
+    }
+    let openai = |media_type| sent_to(OPENAI, "openai", false, with_file(media_type, "AQID"));
+    assert!(openai("audio/mpeg").unwrap().contains(r#""input_audio":{"data":"AQID","format":"mp3"}"#));
+    assert!(openai("application/pdf").unwrap().contains(r#""file_data":"data:application/pdf;base64,AQID""#));
+    for media_type in ["video/mp4", "audio/flac"] {
+        assert_eq!(openai(media_type).unwrap_err().path(), Some("prompt[0].content (file)"));
+    }
+}
