@@ -12,4 +12,5 @@ mod fleet;
 mod garbage;
 mod node_killed;
 mod outages;
+mod questions;
 mod support;
