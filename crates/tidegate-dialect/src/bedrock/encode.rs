@@ -4,7 +4,7 @@ use super::arrange::arrange;
 use super::encode_blocks::{Blocks, write_cache_point};
 use super::model::{Family, output_effort, write_additional};
 use crate::RequestError;
-use crate::canonical::{Call, Json, OutputFormat, Part, Role, Tool, ToolChoice};
+use crate::canonical::{Call, Json, OutputFormat, Part, Role, Tool, ToolChoice, schema};
 use crate::json::{Kind, Value, Writer};
 use crate::outbound::Edits;
 
@@ -182,7 +182,7 @@ fn write_output(json: &mut Writer, call: &Call, family: Family) {
             json.key("textFormat").object(|json| {
                 json.key("type").text("json_schema").key("structure").object(|json| {
                     json.key("jsonSchema").object(|json| {
-                        json.key("schema").text(&schema.text());
+                        json.key("schema").text(&closed(schema));
                         if let Some(name) = name {
                             json.key("name").text(name);
                         }
@@ -194,4 +194,14 @@ fn write_output(json: &mut Writer, call: &Call, family: Family) {
             json.key("effort").text(effort);
         }
     });
+}
+
+/// The schema as a text, every object in it closed.
+fn closed(schema: &Json) -> String {
+    let mut json = Writer::new();
+    match Value::parse(schema.as_ref()) {
+        Ok(value) => schema::write_closed(&mut json, &value),
+        Err(_) => json.raw(schema).done(),
+    }
+    String::from_utf8_lossy(&json.into_bytes()).into_owned()
 }
