@@ -49,6 +49,7 @@ fn decode(fields: &mut Fields<'_>, call: &mut CallBody) -> Result<SpeechCall, Re
         speed,
         instructions: instructions.map(Content::new),
         language,
+        events: false,
         wishes: Wishes::read(fields)?,
     };
     size_up(&asked, call);

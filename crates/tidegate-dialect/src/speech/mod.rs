@@ -1,6 +1,7 @@
 //! Speech: a text in, audio out.
 
 mod ai_sdk;
+mod events;
 mod openai;
 
 use tidegate_types::usage::Usage;
@@ -20,6 +21,8 @@ pub(crate) struct SpeechCall {
     speed: Option<String>,
     instructions: Option<Content>,
     language: Option<String>,
+    /// The client itself wants an event stream.
+    events: bool,
     wishes: Wishes,
 }
 

@@ -2,15 +2,14 @@
 
 use tidegate_types::usage::Usage;
 
-use super::{SpeechAnswer, SpeechCall, characters, size_up};
+use super::{SpeechAnswer, SpeechCall, characters, events, size_up};
 use crate::answer::AnswerFacts;
 use crate::json::{Kind, Value, Writer};
 use crate::outbound::Edits;
 use crate::read::{CallBody, Fields, Path, text, wrong};
-use crate::registry::Carriage::{Carried, Dropped, Refused};
+use crate::registry::Carriage::{Carried, Dropped};
 use crate::registry::Effect::{Gateway, Plain};
 use crate::registry::{Field, field};
-use crate::sse::Reader;
 use crate::task::{Blob, Client, Payload, Provider, Received, Source, pass_json};
 use crate::{AnswerFault, Content, RequestError};
 
@@ -24,22 +23,29 @@ const FIELDS: &[Field] = &[
     field("providerOptions", Gateway, Dropped("read by the gateway")),
     field("response_format", Plain, Carried("format")),
     field("speed", Plain, Carried("speed")),
-    field("stream_format", Plain, Refused("audio is answered whole")).harmless(&[br#""audio""#]),
+    field("stream_format", Plain, Carried("events are passed on, whole")),
     field("voice", Plain, Carried("voice")),
 ];
 
 pub(super) const CLIENT: Client<SpeechCall, SpeechAnswer> =
-    Client { source: Source::Json { fields: FIELDS, decode }, encode: encode_answer, finish: None };
+    Client { source: Source::Json { fields: FIELDS, decode }, encode: encode_answer, finish: Some(finish) };
 
 pub(super) const PROVIDER: Provider<SpeechCall, SpeechAnswer> = Provider {
     encode,
-    pass: |call, _, edits| Ok(Payload::json(pass_json(call, edits).finish())),
+    pass: |call, asked, edits| {
+        let mut body = pass_json(call, edits);
+        if !asked.events && events::tell_usage(edits.model) {
+            body.set("stream_format", "\"sse\"");
+        }
+        Ok(Payload::json(body.finish()))
+    },
     weigh: |received| weigh(received).map(Some),
     decode: |received| {
+        let Payload { bytes, content_type } = finish(received.call, received.payload)?;
         Ok(SpeechAnswer {
             usage: weigh(received)?,
-            audio: Blob(received.payload.bytes.clone()),
-            content_type: received.payload.content_type.clone().into_owned(),
+            audio: Blob(bytes),
+            content_type: content_type.into_owned(),
         })
     },
 };
@@ -52,6 +58,14 @@ fn decode(fields: &mut Fields<'_>, call: &mut CallBody) -> Result<SpeechCall, Re
         return Err(wrong(root.key("voice"), "a name, or an object with an id"));
     }
     let speed = fields.take("speed").map(|speed| number(&speed, root.key("speed"))).transpose()?;
+    let events = match fields.take("stream_format") {
+        None => false,
+        Some(format) => match text(&format, root.key("stream_format"))?.as_ref() {
+            "sse" => true,
+            "audio" => false,
+            _ => return Err(wrong(root.key("stream_format"), "sse or audio")),
+        },
+    };
     let mut words = |key: &str| {
         let value = fields.take(key);
         value.map(|value| Ok::<_, RequestError>(text(&value, root.key(key))?.into_owned())).transpose()
@@ -63,6 +77,7 @@ fn decode(fields: &mut Fields<'_>, call: &mut CallBody) -> Result<SpeechCall, Re
         format,
         speed,
         instructions: instructions.map(Content::new),
+        events,
         ..SpeechCall::default()
     };
     size_up(&asked, call);
@@ -103,6 +118,9 @@ fn encode(call: &SpeechCall, edits: &Edits<'_>) -> Result<Payload, RequestError>
         if let Some(instructions) = call.instructions.as_ref().filter(|_| own("instructions")) {
             json.key("instructions").text(instructions.expose());
         }
+        if events::tell_usage(edits.model) {
+            json.key("stream_format").text("sse");
+        }
         outcome = call.wishes.write(json, &named, &options);
     });
     outcome?;
@@ -116,19 +134,18 @@ fn weigh(received: &Received<'_, SpeechCall>) -> Result<Usage, AnswerFault> {
         return Err(AnswerFault::Malformed("no audio"));
     }
     let mut usage = Usage { characters: characters(received.call), requests: 1, ..Usage::default() };
-    if payload.content_type.starts_with("text/event-stream") {
-        let ready = Reader::default().feed(&payload.bytes);
-        for event in ready.events() {
-            let data = event.data();
-            let told = Value::parse(&data).ok();
-            let Some(told) = told.as_ref().and_then(|told| told.get("usage")) else { continue };
-            let count = |key| told.get(key).and_then(|count| count.whole()).unwrap_or(0);
-            usage.input_tokens = count("input_tokens");
-            usage.output_tokens = count("output_tokens");
-            usage.audio_output_tokens = usage.output_tokens;
-        }
+    if events::are_in(payload) {
+        events::usage(payload, &mut usage);
     }
     Ok(usage)
+}
+
+/// The audio itself, where events were asked for in its place.
+fn finish(call: &SpeechCall, payload: &Payload) -> Result<Payload, AnswerFault> {
+    if call.events || !events::are_in(payload) {
+        return Ok(payload.clone());
+    }
+    events::gather(payload, call.format.as_deref())
 }
 
 fn encode_answer(

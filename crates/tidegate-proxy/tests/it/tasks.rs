@@ -53,6 +53,7 @@ fn offered() -> Vec<Offered> {
             ModelKind::Speech,
             one(Unit::Character, UnitPrices::CHARACTER),
         ),
+        offered("openai/say", "sim-openai", "gpt-4o-mini-tts", ModelKind::Speech, tokens()),
         offered(
             "openai/whisper",
             "sim-openai",
@@ -345,22 +346,28 @@ async fn pictures_are_billed_each_or_by_their_tokens() {
 }
 
 #[tokio::test]
-async fn a_text_is_spoken_as_bytes_or_base64() {
+async fn a_text_is_spoken_as_bytes_or_base64_and_billed_by_characters_or_tokens() {
     let stage = Stage::start().await;
     strict(&stage, "1.00");
-    let body = json!({"model": "openai/tts", "input": "tïde", "voice": "alloy", "response_format": "wav"});
-    let answer = stage.post("/v1/audio/speech").json(&body).send().await.unwrap();
-    assert_eq!(answer.status().as_u16(), 200);
-    assert_eq!(answer.headers()["content-type"], "audio/wav");
-    let wav = answer.bytes().await.unwrap();
-    assert_eq!((&wav[..4], &wav[8..12]), (&b"RIFF"[..], &b"WAVE"[..]));
-    for spec in [2, 3, 4] {
-        let body = json!({"text": "tïde", "outputFormat": "wav", "providerOptions": {}});
-        let (status, answer) = stage.ask_sdk("speech", spec, "openai/tts", &body).await;
-        assert_eq!(status, 200, "{answer}");
-        assert!(answer["audio"].as_str().unwrap().starts_with("UklGR"), "{answer}");
+    for model in ["openai/tts", "openai/say"] {
+        let body = json!({"model": model, "input": "tïde", "voice": "alloy", "response_format": "wav"});
+        let answer = stage.post("/v1/audio/speech").json(&body).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200, "{model}");
+        assert_eq!(answer.headers()["content-type"], "audio/wav");
+        let wav = answer.bytes().await.unwrap();
+        assert_eq!((&wav[..4], &wav[8..12]), (&b"RIFF"[..], &b"WAVE"[..]), "{model}");
+        for spec in [2, 3, 4] {
+            let body = json!({"text": "tïde", "outputFormat": "wav", "providerOptions": {}});
+            let (status, answer) = stage.ask_sdk("speech", spec, model, &body).await;
+            assert_eq!(status, 200, "{answer}");
+            assert!(answer["audio"].as_str().unwrap().starts_with("UklGR"), "{answer}");
+        }
     }
-    stage.assert_books_match(4).await;
+    let body = json!({"model": "openai/say", "input": "tide", "voice": "alloy", "stream_format": "sse"});
+    let answer = stage.post("/v1/audio/speech").json(&body).send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/event-stream", "as it was asked for");
+    assert!(answer.text().await.unwrap().contains("speech.audio.done"));
+    stage.assert_books_match(9).await;
     assert_eq!(stage.world.finals()[0].usage.characters, 4, "characters, not bytes");
 }
 

@@ -1,5 +1,7 @@
 //! Speech and transcripts: silence of a fitting length, and words that tell how long it was.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::form::{Part, parts};
@@ -13,7 +15,8 @@ const LONGEST_TEXT: usize = 4_096;
 
 pub(super) fn speech(received: &Received<'_>) -> Answered {
     let body = object(received.body)?;
-    only_known(&body, &["model", "input", "voice", "response_format", "speed", "instructions"], "")?;
+    let known = ["model", "input", "voice", "response_format", "speed", "instructions", "stream_format"];
+    only_known(&body, &known, "")?;
     let model = text(body.get("model"), "model")?;
     let input = text(body.get("input"), "input")?;
     let characters = input.chars().count();
@@ -34,14 +37,35 @@ pub(super) fn speech(received: &Received<'_>) -> Answered {
         Some("pcm") => (vec![0; samples * 2], "audio/pcm"),
         _ => (silent_frames(characters), "audio/mpeg"),
     };
-    let units = Units { characters: characters as u64, ..Units::default() };
-    Ok(Made {
-        model: model.to_owned(),
-        last_text: input.to_owned(),
-        body: audio,
-        content_type,
-        counts: Counts { units, ..Counts::default() },
-    })
+    let in_tokens = model.starts_with("gpt-");
+    let events = word(body.get("stream_format"), &["sse", "audio"], "stream_format")? == Some("sse");
+    if events && !in_tokens {
+        return Err(Invalid::new("stream_format 'sse' is not supported by this model.", "stream_format"));
+    }
+    let mut counts = Counts::default();
+    if in_tokens {
+        (counts.input, counts.output) = (tokens(input), characters as u64 * 2);
+    } else {
+        counts.units = Units { characters: characters as u64, ..Units::default() };
+    }
+    let (body, content_type) =
+        if events { (as_events(&audio, counts), "text/event-stream") } else { (audio, content_type) };
+    Ok(Made { model: model.to_owned(), last_text: input.to_owned(), body, content_type, counts })
+}
+
+/// Audio in two pieces, then its tokens.
+fn as_events(audio: &[u8], counts: Counts) -> Vec<u8> {
+    let (first, rest) = audio.split_at(audio.len() / 2);
+    let mut out = String::new();
+    for piece in [first, rest] {
+        let event = json!({"type": "speech.audio.delta", "audio": STANDARD.encode(piece)});
+        out.push_str(&format!("data: {event}\n\n"));
+    }
+    let usage = json!({"input_tokens": counts.input, "output_tokens": counts.output,
+        "total_tokens": counts.input + counts.output});
+    let event = json!({"type": "speech.audio.done", "usage": usage});
+    out.push_str(&format!("data: {event}\n\n"));
+    out.into_bytes()
 }
 
 /// Silence: 16 bits, one channel.
