@@ -41,13 +41,13 @@ fn decode_block(block: &mut Fields<'_>, path: Path<'_>, parts: &mut Vec<Part>) -
         cited(&value, path.key("citationsContent"), parts)?;
     } else if let Some(value) = block.take("cachePoint") {
         let marker = cache_point(&value, path.key("cachePoint"))?;
-        mark(parts.last_mut(), marker);
+        mark(parts.last_mut(), &marker);
     }
     Ok(())
 }
 
 /// A cache point means all that stands before it: the part before it carries the marker.
-fn mark(part: Option<&mut Part>, marker: Json) {
+fn mark(part: Option<&mut Part>, marker: &Json) {
     if let Some(
         Part::Text { cache, .. }
         | Part::Image { cache, .. }
@@ -57,7 +57,7 @@ fn mark(part: Option<&mut Part>, marker: Json) {
         | Part::ToolResult { cache, .. },
     ) = part
     {
-        *cache = Some(marker);
+        *cache = Some(marker.clone());
     }
 }
 

@@ -14,7 +14,8 @@ fn user(text: &str) -> Value {
 }
 
 fn with(messages: Value, more: Value) -> Value {
-    let mut body = json!({"messages": messages});
+    let mut body = json!({});
+    body["messages"] = messages;
     if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
         body.extend(more);
     }

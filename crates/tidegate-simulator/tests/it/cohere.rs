@@ -7,7 +7,8 @@ use crate::Bench;
 const CHAT: &str = "/cohere/v2/chat";
 
 fn with(messages: Value, more: Value) -> Value {
-    let mut body = json!({"model": "sim", "messages": messages});
+    let mut body = json!({"model": "sim"});
+    body["messages"] = messages;
     if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
         body.extend(more);
     }
