@@ -162,7 +162,7 @@ fn mlflow(path: &str) -> Option<Face<'_>> {
         }
         ("anthropic", "v1/messages") => Face::of(Surface::AnthropicMessages),
         ("anthropic", "v1/messages/count_tokens") => Face::of(Surface::AnthropicCountTokens),
-        ("gemini", rest) => model_in_path(rest.strip_prefix("v1beta/")?)?,
+        ("gemini", rest) => model_in_path(rest.strip_prefix("v1beta/").or(rest.strip_prefix("v1/"))?)?,
         (endpoint, "mlflow/invocations") => Face::named(Surface::OpenaiChat, endpoint)?,
         _ => return None,
     };
