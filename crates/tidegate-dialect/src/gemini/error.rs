@@ -12,13 +12,13 @@ const fn word(status: u16) -> &'static str {
         403 => "PERMISSION_DENIED",
         404 => "NOT_FOUND",
         409 => "ABORTED",
-        // Used-up money is a used-up resource; the code tells it from a rate.
-        402 | 429 => "RESOURCE_EXHAUSTED",
+        429 => "RESOURCE_EXHAUSTED",
         499 => "CANCELLED",
         501 => "UNIMPLEMENTED",
         502 | 503 | 529 => "UNAVAILABLE",
         408 | 504 => "DEADLINE_EXCEEDED",
         500..=599 => "INTERNAL",
+        // Used-up money too: clients take an exhausted resource for a rate, and call again.
         _ => "FAILED_PRECONDITION",
     }
 }

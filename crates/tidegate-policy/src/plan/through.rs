@@ -34,6 +34,7 @@ const KINDS: &[(&str, &[&str])] = &[
     ("google", &["google", "vertex", "sim-gemini"]),
     ("google-cloud", &["vertex", "google", "sim-gemini"]),
     ("google-vertex", &["vertex", "google", "sim-gemini"]),
+    ("groq", &["groq", "sim-openai"]),
     ("openai", &["openai", "sim-openai"]),
     ("openai-chat", &["openai", "sim-openai"]),
     ("openai-responses", &["openai", "sim-openai"]),
