@@ -99,21 +99,23 @@ fn task_grant(call: &CallBody, candidate: &Candidate) -> Result<Grant, Refused> 
         let message = format!("`{path}` has no upper bound of its cost, and a hard budget covers this call");
         return Err(Refusal::new(RefusalCause::BadRequest, message).code("unbounded_cost").param(path));
     }
-    // Vectors and rankings are billed by their input alone.
+    // Vectors and rankings are billed by their input alone; what the others write is as a rule no token,
+    // and so is held where it has a price, but not counted against limits of tokens.
     let writes = !matches!(candidate.model.kind, ModelKind::Embedding | ModelKind::Reranking);
-    let output_tokens = if writes && hard { u64::from(candidate.max_output_tokens) } else { 0 };
+    let answers = call.answers.max(1);
+    let most = if writes { u64::from(candidate.max_output_tokens).saturating_mul(answers) } else { 0 };
     let mut grant = Grant {
         input_tokens: input.tokens,
-        output_tokens,
-        answers: call.answers.max(1),
+        output_tokens: 0,
+        answers,
         limit: None,
         named: true,
-        beyond: call.input.most,
-        least: output_tokens,
+        beyond: Usage { output_tokens: most, ..call.input.most },
+        least: 0,
         amount: NanoUsd::ZERO,
     };
     if hard {
-        grant.amount = candidate.tariff.bound(&grant.most(output_tokens));
+        grant.amount = candidate.tariff.bound(&grant.most(0));
     }
     Ok(grant)
 }
@@ -126,9 +128,10 @@ impl Grant {
 
     /// What may be used at most, with so much output for each answer.
     const fn most(&self, output_tokens: u64) -> Usage {
+        let output = output_tokens.saturating_mul(self.answers);
         Usage {
             input_tokens: self.input_tokens,
-            output_tokens: output_tokens.saturating_mul(self.answers),
+            output_tokens: self.beyond.output_tokens.saturating_add(output),
             ..self.beyond
         }
     }
