@@ -34,7 +34,7 @@ async function thrown(call) {
   assert.fail("nothing was thrown");
 }
 
-for (const provider of ["sim-openai", "sim-anthropic", "sim-gemini"]) {
+for (const provider of ["sim-openai", "sim-anthropic", "sim-gemini", "sim-bedrock", "sim-cohere"]) {
   describe(`SDK ${major} to ${provider}`, () => {
     let model, language;
     before(async () => {
@@ -105,14 +105,16 @@ for (const provider of ["sim-openai", "sim-anthropic", "sim-gemini"]) {
       const providerOptions = {
         anthropic: { thinking: { type: "enabled", budgetTokens } },
         google: { thinkingConfig: { thinkingBudget: budgetTokens, includeThoughts: true } },
+        bedrock: { reasoningConfig: { type: "enabled", budgetTokens } },
         openai: { reasoningEffort: "high" },
       };
+      const signs = !["sim-openai", "sim-cohere"].includes(provider);
       const messages = [{ role: "user", content: "why?" }];
       const call = { model: language, messages, maxOutputTokens: 4096, providerOptions };
       const whole = await generateText(call);
       const streamed = streamText(call);
       const said = [whole.response.messages, (await streamed.response).messages];
-      if (provider !== "sim-openai") {
+      if (signs) {
         assert.ok(whole.reasoningText.length > 0);
         assert.equal(await streamed.reasoningText, whole.reasoningText);
       }
@@ -120,7 +122,7 @@ for (const provider of ["sim-openai", "sim-anthropic", "sim-gemini"]) {
         const again = `again ${turn}?`;
         await generateText({ ...call, messages: [...messages, ...answer, { role: "user", content: again }] });
         const sent = (await arrived(model)).map((entry) => JSON.stringify(entry.body)).find((body) => body.includes(again));
-        assert.equal(/"(signature|thoughtSignature)":"(?!c2tpcF)[^"]+"/.test(sent), provider !== "sim-openai", sent);
+        assert.equal(/"(signature|thoughtSignature)":"(?!c2tpcF)[^"]+"/.test(sent), signs, sent);
       }
     });
 
@@ -138,7 +140,8 @@ for (const provider of ["sim-openai", "sim-anthropic", "sim-gemini"]) {
     test("images and files in the prompt", async () => {
       const image = major === 7 ? { type: "file", data: pixel, mediaType: "image/png" } : { type: "image", image: pixel };
       const bytes = { type: "file", data: new Uint8Array([37, 80, 68, 70, 45]), mediaType: "application/pdf", filename: "a.pdf" };
-      const content = [{ type: "text", text: "What?" }, image, bytes];
+      const files = provider === "sim-cohere" ? [image] : [image, bytes];
+      const content = [{ type: "text", text: "What?" }, ...files];
       const answer = await generateText({ model: language, messages: [{ role: "user", content }] });
       assert.ok(answer.usage.inputTokens > 500);
     });
@@ -154,6 +157,7 @@ for (const provider of ["sim-openai", "sim-anthropic", "sim-gemini"]) {
       assert.equal(await answer.finishReason, "error");
     });
 
+    if (provider !== "sim-openai") return;
     test("the SDK tries again, and then it is answered", async () => {
       await script({ when: { model: model.upstream }, times: 4, then: { status: 500 } });
       const answer = await generateText({ model: language, prompt: "Hello", maxRetries: 3 });
@@ -192,6 +196,28 @@ test("tools that the gateway would run are refused by name", async () => {
     generateText({ model: connect()(dev.model), prompt: "x", tools: { search }, ...once }));
   assert.ok(GatewayInvalidRequestError.isInstance(refused), refused.name);
   assert.match(refused.message, /tools\[0\]\.id/);
+});
+
+test("credits, a generation, a report", async () => {
+  const gateway = connect();
+  const { balance, totalUsed } = await gateway.getCredits();
+  assert.ok(typeof balance === "string" && Number(totalUsed) >= 0);
+  const answer = await generateText({ model: gateway(dev.model), prompt: "Hello" });
+  const { generationId: id, cost } = answer.providerMetadata.gateway;
+  let found;
+  for (const deadline = Date.now() + 20_000; !found; ) {
+    found = await gateway.getGenerationInfo({ id }).catch((error) => {
+      if (Date.now() > deadline) throw error;
+    });
+    if (!found) await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.equal(found.id, id);
+  assert.equal(found.totalCost, Number(cost));
+  assert.equal(found.streamed, false);
+  assert.equal(found.finishReason ?? "stop", "stop");
+  const day = new Date().toISOString().slice(0, 10);
+  const { results } = await gateway.getSpendReport({ startDate: day, endDate: day, groupBy: "model" });
+  assert.ok(results.every((row) => typeof row.totalCost === "number"));
 });
 
 test("available models", async () => {

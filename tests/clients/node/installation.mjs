@@ -46,8 +46,9 @@ export async function brokeKey() {
 /** A fresh model at these providers only: each surface meets each dialect. */
 export async function newModel(...providers) {
   const tag = crypto.randomUUID().slice(0, 8);
-  // The generation whose thoughts are signed, where names tell.
-  const [name, upstream] = [`sim/node-${tag}`, `${providers.includes("sim-gemini") ? "gemini-3" : "upstream"}-${tag}`];
+  // Where names tell: a model that reasons and signs its thoughts.
+  const family = { "sim-gemini": "gemini-3", "sim-bedrock": "us.anthropic.claude" }[providers[0]] ?? "upstream";
+  const [name, upstream] = [`sim/node-${tag}`, `${family}-${tag}`];
   const capabilities = { tools: true, vision: true, reasoning: true, structured_output: true };
   await admin("POST", "/models", { name, context_window: 128_000, max_output_tokens: 16_384, capabilities });
   const prices = [
