@@ -41,23 +41,23 @@ fn decode_block(block: &mut Fields<'_>, path: Path<'_>, parts: &mut Vec<Part>) -
         cited(&value, path.key("citationsContent"), parts)?;
     } else if let Some(value) = block.take("cachePoint") {
         let marker = cache_point(&value, path.key("cachePoint"))?;
-        mark(parts.last_mut(), &marker);
+        if let Some(part) = parts.last_mut() {
+            mark(part, marker);
+        }
     }
     Ok(())
 }
 
 /// A cache point means all that stands before it: the part before it carries the marker.
-fn mark(part: Option<&mut Part>, marker: &Json) {
-    if let Some(
-        Part::Text { cache, .. }
-        | Part::Image { cache, .. }
-        | Part::File { cache, .. }
-        | Part::FileUrl { cache, .. }
-        | Part::ToolUse { cache, .. }
-        | Part::ToolResult { cache, .. },
-    ) = part
+fn mark(part: &mut Part, marker: Json) {
+    if let Part::Text { cache, .. }
+    | Part::Image { cache, .. }
+    | Part::File { cache, .. }
+    | Part::FileUrl { cache, .. }
+    | Part::ToolUse { cache, .. }
+    | Part::ToolResult { cache, .. } = part
     {
-        *cache = Some(marker.clone());
+        *cache = Some(marker);
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod ai_sdk;
 mod bedrock;
+mod bedrock_streams;
 mod bounds;
 mod caching;
 mod captures;
