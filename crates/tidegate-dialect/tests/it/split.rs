@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use tidegate_dialect::Dialect;
 use tidegate_dialect::sse::Reader;
 
 use crate::support::{ANTHROPIC, OPENAI, Ran, file, run};
@@ -77,7 +78,7 @@ proptest! {
         cuts.extend([0, input.len()]);
         cuts.sort_unstable();
         let parts: Vec<Bytes> = cuts.windows(2).map(|pair| input.slice(pair[0]..pair[1])).collect();
-        for (surface, target) in [(OPENAI, OPENAI), (ANTHROPIC, ANTHROPIC), (OPENAI, ANTHROPIC), (ANTHROPIC, OPENAI)] {
+        for (surface, target) in [(OPENAI, OPENAI), (ANTHROPIC, ANTHROPIC), (OPENAI, ANTHROPIC), (ANTHROPIC, OPENAI), (Dialect::AiSdk, OPENAI), (Dialect::AiSdk, ANTHROPIC)] {
             for asked in [false, true] {
                 let whole = raw(surface, target, asked, std::slice::from_ref(&input));
                 prop_assert_eq!(raw(surface, target, asked, &parts), whole);
