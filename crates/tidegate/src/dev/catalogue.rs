@@ -5,14 +5,29 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use tidegate_catalogue::{Catalogue, OfferingEntry, PriceEntry, ProviderRule, Rules, builtin};
+use tidegate_catalogue::{Catalogue, ModelEntry, OfferingEntry, PriceEntry, ProviderRule, Rules, builtin};
 use tidegate_simulator::ModelPrice;
 use tidegate_types::resource::{AuthScheme, ModelKind, Unit};
 use tidegate_types::{ModelName, PicoUsd, ProviderSlug, Secret, Timestamp};
 
-/// Providers whose own language models the simulator answers.
-const MAKERS: [&str; 8] =
-    ["openai", "anthropic", "google", "mistral", "xai", "deepseek", "moonshotai", "zai"];
+/// Providers whose language models the simulator answers, and the simulated one that stands in for each:
+/// the one that speaks its dialect.
+const STAND_INS: [(&str, &str); 14] = [
+    ("openai", "sim-openai"),
+    ("anthropic", "sim-anthropic"),
+    ("google", "sim-gemini"),
+    ("mistral", "sim-openai"),
+    ("xai", "sim-openai"),
+    ("deepseek", "sim-openai"),
+    ("moonshotai", "sim-openai"),
+    ("zai", "sim-openai"),
+    ("cohere", "sim-cohere"),
+    ("groq", "sim-openai"),
+    ("azure", "sim-openai"),
+    ("vertex", "sim-gemini"),
+    ("bedrock", "sim-bedrock"),
+    ("cerebras", "sim-openai"),
+];
 
 /// The catalogue, and how providers are signed in at.
 pub(super) struct Known {
@@ -51,38 +66,41 @@ impl Known {
         self.catalogue.clone().only(|provider| provider == slug)
     }
 
-    /// The makers' models as the simulated providers offer them, at the makers' own prices for
-    /// short prompts.
-    pub(super) fn simulated(&self, sim_openai: &ProviderSlug, sim_anthropic: &ProviderSlug) -> Catalogue {
-        let language: BTreeSet<&ModelName> = self
-            .catalogue
-            .models
-            .iter()
-            .filter(|model| model.kind == ModelKind::Language)
-            .map(|model| &model.name)
-            .collect();
-        let own = |offering: &&OfferingEntry| {
-            let maker = offering.model.creator();
-            maker == offering.provider.as_str()
-                && MAKERS.contains(&maker)
-                && language.contains(&offering.model)
-        };
-        let simulated = |offering: &OfferingEntry| {
-            let anthropic = offering.model.creator() == "anthropic";
-            Some(OfferingEntry {
-                provider: if anthropic { sim_anthropic } else { sim_openai }.clone(),
-                data_handling: None,
-                output_visible: false,
-                notes: BTreeMap::new(),
-                prices: vec![simulated_price(offering.prices.last()?)],
-                ..offering.clone()
-            })
-        };
-        let offerings: Vec<_> = self.catalogue.offerings.iter().filter(own).filter_map(simulated).collect();
+    /// The language models as the simulated providers offer them, at the prices for short prompts. Each
+    /// model once at each of them; what goes by one name at the simulator has one price there.
+    pub(super) fn simulated(&self) -> Result<Catalogue> {
+        let is_language = |model: &&ModelEntry| model.kind == ModelKind::Language;
+        let language: BTreeSet<&ModelName> =
+            self.catalogue.models.iter().filter(is_language).map(|model| &model.name).collect();
+        let mut offered: BTreeSet<(ModelName, &str)> = BTreeSet::new();
+        let mut prices: BTreeMap<String, PriceEntry> = BTreeMap::new();
+        let mut offerings = Vec::new();
+        for (provider, stand_in) in STAND_INS {
+            let slug: ProviderSlug = stand_in.parse()?;
+            let own = |offering: &&OfferingEntry| {
+                offering.provider.as_str() == provider && language.contains(&offering.model)
+            };
+            for offering in self.catalogue.offerings.iter().filter(own) {
+                let Some(price) = offering.prices.last() else { continue };
+                if !offered.insert((offering.model.clone(), stand_in)) {
+                    continue;
+                }
+                let price =
+                    prices.entry(offering.upstream_name.clone()).or_insert_with(|| simulated_price(price));
+                offerings.push(OfferingEntry {
+                    provider: slug.clone(),
+                    data_handling: None,
+                    output_visible: false,
+                    notes: BTreeMap::new(),
+                    prices: vec![price.clone()],
+                    ..offering.clone()
+                });
+            }
+        }
         let names: BTreeSet<&ModelName> = offerings.iter().map(|offering| &offering.model).collect();
         let models =
             self.catalogue.models.iter().filter(|model| names.contains(&model.name)).cloned().collect();
-        Catalogue { models, offerings, ..Catalogue::default() }
+        Ok(Catalogue { models, offerings, ..Catalogue::default() })
     }
 }
 
@@ -117,18 +135,29 @@ pub(super) fn simulator_prices(catalogue: &Catalogue) -> impl Iterator<Item = (S
 mod tests {
     use super::*;
 
-    fn slugs() -> (ProviderSlug, ProviderSlug) {
-        ("sim-openai".parse().unwrap(), "sim-anthropic".parse().unwrap())
+    #[test]
+    fn the_simulator_bills_what_the_catalogue_says() {
+        let simulated = Known::read().unwrap().simulated().unwrap();
+        let prices: BTreeMap<_, _> = simulator_prices(&simulated).collect();
+        for offering in &simulated.offerings {
+            let tier = &offering.prices[0].tiers[&0];
+            let billed = &prices[&offering.upstream_name];
+            assert_eq!(tier[&Unit::InputToken].get(), billed.input, "{offering:?}");
+            assert_eq!(tier[&Unit::OutputToken].get(), billed.output, "{offering:?}");
+        }
+        let sonnet = &prices["claude-sonnet-4-5"];
+        assert_eq!((sonnet.input, sonnet.output, sonnet.cached_input), (3_000_000, 15_000_000, 300_000));
     }
 
     #[test]
-    fn the_simulator_bills_what_the_catalogue_says() {
-        let (openai, anthropic) = slugs();
-        let simulated = Known::read().unwrap().simulated(&openai, &anthropic);
-        let prices: BTreeMap<_, _> = simulator_prices(&simulated).collect();
-        assert_eq!(prices.len(), simulated.offerings.len(), "no two are asked for under one name");
-        let sonnet = &prices["claude-sonnet-4-5"];
-        assert_eq!((sonnet.input, sonnet.output, sonnet.cached_input), (3_000_000, 15_000_000, 300_000));
+    fn every_kind_of_provider_has_a_stand_in_with_models() {
+        let simulated = Known::read().unwrap().simulated().unwrap();
+        for stand_in in ["sim-openai", "sim-anthropic", "sim-gemini", "sim-bedrock", "sim-cohere"] {
+            assert!(
+                simulated.offerings.iter().any(|offering| offering.provider.as_str() == stand_in),
+                "{stand_in}"
+            );
+        }
     }
 
     #[test]

@@ -37,8 +37,7 @@ const SIMULATED: [[&str; 4]; 5] = [
 
 /// The makers' models at the simulated providers.
 pub(super) fn simulated_models(known: &Known) -> Result<Catalogue> {
-    let [openai, anthropic, ..] = SIMULATED;
-    Ok(known.simulated(&openai[0].parse()?, &anthropic[0].parse()?))
+    known.simulated()
 }
 
 /// OpenAI itself takes the output limit under its new key.
