@@ -12,12 +12,13 @@ use tidegate_dialect::{Dialect, RequestError};
 
 use crate::support::{edits, file};
 
-const TARGETS: [Dialect; 5] = [
+const TARGETS: [Dialect; 6] = [
     Dialect::OpenaiChat,
     Dialect::OpenaiResponses,
     Dialect::AnthropicMessages,
     Dialect::Gemini,
     Dialect::BedrockConverse,
+    Dialect::CohereChat,
 ];
 
 const SURFACES: [Dialect; 6] = [
@@ -61,7 +62,12 @@ fn fate(surface: Dialect, target: Dialect, name: &str, base: &Value, over: &Valu
         Some(with) => (with, merged(base, &over["without"])),
         None => (over, base.clone()),
     };
-    let plain = sent(surface, target, &plain).unwrap_or_else(|error| panic!("{surface:?} {name}: {error}"));
+    let plain = match sent(surface, target, &plain) {
+        Ok(plain) => plain,
+        // What it is a feature of has no place there.
+        Err(RequestError::Untranslatable { field, why }) => return format!("refused: `{field}`: {why}"),
+        Err(error) => panic!("{surface:?} {name}: {error}"),
+    };
     match sent(surface, target, &merged(base, over)) {
         Ok(body) if body != plain => "carried".to_owned(),
         Ok(_) => match untold(target, name).or_else(|| reason(surface, over)) {
