@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{TranscriptionAnswer, TranscriptionCall, size_up, wav};
+use super::{TranscriptionAnswer, TranscriptionCall, seconds, size_up};
 use crate::answer::AnswerFacts;
 use crate::json::Writer;
 use crate::read::{CallBody, Fields, Path, text, wrong};
@@ -39,7 +39,7 @@ fn decode(fields: &mut Fields<'_>, call: &mut CallBody) -> Result<TranscriptionC
     let wishes = Wishes::read(fields)?;
     let prompt = wishes.get(&["openai"], "prompt").map_or(0, str::len) as u64;
     let asked = TranscriptionCall {
-        seconds: wav::seconds(&audio),
+        seconds: seconds(&audio),
         audio: Blob(audio.into()),
         media_type,
         wishes,

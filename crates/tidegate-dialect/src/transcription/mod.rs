@@ -1,6 +1,7 @@
 //! Transcripts: audio in, text out.
 
 mod ai_sdk;
+mod mpeg;
 mod openai;
 mod subtitles;
 mod wav;
@@ -110,7 +111,12 @@ impl Kind for Transcription {
 /// No published rate of tokens for audio is above this.
 const TOKENS_PER_SECOND: u64 = 50;
 
-/// Notes what a request costs at most. Of audio only WAV tells its length for certain.
+/// Seconds of a file whose kind tells them for certain.
+fn seconds(file: &[u8]) -> Option<u64> {
+    wav::seconds(file).or_else(|| mpeg::seconds(file))
+}
+
+/// Notes what a request costs at most. Of audio only WAV and MP3 tell their length for certain.
 fn size_up(asked: &TranscriptionCall, prompt_bytes: u64, call: &mut CallBody) {
     call.input.text_bytes = prompt_bytes;
     call.input.messages = 1;

@@ -2,7 +2,7 @@
 
 use tidegate_types::usage::Usage;
 
-use super::{Format, Segment, TranscriptionAnswer, TranscriptionCall, size_up, subtitles, wav};
+use super::{Format, Segment, TranscriptionAnswer, TranscriptionCall, seconds, size_up, subtitles};
 use crate::answer::AnswerFacts;
 use crate::json::{Kind, Value, Writer};
 use crate::outbound::Edits;
@@ -64,7 +64,7 @@ fn decode(incoming: &Incoming<'_>, call: &mut CallBody) -> Result<TranscriptionC
     let prompt = form.text("prompt")?.map_or(0, str::len) as u64;
     let asked = TranscriptionCall {
         audio: Blob(file.body.clone()),
-        seconds: wav::seconds(&file.body),
+        seconds: seconds(&file.body),
         format,
         form: Some(form),
         ..TranscriptionCall::default()

@@ -1,4 +1,4 @@
-//! The length of a WAV file: the one kind of audio whose header tells it for certain.
+//! The length of a WAV file, whose header tells it for certain.
 
 /// Begun seconds of an uncompressed WAV file; `None` for everything else. All that follows the header
 /// is taken for sound, so that it is an upper bound.

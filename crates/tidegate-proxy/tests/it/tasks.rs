@@ -425,6 +425,12 @@ async fn speech_is_written_down_in_every_format() {
         assert!(status == 200 && said.contains(expected), "{model} {format}: {status} {said}");
         calls += 1;
     }
+    let mut frame = vec![0xff, 0xfb, 0x90, 0x00];
+    frame.resize(417, 0);
+    let (content_type, body) = form(&[("model", "openai/whisper")], &frame.repeat(100));
+    let request = stage.post("/v1/audio/transcriptions").header("content-type", content_type);
+    assert_eq!(request.body(body).send().await.unwrap().status().as_u16(), 200, "the frames of an MP3 tell");
+    calls += 1;
     let audio = base64::engine::general_purpose::STANDARD.encode(&file);
     for spec in [2, 3, 4] {
         for model in ["openai/whisper", "openai/hear"] {
