@@ -23,8 +23,11 @@ fn nothing_to_edit_is_not_even_copied() {
 #[test]
 fn odd_numbers_and_escapes_survive_every_edit() {
     let body = r#"{"model":"m","max_tokens":900,"x":1e400,"y":12345678901234567890,"messages":[{"role":"user","content":"\ud800\/\u0041"}],"z":-0.0E+00 }"#;
-    let out = sent(OPENAI, body, &Edits { output_limit: Some(10), no_stream_options: false,
-        no_store: true, ..edits("up") });
+    let out = sent(
+        OPENAI,
+        body,
+        &Edits { output_limit: Some(10), no_stream_options: false, no_store: true, ..edits("up") },
+    );
     let expected =
         body.replace(r#""m""#, r#""up""#).replace("900", "10").replace(" }", r#" ,"store":false}"#);
     assert_eq!(out, expected);
@@ -128,8 +131,7 @@ fn the_granted_limit_is_sent_and_never_raises_the_clients_own() {
 
 #[test]
 fn under_zdr_nothing_is_to_be_stored() {
-    let zdr = Edits { no_stream_options: false,
-        no_store: true, ..edits("m") };
+    let zdr = Edits { no_stream_options: false, no_store: true, ..edits("m") };
     for given in ["", r#","store":true"#, r#","store":null"#, r#","store":false"#] {
         let body = format!(r#"{{"model":"m","messages":[]{given}}}"#);
         assert_eq!(sent(OPENAI, &body, &zdr), r#"{"model":"m","messages":[],"store":false}"#);

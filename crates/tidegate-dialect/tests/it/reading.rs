@@ -87,7 +87,10 @@ fn many_duplicate_free_keys_are_read_in_linear_time() {
 fn keys_that_other_readers_take_for_registered_ones_are_refused() {
     for key in ["Model", "MODEL", "max_Tokens", "\u{17f}tream", "max_to\u{212a}ens", "max_to\\u212aens"] {
         let body = format!(r#"{{"model":"m","messages":[],"{key}":"x"}}"#);
-        assert!(matches!(call(OPENAI, Outside::default(), body.into()), Err(RequestError::LooksLike { .. })), "{key}");
+        assert!(
+            matches!(call(OPENAI, Outside::default(), body.into()), Err(RequestError::LooksLike { .. })),
+            "{key}"
+        );
     }
 }
 

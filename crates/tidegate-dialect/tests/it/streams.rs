@@ -19,6 +19,7 @@ const COUNTS: Usage = Usage {
     cache_creation_input_tokens: 0,
     reasoning_tokens: 15,
     requests: 1,
+    ..Usage::from_counts([0; 16])
 };
 
 #[test]
