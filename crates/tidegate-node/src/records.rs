@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tidegate_proto::usage::journal_record::Record as Wire;
 use tidegate_proxy::{JournalFull, Record, Records};
-use tidegate_types::usage::EventKind;
+use tidegate_types::usage::{BillingEvent, CallRecord, EventKind};
 
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Entry, Journal, JournalError};
 
 /// The journal as the request's path knows it.
 pub(crate) struct JournalRecords {
@@ -24,6 +23,15 @@ impl JournalRecords {
     /// Attempts under way.
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    fn write(&self, entries: &[Entry]) -> Result<(), JournalFull> {
+        self.journal.append_entries(entries).map_err(|error| {
+            if let JournalError::Io(error) = error {
+                tracing::error!(%error, "a record could not be written to the journal");
+            }
+            JournalFull
+        })
     }
 
     fn count(&self, record: Record<'_>) {
@@ -43,17 +51,21 @@ impl JournalRecords {
 
 impl Records for JournalRecords {
     fn append(&self, record: Record<'_>) -> Result<(), JournalFull> {
-        let wire = match record {
-            Record::Event(event) => Wire::Event(event.into()),
-            Record::Call(call) => Wire::Call(call.into()),
-        };
-        self.journal.append(&wire).map_err(|error| {
-            if let JournalError::Io(error) = error {
-                tracing::error!(%error, "a record could not be written to the journal");
-            }
-            JournalFull
-        })?;
+        self.write(&[entry(record)])?;
         self.count(record);
         Ok(())
+    }
+
+    fn append_last(&self, event: &BillingEvent, call: &CallRecord) -> Result<(), JournalFull> {
+        self.write(&[Entry::event(event), Entry::call(call)])?;
+        self.count(Record::Event(event));
+        Ok(())
+    }
+}
+
+fn entry(record: Record<'_>) -> Entry {
+    match record {
+        Record::Event(event) => Entry::event(event),
+        Record::Call(call) => Entry::call(call),
     }
 }

@@ -6,7 +6,7 @@ use tidegate_types::usage::{
 };
 
 use crate::error::{ConvertError, Problem};
-use crate::fields::{Fields, raw};
+use crate::fields::Fields;
 use crate::usage as wire;
 
 /// Reads an enum's number.
@@ -180,7 +180,7 @@ pub(crate) fn read_refusal_cause(value: wire::RefusalCause) -> Option<RefusalCau
     })
 }
 
-type WireCallOutcome = (wire::CallOutcome, wire::RefusalCause, Option<Vec<u8>>);
+type WireCallOutcome = (wire::CallOutcome, wire::RefusalCause, Option<BudgetId>);
 
 pub(crate) fn call_outcome(value: &CallOutcome) -> WireCallOutcome {
     let plain = |outcome| (outcome, wire::RefusalCause::Unspecified, None);
@@ -190,7 +190,7 @@ pub(crate) fn call_outcome(value: &CallOutcome) -> WireCallOutcome {
         CallOutcome::Broken => plain(wire::CallOutcome::Broken),
         CallOutcome::UpstreamError => plain(wire::CallOutcome::UpstreamError),
         CallOutcome::Refused { cause, budget_id } => {
-            (wire::CallOutcome::Refused, refusal_cause(cause), budget_id.map(raw))
+            (wire::CallOutcome::Refused, refusal_cause(cause), budget_id)
         }
     }
 }

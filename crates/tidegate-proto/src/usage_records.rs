@@ -196,7 +196,7 @@ impl From<&CallRecord> for wire::CallRecord {
             status: u32::from(r.status),
             outcome: outcome.into(),
             refusal_cause: cause.into(),
-            refusal_budget_id,
+            refusal_budget_id: refusal_budget_id.map(raw),
             attempts: r.attempts.iter().map(Into::into).collect(),
             usage: Some(r.usage.into()),
             cost_nano_usd: r.cost.get(),

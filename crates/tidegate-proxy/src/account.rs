@@ -43,6 +43,8 @@ pub(crate) struct Account {
     pub(crate) cost_in_header: bool,
     /// The running attempt may have reached its provider.
     sent: AtomicBool,
+    /// Nobody waits for the answer any more.
+    left: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -50,6 +52,8 @@ pub(crate) struct Account {
 struct State {
     /// Absent for callers whom we do not know: they leave no record.
     record: Option<Box<CallRecord>>,
+    /// Of a record that was written with its last attempt's end.
+    tokens_used: Option<u64>,
     permit: Option<Permit>,
     rates: Rates,
     /// Status for the metrics of callers without a record.
@@ -67,6 +71,7 @@ impl Account {
             note_place: face.note_place(),
             cost_in_header: face.cost_in_header(),
             sent: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
@@ -82,6 +87,15 @@ impl Account {
 
     pub(crate) fn note_sent(&self, sent: bool) {
         self.sent.store(sent, Ordering::Relaxed);
+    }
+
+    /// The caller is gone; what is read from here on is read for the account only.
+    pub(crate) fn note_left(&self) {
+        self.left.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_sent(&self) -> bool {
@@ -175,6 +189,23 @@ impl Account {
         });
     }
 
+    /// The call's answer is complete with this attempt: its record, to be written with the attempt's
+    /// end. What is noted afterwards changes nothing.
+    pub(crate) fn close(
+        &self,
+        attempt: AttemptRecord,
+        usage: &Usage,
+        cost: NanoUsd,
+    ) -> Option<Box<CallRecord>> {
+        self.note_attempt(attempt, usage, cost);
+        self.note_outcome(200, CallOutcome::Answered);
+        let mut state = self.state.lock();
+        let mut record = state.record.take()?;
+        record.duration_ms = self.elapsed_ms();
+        state.tokens_used = Some(tokens(&record.usage));
+        Some(record)
+    }
+
     /// The attempt at this model is the one that answers.
     pub(crate) fn note_first_event(&self, model_id: tidegate_types::ModelId) {
         self.gateway.meters.first_event(self.arrival.clock.elapsed());
@@ -208,10 +239,10 @@ impl Drop for Account {
     fn drop(&mut self) {
         let duration_ms = self.elapsed_ms();
         let state = self.state.get_mut();
-        let mut tokens_used = None;
+        let mut tokens_used = state.tokens_used;
         if let Some(mut record) = state.record.take() {
             record.duration_ms = duration_ms;
-            tokens_used = Some(record.usage.input_tokens.saturating_add(record.usage.output_tokens));
+            tokens_used = Some(tokens(&record.usage));
             if self.gateway.records.append(Record::Call(&record)).is_err() {
                 tracing::error!(call = %record.call_id, "a call record could not be written");
             }
@@ -222,6 +253,10 @@ impl Drop for Account {
         self.gateway.meters.answered(Some(self.surface), state.status, self.arrival.clock.elapsed());
         self.gateway.meters.in_flight.dec();
     }
+}
+
+fn tokens(usage: &Usage) -> u64 {
+    usage.input_tokens.saturating_add(usage.output_tokens)
 }
 
 pub(crate) fn millis(since: Instant) -> u32 {

@@ -89,6 +89,7 @@ impl Drop for Exchange {
             && self.reads_on
             && self.account.is_sent()
         {
+            self.account.note_left();
             self.gateway.clone().read_on(async move {
                 if let Exchanged::Stream(live) = running.await {
                     live.read_to_end().await;
@@ -188,7 +189,7 @@ async fn whole(
     match answer::complete(surface, target, &bytes, facts) {
         Ok(complete) => {
             attempt.answers();
-            attempt.completed(complete.usage, complete.visible_bytes);
+            attempt.answered(complete.usage, complete.visible_bytes);
             Ok(Exchanged::Whole(Payload::json(complete.bytes)))
         }
         Err(fault) => {

@@ -35,6 +35,15 @@ pub trait Records: Send + Sync + 'static {
     /// # Errors
     /// [`JournalFull`] when there is no room; an intent that is refused stops the call.
     fn append(&self, record: Record<'_>) -> Result<(), JournalFull>;
+
+    /// Writes the end of a call's last attempt and the call's record together: both or neither.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    fn append_last(&self, event: &BillingEvent, call: &CallRecord) -> Result<(), JournalFull> {
+        self.append(Record::Event(event))?;
+        self.append(Record::Call(call))
+    }
 }
 
 /// Nobody can say right now.

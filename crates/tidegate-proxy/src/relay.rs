@@ -176,8 +176,8 @@ impl Relay {
         };
         if live.is_complete() {
             if !live.attempt.is_ended() {
-                live.settle_complete();
-                live.attempt.account.note_outcome(200, CallOutcome::Answered);
+                let facts = live.stream.facts();
+                live.attempt.answered(facts.usage, facts.visible_bytes);
             }
             self.over = live.end.is_some();
         } else if let Some(end) = live.end {

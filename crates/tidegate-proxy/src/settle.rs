@@ -11,7 +11,7 @@ use tidegate_policy::Candidate;
 use tidegate_pricing::Tariff;
 use tidegate_types::resource::AbortBilling;
 use tidegate_types::usage::{
-    AttemptRecord, BillingEvent, EventKind, HeldBudget, MeterMethod, Outcome, Usage,
+    AttemptRecord, BillingEvent, CallRecord, EventKind, HeldBudget, MeterMethod, Outcome, Usage,
 };
 use tidegate_types::{LabelHash, NanoUsd, Timestamp};
 
@@ -36,6 +36,15 @@ enum Stage {
     Sent,
     /// Settled.
     Ended,
+}
+
+/// Where an attempt stands in its call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Something may still happen to the call.
+    Within,
+    /// It is the last one: the call's record is closed with it.
+    Last,
 }
 
 /// An attempt with its hold. There is no way to call a provider without one.
@@ -157,14 +166,25 @@ impl Attempt {
         self.end(Outcome::Refused, MeterMethod::Nothing, Usage::default());
     }
 
-    /// The answer is complete. Without reported usage what was seen is counted; where more is
-    /// billed than can be seen, a strict hold stays.
+    /// The answer is complete, and its caller gets it: with this attempt the call's record is closed.
+    pub(crate) fn answered(&mut self, reported: Option<Usage>, visible_bytes: u64) {
+        let place = if self.account.is_left() { Place::Within } else { Place::Last };
+        self.complete(reported, visible_bytes, place);
+    }
+
+    /// The answer is complete, and nobody waits for it.
     pub(crate) fn completed(&mut self, reported: Option<Usage>, visible_bytes: u64) {
+        self.complete(reported, visible_bytes, Place::Within);
+    }
+
+    /// Without reported usage what was seen is counted; where more is billed than can be seen, a
+    /// strict hold stays.
+    fn complete(&mut self, reported: Option<Usage>, visible_bytes: u64, place: Place) {
         if reported.is_none() && !self.output_visible && self.grant.amount > NanoUsd::ZERO {
-            return self.unresolved();
+            return self.finish(Outcome::Unresolved, MeterMethod::Held, Usage::default(), place);
         }
         let (method, usage) = meter::completed(reported, visible_bytes, &self.grant);
-        self.end(Outcome::Completed, method, usage);
+        self.finish(Outcome::Completed, method, usage, place);
     }
 
     /// The answer to something else than a call of a language model is complete. What was used is
@@ -206,6 +226,10 @@ impl Attempt {
     }
 
     fn end(&mut self, outcome: Outcome, method: MeterMethod, usage: Usage) {
+        self.finish(outcome, method, usage, Place::Within);
+    }
+
+    fn finish(&mut self, outcome: Outcome, method: MeterMethod, usage: Usage, place: Place) {
         let stage = std::mem::replace(&mut self.stage, Stage::Ended);
         if stage == Stage::Ended {
             return;
@@ -218,21 +242,38 @@ impl Attempt {
         if self.grant.amount > NanoUsd::ZERO && cost > self.grant.amount {
             self.gateway.meters.bound_violations.inc();
         }
+        let record = match place {
+            Place::Last => self.account.close(self.record(), &usage, cost),
+            Place::Within => None,
+        };
         // The journal first: what it holds can be settled again, what is settled cannot be told again.
         if stage != Stage::Held {
-            self.write_final(outcome, method, usage, cost);
+            self.write_final(outcome, method, usage, cost, record.as_deref());
         }
         self.settle(outcome, cost);
         self.gateway.meters.attempt(outcome_name(outcome));
-        self.account.note_attempt(self.record(), &usage, cost);
+        if place == Place::Within {
+            self.account.note_attempt(self.record(), &usage, cost);
+        }
     }
 
-    fn write_final(&mut self, outcome: Outcome, method: MeterMethod, usage: Usage, cost: NanoUsd) {
+    fn write_final(
+        &mut self,
+        outcome: Outcome,
+        method: MeterMethod,
+        usage: Usage,
+        cost: NanoUsd,
+        record: Option<&CallRecord>,
+    ) {
         let event = &mut self.event;
         event.kind = EventKind::Final;
         event.at = self.gateway.now();
         (event.outcome, event.method, event.usage, event.cost) = (outcome, method, usage, cost);
-        if self.gateway.records.append(Record::Event(event)).is_err() {
+        let written = match record {
+            Some(record) => self.gateway.records.append_last(event, record),
+            None => self.gateway.records.append(Record::Event(event)),
+        };
+        if written.is_err() {
             tracing::error!(call = %event.call_id, attempt = event.attempt, "a final event could not be written");
         }
     }

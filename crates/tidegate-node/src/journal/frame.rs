@@ -5,7 +5,6 @@
 
 use prost::Message;
 use tidegate_proto::usage::JournalRecord;
-use tidegate_proto::usage::journal_record::Record;
 
 /// Bytes before the payload.
 pub(crate) const HEADER: usize = 8;
@@ -13,29 +12,24 @@ pub(crate) const HEADER: usize = 8;
 /// Longest payload in bytes; a record has no free text, so anything longer is damage.
 pub(crate) const MAX_PAYLOAD: usize = 64 * 1024;
 
-/// Writes the frame of one record into `frame`, replacing what it held.
-pub(crate) fn encode(frame: &mut Vec<u8>, place: &JournalRecord, body: &[u8]) {
-    frame.clear();
-    frame.extend_from_slice(&[0; HEADER]);
+/// Writes the frame of one record behind what `frames` holds.
+pub(crate) fn push(frames: &mut Vec<u8>, place: &JournalRecord, body: &[u8]) {
+    let start = frames.len();
+    frames.extend_from_slice(&[0; HEADER]);
     // Protobuf fields may be concatenated: first the place, then the record encoded beforehand.
     // A vector grows on demand: encoding has no reason to fail.
-    let _ = place.encode(frame);
-    frame.extend_from_slice(body);
-    let length = u32::try_from(frame.len() - HEADER).unwrap_or(u32::MAX).to_le_bytes();
-    let payload = frame.get(HEADER..).unwrap_or_default();
+    let _ = place.encode(frames);
+    frames.extend_from_slice(body);
+    let Some((header, payload)) =
+        frames.get_mut(start..).and_then(|frame| frame.split_first_chunk_mut::<HEADER>())
+    else {
+        return;
+    };
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes();
     let sum = checksum(length, payload).to_le_bytes();
-    if let Some(header) = frame.first_chunk_mut::<HEADER>() {
-        let (first, second) = header.split_at_mut(4);
-        first.copy_from_slice(&length);
-        second.copy_from_slice(&sum);
-    }
-}
-
-/// Encodes a record without its place, before the lane is locked.
-pub(crate) fn encode_body(record: &Record) -> Vec<u8> {
-    let mut body = Vec::with_capacity(record.encoded_len());
-    record.encode(&mut body);
-    body
+    let (first, second) = header.split_at_mut(4);
+    first.copy_from_slice(&length);
+    second.copy_from_slice(&sum);
 }
 
 fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
@@ -52,6 +46,28 @@ pub(crate) fn payload(bytes: &[u8]) -> Option<&[u8]> {
     }
     let payload = rest.get(..count)?;
     (checksum(*length, payload) == u32::from_le_bytes(*sum)).then_some(payload)
+}
+
+/// Where a record lies: the first fields of a `JournalRecord`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Place {
+    #[prost(uint64, tag = "1")]
+    pub(crate) boot: u64,
+    #[prost(uint32, tag = "2")]
+    pub(crate) lane: u32,
+    #[prost(uint64, tag = "3")]
+    pub(crate) sequence: u64,
+}
+
+/// Walks over the sound frames at the start of `bytes`: each record's place and payload.
+pub(crate) fn payloads(bytes: &[u8]) -> impl Iterator<Item = (Place, &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let payload = payload(rest)?;
+        let place = Place::decode(payload).ok()?;
+        rest = rest.get(HEADER + payload.len()..)?;
+        Some((place, payload))
+    })
 }
 
 /// Walks over the sound frames at the start of `bytes`: each record with the length of its frame.

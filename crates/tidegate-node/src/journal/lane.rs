@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use tidegate_proto::usage::JournalRecord;
 
 use super::disk::Disk;
+use super::entry::{AttemptKey, Entry, Meaning};
 use super::frame;
-use super::meaning::{AttemptKey, Meaning};
 use super::segment::{Name, Segment};
 use super::stream::Stream;
 
@@ -32,7 +32,7 @@ struct Writer {
     spare: Option<Segment>,
     last_sequence: u64,
     last_number: u64,
-    frame: Vec<u8>,
+    frames: Vec<u8>,
     unsynced: Vec<Unsynced>,
     open: AHashMap<AttemptKey, OpenAttempt>,
     /// Names of poisoned segments, unlinked once their content is durable elsewhere.
@@ -59,31 +59,35 @@ impl Lane {
         Self { stream, disk, capacity, writer: Mutex::new(Writer::default()) }
     }
 
-    /// Appends one record and returns the bytes it took. `fresh`: the record begins new work
-    /// and must leave room for the ends of work that has begun.
-    pub(crate) fn append(&self, body: &[u8], meaning: Meaning, fresh: bool) -> io::Result<usize> {
+    /// Appends records in one write, all or none, and returns the bytes they took. `fresh`: they
+    /// begin new work and must leave room for the ends of work that has begun.
+    pub(crate) fn append(&self, entries: &[Entry], fresh: bool) -> io::Result<usize> {
         let mut writer = self.writer.lock();
         let writer = &mut *writer;
         if writer.failed && fresh {
             return Err(io::Error::other("the journal waits for a sound segment"));
         }
-        let sequence = writer.last_sequence + 1;
-        let place = JournalRecord {
-            boot: self.stream.boot,
-            lane: u32::from(self.stream.lane),
-            sequence,
-            record: None,
-        };
-        frame::encode(&mut writer.frame, &place, body);
-        let length = writer.frame.len();
+        let mut sequence = writer.last_sequence;
+        writer.frames.clear();
+        for entry in entries {
+            sequence += 1;
+            let place = JournalRecord {
+                boot: self.stream.boot,
+                lane: u32::from(self.stream.lane),
+                sequence,
+                record: None,
+            };
+            frame::push(&mut writer.frames, &place, &entry.body);
+        }
+        let length = writer.frames.len();
         let segment = self.room(writer, length, fresh)?;
-        if let Err(error) = segment.append(&self.disk, &writer.frame, sequence) {
-            // Half a frame may lie there, or a whole one: it is cut off, and nothing follows it.
+        if let Err(error) = segment.append(&self.disk, &writer.frames, sequence) {
+            // Half a frame may lie there, or whole ones: they are cut off, and nothing follows them.
             segment.seal();
             writer.active = None;
             if segment.shrink().is_err() {
-                // It may come back at the next start, so that its sequence is spent: a gap that is
-                // seen is better than a record that is taken for another.
+                // They may come back at the next start, so that their sequences are spent: a gap that
+                // is seen is better than a record that is taken for another.
                 writer.last_sequence = sequence;
             }
             return Err(error);
@@ -91,21 +95,23 @@ impl Lane {
         writer.last_sequence = sequence;
         match writer.unsynced.last_mut() {
             Some(last) if Arc::ptr_eq(&last.segment, &segment) => {
-                last.frames.extend_from_slice(&writer.frame)
+                last.frames.extend_from_slice(&writer.frames)
             }
             _ => {
-                let frames = writer.frame.clone();
+                let frames = writer.frames.clone();
                 writer.unsynced.push(Unsynced { segment: Arc::clone(&segment), frames });
             }
         }
-        match meaning {
-            Meaning::Opens { attempt, deadline } => {
-                writer.open.insert(attempt, OpenAttempt { segment: segment.number, deadline });
+        for entry in entries {
+            match entry.meaning {
+                Meaning::Opens { attempt, deadline } => {
+                    writer.open.insert(attempt, OpenAttempt { segment: segment.number, deadline });
+                }
+                Meaning::Closes { attempt } => {
+                    writer.open.remove(&attempt);
+                }
+                Meaning::Neutral => {}
             }
-            Meaning::Closes { attempt } => {
-                writer.open.remove(&attempt);
-            }
-            Meaning::Neutral => {}
         }
         Ok(length)
     }

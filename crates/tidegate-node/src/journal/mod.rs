@@ -7,10 +7,10 @@
 
 mod cursor;
 mod disk;
+mod entry;
 mod frame;
 mod keep;
 mod lane;
-mod meaning;
 mod recover;
 mod resume;
 mod segment;
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
+use prost::Message;
 use tidegate_proto::usage::journal_record::Record;
 use tidegate_proto::usage::{BillingEvent, JournalRecord, LanePosition};
 use tidegate_types::Clock;
@@ -32,8 +33,9 @@ pub use resume::KeepsAll;
 pub use status::JournalStatus;
 
 use disk::Disk;
+pub(crate) use entry::Entry;
+use entry::unresolved;
 use lane::Lane;
-use meaning::{call_number, is_new_work, meaning, unresolved};
 use stream::{Reader, Stream};
 
 /// Where and how large.
@@ -176,10 +178,10 @@ impl Journal {
         });
         let pending_records = shared.streams().iter().map(|stream| stream.pending().0).sum();
         for stray in &found.strays {
-            shared.append(stray)?;
+            shared.append(&[Entry::of(stray)])?;
         }
         for orphan in &found.orphans {
-            shared.append(&Record::Event(unresolved(orphan, now)))?;
+            shared.append(&[Entry::of(&Record::Event(unresolved(orphan, now)))])?;
         }
         for lane in &shared.lanes {
             lane.commit()?;
@@ -207,7 +209,16 @@ impl Journal {
     /// [`JournalError::Full`] for new work when there is no room to end it as well;
     /// [`JournalError::Io`] when the disk refuses.
     pub fn append(&self, record: &Record) -> Result<(), JournalError> {
-        self.shared.append(record)
+        self.shared.append(&[Entry::of(record)])
+    }
+
+    /// Appends records of one call as [`Self::append`] does, all of them or none, in one write. The
+    /// first decides whether they are new work.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub(crate) fn append_entries(&self, entries: &[Entry]) -> Result<(), JournalError> {
+        self.shared.append(entries)
     }
 
     /// Waits until everything appended before is durable.
@@ -238,11 +249,23 @@ impl Journal {
     /// [`JournalError::Io`] when a segment cannot be read.
     pub fn read(&self, reader: &mut ShipReader, most: usize) -> Result<Vec<JournalRecord>, JournalError> {
         let mut found = Vec::new();
+        self.read_payloads(reader, most, |payload| found.extend(JournalRecord::decode(payload)))?;
+        Ok(found)
+    }
+
+    /// As [`Self::read`], encoded as they lie on the disk; how many there were.
+    pub(crate) fn read_payloads(
+        &self,
+        reader: &mut ShipReader,
+        most: usize,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<usize, JournalError> {
+        let mut found = 0;
         for (stream, place) in &mut reader.readers {
-            if found.len() >= most {
+            if found >= most {
                 break;
             }
-            found.append(&mut stream.read(place, most.saturating_sub(found.len()))?);
+            found += stream.read(place, most - found, &mut take)?;
         }
         Ok(found)
     }
@@ -305,16 +328,15 @@ impl Shared {
         self.earlier.read().iter().chain(own).cloned().collect()
     }
 
-    fn append(&self, record: &Record) -> Result<(), JournalError> {
-        let fresh = is_new_work(record);
-        if fresh && self.used_bytes.load(Ordering::Relaxed) >= self.limit_bytes / 100 * 95 {
+    /// Appends what belongs to one call in one write.
+    fn append(&self, entries: &[Entry]) -> Result<(), JournalError> {
+        let Some(first) = entries.first() else { return Ok(()) };
+        if first.fresh && self.used_bytes.load(Ordering::Relaxed) >= self.limit_bytes / 100 * 95 {
             return Err(JournalError::Full);
         }
-        let meaning = meaning(record);
-        let body = frame::encode_body(record);
-        let index = call_number(record) as usize % self.lanes.len().max(1);
+        let index = first.call as usize % self.lanes.len().max(1);
         let Some(lane) = self.lanes.get(index) else { return Err(JournalError::Full) };
-        let length = lane.append(&body, meaning, fresh).map_err(|error| match error.kind() {
+        let length = lane.append(entries, first.fresh).map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull => JournalError::Full,
             _ => JournalError::Io(error),
         })? as u64;

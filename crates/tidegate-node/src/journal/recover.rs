@@ -12,7 +12,7 @@ use tidegate_proto::usage::{BillingEvent, JournalRecord};
 
 use super::cursor::Positions;
 use super::disk::Disk;
-use super::meaning::{AttemptKey, Meaning, meaning};
+use super::entry::{AttemptKey, Meaning, meaning};
 use super::segment::{Name, Segment};
 use super::stream::Stream;
 

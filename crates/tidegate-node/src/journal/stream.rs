@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use tidegate_proto::usage::JournalRecord;
 
 use super::frame;
 use super::segment::Segment;
@@ -90,19 +89,25 @@ impl Stream {
         Reader { next: self.acknowledged() + 1, place: None }
     }
 
-    /// Up to `most` further records.
-    pub(crate) fn read(&self, reader: &mut Reader, most: usize) -> std::io::Result<Vec<JournalRecord>> {
-        let mut found = Vec::new();
-        while found.len() < most {
+    /// Hands out the payloads of up to `most` further records; how many there were.
+    pub(crate) fn read(
+        &self,
+        reader: &mut Reader,
+        most: usize,
+        mut take: impl FnMut(&[u8]),
+    ) -> std::io::Result<usize> {
+        let mut found = 0;
+        while found < most {
             let Some((segment, offset)) = self.locate(reader) else { break };
             let sealed = segment.is_sealed();
             let bytes = segment.read(offset, CHUNK)?;
             let mut used = 0;
-            for (record, length) in frame::records(&bytes).take(most.saturating_sub(found.len())) {
-                used += length;
-                if record.sequence >= reader.next {
-                    reader.next = record.sequence + 1;
-                    found.push(record);
+            for (place, payload) in frame::payloads(&bytes).take(most.saturating_sub(found)) {
+                used += frame::HEADER + payload.len();
+                if place.sequence >= reader.next {
+                    reader.next = place.sequence + 1;
+                    found += 1;
+                    take(payload);
                 }
             }
             reader.place = Some((Arc::clone(&segment), offset + used as u64));

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use prost::Message;
-use tidegate_proto::{config, usage, versioned_from_wire};
+use tidegate_proto::{config, encode_call, encode_event, usage, versioned_from_wire};
 use tidegate_types::resource::{Resource, Versioned, content_hash};
 use tidegate_types::revision::{Revision, Shard};
 use tidegate_types::usage::{BillingEvent, CallRecord};
@@ -51,6 +51,25 @@ proptest! {
     fn every_call_record_survives_the_wire(call in usage_strategies::call()) {
         let heard = through_bytes(&usage::CallRecord::from(&call));
         prop_assert_eq!(CallRecord::try_from(&heard).unwrap(), call);
+    }
+
+    #[test]
+    fn records_written_at_once_are_those_of_the_message(event in usage_strategies::event(), call in usage_strategies::call()) {
+        let at_once = |write: &dyn Fn(&mut Vec<u8>)| {
+            // What lies before a record in the same buffer stays as it is.
+            let mut bytes = vec![7];
+            write(&mut bytes);
+            bytes.split_off(1)
+        };
+        let message = |record| usage::JournalRecord { record: Some(record), ..Default::default() }.encode_to_vec();
+        prop_assert_eq!(
+            at_once(&|out| encode_event(&event, out)),
+            message(usage::journal_record::Record::Event((&event).into()))
+        );
+        prop_assert_eq!(
+            at_once(&|out| encode_call(&call, out)),
+            message(usage::journal_record::Record::Call((&call).into()))
+        );
     }
 
     #[test]

@@ -1,0 +1,281 @@
+//! Records of the journal written as protobuf at once, without the message in between.
+//!
+//! Byte for byte what prost writes for the converted message (a test compares them); fields of
+//! zero are left out, as proto3 has it. Every field is named, so that a new one cannot be forgotten.
+
+use tidegate_types::Id;
+use tidegate_types::id::IdKind;
+use tidegate_types::usage::{AttemptRecord, BillingEvent, CallRecord, HeldBudget, Usage};
+use tidegate_types::{LabelHash, Timestamp};
+
+use crate::usage_choices::{call_outcome, credential_type, event_kind, method, outcome, surface};
+
+/// Writes the field `event` of a `JournalRecord`.
+pub fn encode_event(event: &BillingEvent, out: &mut Vec<u8>) {
+    Out(out).message(4, |out| write_event(out, event));
+}
+
+/// Writes the field `call` of a `JournalRecord`.
+pub fn encode_call(call: &CallRecord, out: &mut Vec<u8>) {
+    Out(out).message(5, |out| write_call(out, call));
+}
+
+/// Writes fields behind what is there.
+struct Out<'a>(&'a mut Vec<u8>);
+
+impl Out<'_> {
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    /// A number that is there even when it is 0.
+    fn stated(&mut self, field: u32, value: u64) {
+        self.varint(u64::from(field << 3));
+        self.varint(value);
+    }
+
+    fn number(&mut self, field: u32, value: u64) {
+        if value != 0 {
+            self.stated(field, value);
+        }
+    }
+
+    fn signed(&mut self, field: u32, value: i64) {
+        self.number(field, value.cast_unsigned());
+    }
+
+    fn time(&mut self, field: u32, at: Timestamp) {
+        self.signed(field, at.as_micros());
+    }
+
+    fn bytes(&mut self, field: u32, bytes: [u8; 16]) {
+        self.varint(u64::from(field << 3 | 2));
+        self.0.push(16);
+        self.0.extend_from_slice(&bytes);
+    }
+
+    fn id<K: IdKind>(&mut self, field: u32, id: Id<K>) {
+        self.bytes(field, id.to_u128().to_be_bytes());
+    }
+
+    fn id_opt<K: IdKind>(&mut self, field: u32, id: Option<Id<K>>) {
+        if let Some(id) = id {
+            self.id(field, id);
+        }
+    }
+
+    fn labels<'l>(&mut self, field: u32, labels: impl IntoIterator<Item = &'l LabelHash>) {
+        for label in labels {
+            self.bytes(field, *label.as_bytes());
+        }
+    }
+
+    /// A message within; its length is written when it is known.
+    fn message(&mut self, field: u32, write: impl FnOnce(&mut Out<'_>)) {
+        self.varint(u64::from(field << 3 | 2));
+        let start = self.0.len();
+        self.0.push(0);
+        write(&mut Out(self.0));
+        let length = (self.0.len() - start - 1) as u64;
+        if let Some(place) = self.0.get_mut(start).filter(|_| length < 0x80) {
+            *place = length as u8;
+            return;
+        }
+        // Lengths of two bytes and more push the content back; those are the outermost messages.
+        let end = self.0.len();
+        self.varint(length);
+        let wide = self.0.len() - end;
+        self.0.remove(start);
+        if let Some(rest) = self.0.get_mut(start..) {
+            rest.rotate_right(wide);
+        }
+    }
+}
+
+fn write_event(out: &mut Out<'_>, event: &BillingEvent) {
+    let BillingEvent {
+        call_id,
+        attempt,
+        kind,
+        at,
+        organization_id,
+        team_id,
+        key_id,
+        model_id,
+        provider_id,
+        offering_id,
+        credential_id,
+        credential_type: credential,
+        price_id,
+        ceiling_pico,
+        epoch,
+        holds,
+        deadline,
+        outcome: end,
+        method: how,
+        usage,
+        cost,
+        revision,
+        end_user,
+        tags,
+    } = event;
+    out.id(1, *call_id);
+    out.number(2, u64::from(*attempt));
+    out.number(3, event_kind(*kind) as u64);
+    out.time(4, *at);
+    out.id(5, *organization_id);
+    out.id(6, *team_id);
+    out.id(7, *key_id);
+    out.id(8, *model_id);
+    out.id(9, *provider_id);
+    out.id(10, *offering_id);
+    out.id_opt(11, *credential_id);
+    out.number(12, credential_type(*credential) as u64);
+    out.id_opt(13, *price_id);
+    if let Some(ceiling) = ceiling_pico {
+        out.stated(14, ceiling.cast_unsigned());
+    }
+    out.number(15, *epoch);
+    for hold in holds {
+        out.message(16, |out| write_hold(out, hold));
+    }
+    out.time(17, *deadline);
+    out.number(18, outcome(*end) as u64);
+    out.number(19, method(*how) as u64);
+    out.message(20, |out| write_usage(out, usage));
+    out.signed(21, cost.get());
+    out.number(22, u64::from(revision.shard.index() as u32));
+    out.number(23, revision.n);
+    out.labels(24, end_user);
+    out.labels(25, tags);
+}
+
+fn write_call(out: &mut Out<'_>, call: &CallRecord) {
+    let CallRecord {
+        call_id,
+        at,
+        organization_id,
+        team_id,
+        key_id,
+        surface: face,
+        stream,
+        model_id,
+        route_id,
+        status,
+        outcome: end,
+        attempts,
+        usage,
+        cost,
+        ttft_ms,
+        duration_ms,
+        overhead_us,
+        end_user,
+        session,
+        app,
+        tags,
+        revision,
+    } = call;
+    let (end, cause, refusing) = call_outcome(end);
+    out.id(1, *call_id);
+    out.time(2, *at);
+    out.id(3, *organization_id);
+    out.id(4, *team_id);
+    out.id(5, *key_id);
+    out.number(6, surface(*face) as u64);
+    out.number(7, u64::from(*stream));
+    out.id_opt(8, *model_id);
+    out.id_opt(9, *route_id);
+    out.number(10, u64::from(*status));
+    out.number(11, end as u64);
+    out.number(12, cause as u64);
+    out.id_opt(13, refusing);
+    for attempt in attempts {
+        out.message(14, |out| write_attempt(out, attempt));
+    }
+    out.message(15, |out| write_usage(out, usage));
+    out.signed(16, cost.get());
+    if let Some(ttft) = ttft_ms {
+        out.stated(17, u64::from(*ttft));
+    }
+    out.number(18, u64::from(*duration_ms));
+    out.number(19, u64::from(*overhead_us));
+    out.labels(20, end_user);
+    out.labels(21, session);
+    out.labels(22, app);
+    out.labels(23, tags);
+    out.number(24, u64::from(revision.shard.index() as u32));
+    out.number(25, revision.n);
+}
+
+fn write_hold(out: &mut Out<'_>, hold: &HeldBudget) {
+    let HeldBudget { budget_id, window_start, window_end, amount } = hold;
+    out.id(1, *budget_id);
+    out.time(2, *window_start);
+    out.time(3, *window_end);
+    out.signed(4, amount.get());
+}
+
+fn write_attempt(out: &mut Out<'_>, attempt: &AttemptRecord) {
+    let AttemptRecord {
+        provider_id,
+        offering_id,
+        credential_id,
+        credential_type: credential,
+        status,
+        started_ms,
+        duration_ms,
+    } = attempt;
+    out.id(1, *provider_id);
+    out.id(2, *offering_id);
+    out.id_opt(3, *credential_id);
+    out.number(4, credential_type(*credential) as u64);
+    out.number(5, u64::from(*status));
+    out.number(6, u64::from(*started_ms));
+    out.number(7, u64::from(*duration_ms));
+}
+
+fn write_usage(out: &mut Out<'_>, usage: &Usage) {
+    let Usage {
+        input_tokens,
+        output_tokens,
+        cached_input_tokens,
+        cache_creation_input_tokens,
+        reasoning_tokens,
+        requests,
+        cache_creation_1h_input_tokens,
+        audio_input_tokens,
+        image_input_tokens,
+        audio_output_tokens,
+        image_output_tokens,
+        images,
+        audio_seconds,
+        characters,
+        searches,
+        video_seconds,
+    } = *usage;
+    let fields = [
+        input_tokens,
+        output_tokens,
+        cached_input_tokens,
+        cache_creation_input_tokens,
+        reasoning_tokens,
+        requests,
+        cache_creation_1h_input_tokens,
+        audio_input_tokens,
+        image_input_tokens,
+        audio_output_tokens,
+        image_output_tokens,
+        images,
+        audio_seconds,
+        characters,
+        searches,
+        video_seconds,
+    ];
+    for (field, value) in (1..).zip(fields) {
+        out.number(field, value);
+    }
+}
