@@ -1,6 +1,7 @@
 //! Values of a validated text, walked on demand. Descending into one costs its own length only.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use memchr::memchr2;
 
@@ -140,7 +141,24 @@ impl<'a> Value<'a> {
     /// The first member with this key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
-        self.members().find(|member| member.key == key).map(|member| member.value)
+        let mut walk = Walk::over(self, Kind::Object);
+        loop {
+            let (name, value) = (walk.element()?, walk.element()?);
+            if name.reads(key) {
+                return Some(value);
+            }
+        }
+    }
+
+    /// Whether it is a string with this text. Without escapes nothing needs to be resolved; with
+    /// them the literal is longer than its text.
+    fn reads(&self, text: &str) -> bool {
+        let Some((b'"', [inner @ .., b'"'])) = self.raw().split_first() else { return false };
+        match inner.len().cmp(&text.len()) {
+            Ordering::Less => false,
+            Ordering::Equal => inner == text.as_bytes(),
+            Ordering::Greater => inner.contains(&b'\\') && self.text().is_some_and(|own| own == text),
+        }
     }
 }
 
