@@ -1,9 +1,9 @@
-//! The body of an answer. It drives its HTTP/1.1 connection while it is read, gives it back
+//! The body of an answer. It moves its HTTP/1.1 connection while it is read, gives it back
 //! at the end, and closes it when dropped before.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -11,12 +11,16 @@ use hyper::body::Incoming;
 
 use crate::endpoint::Endpoint;
 use crate::failure::SendError;
-use crate::pool::H1;
+use crate::h1::H1;
 
 /// What a provider sends after its head. Dropping it early aborts the request.
-pub struct ResponseBody {
-    incoming: Incoming,
-    line: Option<Line>,
+pub struct ResponseBody(Source);
+
+enum Source {
+    H1(Line),
+    H2(Incoming),
+    /// Read to its end, or broken.
+    Over,
 }
 
 /// The HTTP/1.1 connection and where it belongs.
@@ -27,39 +31,23 @@ struct Line {
 }
 
 impl ResponseBody {
-    pub(crate) fn h1(incoming: Incoming, h1: Box<H1>, home: Arc<Endpoint>, max_idle: usize) -> Self {
-        let mut body = Self { incoming, line: Some(Line { h1, home, max_idle }) };
+    pub(crate) fn h1(h1: Box<H1>, home: Arc<Endpoint>, max_idle: usize) -> Self {
+        let mut body = Self(Source::H1(Line { h1, home, max_idle }));
         body.give_back_at_end();
         body
     }
 
     pub(crate) const fn h2(incoming: Incoming) -> Self {
-        Self { incoming, line: None }
+        Self(Source::H2(incoming))
     }
 
     fn give_back_at_end(&mut self) {
-        if self.incoming.is_end_stream() {
-            self.give_back();
-        }
-    }
-
-    fn give_back(&mut self) {
-        if let Some(Line { h1, home, max_idle }) = self.line.take()
-            && !h1.sender.is_closed()
+        if matches!(&self.0, Source::H1(line) if line.h1.is_ended())
+            && let Source::H1(Line { h1, home, max_idle }) = std::mem::replace(&mut self.0, Source::Over)
+            && h1.is_reusable()
         {
             home.pool.put_back(h1, max_idle);
         }
-    }
-
-    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Poll::Ready(ready) = Pin::new(&mut self.incoming).poll_frame(cx) {
-            return Poll::Ready(ready);
-        }
-        if let Some(line) = &mut self.line {
-            line.h1.drive(cx);
-            return Pin::new(&mut self.incoming).poll_frame(cx);
-        }
-        Poll::Pending
     }
 }
 
@@ -72,29 +60,38 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
         let this = self.get_mut();
-        match this.poll_incoming(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(frame))) => {
+        let frame = match &mut this.0 {
+            Source::H1(line) => {
+                let piece = ready!(line.h1.poll_body(cx));
                 this.give_back_at_end();
-                Poll::Ready(Some(Ok(frame)))
+                piece.map(|piece| piece.map(Frame::data))
             }
-            Poll::Ready(Some(Err(_))) => {
-                this.line = None;
-                Poll::Ready(Some(Err(SendError::Broken)))
+            Source::H2(incoming) => {
+                let frame = ready!(Pin::new(incoming).poll_frame(cx));
+                frame.map(|frame| frame.map_err(|_| SendError::Broken))
             }
-            Poll::Ready(None) => {
-                this.give_back();
-                Poll::Ready(None)
-            }
+            Source::Over => None,
+        };
+        if matches!(frame, Some(Err(_))) {
+            this.0 = Source::Over;
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.0 {
+            Source::H1(line) => line.h1.is_ended(),
+            Source::H2(incoming) => incoming.is_end_stream(),
+            Source::Over => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.0 {
+            Source::H1(line) => line.h1.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            Source::H2(incoming) => incoming.size_hint(),
+            Source::Over => SizeHint::with_exact(0),
+        }
     }
 }
 

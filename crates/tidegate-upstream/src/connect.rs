@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
@@ -16,7 +16,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::endpoint::Endpoint;
 use crate::failure::{SendError, SettingsError};
-use crate::pool::{Connection, H1, H2, Tracked};
+use crate::h1::H1;
+use crate::pool::{Connection, H2, Tracked};
 use crate::private::{PrivateTarget, Wish, permits};
 use crate::resolve::Resolver;
 use crate::stream::Stream;
@@ -64,7 +65,7 @@ pub(crate) struct Connector {
     tasks: TaskTracker,
 }
 
-/// Largest head of an answer.
+/// Largest head of an answer in HTTP/2.
 const MAX_HEAD: usize = 64 * 1024;
 
 impl Connector {
@@ -110,7 +111,7 @@ impl Connector {
         let remote = tcp.peer_addr().map_err(|_| SendError::Connect)?.ip();
         let _ = tcp.set_nodelay(true);
         if !endpoint.https {
-            return h1(Stream::Plain(tcp), remote).await;
+            return Ok(h1(Stream::Plain(tcp), remote));
         }
         let name = match endpoint.literal {
             Some(address) => ServerName::IpAddress(address.into()),
@@ -119,7 +120,7 @@ impl Connector {
         let tls = self.tls.connect(name, tcp).await.map_err(|_| SendError::Tls)?;
         let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
         let stream = Stream::Tls(Box::new(tls));
-        if is_h2 { h2(stream, remote, &self.tasks).await } else { h1(stream, remote).await }
+        if is_h2 { h2(stream, remote, &self.tasks).await } else { Ok(h1(stream, remote)) }
     }
 
     /// The first address that answers; each gets its share of the time.
@@ -135,13 +136,8 @@ impl Connector {
     }
 }
 
-async fn h1(stream: Stream, remote: IpAddr) -> Result<Connection, SendError> {
-    let (sender, connection) = http1::Builder::new()
-        .max_header_size(MAX_HEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|_| SendError::Connect)?;
-    Ok(Connection::H1(Box::new(H1::new(sender, connection, remote))))
+fn h1(stream: Stream, remote: IpAddr) -> Connection {
+    Connection::H1(Box::new(H1::new(stream, remote)))
 }
 
 async fn h2(stream: Stream, remote: IpAddr, tasks: &TaskTracker) -> Result<Connection, SendError> {

@@ -11,6 +11,7 @@ mod connect;
 mod endpoint;
 mod failure;
 mod google;
+mod h1;
 mod headers;
 mod percent;
 mod pool;

@@ -1,34 +1,25 @@
 //! Connections that wait for the next request.
 //!
-//! An HTTP/1.1 connection has no task of its own: whoever uses it drives it, so that a
+//! An HTTP/1.1 connection has no task of its own: whoever uses it moves it, so that a
 //! request, its answer and the caller's connection are one task. HTTP/2 connections are
 //! shared, and each has a task that ends with it.
 
 use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
+use crate::h1::H1;
 use crate::send::RequestBody;
 use crate::stream::Stream;
 
 type Io = TokioIo<Stream>;
-
-/// An HTTP/1.1 connection together with the machine that drives it.
-pub(crate) struct H1 {
-    pub(crate) sender: http1::SendRequest<RequestBody>,
-    machine: http1::Connection<Io, RequestBody>,
-    pub(crate) remote: IpAddr,
-    since: Instant,
-    ended: bool,
-}
 
 /// A shared HTTP/2 connection.
 #[derive(Clone)]
@@ -56,24 +47,6 @@ where
 pub(crate) enum Connection {
     H1(Box<H1>),
     H2(H2),
-}
-
-impl H1 {
-    pub(crate) fn new(
-        sender: http1::SendRequest<RequestBody>,
-        machine: http1::Connection<Io, RequestBody>,
-        remote: IpAddr,
-    ) -> Self {
-        Self { sender, machine, remote, since: Instant::now(), ended: false }
-    }
-
-    /// Moves bytes. Afterwards whatever could become ready is ready; true once it has ended.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.ended {
-            self.ended = Pin::new(&mut self.machine).poll(cx).is_ready();
-        }
-        self.ended
-    }
 }
 
 impl H2 {
@@ -135,8 +108,7 @@ impl Pool {
                 self.0.lock().idle.push(h1);
                 return None;
             }
-            let open = std::future::poll_fn(|cx| Poll::Ready(!h1.drive(cx))).await;
-            if open && h1.sender.is_ready() {
+            if std::future::poll_fn(|cx| Poll::Ready(h1.is_silent(cx))).await {
                 return Some(Connection::H1(h1));
             }
         }

@@ -1,14 +1,16 @@
 //! Sending a request: take or make a connection, send, and say what became of it.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, Uri, header};
-use http_body_util::Full;
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body::{Frame, SizeHint};
 use parking_lot::RwLock;
 use tidegate_types::OrganizationId;
 
@@ -16,10 +18,43 @@ use crate::body::ResponseBody;
 use crate::connect::{Connector, Settings};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::failure::{SendError, SettingsError};
-use crate::pool::{Connection, H1};
+use crate::h1::{H1, Outgoing};
+use crate::pool::Connection;
 
 /// What is sent: one piece.
-pub type RequestBody = Full<Bytes>;
+#[derive(Debug)]
+pub struct RequestBody(Bytes);
+
+impl RequestBody {
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.0.clone()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = std::mem::take(&mut self.0);
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
+    }
+}
 
 /// The way out, for all of a process. Cheap to clone.
 #[derive(Clone)]
@@ -117,7 +152,7 @@ impl Upstreams {
 /// A POST with everything but what the connection adds.
 #[must_use]
 pub fn post(path: PathAndQuery, headers: HeaderMap, body: Bytes) -> Request<RequestBody> {
-    let mut request = Request::new(Full::new(body));
+    let mut request = Request::new(RequestBody(body));
     *request.method_mut() = Method::POST;
     *request.headers_mut() = headers;
     *request.uri_mut() = Uri::from(path);
@@ -139,10 +174,7 @@ impl Line {
     /// [`Unsent`], with the request when it was never written.
     pub async fn send(self, mut request: Request<RequestBody>) -> Result<Response<ResponseBody>, Unsent> {
         match self.connection {
-            Connection::H1(h1) => {
-                request.headers_mut().insert(header::HOST, self.endpoint.host_header.clone());
-                over_h1(h1, request, self.endpoint, self.max_idle).await
-            }
+            Connection::H1(h1) => over_h1(h1, request, self.endpoint, self.max_idle).await,
             Connection::H2(mut h2) => {
                 if let Some(path) = request.uri().path_and_query().cloned() {
                     *request.uri_mut() = self.endpoint.absolute(path);
@@ -161,15 +193,11 @@ async fn over_h1(
     home: Arc<Endpoint>,
     max_idle: usize,
 ) -> Result<Response<ResponseBody>, Unsent> {
-    let mut answer = std::pin::pin!(h1.sender.try_send_request(request));
-    let answered = std::future::poll_fn(|cx| {
-        // The machine first: it writes the request and reads the head.
-        h1.drive(cx);
-        answer.as_mut().poll(cx)
-    })
-    .await;
-    let (head, incoming) = answered.map_err(Unsent::from_hyper)?.into_parts();
-    Ok(Response::from_parts(head, ResponseBody::h1(incoming, h1, home, max_idle)))
+    let mut out = Outgoing::new(&request, &home.host_header);
+    match std::future::poll_fn(|cx| h1.poll_answer(cx, &mut out)).await {
+        Ok(head) => Ok(Response::from_parts(head, ResponseBody::h1(h1, home, max_idle))),
+        Err(error) => Err(Unsent { error, request: (!out.has_begun()).then(|| Box::new(request)) }),
+    }
 }
 
 /// An exchange without an answer.
