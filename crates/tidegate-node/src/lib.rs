@@ -17,6 +17,7 @@ mod opener;
 mod outage;
 mod pulse;
 mod records;
+mod report;
 mod running;
 mod settings;
 mod ship;

@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_proto::usage::usage_service_client::UsageServiceClient;
-use tidegate_proto::usage::{JournalRecord, LanePosition, ReportRequest, ReportResponse};
+use tidegate_proto::usage::{LanePosition, ReportResponse};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,6 +19,7 @@ use crate::backoff::Backoff;
 use crate::journal::{Journal, KeepsAll, ShipReader};
 use crate::link::Link;
 use crate::outage::{Outage, is_refusal, why};
+use crate::report::{Report, report};
 
 /// Most records in one message.
 const BATCH: usize = 500;
@@ -58,14 +58,11 @@ pub(crate) async fn run(journal: Arc<Journal>, link: Arc<Link>, stop: Cancellati
 }
 
 async fn session(journal: &Arc<Journal>, link: &Link, outage: &Outage) -> Result<(), Status> {
-    let mut client =
-        UsageServiceClient::new(link.channel()).max_decoding_message_size(tidegate_proto::MAX_MESSAGE_BYTES);
     let (sender, receiver) = mpsc::channel(2);
     let (keeps_all, oldest_held) = oldest_held(journal).await?;
     let lanes = oldest_held.iter().map(|lane| (lane.boot, lane.lane)).collect();
-    let opening = ReportRequest { records: Vec::new(), oldest_held };
-    sender.send(opening).await.map_err(|_| stalled())?;
-    let mut answers = client.report(ReceiverStream::new(receiver)).await?.into_inner();
+    sender.send(Report::opening(oldest_held)).await.map_err(|_| stalled())?;
+    let mut answers = report(link.channel(), ReceiverStream::new(receiver)).await?;
     timeout(STALL, resume(journal, &mut answers, lanes)).await.map_err(|_| stalled())??;
     drop(keeps_all);
     if let Some(away) = outage.ends() {
@@ -131,7 +128,7 @@ async fn receive(
 
 async fn send(
     journal: &Arc<Journal>,
-    sender: &mpsc::Sender<ReportRequest>,
+    sender: &mpsc::Sender<Report>,
     acknowledged: &Notify,
 ) -> Result<(), Status> {
     let mut reader = journal.reader();
@@ -143,10 +140,10 @@ async fn send(
             continue;
         }
         let due = Instant::now() + EVERY;
-        let (back, records) = read(journal, reader).await?;
+        let (back, report, count) = read(journal, reader).await?;
         reader = back;
-        let full = records.len() >= BATCH;
-        if !records.is_empty() && sender.send(report(records)).await.is_err() {
+        let full = count >= BATCH;
+        if count > 0 && sender.send(report).await.is_err() {
             // The call has ended; the other half says why.
             return std::future::pending().await;
         }
@@ -166,19 +163,14 @@ async fn send(
     }
 }
 
-fn report(records: Vec<JournalRecord>) -> ReportRequest {
-    ReportRequest { records, oldest_held: Vec::new() }
-}
-
-async fn read(
-    journal: &Arc<Journal>,
-    mut reader: ShipReader,
-) -> Result<(ShipReader, Vec<JournalRecord>), Status> {
+async fn read(journal: &Arc<Journal>, mut reader: ShipReader) -> Result<(ShipReader, Report, usize), Status> {
     let journal = Arc::clone(journal);
     tokio::task::spawn_blocking(move || {
-        let records =
-            journal.read(&mut reader, BATCH).map_err(|error| Status::internal(error.to_string()))?;
-        Ok((reader, records))
+        let mut report = Report::default();
+        let count = journal
+            .read_payloads(&mut reader, BATCH, |payload| report.push(payload))
+            .map_err(|error| Status::internal(error.to_string()))?;
+        Ok((reader, report, count))
     })
     .await
     .map_err(|_| Status::internal("read the journal"))?
