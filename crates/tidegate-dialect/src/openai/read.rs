@@ -70,14 +70,11 @@ fn tools(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> {
             if let Some(function) = tool.get("function") {
                 Fields::read(&function, path.key("function"))?;
             }
-            match tool.get("type") {
-                Some(kind) => {
-                    let kind = text(&kind, path.key("type"))?;
-                    if !matches!(&*kind, "function" | "custom") {
-                        call.survey().provider_tool(&kind, path.key("type"));
-                    }
+            if let Some(kind) = tool.get("type") {
+                let kind = text(&kind, path.key("type"))?;
+                if !matches!(&*kind, "function" | "custom") {
+                    call.survey().provider_tool(&kind, path.key("type"));
                 }
-                None => {}
             }
             Ok(())
         })?;
