@@ -87,10 +87,8 @@ pub(crate) async fn run(binary: &Path, scope: &Scope) -> Result<()> {
         });
     }
     let mut report = Report::default();
-    let installations = [
-        (Who::Memory, "tidegate, in memory", &in_memory),
-        (Who::Redis, "tidegate, Redis", &with_redis),
-    ];
+    let installations =
+        [(Who::Memory, "tidegate, in memory", &in_memory), (Who::Redis, "tidegate, Redis", &with_redis)];
     for (who, name, installation) in installations {
         subjects.push(subject(who, name, installation).await?);
         report.idle.push((name, resident(installation)));

@@ -101,7 +101,7 @@ fn reason(surface: Dialect, over: &Value) -> Option<&'static str> {
 
 fn says_nothing(name: &str, harmless: &[&[u8]], over: &Value) -> bool {
     let written = over.get(name).map(Value::to_string).unwrap_or_default();
-    harmless.iter().any(|value| *value == written.as_bytes())
+    harmless.contains(&written.as_bytes())
 }
 
 fn document() -> String {

@@ -38,7 +38,7 @@ async fn calls_share_one_connection_and_are_answered_as_over_http1() {
     let mut sender = connect(&world).await;
     let plain = chat(&world, &mut sender, crate::plain::ask()).await;
     assert_eq!((plain.status(), plain.version()), (http::StatusCode::OK, http::Version::HTTP_2));
-    let text = |bytes: bytes::Bytes| without_note(&String::from_utf8(bytes.to_vec()).unwrap());
+    let text = |bytes: bytes::Bytes| without_note(std::str::from_utf8(&bytes).unwrap());
     assert_eq!(text(plain.into_body().collect().await.unwrap().to_bytes()), OPENAI_ANSWER);
     let streamed = chat(&world, &mut sender, ask_stream()).await;
     assert_eq!(text(streamed.into_body().collect().await.unwrap().to_bytes()), OPENAI_STREAM.concat());
