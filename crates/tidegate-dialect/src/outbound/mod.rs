@@ -3,6 +3,7 @@
 mod caching;
 mod fit;
 mod passthrough;
+mod stored;
 
 use bytes::Bytes;
 
@@ -11,6 +12,7 @@ use crate::read::CallBody;
 use crate::{Dialect, RequestError, codec};
 pub use fit::fit;
 pub(crate) use passthrough::Body;
+pub use stored::refuse_stored;
 
 /// Under which key OpenAI-compatible providers take the output limit when the client named none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
