@@ -22,6 +22,7 @@ mod passwords;
 mod patch;
 mod peer;
 mod problem;
+mod provision;
 mod state;
 mod throttle;
 mod tightens;
@@ -38,6 +39,7 @@ pub use bootstrap::bootstrap;
 pub use envelope::REQUEST_TIMEOUT;
 pub use openapi::PUBLIC as PUBLIC_ENDPOINTS;
 pub use problem::{FieldError, ProblemBody};
+pub use provision::{enroller, first_administrator};
 pub use state::{AdminError, App};
 
 /// The management API. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so

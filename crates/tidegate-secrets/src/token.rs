@@ -4,9 +4,10 @@
 //! The whole text is hashed: two tokens that share a long prefix share nothing else.
 
 use sha2::{Digest as _, Sha256};
-use tidegate_types::Secret;
 use tidegate_types::id::{Id, IdKind};
+use tidegate_types::{Secret, ServiceTokenId};
 
+use crate::envelope::derive;
 use crate::text;
 
 /// What a token opens.
@@ -43,6 +44,23 @@ pub fn issue<K: IdKind>(kind: TokenKind, id: Id<K>, random: [u8; 32]) -> (Secret
     let text = text::write(kind.prefix(), id, random);
     let hash = Sha256::digest(text.expose()).into();
     (text, hash)
+}
+
+/// The service token that follows from a seed both sides hold: its id, its text and the SHA-256 of
+/// it. `None` for a seed under 32 characters.
+#[must_use]
+pub fn from_seed(seed: &Secret) -> Option<(ServiceTokenId, Secret, [u8; 32])> {
+    let seed = seed.expose().trim().as_bytes();
+    if seed.len() < 32 {
+        return None;
+    }
+    let (named, random) = (derive(seed, b"tidegate token id"), derive(seed, b"tidegate token secret"));
+    let mut id = [0; 16];
+    id.iter_mut().zip(named.iter()).for_each(|(to, from)| *to = *from);
+    // The first bit is left out: ids are times that begin with a zero bit.
+    let id = ServiceTokenId::from_u128(u128::from_be_bytes(id) >> 1);
+    let (text, hash) = issue(TokenKind::Service, id, *random);
+    Some((id, text, hash))
 }
 
 /// Reads the text of a token; `None` when it cannot be one of this kind.

@@ -44,6 +44,22 @@ enum Command {
         #[arg(long)]
         email: String,
     },
+    /// Makes the first administrator with a given password, and the enroller's token, unless they are there.
+    Provision {
+        #[command(flatten)]
+        process: Process,
+        #[command(flatten)]
+        arguments: run::provision::Arguments,
+    },
+    /// Fetches a new node's join token and trust roots before its first start.
+    Join(cli::join::Arguments),
+    /// Asks URLs until they answer, for health checks.
+    Probe(run::container::Probe),
+    /// Waits: the pause before a container is stopped.
+    Sleep {
+        /// How long.
+        seconds: u64,
+    },
     /// Makes the key-encryption key.
     Keygen {
         /// The file to write; an existing one is never overwritten.
@@ -104,6 +120,13 @@ fn start(command: Command) -> Result<ExitCode> {
             let Some(config) = process.load(run::control_plane::check)? else { return Ok(ExitCode::SUCCESS) };
             runtime(Some(1))?.block_on(run::bootstrap::run(&config, &email))?;
         }
+        Command::Provision { process, arguments } => {
+            let Some(config) = process.load(run::control_plane::check)? else { return Ok(ExitCode::SUCCESS) };
+            runtime(Some(1))?.block_on(run::provision::run(&config, &arguments))?;
+        }
+        Command::Join(arguments) => runtime(Some(1))?.block_on(cli::join::run(&arguments))?,
+        Command::Probe(asked) => runtime(Some(1))?.block_on(run::container::probe(asked))?,
+        Command::Sleep { seconds } => runtime(Some(1))?.block_on(run::container::pause(seconds)),
         Command::Keygen { out } => run::keygen::run(&out)?,
         Command::Simulator { listen } => runtime(None)?.block_on(run::simulator::run(listen))?,
         Command::Admin(command) => return Ok(runtime(Some(1))?.block_on(cli::run(command))),

@@ -73,3 +73,39 @@ async fn a_forged_or_foreign_token_is_refused() {
         world.get(token, "/me").await.refused(401, "unauthenticated");
     }
 }
+
+#[tokio::test]
+async fn an_unattended_installation_gets_its_administrator_and_its_enroller_once() {
+    use std::sync::Arc;
+
+    use tidegate_admin::{AdminError, App, enroller, first_administrator};
+    use tidegate_secrets::kek::KeyEncryptionKey;
+    use tidegate_secrets::{keygen, token};
+    use tidegate_store::testing::TestDatabase;
+    use tidegate_telemetry::SystemClock;
+    use tidegate_types::Secret;
+
+    let database = TestDatabase::create().await.unwrap();
+    let kek = KeyEncryptionKey::from_secret(&keygen::key_encryption_key()).unwrap();
+    let store = database.store().await.unwrap();
+    let app = App::open(store, kek, Arc::new(SystemClock), "http://control.test").await.unwrap();
+    let short = first_administrator(&app, "ops@example.com", Secret::new("short")).await;
+    assert!(matches!(short, Err(AdminError::Refused(_))), "{short:?}");
+    let password = || Secret::new("a first password");
+    first_administrator(&app, "ops@example.com", password()).await.unwrap();
+    let again = first_administrator(&app, "mallory@example.com", password()).await;
+    assert!(matches!(again, Err(AdminError::AlreadyDone)), "{again:?}");
+
+    let seed = Secret::new("0123456789abcdefghijklmnopqrstuvwxyz");
+    assert!(enroller(&app, &Secret::new("too short to be a secret")).await.is_err());
+    enroller(&app, &seed).await.unwrap();
+    assert!(matches!(enroller(&app, &seed).await, Err(AdminError::AlreadyDone)));
+
+    let world = World::above(database, app).await;
+    let body = json!({"email": "ops@example.com", "password": "a first password"});
+    let session = world.post("", "/sessions", &body).await.expect(StatusCode::CREATED).str("/token");
+    assert_eq!(world.get(&session, "/me").await.str("/platform_role"), "platform_admin");
+    let (_, held, _) = token::from_seed(&seed).unwrap();
+    let me = world.get(held.expose(), "/me").await.expect(StatusCode::OK);
+    assert_eq!(me.str("/platform_role"), "platform_admin");
+}

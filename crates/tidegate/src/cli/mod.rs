@@ -13,6 +13,7 @@ mod credential;
 mod exit;
 mod fleet;
 mod import;
+pub(crate) mod join;
 mod key;
 mod member;
 mod org;

@@ -1,9 +1,11 @@
 //! The long-running commands and the ones that set an installation up.
 
 pub(crate) mod bootstrap;
+pub(crate) mod container;
 pub(crate) mod control_plane;
 pub(crate) mod keygen;
 pub(crate) mod migrate;
 pub(crate) mod node;
 mod observe;
+pub(crate) mod provision;
 pub(crate) mod simulator;

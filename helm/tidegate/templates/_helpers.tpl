@@ -1,0 +1,168 @@
+{{- define "tidegate.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "tidegate.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- else }}
+{{- $name := include "tidegate.name" . }}
+{{- if contains $name .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "tidegate.selector" -}}
+app.kubernetes.io/name: {{ include "tidegate.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "tidegate.labels" -}}
+{{ include "tidegate.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "tidegate.image" -}}
+{{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else }}{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
+{{- end }}
+
+{{- define "tidegate.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}{{ default (include "tidegate.fullname" .) .Values.serviceAccount.name }}
+{{- else }}{{ default "default" .Values.serviceAccount.name }}{{ end }}
+{{- end }}
+
+{{- define "tidegate.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{/* Names of the Secrets: given ones, or those that the chart makes and keeps. */}}
+{{- define "tidegate.encryptionSecret" -}}
+{{ default (printf "%s-encryption" (include "tidegate.fullname" .)) .Values.encryption.existingSecret }}
+{{- end }}
+{{- define "tidegate.adminSecret" -}}
+{{ default (printf "%s-admin" (include "tidegate.fullname" .)) .Values.admin.existingSecret }}
+{{- end }}
+{{- define "tidegate.enrolmentSecret" -}}
+{{ default (printf "%s-enrolment" (include "tidegate.fullname" .)) .Values.enrolment.existingSecret }}
+{{- end }}
+{{- define "tidegate.databaseSecret" -}}
+{{ default (printf "%s-dev-database" (include "tidegate.fullname" .)) .Values.database.existingSecret }}
+{{- end }}
+{{- define "tidegate.tlsSecret" -}}
+{{ if eq .Values.tls.mode "existingSecret" }}{{ .Values.tls.existingSecret }}{{ else }}{{ include "tidegate.fullname" . }}-gateway-tls{{ end }}
+{{- end }}
+
+{{/* A pool with the defaults filled in, as JSON; call with (list $ pool). */}}
+{{- define "tidegate.pool" -}}
+{{- $root := index . 0 }}{{ $pool := index . 1 -}}
+{{- mergeOverwrite (deepCopy $root.Values.poolDefaults) (deepCopy $pool) | toJson }}
+{{- end }}
+
+{{/* Name of a pool's objects; call with (list $ poolName). */}}
+{{- define "tidegate.poolName" -}}
+{{ include "tidegate.fullname" (index . 0) }}-node-{{ index . 1 }}
+{{- end }}
+
+{{- define "tidegate.publicUrl" -}}
+{{- if .Values.controlPlane.publicUrl }}{{ .Values.controlPlane.publicUrl }}
+{{- else if .Values.adminIngress.enabled }}http{{ if .Values.adminIngress.tlsSecret }}s{{ end }}://{{ .Values.adminIngress.host }}
+{{- else }}http://{{ include "tidegate.fullname" . }}-control:8081{{ end }}
+{{- end }}
+
+{{/* Names by which nodes reach the gRPC listener. */}}
+{{- define "tidegate.grpcNames" -}}
+{{- $name := printf "%s-control" (include "tidegate.fullname" .) -}}
+{{- $names := list "localhost" "127.0.0.1" $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) (printf "%s.%s.svc.cluster.local" $name .Release.Namespace) -}}
+{{- concat $names .Values.controlPlane.extraGrpcNames | toJson }}
+{{- end }}
+
+{{/* Environment of everything that opens the database as the control plane. */}}
+{{- define "tidegate.controlEnv" -}}
+- name: TIDEGATE_DATABASE__URL
+  valueFrom: {secretKeyRef: {name: {{ include "tidegate.databaseSecret" . }}, key: {{ .Values.database.urlKey }}}}
+- name: TIDEGATE_DATABASE__FEED_URL
+  valueFrom: {secretKeyRef: {name: {{ include "tidegate.databaseSecret" . }}, key: {{ .Values.database.feedUrlKey }}}}
+- name: TIDEGATE_ENCRYPTION__KEY
+  valueFrom: {secretKeyRef: {name: {{ include "tidegate.encryptionSecret" . }}, key: {{ .Values.encryption.key }}}}
+{{- end }}
+
+{{- define "tidegate.migrateContainer" -}}
+name: migrate
+image: {{ include "tidegate.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+command: [/usr/local/bin/tidegate, migrate]
+env:
+  - name: TIDEGATE_DATABASE__MIGRATE_URL
+    valueFrom: {secretKeyRef: {name: {{ include "tidegate.databaseSecret" . }}, key: {{ .Values.database.migrateUrlKey }}}}
+securityContext: {{- include "tidegate.containerSecurity" . | nindent 2 }}
+resources: {{- toYaml .Values.migrations.resources | nindent 2 }}
+{{- end }}
+
+{{/* Spread over machines and zones; call with (list $ given component pool-or-empty). */}}
+{{- define "tidegate.spread" -}}
+{{- $root := index . 0 }}{{ $given := index . 1 }}{{ $labels := index . 2 -}}
+{{- if kindIs "slice" $given }}{{ toYaml $given }}
+{{- else -}}
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+- maxSkew: 1
+  topologyKey: {{ . }}
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels: {{- $labels | nindent 6 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What the schema cannot say. */}}
+{{- define "tidegate.check" -}}
+{{- if and (not .Values.database.existingSecret) (not .Values.devDatabase.enabled) }}
+{{- fail "database.existingSecret is required: a Secret with the keys url, feed-url and migrate-url (or devDatabase.enabled=true for a trial)" }}
+{{- end }}
+{{- if and (eq .Values.migrations.mode "hook") (not .Values.database.existingSecret) }}
+{{- fail "migrations.mode=hook runs before the release's own Secrets exist: give database.existingSecret, or use startup or job" }}
+{{- end }}
+{{- if and (eq .Values.tls.mode "existingSecret") (not .Values.tls.existingSecret) }}
+{{- fail "tls.mode=existingSecret needs tls.existingSecret, a Secret of type kubernetes.io/tls" }}
+{{- end }}
+{{- if and (eq .Values.tls.mode "certManager") (not .Values.tls.certManager.issuerRef.name) }}
+{{- fail "tls.mode=certManager needs tls.certManager.issuerRef.name" }}
+{{- end }}
+{{- range list "gatewayIngress" "adminIngress" }}
+{{- $ingress := index $.Values . }}
+{{- if and $ingress.enabled (not $ingress.host) }}{{ fail (printf "%s.enabled needs %s.host" . .) }}{{ end }}
+{{- end }}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
+{{- fail "httpRoute.enabled needs httpRoute.parentRefs" }}
+{{- end }}
+{{- $seen := dict }}
+{{- range .Values.pools }}
+{{- if hasKey $seen .name }}{{ fail (printf "pools: the name %q is there twice" .name) }}{{ end }}
+{{- $_ := set $seen .name true }}
+{{- $pool := include "tidegate.pool" (list $ .) | fromJson }}
+{{- $several := or (gt (int $pool.replicas) 1) $pool.autoscaling.enabled }}
+{{- if and $several (not $pool.redis.existingSecret) (not $.Values.devDatabase.enabled) }}
+{{- fail (printf "pools: %q has more than one node and no redis.existingSecret: limits and budgets are counted in a Redis of the pool" .name) }}
+{{- end }}
+{{- if and $pool.autoscaling.enabled (lt (int $pool.autoscaling.maxReplicas) (int $pool.replicas)) }}
+{{- fail (printf "pools: %q: autoscaling.maxReplicas is less than replicas" .name) }}
+{{- end }}
+{{- end }}
+{{- $least := add (int .Values.nodes.preStopSeconds) (int .Values.nodes.drainTimeoutSeconds) 35 }}
+{{- with .Values.nodes.terminationGracePeriodSeconds }}
+{{- if lt (int .) (int $least) }}
+{{- fail (printf "nodes.terminationGracePeriodSeconds must be %d at least: preStopSeconds + drainTimeoutSeconds + 35 to settle and ship; streams would be cut" (int $least)) }}
+{{- end }}
+{{- end }}
+{{- end }}
