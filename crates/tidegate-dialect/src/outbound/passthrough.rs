@@ -5,6 +5,7 @@
 //! | `model` | always: the provider's name of it |
 //! | fields for the gateway | always taken out |
 //! | `messages[].provider_metadata` | always taken out: answers of ours carry it, SDKs send it back |
+//! | `messages[].provider_specific_fields` | always taken out: where LiteLLM keeps what it does not know |
 //! | `stream_options.include_usage` (OpenAI) | streams that did not ask for usage |
 //! | output limit | under a hard budget |
 //! | `store` (OpenAI) | under ZDR: false |

@@ -5,9 +5,9 @@ use super::{Finding, FindingKind, InputSize, Spots};
 use crate::RequestError;
 use crate::json::{Kind, Span, Value};
 
-/// Members that answers of ours add to assistant messages; SDKs send them back.
-/// The edit table takes them out again.
-const ECHOES: &[&str] = &["provider_metadata"];
+/// Members that answers of ours add to assistant messages, and what LiteLLM makes of them; SDKs
+/// send them back. The edit table takes them out again.
+const ECHOES: &[&str] = &["provider_metadata", "provider_specific_fields"];
 
 /// Collects facts while the messages are walked.
 pub(crate) struct Survey<'s> {

@@ -11,6 +11,11 @@ pub(crate) const OPENAI: &[Field] = &[
     field("messages[].function_call", Plain, Refused("deprecated; use tool_calls")),
     field("messages[].name", Plain, Dropped("a hint of who speaks")),
     field("messages[].provider_metadata", Plain, Dropped("put there by the gateway")),
+    field(
+        "messages[].provider_specific_fields",
+        Plain,
+        Dropped("put there by LiteLLM, of the gateway's own"),
+    ),
     field("messages[].reasoning", Plain, Dropped("only signed reasoning (reasoning_details) can go back")),
     field(
         "messages[].reasoning_content",
