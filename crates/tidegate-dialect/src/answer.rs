@@ -9,7 +9,7 @@ use tidegate_types::usage::Usage;
 
 use crate::codec::{self, Weight};
 use crate::json::Value;
-use crate::{AnswerFault, Dialect};
+use crate::{AnswerFault, Dialect, note};
 
 /// What the gateway puts into answers that it writes itself.
 #[derive(Debug, Clone)]
@@ -101,15 +101,17 @@ pub fn complete(
 ) -> Result<Complete, AnswerFault> {
     let root = Value::parse(body).map_err(|_| AnswerFault::Malformed("not JSON"))?;
     let Weight { usage, visible_bytes } = (codec::of(target).weigh)(&root)?;
+    let noted = facts.note.as_ref().zip(usage.as_ref());
     let bytes = if surface == target {
-        body.clone()
+        // Read once: the note goes where this reading found its place.
+        noted.map_or_else(|| body.clone(), |(note, usage)| note::on_read(surface, &root, body, note, usage))
     } else {
         let answer = (codec::of(target).decode_answer)(&root)?;
-        (codec::of(surface).encode_answer)(&answer, facts).into()
-    };
-    let bytes = match (&facts.note, &usage) {
-        (Some(note), Some(usage)) => crate::note::on_answer(surface, bytes, note, usage),
-        _ => bytes,
+        let bytes = Bytes::from((codec::of(surface).encode_answer)(&answer, facts));
+        match noted {
+            Some((note, usage)) => note::on_answer(surface, bytes, note, usage),
+            None => bytes,
+        }
     };
     Ok(Complete { bytes, usage, visible_bytes })
 }

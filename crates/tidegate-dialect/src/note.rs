@@ -11,11 +11,17 @@ use crate::sse::{Event, Reader};
 
 /// The whole answer with the note in it; the same bytes where there is no place for it.
 pub(crate) fn on_answer(surface: Dialect, body: Bytes, note: &Note, usage: &Usage) -> Bytes {
-    let mut splices = Splices::default();
-    if let Ok(root) = Value::parse(&body) {
-        place(surface, &root, 0, note, usage, &mut splices);
+    match Value::parse(&body) {
+        Ok(root) => on_read(surface, &root, &body, note, usage),
+        Err(_) => body,
     }
-    if splices.is_empty() { body } else { splices.apply(&body) }
+}
+
+/// The same for a body that has been read already.
+pub(crate) fn on_read(surface: Dialect, root: &Value<'_>, body: &Bytes, note: &Note, usage: &Usage) -> Bytes {
+    let mut splices = Splices::default();
+    place(surface, root, 0, note, usage, &mut splices);
+    if splices.is_empty() { body.clone() } else { splices.apply(body) }
 }
 
 /// The pieces of a stream with the note in the events that tell usage.
