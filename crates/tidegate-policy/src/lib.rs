@@ -26,8 +26,9 @@ pub use compiled::{Budget, KeyRecord, Offering, Organization, Policy, Route};
 pub use config::{Config, Counts};
 pub use incoming::{Applied, Body, Incoming, Part, Rejected};
 pub use plan::{
-    Allower, BudgetRef, CallFacts, Candidate, EffectivePolicy, Filter, ListedModel, Offer, Plan, PlanRefusal,
-    RateLimit, RateScope, Removed, Role, Why, models_for, plan, public_models,
+    Allower, BudgetRef, CallFacts, Candidate, Condition, EffectivePolicy, Filter, ListedModel, Measured,
+    Offer, Plan, PlanRefusal, RateLimit, RateScope, Removed, RequestCredential, Role, Sort, Unmeasured,
+    Vitals, Why, Wishes, models_for, plan, public_models,
 };
 pub use reason::Reason;
 pub use snapshot::OrgSnapshot;

@@ -141,7 +141,7 @@ impl Account {
     }
 
     pub(crate) fn note_call(&self, call: &Call) {
-        let Labels { end_user, session, app, tags } = &call.labels;
+        let Labels { end_user, session, app, tags, .. } = &call.labels;
         self.note(|record| {
             record.stream = call.body.stream;
             (record.end_user, record.session, record.app) = (*end_user, *session, *app);

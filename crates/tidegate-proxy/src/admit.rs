@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use smallvec::SmallVec;
 use tidegate_limits::{Admit, Hold, LimitError, RateScope, Refusal as LimitRefusal, ScopeLimits};
-use tidegate_policy::{Candidate, Plan, RateScope as PlanScope};
+use tidegate_policy::{Candidate, Plan, RateScope as PlanScope, Role};
 use tidegate_types::{NanoUsd, OrganizationId};
 
 use crate::account::Account;
@@ -103,8 +103,31 @@ fn order(gateway: &Gateway, plan: &Plan) -> SmallVec<[usize; 4]> {
         let cooling =
             |index: &usize| plan.candidates.get(*index).is_some_and(|c| gateway.health.is_cooling(c));
         order.sort_by_cached_key(cooling);
+        share(plan, &mut order);
     }
     order
+}
+
+/// Where the request names models to fall back on, none takes all of the attempts.
+fn share(plan: &Plan, order: &mut SmallVec<[usize; 4]>) {
+    let model = |index: usize| plan.candidates.get(index).map(|candidate| candidate.model.id);
+    if !plan.candidates.iter().any(|candidate| matches!(candidate.role, Role::Wished(_))) {
+        return;
+    }
+    let mut taken: SmallVec<[_; 4]> = SmallVec::new();
+    for index in order.iter().copied() {
+        if !taken.iter().any(|(known, _)| *known == model(index)) {
+            taken.push((model(index), 0));
+        }
+    }
+    let most = usize::from(plan.policy.max_attempts).div_ceil(taken.len().max(1));
+    order.retain(|index| {
+        let Some((_, count)) = taken.iter_mut().find(|(known, _)| *known == model(*index)) else {
+            return false;
+        };
+        *count += 1;
+        *count <= most
+    });
 }
 
 fn scopes(plan: &Plan) -> SmallVec<[ScopeLimits; 3]> {

@@ -82,6 +82,8 @@ impl From<JournalFull> for Failed {
 pub(crate) enum Next {
     /// Nowhere: the request itself is at fault, or nothing can be served.
     Nowhere,
+    /// To a candidate of another model only: this one cannot take the request.
+    OtherModel,
     /// To another candidate only.
     Another,
     /// To another candidate, or to the same again.
@@ -105,9 +107,21 @@ impl Failed {
             Self::Status(answer) => match answer.status {
                 401 | 402 | 403 | 429 | 300..=399 => Next::Another,
                 408 | 409 | 500..=599 => Next::Any,
-                _ => Next::Nowhere,
+                _ => Next::OtherModel,
             },
             Self::Journal | Self::Burnt | Self::Stopping => Next::Nowhere,
+        }
+    }
+
+    /// Whether it is the provider's fault, whoever calls it. Time-outs are, unless a route made
+    /// them short (`own_time`); what is said of a credential is not.
+    pub(crate) fn is_providers_fault(&self, own_time: bool) -> bool {
+        match self {
+            Self::NotSent(error) => !matches!(error, SendError::Forbidden),
+            Self::Broken(_) | Self::Reported(_) | Self::Fault(_) => true,
+            Self::TimedOut => !own_time,
+            Self::Status(answer) => matches!(answer.status, 408 | 500..=599),
+            _ => false,
         }
     }
 

@@ -12,6 +12,7 @@ use tidegate_dialect::read::CallBody;
 use tidegate_dialect::task::{self, Payload};
 use tidegate_policy::{Candidate, Plan};
 use tidegate_types::resource::{AuthScheme, DialectName, PlaceError, Provider, ZdrTier, fill_base_url};
+use tidegate_types::usage::CredentialType;
 use tidegate_upstream::{SignIn, Unsigned, forwarded, post};
 use tokio::time::Instant;
 
@@ -19,6 +20,7 @@ use crate::account::Account;
 use crate::admit::{Held, Permit, hold_further};
 use crate::attempt::{Exchange, Exchanged, Outbound};
 use crate::authenticate::Caller;
+use crate::byok::{self, Brought};
 use crate::failed::{Failed, Next};
 use crate::gateway::Gateway;
 use crate::read_call::Call;
@@ -27,6 +29,7 @@ use crate::relay::Live;
 use crate::routing;
 use crate::settle::{Attempt, Whose};
 use crate::target;
+use crate::vitals::Measurements;
 
 /// Names the call to the provider, as OpenAI's API documents it; others ignore it.
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
@@ -39,6 +42,7 @@ pub(crate) struct Planned<'a> {
     pub(crate) call: &'a Call,
     pub(crate) plan: &'a Plan,
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) brought: &'a Brought,
 }
 
 /// What the caller gets.
@@ -57,14 +61,14 @@ pub(crate) enum Content {
 /// Calls candidates until one answers, or says why none did.
 pub(crate) async fn call_with_failover(planned: &Planned<'_>, permit: Permit) -> Result<Answer, Refused> {
     let Planned { gateway, account, call, plan, .. } = *planned;
-    let surface = account.dialect();
     let total = plan.policy.total_timeout_ms.map_or(gateway.settings.total_timeout, millis);
     let deadline = Instant::from_std(account.arrival.clock) + total;
     let most = u16::from(plan.policy.max_attempts.max(1));
     let mut first = Some(permit.first);
     let mut last: Option<(Failed, usize)> = None;
+    let mut untried = permit.order.iter().copied();
     for number in 0..most {
-        let Some(index) = next(planned, &permit.order, number, last.as_ref()).await else { break };
+        let Some(index) = next(planned, &mut untried, last.as_ref()).await else { break };
         let Some(candidate) = plan.candidates.get(index) else { break };
         if last.is_some() && deadline <= Instant::now() {
             break;
@@ -76,7 +80,7 @@ pub(crate) async fn call_with_failover(planned: &Planned<'_>, permit: Permit) ->
                 match hold_further(gateway, account, organization, call, plan, candidate, number).await {
                     Ok(held) => held,
                     Err(refused) => {
-                        return Err(last.map_or(refused, |(failed, _)| failed.into_refusal(surface)));
+                        return Err(refusal(planned, last).unwrap_or(refused));
                     }
                 }
             }
@@ -85,33 +89,51 @@ pub(crate) async fn call_with_failover(planned: &Planned<'_>, permit: Permit) ->
             Ok(content) => return Ok(Answer { content, simulated: candidate.provider.simulated }),
             Err(failed) => {
                 tracing::debug!(call = %account.arrival.call_id, attempt = number, provider = %candidate.provider.slug, %failed, "an attempt failed");
-                if let Some(wait) = failed.cool_down() {
-                    gateway.health.cool(candidate, wait);
-                }
+                note_failure(planned, candidate, &failed);
                 last = Some((failed, index));
             }
         }
     }
-    Err(last.map_or_else(crate::refusal::Refusal::away, |(failed, _)| failed.into_refusal(surface)))
+    Err(refusal(planned, last).unwrap_or_else(crate::refusal::Refusal::away))
+}
+
+/// What the caller is told when the last attempt's failure is all there is.
+fn refusal(planned: &Planned<'_>, last: Option<(Failed, usize)>) -> Option<Refused> {
+    let (failed, index) = last?;
+    let mut refusal = failed.into_refusal(planned.account.dialect());
+    if planned.account.note_place == NotePlace::AiSdk {
+        let candidate = planned.plan.candidates.get(index);
+        refusal.routing = candidate.map(|candidate| routing::of_failed(planned, candidate));
+    }
+    Some(refusal)
 }
 
 /// The candidate of the next attempt: those not tried yet in their order, then the last one
 /// again, if its failure allows it and its provider's share of retries is not used up.
 async fn next(
     planned: &Planned<'_>,
-    order: &[usize],
-    number: u16,
+    untried: &mut impl Iterator<Item = usize>,
     last: Option<&(Failed, usize)>,
 ) -> Option<usize> {
     let health = &planned.gateway.health;
-    let provider = |index: usize| planned.plan.candidates.get(index).map(|candidate| candidate.provider.id);
-    let untried = order.get(usize::from(number)).copied();
+    let candidate = |index: usize| planned.plan.candidates.get(index);
+    let provider = |index: usize| candidate(index).map(|candidate| candidate.provider.id);
     let Some((failed, index)) = last else {
-        health.note_first(provider(untried?)?);
-        return untried;
+        let first = untried.next()?;
+        health.note_first(provider(first)?);
+        return Some(first);
     };
-    match (failed.next(), untried) {
-        (Next::Nowhere, _) | (Next::Another, None) => None,
+    let after = failed.next();
+    let untried = match after {
+        Next::Nowhere => None,
+        Next::OtherModel => {
+            let model = candidate(*index)?.model.id;
+            untried.find(|other| candidate(*other).is_some_and(|other| other.model.id != model))
+        }
+        Next::Another | Next::Any => untried.next(),
+    };
+    match (after, untried) {
+        (Next::Nowhere, _) | (Next::OtherModel | Next::Another, None) => None,
         (_, Some(untried)) => Some(untried),
         (Next::Any, None) => {
             let again = health.may_retry(provider(*index)?).then_some(*index);
@@ -122,6 +144,21 @@ async fn next(
             }
             again
         }
+    }
+}
+
+/// What the node remembers of a failure.
+fn note_failure(planned: &Planned<'_>, candidate: &Candidate, failed: &Failed) {
+    let health = &planned.gateway.health;
+    if let Some(wait) = failed.cool_down() {
+        health.cool(candidate, wait);
+    }
+    let policy = &planned.plan.policy;
+    let own_time = policy.attempt_timeout_ms.is_some()
+        || policy.total_timeout_ms.is_some()
+        || byok::timeout(planned.call, candidate).is_some();
+    if Measurements::counts(candidate) && failed.is_providers_fault(own_time) {
+        health.measured.failed(candidate);
     }
 }
 
@@ -137,6 +174,7 @@ async fn attempt(
     let limit = held.grant.limit;
     let mut attempt = Attempt::held(gateway, account, whose, candidate, number, held);
     let longest = plan.policy.attempt_timeout_ms.map_or(gateway.settings.attempt_timeout, millis);
+    let longest = byok::timeout(call, candidate).map_or(longest, |own| own.min(longest));
     let deadline = deadline.min(Instant::now() + longest);
     let outbound = match outbound(planned, candidate, limit, deadline).await {
         Ok(outbound) => outbound,
@@ -145,6 +183,7 @@ async fn attempt(
             return Err(failed);
         }
     };
+    let began = Instant::now();
     let mut exchange = Exchange::new(gateway, attempt, outbound);
     let exchanged = tokio::select! {
         biased;
@@ -155,6 +194,9 @@ async fn attempt(
         }
         () = gateway.cut.cancelled() => return Err(Failed::Stopping),
     };
+    if !matches!(exchanged, Exchanged::Failed(_)) && Measurements::counts(candidate) {
+        gateway.health.measured.succeeded(candidate, began.elapsed());
+    }
     match exchanged {
         Exchanged::Whole(payload) => Ok(Content::Whole(payload)),
         Exchanged::Stream(live) => Ok(Content::Stream(live)),
@@ -175,7 +217,7 @@ async fn outbound(
     let target = provider.spoken(surface);
     let edits = Edits {
         provider: provider.slug.as_str(),
-        model: &candidate.offering.upstream_name,
+        model: candidate.upstream_name(),
         output_limit: limit,
         default_output_limit: u64::from(candidate.max_output_tokens),
         limit_key: target::limit_key(provider),
@@ -184,10 +226,13 @@ async fn outbound(
         vertex: target::is_vertex(provider),
     };
     let Payload { bytes: body, content_type } = written(&call.body, target, &edits, provider)?;
-    let sign_in = sign_in(gateway, candidate)?;
+    if candidate.credential_type == CredentialType::System {
+        outbound::refuse_stored(&body).map_err(Failed::Untranslatable)?;
+    }
+    let sign_in = sign_in(planned, candidate)?;
     let base_url = base_url(provider, sign_in.as_deref()).map_err(|_| Failed::NoEndpoint)?;
     let endpoint = gateway.upstreams.endpoint(&base_url).map_err(|_| Failed::NoEndpoint)?;
-    let model = &candidate.offering.upstream_name;
+    let model = candidate.upstream_name();
     let tail = target::operation(provider, target, account.surface.operation(), model, call.body.stream);
     let path = tail.and_then(|tail| endpoint.path(&tail)).ok_or(Failed::NoEndpoint)?;
     let call_id = account.arrival.call_id.to_string();
@@ -208,6 +253,7 @@ async fn outbound(
     }
     Ok(Outbound {
         endpoint,
+        sign_in,
         owner: provider.organization_id,
         request: post(path, out, body),
         surface,
@@ -264,12 +310,16 @@ fn note(planned: &Planned<'_>, candidate: &Candidate) -> Note {
 }
 
 /// The opened credential of a candidate; none where nobody signs in.
-fn sign_in(gateway: &Gateway, candidate: &Candidate) -> Result<Option<Arc<SignIn>>, Failed> {
+fn sign_in(planned: &Planned<'_>, candidate: &Candidate) -> Result<Option<Arc<SignIn>>, Failed> {
     if candidate.provider.auth == AuthScheme::None {
         return Ok(None);
     }
     let credential = candidate.credential.as_ref().ok_or(Failed::NoSecret)?;
-    gateway.vault.sign_in(credential).ok_or(Failed::NoSecret).map(Some)
+    let opened = match candidate.credential_type {
+        CredentialType::Client => planned.brought.sign_in(credential),
+        CredentialType::System | CredentialType::Byok => planned.gateway.vault.sign_in(credential),
+    };
+    opened.ok_or(Failed::NoSecret).map(Some)
 }
 
 /// The provider's base URL, its places filled from the credential.

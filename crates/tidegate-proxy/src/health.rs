@@ -1,6 +1,6 @@
 //! Which providers to leave alone for a while, and how often one may be tried again.
 //!
-//! Local to the node. Cool-downs are per (credential, offering); retries at the same provider
+//! Local to the node. How providers fare is in `vitals`; cool-downs are per (credential, offering); retries at the same provider
 //! are at most a fifth of its traffic.
 
 use std::collections::HashMap;
@@ -9,8 +9,11 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
-use tidegate_policy::Candidate;
-use tidegate_types::{CredentialId, OfferingId, ProviderId};
+use tidegate_policy::{Candidate, Measured, Vitals};
+use tidegate_types::usage::CredentialType;
+use tidegate_types::{CredentialId, ModelId, OfferingId, ProviderId};
+
+use crate::vitals::Measurements;
 
 type Place = (Option<CredentialId>, OfferingId);
 
@@ -21,6 +24,13 @@ pub(crate) struct Health {
     /// How many are in `cooling`: the usual answer needs no lock.
     cooling_count: AtomicUsize,
     allowances: RwLock<HashMap<ProviderId, Arc<AtomicI64>>>,
+    pub(crate) measured: Measurements,
+}
+
+impl Measured for Health {
+    fn vitals(&self, provider: ProviderId, model: ModelId) -> Vitals {
+        self.measured.of(provider, model)
+    }
 }
 
 /// A first attempt earns this much, a retry costs [`RETRY`].
@@ -53,6 +63,10 @@ impl Health {
 
     /// Leaves a candidate alone for a while.
     pub(crate) fn cool(&self, candidate: &Candidate, wait: Duration) {
+        if candidate.credential_type == CredentialType::Client {
+            // Its credential is never seen again.
+            return;
+        }
         let mut cooling = self.cooling.lock();
         let now = Instant::now();
         if cooling.len() > 10_000 {

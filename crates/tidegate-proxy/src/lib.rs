@@ -10,6 +10,7 @@ mod ask;
 mod attempt;
 mod authenticate;
 mod body;
+mod byok;
 mod connection;
 mod edges;
 mod endpoint;
@@ -23,7 +24,6 @@ mod health;
 mod listing;
 mod meter;
 mod metrics;
-mod options;
 mod own_key;
 mod probe;
 mod read_call;
@@ -34,6 +34,7 @@ mod routing;
 mod serve;
 mod settle;
 mod target;
+mod vitals;
 
 pub use connection::serve_connection;
 pub use edges::{

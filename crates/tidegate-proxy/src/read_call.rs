@@ -9,11 +9,11 @@ use http_body_util::BodyExt;
 use smallvec::SmallVec;
 use tidegate_dialect::read::{self, CallBody};
 use tidegate_dialect::task;
-use tidegate_policy::{CallFacts, View};
-use tidegate_types::LabelHash;
+use tidegate_policy::{CallFacts, Measured, Sort, View, Wishes};
 use tidegate_types::label::LabelKind;
 use tidegate_types::resource::{Capabilities, Operation, Unit, ZdrTier};
 use tidegate_types::usage::RefusalCause;
+use tidegate_types::{CallId, LabelHash};
 use tokio::time::Instant;
 
 use crate::authenticate::Caller;
@@ -35,6 +35,8 @@ pub(crate) struct Labels {
     pub(crate) session: Option<LabelHash>,
     pub(crate) app: Option<LabelHash>,
     pub(crate) tags: SmallVec<[LabelHash; 4]>,
+    /// What calls of one conversation have in common.
+    pub(crate) affinity: Option<LabelHash>,
 }
 
 /// Most tags and most bytes of a label.
@@ -71,7 +73,7 @@ where
 
 impl Call {
     /// What the plan needs to know.
-    pub(crate) fn facts<'c>(&'c self, face: &Face<'c>) -> CallFacts<'c> {
+    pub(crate) fn facts<'c>(&'c self, face: &Face<'c>, measured: &'c dyn Measured) -> CallFacts<'c> {
         let (body, needs) = (&self.body, self.body.needs);
         CallFacts {
             model_asked: &body.model,
@@ -98,6 +100,35 @@ impl Call {
                 (false, true) => ZdrTier::NoTraining,
                 (false, false) => ZdrTier::None,
             },
+            credentials: &[],
+            wishes: self.wishes(),
+            measured,
+        }
+    }
+
+    fn wishes(&self) -> Wishes<'_> {
+        let options = &self.body.gateway;
+        let has = |name: &str| options.has.iter().any(|asked| asked == name);
+        Wishes {
+            only: &options.only,
+            order: &options.order,
+            sort: options.sort.as_deref().and_then(Sort::from_word),
+            models: &options.models,
+            has: Capabilities {
+                tools: has("tool-use"),
+                vision: has("vision"),
+                reasoning: has("reasoning"),
+                structured_output: has("structured-output"),
+            },
+            headquarters: &options.headquarters,
+        }
+    }
+
+    /// What a route draws its target by: the same for all calls of a session, else the call's own.
+    pub(crate) fn draw(&self, call: CallId) -> u64 {
+        match self.labels.affinity {
+            Some(session) => u128::from_be_bytes(*session.as_bytes()) as u64,
+            None => call.to_u128() as u64,
         }
     }
 }
@@ -164,6 +195,7 @@ fn too_large(settings: &Settings) -> Refused {
 }
 
 const SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
+const SESSION_AFFINITY: HeaderName = HeaderName::from_static("x-session-affinity");
 const HTTP_REFERER: HeaderName = HeaderName::from_static("http-referer");
 const X_TITLE: HeaderName = HeaderName::from_static("x-title");
 const REPORTING_USER: HeaderName = HeaderName::from_static("ai-reporting-user");
@@ -185,7 +217,9 @@ fn labels(view: &View, body: &CallBody, headers: &HeaderMap) -> Result<Labels, R
         session: header(&SESSION_ID).and_then(|text| hash(LabelKind::Session, text).ok()),
         app: app.and_then(|text| hash(LabelKind::App, text).ok()),
         tags: SmallVec::new(),
+        affinity: header(&SESSION_AFFINITY).and_then(|text| hash(LabelKind::Session, text).ok()),
     };
+    labels.affinity = labels.affinity.or(labels.session);
     for (name, value) in view.key().tags() {
         labels.tags.push(hash(LabelKind::Tag, &format!("{name}={value}"))?);
     }

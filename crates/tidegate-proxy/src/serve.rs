@@ -10,13 +10,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header, request};
 use http_body::Body;
-use tidegate_policy::plan;
+use tidegate_policy::{CallFacts, plan};
 
 use crate::account::{Account, Arrival};
 use crate::admit::admit;
 use crate::answer::{answered, refused};
 use crate::authenticate::authenticate;
 use crate::body::AnswerBody;
+use crate::byok::Brought;
 use crate::connection::Underway;
 use crate::endpoint::{Endpoint, find};
 use crate::face::Face;
@@ -24,7 +25,7 @@ use crate::failover::{Answer, Planned, call_with_failover};
 use crate::gateway::Gateway;
 use crate::read_call::read_call;
 use crate::refusal::Refused;
-use crate::{ask, listing, options, own_key, probe};
+use crate::{ask, listing, own_key, probe};
 
 /// Answers one request.
 pub(crate) async fn serve<B>(
@@ -111,13 +112,15 @@ where
     caller.admit(at, peer)?;
     let call = read_call(&gateway.settings, &caller, face, &head.headers, body).await?;
     account.note_call(&call);
+    let brought = Brought::open(gateway, &caller.view, &call)?;
     // The windows of budgets go by the time of their counters.
-    let draw = account.arrival.call_id.to_u128() as u64;
-    let mut plan = plan(&caller.view, &call.facts(face), gateway.limiter.now(), draw)?;
-    options::apply(&call.body.gateway, &mut plan)?;
+    let draw = call.draw(account.arrival.call_id);
+    let facts = CallFacts { credentials: &brought.credentials, ..call.facts(face, &gateway.health) };
+    let plan = plan(&caller.view, &facts, gateway.limiter.now(), draw)?;
+    brought.check(plan.policy.allow_request_credentials)?;
     account.note_plan(&plan);
     let permit = admit(gateway, account, caller.view.organization_id(), &call, &plan).await?;
-    let planned =
-        Planned { gateway, account, caller: &caller, call: &call, plan: &plan, headers: &head.headers };
+    let (caller, call, plan, headers) = (&caller, &call, &plan, &head.headers);
+    let planned = Planned { gateway, account, caller, call, plan, headers, brought: &brought };
     call_with_failover(&planned, permit).await
 }

@@ -11,7 +11,8 @@ use tidegate_policy::Candidate;
 use tidegate_pricing::Tariff;
 use tidegate_types::resource::AbortBilling;
 use tidegate_types::usage::{
-    AttemptRecord, BillingEvent, CallRecord, EventKind, HeldBudget, MeterMethod, Outcome, Usage,
+    AttemptRecord, BillingEvent, CallRecord, CredentialType, EventKind, HeldBudget, MeterMethod, Outcome,
+    Usage,
 };
 use tidegate_types::{LabelHash, NanoUsd, Timestamp};
 
@@ -24,6 +25,7 @@ use crate::gateway::Gateway;
 use crate::grant::Grant;
 use crate::meter;
 use crate::read_call::Labels;
+use crate::vitals::Measurements;
 
 /// How far an attempt has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub(crate) struct Attempt {
     event: BillingEvent,
     hold: Option<Hold>,
     tariff: Tariff,
+    /// Whether how it goes says something about the provider for everybody.
+    measured: bool,
     pub(crate) grant: Grant,
     output_visible: bool,
     abort_billing: AbortBilling,
@@ -88,6 +92,7 @@ impl Attempt {
             account: account.clone(),
             hold,
             tariff: candidate.tariff.clone(),
+            measured: Measurements::counts(candidate),
             grant,
             output_visible: candidate.offering.output_visible,
             abort_billing: candidate.provider.abort_billing,
@@ -251,6 +256,11 @@ impl Attempt {
             self.write_final(outcome, method, usage, cost, record.as_deref());
         }
         self.settle(outcome, cost);
+        if outcome == Outcome::Completed && self.measured {
+            let Self { event, began, .. } = &*self;
+            let measured = &self.gateway.health.measured;
+            measured.completed(event.provider_id, event.model_id, usage.output_tokens, began.elapsed());
+        }
         self.gateway.meters.attempt(outcome_name(outcome));
         if place == Place::Within {
             self.account.note_attempt(self.record(), &usage, cost);
@@ -349,7 +359,12 @@ fn intent(
         model_id: candidate.model.id,
         provider_id: candidate.provider.id,
         offering_id: candidate.offering.id,
-        credential_id: candidate.credential.as_ref().map(|credential| credential.id),
+        // One of the request's own is nobody's but that request's.
+        credential_id: candidate
+            .credential
+            .as_ref()
+            .filter(|_| candidate.credential_type != CredentialType::Client)
+            .map(|credential| credential.id),
         credential_type: candidate.credential_type,
         price_id: candidate.tariff.price_id(),
         ceiling_pico: candidate.tariff.ceiling_pico(),

@@ -42,6 +42,12 @@ impl ModelName {
         &self.0
     }
 
+    /// The whole text, shared and not copied.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// The part before the slash.
     #[must_use]
     pub fn creator(&self) -> &str {

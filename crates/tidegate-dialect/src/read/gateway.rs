@@ -3,8 +3,9 @@
 
 use super::labels::Labels;
 use super::place::{Fields, Path, boolean, text, texts, wrong};
+use super::request_credentials::RequestCredentials;
 use super::wishes;
-use crate::json::Value;
+use crate::json::{Span, Value};
 use crate::registry::{self, Carriage};
 use crate::{Content, RequestError};
 
@@ -23,13 +24,15 @@ pub struct GatewayOptions {
     pub zero_data_retention: bool,
     /// Providers that train on prompts are forbidden.
     pub no_training: bool,
-    /// Credentials were sent along; they themselves are kept nowhere.
-    pub byok: bool,
+    /// Credentials that were sent along.
+    pub byok: RequestCredentials,
+    /// Where they lie in the body, until they are wiped there.
+    pub(crate) byok_at: Option<Span>,
     /// `caching: auto`: the gateway puts in the provider's cache markers.
     pub caching: bool,
     /// Home countries of providers: ISO codes, all of them plain or all of them with a leading `!`.
     pub headquarters: Vec<String>,
-    /// What the provider must be able to do.
+    /// What the model must be able to do: tags of the list of models.
     pub has: Vec<String>,
     /// `flex` or `priority`.
     pub service_tier: Option<String>,
@@ -73,7 +76,7 @@ impl GatewayOptions {
             return Ok(options);
         }
         if let Some(value) = body.get("models") {
-            agree(&mut options.models, texts(&value, root.key("models"))?, root.key("models"))?;
+            agree(&mut options.models, wishes::models(&value, root.key("models"))?, root.key("models"))?;
         }
         if let Some(value) = body.get("provider") {
             options.shorthand(&value, root.key("provider"))?;
@@ -122,14 +125,17 @@ impl GatewayOptions {
         match name {
             "only" => self.only = texts(value, path)?,
             "order" => self.order = texts(value, path)?,
-            "models" => self.models = texts(value, path)?,
+            "models" => self.models = wishes::models(value, path)?,
             "sort" => self.sort = Some(wishes::sort(value, path)?),
             "zeroDataRetention" => self.zero_data_retention = boolean(value, path)?,
             "disallowPromptTraining" => self.no_training = boolean(value, path)?,
-            "byok" => self.byok = wishes::credentials(value, path)?,
+            "byok" => {
+                self.byok_at = Some(value.span());
+                self.byok = RequestCredentials::read(value, path)?;
+            }
             "caching" => self.caching = wishes::word(value, path, &["auto"], "auto").map(|_| true)?,
             "headquarters" => self.headquarters = wishes::countries(value, path)?,
-            "has" => self.has = texts(value, path)?,
+            "has" => self.has = wishes::capabilities(value, path)?,
             "quotaEntityId" => self.quota_entity = Some(Content::new(text(value, path)?)),
             "serviceTier" => {
                 let tier = wishes::word(value, path, &["flex", "priority"], "flex or priority")?;

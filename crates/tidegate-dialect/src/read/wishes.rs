@@ -1,6 +1,6 @@
 //! Checks of single fields of `providerOptions.gateway`: words, ranges, shapes. Keeps no secret.
 
-use super::place::{Fields, Path, array, text, texts, whole, wrong};
+use super::place::{Fields, Path, text, texts, whole, wrong};
 use crate::json::{Kind, Value};
 use crate::{Content, RequestError};
 
@@ -20,6 +20,26 @@ pub(super) fn sort(value: &Value<'_>, path: Path<'_>) -> Result<String, RequestE
     word(value, path, &["cost", "ttft", "tps"], "cost, ttft or tps")
 }
 
+/// What a model can be asked to be able to do: the tags that the list of models gives it.
+const CAPABILITIES: [&str; 4] = ["tool-use", "vision", "reasoning", "structured-output"];
+
+/// Names of capabilities.
+pub(super) fn capabilities(value: &Value<'_>, path: Path<'_>) -> Result<Vec<String>, RequestError> {
+    let asked = texts(value, path)?;
+    let known = asked.iter().all(|name| CAPABILITIES.contains(&&**name));
+    known.then_some(asked).ok_or_else(|| wrong(path, "tool-use, vision, reasoning or structured-output"))
+}
+
+/// Most fallbacks of a request.
+const MAX_MODELS: usize = 16;
+
+/// Names of models to fall back on.
+pub(super) fn models(value: &Value<'_>, path: Path<'_>) -> Result<Vec<String>, RequestError> {
+    let names = texts(value, path)?;
+    let few = names.len() <= MAX_MODELS;
+    few.then_some(names).ok_or_else(|| wrong(path, "an array of 16 models at most"))
+}
+
 /// A text that is not empty and has at most so many characters.
 pub(super) fn bounded(
     value: &Value<'_>,
@@ -29,19 +49,6 @@ pub(super) fn bounded(
 ) -> Result<Content, RequestError> {
     let text = value.text().filter(|text| !text.is_empty() && text.chars().count() <= most);
     text.map(Content::new).ok_or_else(|| wrong(path, expected))
-}
-
-/// `{provider: [credential]}`; whether there is one. What they hold is not read.
-pub(super) fn credentials(value: &Value<'_>, path: Path<'_>) -> Result<bool, RequestError> {
-    let mut some = false;
-    for member in Fields::read(value, path)?.iter() {
-        array(&member.value, path.key(&member.key), |credential, path| {
-            some = true;
-            let shape = credential.kind() == Kind::Object;
-            shape.then_some(()).ok_or_else(|| wrong(path, "an object with a provider's credential"))
-        })?;
-    }
-    Ok(some)
 }
 
 /// Country codes: all plain, or all excluded.

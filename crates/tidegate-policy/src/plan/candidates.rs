@@ -14,8 +14,10 @@ use super::budgets::{Covering, of_attempt};
 use super::effective::Demands;
 use super::facts::CallFacts;
 use super::filter::{Allower, Filter};
+use super::measured::Vitals;
 use super::order::{Candidates, Rank, by_rank};
 use super::outcome::{Candidate, Removed, Role};
+use super::wishes::Wishes;
 use crate::allow::allows_provider;
 use crate::catalogue::Entry;
 use crate::compiled::Offering;
@@ -40,19 +42,20 @@ pub(crate) struct Search<'a, 'd> {
     pub(crate) demands: &'a Demands<'d>,
     pub(crate) covering: Covering,
     /// Only at these providers; empty: any.
-    pub(crate) only: &'a [ProviderSlug],
+    pub(crate) through: &'a [ProviderSlug],
 }
 
 pub(crate) type Taken = SmallVec<[Removed; 4]>;
 
 /// One offering on its way through the filters.
-struct Offer<'a> {
-    target: Target<'a>,
+pub(super) struct Offer<'a> {
+    pub(super) target: Target<'a>,
     model: &'a Arc<Model>,
     offering: &'a Arc<Offering>,
-    provider: &'a Arc<Provider>,
+    pub(super) provider: &'a Arc<Provider>,
     tariff: Tariff,
     max_output_tokens: u32,
+    vitals: Vitals,
 }
 
 impl<'s> Search<'_, '_> {
@@ -63,7 +66,7 @@ impl<'s> Search<'_, '_> {
         let (own, shared) = (&self.view.organization.own, &self.view.catalogue);
         let name = target.model.as_str();
         let mut take_out = |filter| {
-            removed.push(Removed { model: target.model.clone(), provider: None, credential: None, filter })
+            removed.push(Removed { model: target.model.shared(), provider: None, credential: None, filter })
         };
         let Some(model) = own.models.get(name).or_else(|| shared.models.get(name)) else {
             take_out(Filter::UnknownModel);
@@ -81,7 +84,7 @@ impl<'s> Search<'_, '_> {
             match self.offer(target, model, entry) {
                 Ok(offer) => self.sign_in(&offer, &mut found, removed),
                 Err(filter) => removed.push(Removed {
-                    model: target.model.clone(),
+                    model: target.model.shared(),
                     provider: Some(entry.offering.provider.clone()),
                     credential: None,
                     filter,
@@ -118,8 +121,11 @@ impl<'s> Search<'_, '_> {
     ) -> Result<Offer<'s>, Filter> {
         let offering = &entry.offering;
         let meant = |list| allows_provider(list, &offering.provider);
-        if !meant(target.providers) || !meant(self.only) {
+        if !meant(target.providers) || !meant(self.through) {
             return Err(Filter::RouteProviders);
+        }
+        if !self.facts.wishes.allows(&offering.provider) {
+            return Err(Filter::Only);
         }
         if let Some(allower) = self.provider_denied(&offering.provider) {
             return Err(Filter::Provider(allower));
@@ -131,7 +137,9 @@ impl<'s> Search<'_, '_> {
         if model.kind != self.facts.kind {
             return Err(Filter::Kind);
         }
-        if let Some(lack) = lacking(self.facts.needs, model.capabilities) {
+        let lack = lacking(self.facts.needs, model.capabilities)
+            .or_else(|| lacking(self.facts.wishes.has, model.capabilities));
+        if let Some(lack) = lack {
             return Err(Filter::Lacks(lack));
         }
         let tariff = match (offering.price_at(self.now), self.demands.effective.ceiling_price) {
@@ -152,10 +160,14 @@ impl<'s> Search<'_, '_> {
         }
         let provider = self.provider_of(entry).filter(|provider| provider.enabled && offering.enabled);
         let provider = provider.ok_or(Filter::Disabled)?;
+        if !self.facts.wishes.is_home(provider.headquarters.as_deref()) {
+            return Err(Filter::Headquarters);
+        }
         if self.is_closed(target.model) {
             return Err(Filter::Closed);
         }
-        Ok(Offer { target, model, offering, provider, tariff, max_output_tokens })
+        let vitals = self.facts.measured.vitals(provider.id, model.id);
+        Ok(Offer { target, model, offering, provider, tariff, max_output_tokens, vitals })
     }
 
     /// An own offering may be at an own provider or at a shared one; a shared offering is never at
@@ -181,7 +193,13 @@ impl<'s> Search<'_, '_> {
             return self.admit(offer, None, paid_by, found, removed);
         }
         let before = found.len() + removed.len();
-        for credential in self.own_credentials(offer.provider) {
+        let brought = self.brings_credentials(&offer.provider.slug);
+        if brought && system_owned && self.demands.effective.zdr >= ZdrTier::ZdrWithSafetyRetention {
+            removed.push(offer.without(None, Filter::Unattested));
+        } else if brought {
+            self.sign_in_by_request(offer, found, removed);
+        }
+        for credential in self.own_credentials(offer.provider).filter(|_| !brought) {
             if !credential.enabled {
                 removed.push(offer.without(Some(credential), Filter::CredentialDisabled));
             } else if system_owned && self.demands.effective.zdr >= ZdrTier::ZdrWithSafetyRetention {
@@ -242,7 +260,7 @@ impl<'s> Search<'_, '_> {
         credentials.into_iter().flatten()
     }
 
-    fn admit(
+    pub(super) fn admit(
         &self,
         offer: &Offer<'s>,
         credential: Option<&Arc<Credential>>,
@@ -260,8 +278,10 @@ impl<'s> Search<'_, '_> {
                 credential_type: paid_by,
                 tariff: offer.tariff.clone(),
                 max_output_tokens: offer.max_output_tokens,
+                custom_name: None,
                 budgets,
                 role: offer.target.role,
+                vitals: offer.vitals,
                 rank: self.rank(offer, credential, paid_by),
             }),
         }
@@ -282,14 +302,16 @@ impl<'s> Search<'_, '_> {
         });
         let translated = self.facts.dialect.is_some_and(|dialect| offer.provider.spoken(dialect) != dialect);
         let own = paid_by != CredentialType::System;
-        Rank::new(credential.map(|credential| &**credential), own, estimate, translated)
+        let Wishes { sort, .. } = self.facts.wishes;
+        let wished = (offer.vitals, self.facts.wishes.place(&offer.provider.slug), sort);
+        Rank::new(credential.map(|credential| &**credential), own, estimate, translated, wished)
     }
 }
 
 impl Offer<'_> {
     fn without(&self, credential: Option<&Arc<Credential>>, filter: Filter) -> Removed {
         Removed {
-            model: self.target.model.clone(),
+            model: self.target.model.shared(),
             provider: Some(self.offering.provider.clone()),
             credential: credential.map(|credential| credential.id),
             filter,

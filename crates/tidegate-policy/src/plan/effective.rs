@@ -12,6 +12,8 @@ use crate::view::View;
 
 /// Attempts for one call where no policy says less.
 const MAX_ATTEMPTS: u8 = 3;
+/// Attempts for one call, however many models it names.
+const MOST_ATTEMPTS: u8 = 12;
 
 /// The demands of organization, team, key and request together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +26,11 @@ pub struct EffectivePolicy {
     pub ceiling_price: Option<PicoUsd>,
     /// Whether no policy forbids system credentials.
     pub allow_system_credentials: bool,
+    /// Whether no policy forbids credentials that requests bring along.
+    pub allow_request_credentials: bool,
     /// Whether a policy permits, and none forbids, that a route carries a catalogue model's name.
     pub routes_may_shadow: bool,
-    /// The fewest attempts.
+    /// The fewest attempts that a policy names; else three for each model that the request names.
     pub max_attempts: u8,
     /// The route's longest time for one attempt until its first event, in milliseconds.
     pub attempt_timeout_ms: Option<u32>,
@@ -42,6 +46,16 @@ pub(crate) struct Demands<'a> {
     pub(crate) closed: Option<&'a Arc<Policy>>,
 }
 
+impl Demands<'_> {
+    /// Where no policy limits attempts, each of so many models has its own.
+    pub(crate) fn share(&mut self, models: usize) {
+        if self.policies.iter().all(|policy| policy.max_attempts.is_none()) {
+            let models = u8::try_from(models).unwrap_or(u8::MAX);
+            self.effective.max_attempts = MAX_ATTEMPTS.saturating_mul(models).min(MOST_ATTEMPTS);
+        }
+    }
+}
+
 pub(crate) fn demands<'a>(view: &'a View, facts: &CallFacts<'_>) -> Demands<'a> {
     let policies: SmallVec<[_; 4]> = view.organization.policies.of(view.key.team, view.key.id).collect();
     let shadow = |wanted| policies.iter().any(|policy| policy.routes_may_shadow == Some(wanted));
@@ -55,6 +69,9 @@ pub(crate) fn demands<'a>(view: &'a View, facts: &CallFacts<'_>) -> Demands<'a> 
         allow_system_credentials: policies
             .iter()
             .all(|policy| policy.allow_system_credentials != Some(false)),
+        allow_request_credentials: policies
+            .iter()
+            .all(|policy| policy.allow_request_credentials != Some(false)),
         routes_may_shadow: shadow(true) && !shadow(false),
         max_attempts: policies.iter().filter_map(|policy| policy.max_attempts).min().unwrap_or(MAX_ATTEMPTS),
         attempt_timeout_ms: None,

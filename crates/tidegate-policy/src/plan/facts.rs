@@ -4,6 +4,10 @@ use tidegate_types::LabelHash;
 use tidegate_types::resource::{Capabilities, DialectName, ModelKind, Unit, ZdrTier};
 use tidegate_types::usage::Usage;
 
+use super::measured::{Measured, Unmeasured};
+use super::request_credentials::RequestCredential;
+use super::wishes::Wishes;
+
 /// Facts read from a request. No content.
 #[derive(Debug, Clone, Copy)]
 pub struct CallFacts<'a> {
@@ -33,6 +37,12 @@ pub struct CallFacts<'a> {
     pub tags: &'a [LabelHash],
     /// Tier that the request demands; it can only tighten.
     pub zdr_asked: ZdrTier,
+    /// Credentials that it brings along.
+    pub credentials: &'a [RequestCredential],
+    /// What it asks of routing.
+    pub wishes: Wishes<'a>,
+    /// How providers fare at the time of the call.
+    pub measured: &'a dyn Measured,
 }
 
 impl<'a> CallFacts<'a> {
@@ -53,6 +63,9 @@ impl<'a> CallFacts<'a> {
             end_user: None,
             tags: &[],
             zdr_asked: ZdrTier::None,
+            credentials: &[],
+            wishes: Wishes::NONE,
+            measured: &Unmeasured,
         }
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use tidegate_types::BudgetId;
 use tidegate_types::resource::ZdrTier;
 
+use super::refusal::Why;
+
 /// Whose allow list it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Allower {
@@ -18,6 +20,8 @@ pub enum Allower {
 /// Why something is not a candidate, in the order in which it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filter {
+    /// A fallback's name means nothing, or the key may not ask for it.
+    Name(Box<Why>),
     /// The route names a model that does not exist.
     UnknownModel,
     /// Nobody offers the model.
@@ -26,8 +30,12 @@ pub enum Filter {
     Model(Allower),
     /// The route's target names other providers.
     RouteProviders,
+    /// The request names other providers in `only`.
+    Only,
     /// An allow list does not name the provider.
     Provider(Allower),
+    /// The provider's home is not one that the request wants, or not known.
+    Headquarters,
     /// The provider's promises are too weak, unknown or expired.
     Zdr {
         /// What is demanded.
@@ -73,25 +81,27 @@ impl Filter {
     /// Place in the order of filters: what a later one took out had passed all earlier ones.
     pub(crate) const fn stage(&self) -> u8 {
         match self {
-            Self::UnknownModel => 0,
+            Self::Name(_) | Self::UnknownModel => 0,
             Self::NotOffered => 1,
             Self::Model(_) => 2,
             Self::RouteProviders => 3,
-            Self::Provider(_) => 4,
-            Self::Zdr { .. } => 5,
-            Self::Kind => 6,
-            Self::Lacks(_) => 7,
-            Self::NoPrice => 8,
-            Self::Output { .. } => 9,
-            Self::Context { .. } => 10,
-            Self::Disabled => 11,
-            Self::Closed => 12,
-            Self::NoCredential => 13,
-            Self::SystemCredentials => 14,
-            Self::CredentialDisabled => 15,
-            Self::Unattested => 16,
-            Self::OwnPrice => 17,
-            Self::BudgetClosed(_) => 18,
+            Self::Only => 4,
+            Self::Provider(_) => 5,
+            Self::Zdr { .. } => 6,
+            Self::Kind => 7,
+            Self::Lacks(_) => 8,
+            Self::NoPrice => 9,
+            Self::Output { .. } => 10,
+            Self::Context { .. } => 11,
+            Self::Disabled => 12,
+            Self::Headquarters => 13,
+            Self::Closed => 14,
+            Self::NoCredential => 15,
+            Self::SystemCredentials => 16,
+            Self::CredentialDisabled => 17,
+            Self::Unattested => 18,
+            Self::OwnPrice => 19,
+            Self::BudgetClosed(_) => 20,
         }
     }
 }
@@ -108,11 +118,14 @@ impl fmt::Display for Allower {
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Name(why) => write!(f, "{why}"),
             Self::UnknownModel => f.write_str("there is no such model"),
             Self::NotOffered => f.write_str("no provider offers it"),
             Self::Model(allower) => write!(f, "{allower} does not allow this model"),
             Self::RouteProviders => f.write_str("the route names other providers"),
+            Self::Only => f.write_str("`only` names other providers"),
             Self::Provider(allower) => write!(f, "{allower} does not allow this provider"),
+            Self::Headquarters => f.write_str("its home is not one that is asked for, or not known"),
             Self::Zdr { demanded, promised } => {
                 write!(f, "data handling {} is demanded, {} is known", tier(*demanded), tier(*promised))
             }

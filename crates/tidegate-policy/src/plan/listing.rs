@@ -69,7 +69,7 @@ pub fn models_for(view: &View, now: Timestamp) -> Vec<ListedModel> {
     let callable = |kind: ModelKind, find: &dyn Fn(&Search<'_, '_>, &mut Taken) -> Candidates| {
         let facts = CallFacts { kind, ..text };
         let search =
-            Search { view, facts: &facts, now, demands: &demands, covering: Covering::new(), only: &[] };
+            Search { view, facts: &facts, now, demands: &demands, covering: Covering::new(), through: &[] };
         offers(&find(&search, &mut Taken::new()))
     };
     let (own, shared) = (&view.organization.own, &view.catalogue);

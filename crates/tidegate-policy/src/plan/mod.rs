@@ -1,6 +1,6 @@
 //! The plan of a call: which candidates may answer it, in which order, under which budgets.
 //!
-//! The stages: `resolve` the name, `effective` policy, matching `budgets`, `filter` each offering and
+//! The stages: `resolve` the names, `effective` policy, matching `budgets`, `filter` each offering and
 //! credential, `order` what is left. Nothing here knows of HTTP, Redis or time passing.
 
 mod budgets;
@@ -9,18 +9,24 @@ mod effective;
 mod facts;
 mod filter;
 mod listing;
+mod measured;
 mod nearest;
 mod order;
 mod outcome;
 mod refusal;
+mod request_credentials;
 mod resolve;
 mod stages;
 mod through;
+mod wishes;
 
 pub use effective::EffectivePolicy;
 pub use facts::CallFacts;
 pub use filter::{Allower, Filter};
 pub use listing::{ListedModel, Offer, models_for, public_models};
+pub use measured::{Condition, Measured, Unmeasured, Vitals};
 pub use outcome::{BudgetRef, Candidate, Plan, RateLimit, RateScope, Removed, Role};
 pub use refusal::{PlanRefusal, Why};
+pub use request_credentials::RequestCredential;
 pub use stages::plan;
+pub use wishes::{Sort, Wishes};

@@ -4,19 +4,28 @@ use smallvec::SmallVec;
 use tidegate_types::NanoUsd;
 use tidegate_types::resource::{Credential, CredentialScope};
 
+use super::measured::{Condition, Vitals};
 use super::outcome::{Candidate, Role};
+use super::wishes::Sort;
 
 /// Place of a candidate among those of its target; smaller is tried first. Fields decide in their
-/// order; equal ones stay in the order of provider names. A request's wishes and the providers'
-/// health belong before `class`, once they are known here.
+/// order; equal ones stay in the order of provider names. Health alone does not change who pays:
+/// only a provider that is down comes behind one that somebody else's credential is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
+    /// Most of its calls fail: after everybody else, so that all are tried when all are down.
+    down: bool,
+    /// Place in the request's order.
+    order: u16,
+    /// What the request sorts by: the degraded after the others, then the metric, unknown last.
+    sorted: (bool, u64),
     /// The team's own credential, the organization's own, the system's.
     class: u8,
     /// Of the credential.
     position: i32,
+    degraded: bool,
     /// What a call of this size would cost at most.
-    estimate: NanoUsd,
+    pub(super) estimate: NanoUsd,
     /// Whether the request must be translated for it.
     translated: bool,
 }
@@ -27,15 +36,42 @@ impl Rank {
         own: bool,
         estimate: NanoUsd,
         translated: bool,
+        (vitals, order, sort): (Vitals, u16, Option<Sort>),
     ) -> Self {
+        let degraded = vitals.condition != Condition::Fine;
+        let sorted = sort.map_or((false, 0), |sort| (degraded, metric(sort, estimate, vitals)));
         let class = match credential.map(|credential| credential.scope) {
             Some(CredentialScope::Team { .. }) => 0,
             Some(CredentialScope::Organization) => 1,
             Some(CredentialScope::System) => 2,
             None => 2 - u8::from(own),
         };
-        Self { class, position: credential.map_or(0, |credential| credential.position), estimate, translated }
+        Self {
+            down: vitals.condition == Condition::Down,
+            order,
+            sorted,
+            class,
+            position: credential.map_or(0, |credential| credential.position),
+            degraded,
+            estimate,
+            translated,
+        }
     }
+
+    /// Place in the request's order, where it names the provider.
+    pub(crate) fn place(&self) -> Option<u16> {
+        (self.order != u16::MAX).then_some(self.order)
+    }
+}
+
+/// Smaller is better; what is not known is worst.
+fn metric(sort: Sort, estimate: NanoUsd, vitals: Vitals) -> u64 {
+    let known = match sort {
+        Sort::Cost => u64::try_from(estimate.get()).ok(),
+        Sort::Ttft => vitals.ttft_ms.map(u64::from),
+        Sort::Tps => vitals.milli_tps.map(|tps| u64::from(u32::MAX - tps)),
+    };
+    known.unwrap_or(u64::MAX)
 }
 
 pub(crate) type Candidates = SmallVec<[Candidate; 4]>;

@@ -5,23 +5,27 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tidegate_pricing::Tariff;
-use tidegate_types::resource::{Credential, KeyLimits, Model, Provider};
+use tidegate_types::resource::{Credential, KeyLimits, LimitAt, Model, Provider};
 use tidegate_types::usage::CredentialType;
 use tidegate_types::window::Window;
-use tidegate_types::{CredentialId, KeyId, ModelName, ProviderSlug, TeamId};
+use tidegate_types::{CredentialId, KeyId, NanoUsd, ProviderSlug, TeamId};
 
 use super::effective::EffectivePolicy;
 use super::filter::Filter;
+use super::measured::{Condition, Vitals};
 use super::order::Rank;
+use super::wishes::Sort;
 use crate::compiled::{Budget, Offering, Route};
 
 /// A budget that a candidate's attempt counts towards, and the window it falls into.
 #[derive(Debug, Clone)]
 pub struct BudgetRef {
-    /// The budget: limit, revision of the limit, hard or soft, how much to hold.
+    /// The budget: hard or soft, how much to hold.
     pub budget: Arc<Budget>,
     /// The window that contains the plan's time.
     pub window: Window,
+    /// Its limit at the plan's time.
+    pub limit: LimitAt,
 }
 
 /// Why a candidate is there.
@@ -40,6 +44,8 @@ pub enum Role {
     Undrawn,
     /// Fallback of the route, from 0.
     Fallback(u8),
+    /// Fallback that the request names, from 0.
+    Wished(u8),
 }
 
 /// Somebody who may answer the call.
@@ -57,20 +63,24 @@ pub struct Candidate {
     pub credential_type: CredentialType,
     /// What the attempt is held and charged by.
     pub tariff: Tariff,
+    /// What its provider calls the model over this credential, where that is not the offering's name.
+    pub custom_name: Option<Arc<str>>,
     /// Most output tokens here.
     pub max_output_tokens: u32,
     /// What the attempt counts towards.
     pub budgets: SmallVec<[BudgetRef; 4]>,
     /// Why it is there.
     pub role: Role,
+    /// How its model fares at its provider.
+    pub vitals: Vitals,
     pub(super) rank: Rank,
 }
 
 /// A candidate that a filter took out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
-    /// The model.
-    pub model: ModelName,
+    /// The model, or the name of a fallback that means none.
+    pub model: Arc<str>,
     /// The provider; `None` when the model was taken out as a whole.
     pub provider: Option<ProviderSlug>,
     /// The credential; `None` when the offering was taken out with every credential.
@@ -115,15 +125,58 @@ pub struct Plan {
 }
 
 impl Candidate {
+    /// What the provider calls the model.
+    #[must_use]
+    pub fn upstream_name(&self) -> &str {
+        self.custom_name.as_deref().unwrap_or(&self.offering.upstream_name)
+    }
+
     /// In words, for explanations.
     #[must_use]
     pub fn reason(&self) -> String {
         let credential = match (&self.credential, self.credential_type) {
             (None, _) => "no credential needed".to_owned(),
+            (Some(_), CredentialType::Client) => "credential of the request".to_owned(),
             (Some(credential), CredentialType::System) => format!("system credential {}", credential.id),
             (Some(credential), _) => format!("own credential {}", credential.id),
         };
-        format!("{}; {credential}", self.role)
+        format!("{}; {credential}{}", self.role, self.standing())
+    }
+
+    /// The same for those whom credentials do not concern.
+    #[must_use]
+    pub fn why(&self) -> String {
+        format!("{}{}", self.role, self.standing())
+    }
+
+    /// Place in the request's order, and how it fares, where there is something to say.
+    fn standing(&self) -> String {
+        let mut reason = String::new();
+        if let Some(place) = self.rank.place() {
+            reason.push_str(&format!("; place {} in `order`", u32::from(place) + 1));
+        }
+        match self.vitals.condition {
+            Condition::Fine => {}
+            Condition::Degraded => reason.push_str("; degraded: some of its calls fail"),
+            Condition::Down => reason.push_str("; down: most of its calls fail"),
+        }
+        reason
+    }
+
+    /// What a call of this size would cost at most.
+    #[must_use]
+    pub const fn estimate(&self) -> NanoUsd {
+        self.rank.estimate
+    }
+
+    /// What it is ranked by: USD, milliseconds, or tokens per second; `None`: unknown.
+    #[must_use]
+    pub fn metric(&self, sort: Sort) -> Option<f64> {
+        match sort {
+            Sort::Cost => Some(self.rank.estimate.get() as f64 / 1e9),
+            Sort::Ttft => self.vitals.ttft_ms.map(f64::from),
+            Sort::Tps => self.vitals.milli_tps.map(|milli| f64::from(milli) / 1e3),
+        }
     }
 }
 
@@ -134,6 +187,7 @@ impl fmt::Display for Role {
             Self::Drawn { weight, of } => write!(f, "drawn with weight {weight} of {of}"),
             Self::Undrawn => f.write_str("target that was not drawn"),
             Self::Fallback(place) => write!(f, "fallback {}", u16::from(*place) + 1),
+            Self::Wished(place) => write!(f, "fallback {} of the request", u16::from(*place) + 1),
         }
     }
 }

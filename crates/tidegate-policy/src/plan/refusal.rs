@@ -118,6 +118,8 @@ impl PlanRefusal {
             Why::UnknownModel { .. } | Why::Ambiguous { .. } | Why::NotPriced { .. } => Some("model"),
             Why::NotAllowed { .. } | Why::RouteNotAllowed { .. } => Some("model"),
             Why::Unable { filter: Filter::Output { .. }, .. } => Some("max_tokens"),
+            Why::Unable { filter: Filter::Headquarters, .. } => Some("providerOptions.gateway.headquarters"),
+            Why::NoProvider { filter: Filter::Only, .. } => Some("providerOptions.gateway.only"),
             _ => None,
         }
     }
@@ -138,9 +140,11 @@ pub(crate) fn nobody_left(name: &str, removed: SmallVec<[Removed; 4]>) -> PlanRe
         Filter::Model(_) | Filter::Provider(_) => Why::NotAllowed { name, filter },
         Filter::Zdr { demanded, .. } => Why::NoZdrProvider { name, demanded },
         Filter::NoPrice => Why::NotPriced { name },
-        Filter::Kind | Filter::Lacks(_) | Filter::Output { .. } | Filter::Context { .. } => {
-            Why::Unable { name, filter }
-        }
+        Filter::Kind
+        | Filter::Lacks(_)
+        | Filter::Output { .. }
+        | Filter::Context { .. }
+        | Filter::Headquarters => Why::Unable { name, filter },
         Filter::Closed => Why::Closed { what: format!("a restriction of '{name}'") },
         Filter::BudgetClosed(id) => Why::Closed { what: format!("budget {id}") },
         _ => Why::NoProvider { name, filter },

@@ -8,10 +8,11 @@ use tidegate_types::{ModelName, Timestamp};
 
 use super::budgets::covering;
 use super::candidates::{Search, Taken, Target};
-use super::effective::demands;
+use super::effective::{EffectivePolicy, demands};
 use super::facts::CallFacts;
+use super::filter::Filter;
 use super::order::{Candidates, append_new, by_draw};
-use super::outcome::{Plan, RateLimit, RateScope, Role};
+use super::outcome::{Plan, RateLimit, RateScope, Removed, Role};
 use super::refusal::{PlanRefusal, Why, nobody_left};
 use super::resolve::{Named, resolve};
 use super::through::{Through, through};
@@ -40,20 +41,36 @@ pub fn plan(view: &View, facts: &CallFacts<'_>, now: Timestamp, draw: u64) -> Re
         demands.effective.attempt_timeout_ms = route.attempt_timeout_ms;
         demands.effective.total_timeout_ms = route.total_timeout_ms;
     }
-    let only = match &through {
+    let slugs = match &through {
         Through::Providers(slugs) => slugs.as_slice(),
         Through::Anybody | Through::Route(_) => &[],
     };
     let covering = covering(view, facts, now);
-    let search = Search { view, facts, now, demands: &demands, covering, only };
     let mut removed = Taken::new();
-    let candidates = match (route, &named) {
+    let fallbacks = fallbacks(view, &demands.effective, facts, &mut removed);
+    demands.share(1 + fallbacks.len());
+    let search = Search { view, facts, now, demands: &demands, covering, through: slugs };
+    let mut candidates = match (route, &named) {
         (Some(route), _) => of_route(&search, route, wanted, draw, &mut removed),
         (None, Named::Model(model)) => {
             search.gather(Target { model: &model.name, providers: &[], role: Role::Named }, &mut removed)
         }
         (None, Named::Route(_)) => Candidates::new(),
     };
+    for (place, named) in &fallbacks {
+        let role = Role::Wished(*place);
+        let mut more = match (named, &through) {
+            (Named::Route(route), _) => of_route(&search, route, None, draw, &mut removed),
+            (Named::Model(model), Through::Route(route)) => {
+                of_route(&search, route, Some(&model.name), draw, &mut removed)
+            }
+            (Named::Model(model), _) => {
+                search.gather(Target { model: &model.name, providers: &[], role }, &mut removed)
+            }
+        };
+        more.iter_mut().for_each(|candidate| candidate.role = role);
+        append_new(&mut candidates, more);
+    }
     drop(search);
     if candidates.is_empty() {
         return Err(nobody_left(facts.model_asked, removed));
@@ -61,6 +78,29 @@ pub fn plan(view: &View, facts: &CallFacts<'_>, now: Timestamp, draw: u64) -> Re
     let route = route.map(Arc::clone);
     let epoch = view.organization.epoch;
     Ok(Plan { route, candidates, removed, rates: rates(view), policy: demands.effective, epoch })
+}
+
+/// What the names of the request's fallbacks mean, with their places; those that mean nothing, or
+/// that the key may not ask for, go to `removed`.
+fn fallbacks(
+    view: &View,
+    policy: &EffectivePolicy,
+    facts: &CallFacts<'_>,
+    removed: &mut Taken,
+) -> SmallVec<[(u8, Named); 2]> {
+    let mut found = SmallVec::new();
+    for (place, name) in facts.wishes.models.iter().enumerate() {
+        match resolve(view, policy, name) {
+            Ok(named) => found.push((u8::try_from(place).unwrap_or(u8::MAX), named)),
+            Err(why) => removed.push(Removed {
+                model: name.chars().take(64).collect::<String>().into(),
+                provider: None,
+                credential: None,
+                filter: Filter::Name(Box::new(why)),
+            }),
+        }
+    }
+    found
 }
 
 /// The drawn target, the other targets, the fallbacks; with `wanted` those of that model only.

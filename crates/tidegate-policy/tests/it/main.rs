@@ -3,6 +3,7 @@
 
 mod apply;
 mod budgets;
+mod calendar;
 mod check;
 mod deltas;
 mod fixtures;
@@ -14,3 +15,4 @@ mod privacy;
 mod resolve;
 mod routes;
 mod tenancy;
+mod wishes;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use tidegate_policy::{CallFacts, plan};
+use tidegate_policy::{CallFacts, Condition, Filter, Measured, Vitals, Wishes, plan};
 use tidegate_types::resource::*;
-use tidegate_types::{PicoUsd, TeamId};
+use tidegate_types::{ModelId, PicoUsd, ProviderId, TeamId};
 
 use crate::fixtures::*;
 
@@ -107,9 +107,46 @@ fn some_credential() -> impl Strategy<Value = Credential> {
     })
 }
 
+/// Names that live as long as the tests.
+fn kept(names: Vec<&str>) -> &'static [String] {
+    Box::leak(names.into_iter().map(str::to_owned).collect())
+}
+
+fn some_wishes() -> impl Strategy<Value = Wishes<'static>> {
+    const HOMES: [&[&str]; 8] = [&[], &[], &[], &[], &[], &["US"], &["!US", "!DE"], &["DE", "FR"]];
+    let only = prop_oneof![2 => Just(Vec::new()), 1 => names(&PROVIDERS)];
+    (only, names(&PROVIDERS), names(&MODELS), prop::bool::weighted(0.1), 0..HOMES.len()).prop_map(
+        |(only, order, models, tools, home)| Wishes {
+            only: kept(only),
+            order: kept(order),
+            models: kept(models.into_iter().rev().collect()),
+            has: Capabilities { tools, ..Capabilities::default() },
+            headquarters: kept(HOMES[home].to_vec()),
+            ..Wishes::NONE
+        },
+    )
+}
+
+/// Providers whose number is divisible by three are down, those by two degraded.
+#[derive(Debug)]
+struct Numbers;
+
+impl Measured for Numbers {
+    fn vitals(&self, provider: ProviderId, _: ModelId) -> Vitals {
+        let condition = match bits(provider) {
+            id if id.is_multiple_of(3) => Condition::Down,
+            id if id.is_multiple_of(2) => Condition::Degraded,
+            _ => Condition::Fine,
+        };
+        Vitals { condition, ..Vitals::default() }
+    }
+}
+
 fn some_facts() -> impl Strategy<Value = CallFacts<'static>> {
-    (0..4usize, prop::bool::weighted(0.3), prop::option::of(1..60u32), 0..8usize).prop_map(
-        |(asked, tools, max_output_tokens, zdr)| CallFacts {
+    (0..4usize, prop::bool::weighted(0.3), prop::option::of(1..60u32), 0..8usize, some_wishes()).prop_map(
+        |(asked, tools, max_output_tokens, zdr, wishes)| CallFacts {
+            wishes,
+            measured: &Numbers,
             needs: Capabilities { tools, ..Capabilities::default() },
             max_output_tokens,
             zdr_asked: TIERS[zdr.saturating_sub(4)],
@@ -197,7 +234,9 @@ fn some_providers(choices: &[(bool, bool, bool)]) -> Vec<Provider> {
         .map(|((slug, id), (_, enabled, open))| {
             let owner = if id <= 5 { SYSTEM } else { ORG };
             let auth = if *open { AuthScheme::None } else { AuthScheme::Bearer };
-            Provider { enabled: *enabled, auth, ..provider(owner, id, slug) }
+            let headquarters =
+                [None, Some("US"), Some("DE"), Some("CN")][(id % 4) as usize].map(str::to_owned);
+            Provider { enabled: *enabled, auth, headquarters, ..provider(owner, id, slug) }
         })
         .collect()
 }
@@ -297,10 +336,13 @@ impl World {
         let fallback = target(MODELS[1], 1);
         let direct =
             MODELS.iter().map(|name| target(name, 1)).find(|t| t.model.as_str() == self.facts.model_asked);
-        let targets: Vec<&RouteTarget> = match &direct {
+        let mut targets: Vec<&RouteTarget> = match &direct {
             Some(direct) => vec![direct],
             None => self.targets.iter().chain([&fallback]).filter(|target| target.weight > 0).collect(),
         };
+        let wishes = &self.facts.wishes;
+        let wished: Vec<RouteTarget> = wishes.models.iter().map(|name| target(name, 1)).collect();
+        targets.extend(&wished);
         for offering in &self.offerings {
             let asked = targets.iter().any(|target| {
                 target.model == offering.model
@@ -308,12 +350,28 @@ impl World {
             });
             let model = self.models.iter().find(|model| model.name == offering.model).unwrap();
             let most = offering.max_output_tokens.unwrap_or(model.max_output_tokens);
-            let able = (!self.facts.needs.tools || model.capabilities.tools)
+            let tools = self.facts.needs.tools || wishes.has.tools;
+            let able = (!tools || model.capabilities.tools)
                 && self.facts.max_output_tokens.is_none_or(|asked| asked <= most);
             let priced =
                 !offering.prices.is_empty() || self.policies().any(|policy| policy.ceiling_price.is_some());
             let Some(provider) = self.provider_of(offering) else { continue };
             let enabled = provider.enabled && offering.enabled;
+            let home = provider.headquarters.as_deref();
+            let wanted = |code: &String| match code.strip_prefix('!') {
+                Some(code) => home.is_some_and(|home| home != code),
+                None => home == Some(&**code),
+            };
+            let excluding = wishes.headquarters.iter().all(|code| code.starts_with('!'));
+            let at_home = match excluding {
+                true => wishes.headquarters.iter().all(wanted),
+                false => wishes.headquarters.iter().any(wanted),
+            };
+            let meant =
+                wishes.only.is_empty() || wishes.only.iter().any(|slug| slug == offering.provider.as_str());
+            if !(at_home && meant) {
+                continue;
+            }
             if !(asked && able && priced && enabled && self.may(offering) && self.private_enough(offering)) {
                 continue;
             }
@@ -346,6 +404,23 @@ proptest! {
                 let distinct: BTreeSet<_> = found.iter().copied().collect();
                 prop_assert_eq!(distinct.len(), found.len(), "nobody comes twice");
                 prop_assert_eq!(distinct, wanted);
+                // Within one model: those that are down last, and before that the caller's order.
+                for pair in plan.candidates.windows(2).filter(|pair| pair[0].model.id == pair[1].model.id) {
+                    if pair[0].role != pair[1].role {
+                        continue;
+                    }
+                    let key = |c: &tidegate_policy::Candidate| {
+                        let slug = c.provider.slug.as_str();
+                        let order = world.facts.wishes.order.iter().position(|name| name == slug);
+                        (c.vitals.condition == Condition::Down, order.unwrap_or(usize::MAX))
+                    };
+                    prop_assert!(key(&pair[0]) <= key(&pair[1]), "{:?}", summary(&plan));
+                }
+                let unwanted = plan.removed.iter().filter(|removed| removed.filter == Filter::Only);
+                for removed in unwanted {
+                    let slug = removed.provider.as_ref().unwrap().as_str();
+                    prop_assert!(world.facts.wishes.only.iter().all(|name| name != slug));
+                }
                 let removed = plan.removed.iter().filter(|removed| removed.credential.is_some());
                 prop_assert!(removed.count() <= world.credentials.len() * world.offerings.len() * 4);
             }

@@ -39,6 +39,8 @@ pub(crate) struct Refusal {
     pub(crate) allow: Option<&'static str>,
     /// The provider's own error, to be passed on as it is.
     pub(crate) passed_on: Option<Bytes>,
+    /// What was planned and tried, for callers that are told of it.
+    pub(crate) routing: Option<Bytes>,
     /// The connection cannot be used any more (the body was not read).
     pub(crate) close: bool,
 }
@@ -60,6 +62,7 @@ impl Refusal {
             rates: None,
             allow: None,
             passed_on: None,
+            routing: None,
             close: false,
         })
     }

@@ -22,7 +22,7 @@ pub(crate) fn render(refusal: &Refusal, voice: Voice, call_id: CallId, now: Time
             let body = refusal::body(voice.dialect, &failure);
             match voice.manner {
                 Manner::Mlflow => (body.status, detail(&failure)),
-                _ => (body.status, Bytes::from(body.bytes)),
+                _ => (body.status, beside(body.bytes, refusal.routing.as_deref())),
             }
         }
     };
@@ -51,6 +51,19 @@ pub(crate) fn render(refusal: &Refusal, voice: Voice, call_id: CallId, now: Time
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
+}
+
+/// The body with the routing beside its error.
+fn beside(mut body: Vec<u8>, routing: Option<&[u8]>) -> Bytes {
+    if let Some(routing) = routing
+        && body.last() == Some(&b'}')
+    {
+        body.pop();
+        body.extend_from_slice(br#","providerMetadata":{"gateway":{"routing":"#);
+        body.extend_from_slice(routing);
+        body.extend_from_slice(b"}}}");
+    }
+    body.into()
 }
 
 /// MLflow's form, which is FastAPI's: a sentence, for unknown models with its code beside it.

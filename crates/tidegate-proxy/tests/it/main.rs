@@ -9,6 +9,7 @@
 
 mod bounds;
 mod budgets;
+mod byok;
 mod client;
 mod disconnects;
 mod drain;
@@ -22,6 +23,8 @@ mod plain;
 mod provider;
 mod refusals;
 mod sign_in;
+mod stored;
 mod streams;
 mod tasks;
+mod wishes;
 mod world;

@@ -254,6 +254,14 @@ impl World {
         send(self.address, &request("POST", path, &[("authorization", &bearer)], body)).await
     }
 
+    /// The same with further headers.
+    pub(crate) async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let bearer = format!("Bearer {}", self.key);
+        let headers: Vec<_> =
+            [("authorization", &*bearer)].into_iter().chain(headers.iter().copied()).collect();
+        send(self.address, &request("POST", path, &headers, body)).await
+    }
+
     pub(crate) async fn chat(&self, body: &str) -> Reply {
         self.post("/v1/chat/completions", body).await
     }
@@ -358,6 +366,8 @@ pub(crate) fn budget(id: u128, limit: &str) -> Budget {
         mode: HoldMode::Strict,
         count_byok: true,
         alert_at_percent: Vec::new(),
+        raises: Vec::new(),
+        past: None,
     }
 }
 
@@ -374,16 +384,16 @@ pub(crate) fn policy() -> Policy {
         default_max_output_tokens: None,
         ceiling_price: None,
         allow_system_credentials: None,
+        allow_request_credentials: None,
         routes_may_shadow: None,
         max_attempts: None,
     }
 }
 
-/// [`MODEL`] at each provider: 1 nano-USD per input token, 2 per output token.
-fn catalogue(offers: &[Offer<'_>]) -> Vec<Resource> {
-    let system = OrganizationId::SYSTEM;
-    let model = Model {
-        organization_id: system,
+/// [`MODEL`].
+pub(crate) fn model() -> Model {
+    Model {
+        organization_id: OrganizationId::SYSTEM,
         id: ModelId::from_u128(1),
         name: MODEL.parse().unwrap(),
         display_name: "Chat".into(),
@@ -393,8 +403,13 @@ fn catalogue(offers: &[Offer<'_>]) -> Vec<Resource> {
         max_output_tokens: 10_000,
         capabilities: Capabilities { tools: true, vision: true, reasoning: true, structured_output: true },
         released_at: None,
-    };
-    let mut all = vec![Resource::Model(model)];
+    }
+}
+
+/// [`MODEL`] at each provider: 1 nano-USD per input token, 2 per output token.
+fn catalogue(offers: &[Offer<'_>]) -> Vec<Resource> {
+    let system = OrganizationId::SYSTEM;
+    let mut all = vec![Resource::Model(model())];
     for (place, offer) in offers.iter().enumerate() {
         let place = place as u128 + 1;
         all.push(Resource::Provider(provider(place, offer)));

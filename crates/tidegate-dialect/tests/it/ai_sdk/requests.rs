@@ -54,13 +54,7 @@ fn a_full_request_gives_its_facts() {
     assert_eq!(call.input.unboundable.as_deref(), Some("prompt[1].content[4]"));
     assert_eq!(call.gateway.only, ["anthropic", "openai"]);
     assert_eq!(call.labels.user.as_ref().map(tidegate_dialect::Content::expose), Some("u1"));
-    assert_eq!(
-        call.gateway.warnings(),
-        [
-            "`providerOptions.gateway.sort` has no effect yet",
-            "`providerOptions.gateway.new` is not known and has no effect"
-        ]
-    );
+    assert_eq!(call.gateway.warnings(), ["`providerOptions.gateway.new` is not known and has no effect"]);
 }
 
 #[test]

@@ -1,0 +1,84 @@
+//! What a request asks of routing: which providers, in which order, which models after the first.
+//! Borrowed from the request; a call without wishes costs nothing.
+
+use tidegate_types::ProviderSlug;
+use tidegate_types::resource::Capabilities;
+
+/// By what providers are ranked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// What a call of this size would cost at most, the cheapest first.
+    Cost,
+    /// Time to the first event, the shortest first.
+    Ttft,
+    /// Output tokens per second, the most first.
+    Tps,
+}
+
+/// A request's wishes. All lists empty: none.
+#[derive(Debug, Clone, Copy)]
+pub struct Wishes<'a> {
+    /// Only these providers.
+    pub only: &'a [String],
+    /// These providers first, in this order; the others follow.
+    pub order: &'a [String],
+    /// How providers are ranked otherwise.
+    pub sort: Option<Sort>,
+    /// Names of models to fall back on, each with all of its providers.
+    pub models: &'a [String],
+    /// What the model must be able to do, whether or not the request makes use of it.
+    pub has: Capabilities,
+    /// Home countries of providers: all plain, or all excluded by a leading `!`.
+    pub headquarters: &'a [String],
+}
+
+impl Wishes<'_> {
+    /// No wishes.
+    pub const NONE: Self = Wishes {
+        only: &[],
+        order: &[],
+        sort: None,
+        models: &[],
+        has: Capabilities { tools: false, vision: false, reasoning: false, structured_output: false },
+        headquarters: &[],
+    };
+
+    pub(crate) fn allows(&self, provider: &ProviderSlug) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| name == provider.as_str())
+    }
+
+    /// Place in the caller's order; the last one for those that it does not name.
+    pub(crate) fn place(&self, provider: &ProviderSlug) -> u16 {
+        let place = self.order.iter().position(|name| name == provider.as_str());
+        place.and_then(|place| u16::try_from(place).ok()).unwrap_or(u16::MAX)
+    }
+
+    /// Whether a provider of this home is meant; one whose home is unknown never is.
+    pub(crate) fn is_home(&self, country: Option<&str>) -> bool {
+        if self.headquarters.is_empty() {
+            return true;
+        }
+        let Some(country) = country else { return false };
+        let excluded = self.headquarters.iter().any(|code| code.starts_with('!'));
+        let named = self.headquarters.iter().any(|code| code.trim_start_matches('!') == country);
+        named != excluded
+    }
+}
+
+impl Sort {
+    /// As requests write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cost => "cost",
+            Self::Ttft => "ttft",
+            Self::Tps => "tps",
+        }
+    }
+
+    /// From a request's word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Cost, Self::Ttft, Self::Tps].into_iter().find(|sort| sort.as_str() == word)
+    }
+}
