@@ -51,6 +51,7 @@ impl Dialect {
         match self {
             Self::Openai => openai::read(body),
             Self::Responses => responses::read(body),
+            Self::Anthropic if anthropic::counts(address) => anthropic::read_to_count(body),
             Self::Anthropic => anthropic::read(body),
             Self::Gemini => gemini::read(address, body),
             Self::Bedrock => bedrock::read(address, body),
@@ -165,7 +166,7 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, reset: ResetFlag
         (Method::POST, "/openai/v1/responses") => {
             model_call(state, Dialect::Responses, path, &head.headers, &body, reset).await
         }
-        (Method::POST, "/anthropic/v1/messages") => {
+        (Method::POST, "/anthropic/v1/messages" | "/anthropic/v1/messages/count_tokens") => {
             model_call(state, Dialect::Anthropic, path, &head.headers, &body, reset).await
         }
         (Method::POST, path) if gemini::Route::read(path).is_some() => {
@@ -312,6 +313,9 @@ async fn model_call(
     if let Some(status) = faults.status {
         tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
         return Ok(scripted_error(dialect, status, &faults));
+    }
+    if dialect == Dialect::Anthropic && anthropic::counts(path) {
+        return Ok(plain_answer(200, anthropic::counted(&complete(&ask, &faults, |_| false))));
     }
     if dialect == Dialect::Gemini && gemini::counts(path) {
         return Ok(plain_answer(200, gemini::counted(&complete(&ask, &faults, |_| false))));

@@ -15,6 +15,11 @@ fn stop_reason(answer: &Answer) -> &'static str {
     }
 }
 
+/// How many tokens a prompt has.
+pub(crate) fn counted(completion: &Completion) -> Vec<u8> {
+    json!({"input_tokens": completion.counts.input}).to_string().into_bytes()
+}
+
 /// `input_tokens` leaves out what was read from the cache and written to it.
 fn usage(counts: Counts, output: u64) -> Value {
     json!({

@@ -35,6 +35,31 @@ const TOP: &[&str] = &[
     "speed",
 ];
 
+/// What a request for a count may hold.
+const COUNTED: &[&str] = &[
+    "model",
+    "messages",
+    "system",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "cache_control",
+    "output_config",
+    "context_management",
+    "mcp_servers",
+];
+
+/// Reads a request whose tokens are to be counted: it has no limit of an answer.
+pub(crate) fn read_to_count(body: &Value) -> Result<Ask, Invalid> {
+    let mut body = body.clone();
+    let Some(object) = body.as_object_mut() else { return read(&body) };
+    if let Some(key) = object.keys().find(|key| !COUNTED.contains(&key.as_str())) {
+        return Err(Invalid::new(format!("{key}: Extra inputs are not permitted"), key.clone()));
+    }
+    object.insert("max_tokens".to_owned(), 1_000_000.into());
+    read(&body)
+}
+
 /// Reads the request, or says what a real service would say.
 pub(crate) fn read(body: &Value) -> Result<Ask, Invalid> {
     let object =
