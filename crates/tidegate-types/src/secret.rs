@@ -2,15 +2,18 @@
 
 use std::fmt;
 
-/// A secret: no Display, no Serialize, Debug prints `[secret]`. Read it with [`Secret::expose`].
+use zeroize::Zeroizing;
+
+/// A secret: no Display, no Serialize, Debug prints `[secret]`, wiped when dropped. Read it with
+/// [`Secret::expose`].
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Box<str>);
+pub struct Secret(Zeroizing<Box<str>>);
 
 impl Secret {
     /// Wraps a secret text.
     #[must_use]
     pub fn new(text: impl Into<Box<str>>) -> Self {
-        Self(text.into())
+        Self(Zeroizing::new(text.into()))
     }
 
     /// The secret itself. Every call site is a place to review.

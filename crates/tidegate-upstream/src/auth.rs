@@ -108,6 +108,15 @@ impl SignIn {
         Ok(Self { kind: Kind::api_key(secret)?, places: Places::default() })
     }
 
+    /// Whether a text holds the API key: then nobody may be shown it.
+    #[must_use]
+    pub fn is_repeated_in(&self, text: &[u8]) -> bool {
+        match &self.kind {
+            Kind::ApiKey { plain, .. } => memchr::memmem::find(text, plain.as_bytes()).is_some(),
+            Kind::Aws(_) | Kind::Google(_) => false,
+        }
+    }
+
     /// A provider's base URL, its places filled with the credential's fields.
     ///
     /// # Errors

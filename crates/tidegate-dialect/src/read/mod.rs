@@ -7,6 +7,7 @@ mod gateway;
 mod labels;
 mod messages;
 mod place;
+mod request_credentials;
 mod size;
 mod wishes;
 
@@ -19,6 +20,7 @@ use bytes::Bytes;
 pub use gateway::GatewayOptions;
 pub use labels::Labels;
 pub(crate) use place::{Fields, Path, array, boolean, text, texts, whole, wrong};
+pub use request_credentials::{RequestCredential, RequestCredentials};
 pub use size::{InputBound, InputSize};
 
 pub(crate) use messages::{Survey, parts, removals};
@@ -142,6 +144,13 @@ impl CallBody {
         &self.bytes
     }
 
+    /// Takes the bytes of credentials out of the body.
+    pub(crate) fn forget_credentials(&mut self) {
+        if let Some(span) = self.gateway.byok_at.take() {
+            self.bytes = request_credentials::blanked(std::mem::take(&mut self.bytes), span);
+        }
+    }
+
     /// Whether something else is asked for than an answer of a language model.
     #[must_use]
     pub const fn is_task(&self) -> bool {
@@ -228,6 +237,10 @@ pub fn call(surface: Dialect, outside: Outside<'_>, body: Bytes) -> Result<CallB
     if let Some(stream) = outside.stream {
         call.stream = stream;
     }
+    // The other handle goes first, so that they can be wiped where they lie.
+    drop(fields);
+    drop(bytes);
+    call.forget_credentials();
     Ok(call)
 }
 

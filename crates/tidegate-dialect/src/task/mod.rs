@@ -169,6 +169,7 @@ fn read_json<K: Kind>(
     }
     let task = decode(&mut fields, &mut call)?;
     call.task = Some(Arc::new(K::wrap(task)));
+    call.forget_credentials();
     Ok(call)
 }
 

@@ -378,6 +378,9 @@ pub struct Policy {
     pub routes_may_shadow: ::core::option::Option<bool>,
     #[prost(uint32, optional, tag = "14")]
     pub max_attempts: ::core::option::Option<u32>,
+    /// Whether requests may bring credentials of their own.
+    #[prost(bool, optional, tag = "15")]
+    pub allow_request_credentials: ::core::option::Option<bool>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WindowSpec {

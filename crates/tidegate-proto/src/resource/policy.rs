@@ -30,6 +30,7 @@ impl From<&Policy> for wire::Policy {
             default_max_output_tokens: r.default_max_output_tokens,
             ceiling_price_pico_usd: r.ceiling_price.map(PicoUsd::get),
             allow_system_credentials: r.allow_system_credentials,
+            allow_request_credentials: r.allow_request_credentials,
             routes_may_shadow: r.routes_may_shadow,
             max_attempts: r.max_attempts.map(u32::from),
         }
@@ -51,6 +52,7 @@ impl TryFrom<wire::Policy> for Policy {
             default_max_output_tokens: m.default_max_output_tokens,
             ceiling_price: m.ceiling_price_pico_usd.map(PicoUsd::new),
             allow_system_credentials: m.allow_system_credentials,
+            allow_request_credentials: m.allow_request_credentials,
             routes_may_shadow: m.routes_may_shadow,
             max_attempts: m.max_attempts.map(|n| AT.number("max_attempts", n)).transpose()?,
         })

@@ -25,6 +25,7 @@ fn policy() -> config::Policy {
         default_max_output_tokens: None,
         ceiling_price: None,
         allow_system_credentials: None,
+        allow_request_credentials: None,
         routes_may_shadow: None,
         max_attempts: Some(3),
     })

@@ -288,6 +288,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             default_max_output_tokens,
             ceiling_price: ceiling.map(PicoUsd::new),
             allow_system_credentials,
+            allow_request_credentials: allow_system_credentials.map(|allowed| !allowed),
             routes_may_shadow,
             max_attempts,
         }
@@ -319,8 +320,19 @@ fn budget() -> impl Strategy<Value = Budget> {
     let enforcement = one_of(&[Enforcement::Hard, Enforcement::Soft]);
     let mode = one_of(&[HoldMode::Strict, HoldMode::Expected]);
     let names = (id(), id(), text(), any::<i64>(), window(), scope);
-    (names, enforcement, mode, any::<bool>(), vec(any::<u8>(), 0..4)).prop_map(
-        |((organization_id, id, name, limit, window, scope), enforcement, mode, count_byok, alerts)| Budget {
+    let amount = || any::<i64>().prop_map(NanoUsd::new);
+    let raise = (amount(), time(), text()).prop_map(|(amount, until, reason)| Raise { amount, until, reason });
+    let past = of((time(), amount()).prop_map(|(window_start, amount)| Past { window_start, amount }));
+    let added = (vec(raise, 0..3), past);
+    (names, enforcement, mode, any::<bool>(), vec(any::<u8>(), 0..4), added).prop_map(
+        |(
+            (organization_id, id, name, limit, window, scope),
+            enforcement,
+            mode,
+            count_byok,
+            alerts,
+            (raises, past),
+        )| Budget {
             organization_id,
             id,
             name,

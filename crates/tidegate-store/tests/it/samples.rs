@@ -147,6 +147,7 @@ pub(crate) fn policy(organization_id: OrganizationId, team_id: TeamId) -> Policy
         default_max_output_tokens: None,
         ceiling_price: Some(PicoUsd::new(5)),
         allow_system_credentials: None,
+        allow_request_credentials: None,
         routes_may_shadow: None,
         max_attempts: None,
     }

@@ -71,6 +71,9 @@ pub struct Policy {
     pub ceiling_price: Option<PicoUsd>,
     /// Whether system credentials may be used; `None`: yes.
     pub allow_system_credentials: Option<bool>,
+    /// Whether requests may bring credentials of their own; `None`: yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_request_credentials: Option<bool>,
     /// Whether a route may carry the name of a catalogue model; `None`: no.
     pub routes_may_shadow: Option<bool>,
     /// Most attempts for one call; `None`: 3.

@@ -35,6 +35,9 @@ pub(crate) struct Flags {
     /// Whether system credentials may be used.
     #[arg(long)]
     allow_system_credentials: Option<bool>,
+    /// Whether requests may bring credentials of their own.
+    #[arg(long)]
+    allow_request_credentials: Option<bool>,
     /// Whether a route may carry the name of a catalogue model.
     #[arg(long)]
     routes_may_shadow: Option<bool>,
@@ -94,6 +97,7 @@ impl Flags {
         body.set_object("privacy", privacy).set("default_max_output_tokens", self.default_max_output_tokens);
         body.set("ceiling_price", self.ceiling_price).set("routes_may_shadow", self.routes_may_shadow);
         body.set("allow_system_credentials", self.allow_system_credentials)
+            .set("allow_request_credentials", self.allow_request_credentials)
             .set("max_attempts", self.max_attempts);
         Ok(body)
     }

@@ -71,6 +71,9 @@ pub(crate) struct PolicySpec {
     /// Whether system credentials may be used; none: yes.
     #[serde(default)]
     allow_system_credentials: Option<bool>,
+    /// Whether requests may bring credentials of their own; none: yes.
+    #[serde(default)]
+    allow_request_credentials: Option<bool>,
     /// Whether a route may carry the name of a catalogue model; none: no.
     #[serde(default)]
     routes_may_shadow: Option<bool>,
@@ -139,6 +142,7 @@ impl PolicySpec {
 
 impl From<&Policy> for PolicySpec {
     fn from(policy: &Policy) -> Self {
+            allow_request_credentials: self.allow_request_credentials,
         let scope = match policy.scope {
             PolicyScope::Organization => ScopeSpec::default(),
             PolicyScope::Team { team_id } => ScopeSpec { team: Some(team_id), key: None },
@@ -161,6 +165,7 @@ impl From<&Policy> for PolicySpec {
 
 impl From<&Policy> for PolicyView {
     fn from(policy: &Policy) -> Self {
+            allow_request_credentials: policy.allow_request_credentials,
         Self { id: policy.id, spec: policy.into(), created_at: super::made_at(policy.id) }
     }
 }
