@@ -152,6 +152,8 @@ fn budget(organization_id: OrganizationId, number: u64, scope: Scope) -> Budget 
         count_byok: false,
         alert_at_percent: vec![50, 90, 100],
     }
+        raises: Vec::new(),
+        past: None,
 }
 
 fn virtual_key(organization_id: OrganizationId, number: u64) -> VirtualKey {

@@ -177,8 +177,8 @@ impl Grant {
             .map(|part| BudgetHold {
                 budget_id: part.budget.id,
                 window: part.window,
-                limit: part.budget.limit,
-                limit_revision: part.budget.limit_revision,
+                limit: part.limit.countable(),
+                limit_revision: part.limit.rank,
                 amount: if part.budget.hard { self.amount } else { NanoUsd::ZERO },
                 hard: part.budget.hard,
             })

@@ -81,14 +81,16 @@ struct OwnBudget<'a> {
 
 impl<'a> OwnBudget<'a> {
     fn new(part: &'a BudgetRef, balance: Option<&Balance>) -> Self {
-        let limit = balance.and_then(|balance| balance.limit).unwrap_or(part.budget.limit);
-        let used = balance.map(|balance| balance.spent + balance.held + balance.unresolved);
+        // The counters do not know what was spent before the budget counted.
+        let past = part.limit.past;
+        let limit = balance.and_then(|balance| balance.limit).map_or(part.limit.limit, |limit| limit + past);
+        let used = balance.map(|balance| past + balance.spent + balance.held + balance.unresolved);
         Self {
             id: part.budget.id,
             name: &part.budget.name,
             enforcement: if part.budget.hard { "hard" } else { "soft" },
             limit,
-            spent: balance.map(|balance| balance.spent),
+            spent: balance.map(|balance| past + balance.spent),
             held: balance.map(|balance| balance.held),
             unresolved: balance.map(|balance| balance.unresolved),
             remaining: used.map(|used| (limit - used).max(NanoUsd::ZERO)),

@@ -99,6 +99,15 @@ impl Change {
         Ok(Committed { revision, audit_n })
     }
 
+    /// Commits rows that are no part of anybody's configuration and tell nothing by themselves:
+    /// notes on upkeep. Refused once a document was written.
+    pub(crate) async fn save(self) -> Result<()> {
+        if !self.written.is_empty() {
+            return Err(StoreError::Unreadable("a change without an audit entry"));
+        }
+        self.tx.commit().await
+    }
+
     /// Takes the next revisions of the shard and writes the documents under them: one statement,
     /// so that the counter is locked as briefly as possible.
     async fn publish(&mut self) -> Result<Option<Revision>> {

@@ -43,6 +43,7 @@ pub mod intake;
 pub mod join_tokens;
 pub mod ledger;
 pub mod missing;
+pub mod reconcile;
 pub mod reports;
 pub mod upkeep;
 pub mod usage;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_store::{Store, StoreError, upkeep};
+use tidegate_store::{Store, StoreError, budgets, upkeep};
 use tidegate_types::Timestamp;
 use tokio::time::Instant;
 
@@ -17,18 +17,21 @@ pub(crate) enum Duty {
     Pools,
     /// What was held for attempts that nobody will end counts as unresolved.
     Reap,
+    /// What was spent before a budget was made is counted again.
+    Pasts,
     /// Expired rows go.
     Sweep,
 }
 
 impl Duty {
-    pub(crate) const ALL: [Self; 4] = [Self::Partitions, Self::Pools, Self::Reap, Self::Sweep];
+    pub(crate) const ALL: [Self; 5] = [Self::Partitions, Self::Pools, Self::Reap, Self::Pasts, Self::Sweep];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Partitions => "partitions",
             Self::Pools => "pools",
             Self::Reap => "reap",
+            Self::Pasts => "pasts",
             Self::Sweep => "sweep",
         }
     }
@@ -38,6 +41,7 @@ impl Duty {
             Self::Partitions => settings.partitions_every,
             Self::Pools => settings.pools_every,
             Self::Reap => settings.reap_every,
+            Self::Pasts => settings.pasts_every,
             Self::Sweep => settings.sweep_every,
         }
     }
@@ -68,6 +72,9 @@ impl Duty {
                 }
             }
             Self::Reap => {}
+            Self::Pasts => {
+                budgets::recount_pasts(store, now).await?;
+            }
             Self::Sweep => upkeep::sweep(store, now).await?,
         }
         Ok(())

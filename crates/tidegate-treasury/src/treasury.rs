@@ -19,6 +19,8 @@ pub struct Settings {
     pub pools_every: Duration,
     /// How often attempts without an end are looked for.
     pub reap_every: Duration,
+    /// How often pasts of budgets are looked at.
+    pub pasts_every: Duration,
     /// How often partitions are made.
     pub partitions_every: Duration,
     /// How often expired rows are deleted.
@@ -36,6 +38,7 @@ impl Default for Settings {
             lead_every: Duration::from_secs(5),
             pools_every: Duration::from_secs(2),
             reap_every: Duration::from_secs(10),
+            pasts_every: Duration::from_secs(2),
             partitions_every: Duration::from_secs(3600),
             sweep_every: Duration::from_secs(600),
             absent_after: Duration::from_secs(90),

@@ -130,14 +130,36 @@ impl Calendar {
     }
 
     fn recurring(&self, every: Every, at: Timestamp) -> Option<Window> {
-        if matches!(every, Every::Minute | Every::Hour) {
-            return Some(fixed_length(every, at));
+        if every == Every::Minute {
+            return Some(fixed_length(MINUTE, 0, at));
         }
         let instant = jiff::Timestamp::from_microsecond(at.as_micros()).ok()?;
+        if every == Every::Hour {
+            return Some(self.hour(instant, at));
+        }
         let local = instant.to_zoned(self.zone.clone()).datetime();
         let (start, end) = self.civil_bounds(every, local)?;
         let window = Window { start: self.instant(start)?, end: self.instant(end)? };
         Some(window)
+    }
+
+    /// The hour on the zone's clock, as India's begins at half past of the world's. Where the clock
+    /// is put forward or back by less than an hour, the hour ends there and another begins.
+    fn hour(&self, instant: jiff::Timestamp, at: Timestamp) -> Window {
+        let offset = i64::from(self.zone.to_offset(instant).seconds()).saturating_mul(1_000_000);
+        let mut window = fixed_length(HOUR, offset, at);
+        let micros = |moved: jiff::tz::TimeZoneTransition<'_>| {
+            Timestamp::from_micros(moved.timestamp().as_microsecond())
+        };
+        // `preceding` excludes its instant.
+        let after = instant.checked_add(1.nanosecond()).unwrap_or(instant);
+        if let Some(moved) = self.zone.preceding(after).next().map(micros) {
+            window.start = window.start.max(moved);
+        }
+        if let Some(moved) = self.zone.following(instant).next().map(micros) {
+            window.end = window.end.min(moved);
+        }
+        window
     }
 
     fn civil_bounds(&self, every: Every, local: DateTime) -> Option<(DateTime, DateTime)> {
@@ -173,9 +195,12 @@ impl Calendar {
     }
 }
 
-/// Minutes and hours are lengths, not calendar entries: they do not change with daylight saving.
-fn fixed_length(every: Every, at: Timestamp) -> Window {
-    let length = if every == Every::Minute { 60_000_000 } else { 3_600_000_000 };
-    let start = at.as_micros().div_euclid(length) * length;
+const MINUTE: i64 = 60_000_000;
+const HOUR: i64 = 3_600_000_000;
+
+/// Minutes and hours are lengths, not calendar entries. `offset`: of the zone's clock, microseconds.
+fn fixed_length(length: i64, offset: i64, at: Timestamp) -> Window {
+    let local = at.as_micros().saturating_add(offset);
+    let start = at.as_micros().saturating_sub(local.rem_euclid(length));
     Window { start: Timestamp::from_micros(start), end: Timestamp::from_micros(start.saturating_add(length)) }
 }

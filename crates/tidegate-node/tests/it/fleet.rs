@@ -105,6 +105,8 @@ impl Tenant {
             mode: HoldMode::Strict,
             count_byok: false,
             alert_at_percent: Vec::new(),
+            raises: Vec::new(),
+            past: None,
         })
     }
 

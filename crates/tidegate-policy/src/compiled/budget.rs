@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use tidegate_types::resource::{Budget as Source, Enforcement, HoldMode, Scope};
-use tidegate_types::window::{True, WindowSpec};
-use tidegate_types::{BudgetId, NanoUsd};
+use tidegate_types::resource::{
+    Budget as Source, Enforcement, HoldMode, LimitAt, Past, Raise, Scope, limit_at,
+};
+use tidegate_types::window::{True, Window, WindowSpec};
+use tidegate_types::{BudgetId, NanoUsd, Timestamp};
 
 use super::{Piece, text};
 use crate::reason::Reason;
@@ -18,10 +20,10 @@ pub struct Budget {
     pub id: BudgetId,
     /// Name for people.
     pub name: Arc<str>,
-    /// Most that may be spent in a window.
-    pub limit: NanoUsd,
-    /// The change that set the limit; the highest one's limit holds.
-    pub limit_revision: u64,
+    limit: NanoUsd,
+    raises: Box<[Raise]>,
+    past: Option<Past>,
+    n: u64,
     /// Its windows.
     pub window: WindowSpec,
     /// Which calls it covers.
@@ -35,6 +37,14 @@ pub struct Budget {
     pub(crate) closed: bool,
 }
 
+impl Budget {
+    /// The limit of one of its windows at the time `at`, raises and past spend included.
+    #[must_use]
+    pub fn limit_at(&self, window: Window, at: Timestamp) -> LimitAt {
+        limit_at(self.limit, &self.raises, self.past, window.start, at, self.n)
+    }
+}
+
 impl Piece for Budget {
     type Source = Source;
     const STAYS: bool = true;
@@ -45,6 +55,13 @@ impl Piece for Budget {
         text::name("name", &source.name, &mut faults);
         if source.limit < NanoUsd::ZERO {
             faults.push(Reason::new("limit", "is negative"));
+        }
+        let raises = &source.raises;
+        if raises.len() > Source::MOST_RAISES || raises.iter().any(|raise| raise.amount <= NanoUsd::ZERO) {
+            faults.push(Reason::new("raises", "must be at most 15, each more than 0"));
+        }
+        if source.past.is_some_and(|past| past.amount < NanoUsd::ZERO) {
+            faults.push(Reason::new("past", "is negative"));
         }
         if let WindowSpec::Fixed { start, end } = source.window
             && end <= start
@@ -60,7 +77,7 @@ impl Piece for Budget {
     }
 
     fn weight(source: &Source) -> usize {
-        source.name.len() + source.alert_at_percent.len()
+        source.name.len() + source.alert_at_percent.len() + source.raises.len() * size_of::<Raise>()
     }
 
     fn build(source: Source, n: u64) -> Self {
@@ -68,7 +85,10 @@ impl Piece for Budget {
             id: source.id,
             name: source.name.into(),
             limit: source.limit,
-            limit_revision: n,
+            // Reasons are for people.
+            raises: source.raises.into_iter().map(|raise| Raise { reason: String::new(), ..raise }).collect(),
+            past: source.past,
+            n,
             window: source.window,
             scope: source.scope,
             hard: source.enforcement == Enforcement::Hard,
@@ -89,7 +109,9 @@ impl Piece for Budget {
             id: BudgetId::from_u128(0),
             name: "unreadable budget".into(),
             limit: NanoUsd::ZERO,
-            limit_revision: 0,
+            raises: Box::default(),
+            past: None,
+            n: 0,
             window: FOR_EVER,
             scope: Scope::default(),
             hard: true,

@@ -25,7 +25,8 @@ pub(crate) fn covering(view: &View, facts: &CallFacts<'_>, now: Timestamp) -> Co
     for budget in near.filter(|budget| covers(budget, view, facts)) {
         let known = covering.iter().any(|other| Arc::ptr_eq(&other.budget, budget));
         if !known && let Some(window) = calendar.window(budget.window, now) {
-            covering.push(BudgetRef { budget: Arc::clone(budget), window });
+            let limit = budget.limit_at(window, now);
+            covering.push(BudgetRef { budget: Arc::clone(budget), window, limit });
         }
     }
     covering

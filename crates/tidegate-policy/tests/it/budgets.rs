@@ -111,16 +111,68 @@ fn windows_follow_the_organizations_calendar() {
     assert_eq!(window_of(now(), 1), Some(month));
 }
 
+/// Limit, past and rank of the standard call's budget at a time.
+fn limit_at(feed: &Feed, at: Timestamp) -> LimitAt {
+    plan(&feed.view(), &CallFacts::of_model("gpt-5"), at, 0).unwrap().candidates[0].budgets[0].limit
+}
+
 #[test]
-fn a_budget_carries_the_revision_of_its_limit() {
+fn a_budget_carries_the_rank_of_its_limit() {
     let mut feed = Feed::standard();
     feed.send_one(Resource::Budget(budget(1, Scope::default())));
-    let before = feed.ask("gpt-5").unwrap().candidates[0].budgets[0].budget.clone();
+    let before = feed.ask("gpt-5").unwrap().candidates[0].budgets[0].clone();
     feed.send_one(Resource::Budget(Budget { limit: NanoUsd::new(5), ..budget(1, Scope::default()) }));
-    let after = feed.ask("gpt-5").unwrap().candidates[0].budgets[0].budget.clone();
-    assert_eq!((before.hard, before.mode), (true, HoldMode::Strict));
-    assert_eq!(after.limit, NanoUsd::new(5));
-    assert!(after.limit_revision > before.limit_revision);
+    let after = feed.ask("gpt-5").unwrap().candidates[0].budgets[0].clone();
+    assert_eq!((before.budget.hard, before.budget.mode), (true, HoldMode::Strict));
+    assert_eq!(after.limit.limit, NanoUsd::new(5));
+    assert!(after.limit.rank > before.limit.rank);
+}
+
+#[test]
+fn a_raise_falls_back_by_itself_at_its_end() {
+    let mut feed = Feed::standard();
+    let raise = |amount, until| Raise { amount: NanoUsd::new(amount), until, reason: "launch".into() };
+    let (soon, later) = (now().plus_millis(10), now().plus_millis(20));
+    feed.send_one(Resource::Budget(Budget { limit: NanoUsd::new(100), ..budget(1, Scope::default()) }));
+    let plain = limit_at(&feed, now());
+    let raises = vec![raise(5, later), raise(40, soon)];
+    feed.send_one(Resource::Budget(Budget {
+        limit: NanoUsd::new(100),
+        raises,
+        ..budget(1, Scope::default())
+    }));
+    let at = |ms| limit_at(&feed, now().plus_millis(ms));
+    assert_eq!([0, 9, 10, 19, 20].map(|ms| at(ms).limit.get()), [145, 145, 105, 105, 100]);
+    // Whoever knows of a later end outranks whoever does not.
+    assert!(plain.rank < at(0).rank && at(0).rank < at(10).rank && at(10).rank < at(20).rank);
+    feed.send_one(Resource::Budget(Budget { limit: NanoUsd::new(90), ..budget(1, Scope::default()) }));
+    assert!(limit_at(&feed, now()).rank > plain.rank + 15, "a change outranks every end before it");
+}
+
+#[test]
+fn past_spend_takes_room_in_its_own_window_only() {
+    let mut feed = Feed::standard();
+    let month = WindowSpec::Recurring { every: Every::Month };
+    let start = "2026-10-31T23:00:00Z".parse().unwrap();
+    let past = Some(Past { window_start: start, amount: NanoUsd::new(30) });
+    feed.send_one(Resource::Budget(Budget {
+        limit: NanoUsd::new(100),
+        window: month,
+        past,
+        ..budget(1, Scope::default())
+    }));
+    let limit = limit_at(&feed, now());
+    assert_eq!((limit.limit.get(), limit.past.get(), limit.countable().get()), (100, 30, 70));
+    let next = limit_at(&feed, "2026-12-01T00:00:00Z".parse().unwrap());
+    assert_eq!((next.past, next.countable().get()), (NanoUsd::ZERO, 100));
+    let spent = Some(Past { window_start: start, amount: NanoUsd::new(130) });
+    feed.send_one(Resource::Budget(Budget {
+        limit: NanoUsd::new(100),
+        window: month,
+        past: spent,
+        ..budget(1, Scope::default())
+    }));
+    assert_eq!(limit_at(&feed, now()).countable(), NanoUsd::ZERO);
 }
 
 #[test]

@@ -329,6 +329,8 @@ pub(crate) fn budget(id: u128, scope: Scope) -> Budget {
         count_byok: false,
         alert_at_percent: vec![50, 100],
     }
+        raises: Vec::new(),
+        past: None,
 }
 
 /// The bits of an id, for short assertions.

@@ -430,6 +430,28 @@ pub struct Budget {
     pub count_byok: bool,
     #[prost(uint32, repeated, tag = "10")]
     pub alert_at_percent: ::prost::alloc::vec::Vec<u32>,
+    #[prost(message, repeated, tag = "11")]
+    pub raises: ::prost::alloc::vec::Vec<BudgetRaise>,
+    #[prost(message, optional, tag = "12")]
+    pub past: ::core::option::Option<BudgetPast>,
+}
+/// Added to the limit until its time has come.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetRaise {
+    #[prost(int64, tag = "1")]
+    pub amount_nano_usd: i64,
+    #[prost(int64, tag = "2")]
+    pub until_micros: i64,
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What the window that begins then had used before the budget counted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetPast {
+    #[prost(int64, tag = "1")]
+    pub window_start_micros: i64,
+    #[prost(int64, tag = "2")]
+    pub amount_nano_usd: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BudgetEpoch {

@@ -1,6 +1,6 @@
 //! Budgets.
 
-use tidegate_types::resource::{Budget, Scope, Selector};
+use tidegate_types::resource::{Budget, Past, Raise, Scope, Selector};
 use tidegate_types::window::{Every, True, WindowSpec};
 use tidegate_types::{NanoUsd, Timestamp};
 
@@ -22,6 +22,11 @@ impl From<&Budget> for wire::Budget {
             mode: r.mode.name().to_owned(),
             count_byok: r.count_byok,
             alert_at_percent: r.alert_at_percent.iter().map(|percent| u32::from(*percent)).collect(),
+            raises: r.raises.iter().map(Into::into).collect(),
+            past: r.past.map(|past| wire::BudgetPast {
+                window_start_micros: past.window_start.as_micros(),
+                amount_nano_usd: past.amount.get(),
+            }),
         }
     }
 }
@@ -43,7 +48,28 @@ impl TryFrom<wire::Budget> for Budget {
             mode: AT.named("mode", &m.mode)?,
             count_byok: m.count_byok,
             alert_at_percent: m.alert_at_percent.iter().map(percent).collect::<Result<_, _>>()?,
+            raises: m.raises.into_iter().map(Into::into).collect(),
+            past: m.past.map(|past| Past {
+                window_start: Timestamp::from_micros(past.window_start_micros),
+                amount: NanoUsd::new(past.amount_nano_usd),
+            }),
         })
+    }
+}
+
+impl From<&Raise> for wire::BudgetRaise {
+    fn from(r: &Raise) -> Self {
+        Self { amount_nano_usd: r.amount.get(), until_micros: r.until.as_micros(), reason: r.reason.clone() }
+    }
+}
+
+impl From<wire::BudgetRaise> for Raise {
+    fn from(m: wire::BudgetRaise) -> Self {
+        Self {
+            amount: NanoUsd::new(m.amount_nano_usd),
+            until: Timestamp::from_micros(m.until_micros),
+            reason: m.reason,
+        }
     }
 }
 

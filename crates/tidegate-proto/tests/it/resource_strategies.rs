@@ -343,6 +343,8 @@ fn budget() -> impl Strategy<Value = Budget> {
             mode,
             count_byok,
             alert_at_percent: alerts,
+            raises,
+            past,
         },
     )
 }

@@ -3,6 +3,7 @@
 use tidegate_dialect::RequestError;
 use tidegate_limits::{Hold, LimitError, RateKind, Refusal as LimitRefusal};
 use tidegate_policy::{BudgetRef, KeyRefusal, PlanRefusal, Why};
+use tidegate_types::NanoUsd;
 use tidegate_types::usage::RefusalCause;
 
 use super::{Refusal, Refused};
@@ -92,10 +93,11 @@ fn of_limit(refusal: &LimitRefusal, budgets: &[BudgetRef], hold: Option<&Hold>) 
             Refusal::new(RefusalCause::RateLimit, message).code("concurrency").retry_after(1_000)
         }
         LimitRefusal::Budget { budget_id, limit, spent, held, unresolved, resets_at } => {
-            let name = budgets
-                .iter()
-                .find(|part| part.budget.id == *budget_id)
-                .map_or_else(|| budget_id.to_string(), |part| part.budget.name.to_string());
+            let part = budgets.iter().find(|part| part.budget.id == *budget_id);
+            let name = part.map_or_else(|| budget_id.to_string(), |part| part.budget.name.to_string());
+            // The counters do not know what was spent before the budget counted.
+            let past = part.map_or(NanoUsd::ZERO, |part| part.limit.past);
+            let (limit, spent) = (*limit + past, *spent + past);
             let resets = resets_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
             let asked = hold.and_then(|hold| hold.budgets.iter().find(|part| part.budget_id == *budget_id));
             let cost = asked.map(|part| format!(", which may cost {} USD", part.amount)).unwrap_or_default();

@@ -62,6 +62,8 @@ pub(crate) fn budget(organization_id: OrganizationId) -> Budget {
         mode: HoldMode::Strict,
         count_byok: true,
         alert_at_percent: vec![],
+        raises: Vec::new(),
+        past: None,
     }
 }
 

@@ -216,6 +216,42 @@ async fn burn(mut change: Change, asked: &Asked<'_>, next: u64) -> Result<()> {
     Ok(())
 }
 
+/// Has the live counters of an organization written anew from the books, after these were
+/// corrected: every open epoch is burnt, and opens again once its nodes have shipped what they
+/// had. Until then, about a second, capped calls are refused. A pool with a node that has not
+/// been heard of since `heard_since` is left alone, as it would stay closed. Returns the pools
+/// that open anew.
+///
+/// # Errors
+/// When the database is away.
+pub async fn reopen(
+    store: &Store,
+    organization: OrganizationId,
+    heard_since: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<String>> {
+    let open: Vec<(String,)> = sqlx::query_as(
+        "SELECT pool FROM budget_epochs e WHERE organization_id = $1 AND state = 'open' AND NOT EXISTS (
+             SELECT FROM nodes n WHERE n.pool = e.pool AND n.state = 'enrolled' AND n.last_seen < $2) ORDER BY pool",
+    )
+    .bind(organization.to_uuid())
+    .bind(time(heard_since))
+    .fetch_all(store.feed())
+    .await?;
+    let mut reopened = Vec::new();
+    for (pool,) in open {
+        let mut change = lock(store, organization, &pool, now).await?;
+        let Some(row) = current(&mut change, &pool).await? else { continue };
+        if row.state != "open" {
+            continue;
+        }
+        let asked = Asked { organization_id: organization, pool: &pool, store_run_id: "", found_epoch: 0 };
+        burn(change, &asked, unsigned(row.epoch) + 1).await?;
+        reopened.push(pool);
+    }
+    Ok(reopened)
+}
+
 fn publish_epoch(change: &mut Change, asked: &Asked<'_>, epoch: u64) -> Result<()> {
     let resource = BudgetEpoch { organization_id: asked.organization_id, pool: asked.pool.to_owned(), epoch };
     change.write(None, &Resource::BudgetEpoch(resource), true)

@@ -5,6 +5,7 @@
 
 mod books;
 mod check;
+mod correct;
 mod lanes;
 mod rows;
 mod write;
@@ -22,7 +23,9 @@ use crate::{Result, StoreError};
 pub use lanes::marks;
 
 pub(crate) use books::Books;
-pub(crate) use rows::HoldRow;
+pub(crate) use correct::{Finding, correct};
+pub(crate) use rows::{AttemptKey, HoldRow};
+pub(crate) use write::books as write_books;
 pub(crate) use write::add_to_budgets;
 
 /// A journal record with its place.

@@ -181,7 +181,7 @@ pub(super) async fn closed(connection: &mut PgConnection, closed: &[&AttemptKey]
 }
 
 /// Adds the changes to roll-ups, budgets and ledger.
-pub(super) async fn books(
+pub(crate) async fn books(
     connection: &mut PgConnection,
     books: &Books,
     node: NodeId,

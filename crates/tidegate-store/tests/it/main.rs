@@ -10,6 +10,7 @@ mod isolation;
 mod logins;
 mod missing;
 mod people;
+mod reconcile;
 mod resources;
 mod samples;
 mod upkeep;

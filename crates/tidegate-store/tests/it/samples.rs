@@ -166,6 +166,8 @@ pub(crate) fn budget(organization_id: OrganizationId, team_id: TeamId) -> Budget
         mode: HoldMode::Strict,
         count_byok: false,
         alert_at_percent: vec![50, 90],
+        raises: Vec::new(),
+        past: None,
     }
 }
 

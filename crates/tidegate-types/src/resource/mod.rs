@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use authority::{BudgetEpoch, OpenHold, OpeningBalance, PoolState};
 pub use base_url::{Place, PlaceError, fill_base_url, places_of, sample_base_url};
-pub use budget::{Budget, Enforcement, HoldMode, Scope, Selector};
+pub use budget::{Budget, Enforcement, HoldMode, LimitAt, Past, Raise, Scope, Selector, limit_at};
 pub use catalogue::{
     AbortBilling, AuthScheme, Capabilities, DataHandling, DialectName, Model, ModelKind, Offering, Operation,
     Price, PriceTier, Provider, Quirks, Retention, Training, Unit, UnitPrice,

@@ -10,6 +10,7 @@ const COLUMNS: Columns = &[
     ("id", "/id"),
     ("name", "/name"),
     ("limit", "/limit"),
+    ("limit now", "/limit_now"),
     ("spent", "/spend/spent"),
     ("unresolved", "/spend/unresolved"),
     ("window", "/window"),
@@ -79,6 +80,9 @@ pub(crate) struct Create {
     /// First instant after a fixed term.
     #[arg(long, requires = "from")]
     until: Option<String>,
+    /// Count what the present window has used before.
+    #[arg(long)]
+    count_past: bool,
     #[command(flatten)]
     scope: ScopeFlags,
     #[command(flatten)]
@@ -110,6 +114,25 @@ pub(crate) enum Verb {
         #[command(flatten)]
         flags: Flags,
     },
+    /// Raises a limit for a time; it falls back by itself.
+    Raise {
+        /// Its id.
+        id: String,
+        /// Added to the limit, USD.
+        #[arg(long)]
+        by: String,
+        /// First instant at which it no longer holds (RFC 3339).
+        #[arg(long)]
+        until: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Takes temporary raises back before their end.
+    Lower {
+        /// Its id.
+        id: String,
+    },
     /// Removes one.
     Delete {
         /// Its id.
@@ -137,6 +160,7 @@ impl Create {
         let mut scope = Body::default();
         scope.set("team", self.scope.team).set("key", self.scope.key).set("end_user", self.scope.end_user);
         scope.set("tag", self.scope.tag).set("model", self.scope.model).set("provider", self.scope.provider);
+        body.set("count_past", self.count_past.then_some(true));
         body.set("name", Some(self.name)).set("limit", Some(self.limit)).set("window", Some(window));
         Ok(Request::post("/budgets", body.set_object("scope", scope).value(), COLUMNS))
     }
@@ -154,6 +178,11 @@ impl Verb {
                 flags.body()?.set("name", name).set("limit", limit).change()?,
                 COLUMNS,
             ),
+            Self::Raise { id, by, until, reason } => {
+                let body = json!({"amount": by, "until": until, "reason": reason});
+                Request::post(format!("{}/raises", one(&id)), body, COLUMNS)
+            }
+            Self::Lower { id } => Request::delete(format!("{}/raises", one(&id))),
             Self::Delete { id } => Request::delete(one(&id)),
         })
     }

@@ -21,6 +21,7 @@ mod output;
 mod policy;
 mod price;
 mod request;
+mod reconcile;
 mod route;
 mod session;
 mod team;
@@ -110,6 +111,8 @@ pub(crate) enum Admin {
     /// Limits on money.
     Budget(Noun<budget::Verb>),
     /// What was used and what it cost.
+    /// A provider's bill against the books: resolves what nobody knew, tells what differs.
+    Reconcile(reconcile::Reconcile),
     Usage(Noun<usage::Verb>),
     /// One record for each call.
     Calls(Noun<calls::Verb>),
@@ -122,7 +125,7 @@ pub(crate) enum Admin {
 impl Admin {
     fn plan(self) -> anyhow::Result<(Connection, Request)> {
         Ok(match self {
-            Self::Catalogue(_) => anyhow::bail!("takes more than one request"),
+            Self::Catalogue(_) | Self::Reconcile(_) => anyhow::bail!("takes more than one request"),
             Self::Session(noun) => (noun.connection, noun.verb.request()?),
             Self::Org(noun) => (noun.connection, noun.verb.request()?),
             Self::Team(noun) => (noun.connection, noun.verb.request()?),
@@ -153,6 +156,7 @@ pub(crate) async fn run(command: Admin) -> ExitCode {
     };
     let (connection, request) = match command.plan() {
         Ok(planned) => planned,
+        Admin::Reconcile(command) => return reconcile::run(command).await,
         Err(error) => {
             eprintln!("error: {error:#}");
             return exit::INVALID;

@@ -13,4 +13,5 @@ mod garbage;
 mod node_killed;
 mod outages;
 mod questions;
+mod reconcile;
 mod support;

@@ -31,7 +31,7 @@ pub(super) async fn create(State(app): State<App>, posted: Posted<BudgetCreate>)
     let mut write = Write::begin_once(&app, &posted.caller, posted.once).await?;
     let scope = scope(&mut write, asked.scope).await?;
     let id = app.new_id();
-    let budget = Budget {
+    let mut budget = Budget {
         organization_id: write.organization(),
         id,
         name: spec.name,
@@ -42,7 +42,12 @@ pub(super) async fn create(State(app): State<App>, posted: Posted<BudgetCreate>)
         mode: spec.mode,
         count_byok: spec.count_byok,
         alert_at_percent: spec.alert_at_percent,
+        raises: Vec::new(),
+        past: None,
     };
+    if asked.count_past {
+        budget.past = budgets::count_past(&mut write, &budget).await?;
+    }
     write.compile(&Resource::Budget(budget.clone())).await?;
     budgets::insert(&mut write, &budget).await?;
     let texts = super::label_texts(&mut write, std::iter::once(&budget)).await?;

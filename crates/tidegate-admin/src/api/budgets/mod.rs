@@ -4,6 +4,8 @@ mod create;
 mod delete;
 mod get;
 mod list;
+mod lower;
+mod raise;
 mod update;
 
 use std::collections::HashMap;
@@ -11,7 +13,9 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use tidegate_store::budgets::{self, Spend};
 use tidegate_store::{Stored, TenantTx, labels, resources};
-use tidegate_types::resource::{Budget, Enforcement, HoldMode, Resource, ResourceKind, Selector, ZdrTier};
+use tidegate_types::resource::{
+    Budget, Enforcement, HoldMode, Raise, Resource, ResourceKind, Selector, ZdrTier,
+};
 use tidegate_types::window::WindowSpec;
 use tidegate_types::{BudgetId, KeyId, LabelHash, ModelName, NanoUsd, ProviderSlug, TeamId, Timestamp};
 use utoipa::ToSchema;
@@ -24,11 +28,10 @@ use crate::problem::Problem;
 use crate::state::App;
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list::list, create::create)).routes(routes!(
-        get::get,
-        update::update,
-        delete::delete
-    ))
+    OpenApiRouter::new()
+        .routes(routes!(list::list, create::create))
+        .routes(routes!(get::get, update::update, delete::delete))
+        .routes(routes!(raise::raise, lower::lower))
 }
 
 /// Which calls a budget covers: those that match every field that is given.
@@ -108,6 +111,9 @@ pub(crate) struct BudgetCreate {
     /// Percentages of the limit at which an alert is due.
     #[serde(default)]
     alert_at_percent: Vec<u8>,
+    /// Whether what the present window has used before counts.
+    #[serde(default)]
+    count_past: bool,
 }
 
 const fn hard() -> Enforcement {
@@ -175,6 +181,27 @@ pub(crate) struct SpendView {
     window_end: Option<Timestamp>,
 }
 
+/// A temporary raise of a limit; it falls back by itself.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = BudgetRaise)]
+pub(crate) struct RaiseSpec {
+    /// Added to the limit, USD.
+    #[schema(value_type = String, example = "0.50")]
+    amount: NanoUsd,
+    /// First instant at which it no longer holds.
+    #[schema(value_type = String, format = DateTime)]
+    until: Timestamp,
+    /// Why.
+    reason: String,
+}
+
+impl From<&Raise> for RaiseSpec {
+    fn from(raise: &Raise) -> Self {
+        Self { amount: raise.amount, until: raise.until, reason: raise.reason.clone() }
+    }
+}
+
 /// A budget.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Budget)]
@@ -190,6 +217,15 @@ pub(crate) struct BudgetView {
     /// What may be changed.
     #[serde(flatten)]
     spec: BudgetSpec,
+    /// Temporary raises, in the order in which they were made.
+    raises: Vec<RaiseSpec>,
+    /// Limit and running raises together; in answers to GET.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    limit_now: Option<NanoUsd>,
+    /// What its first window had used before the budget was made, USD; `null` where that does not count.
+    #[schema(value_type = Option<String>)]
+    counted_past: Option<NanoUsd>,
     /// What its present window has used, as far as nodes have reported; in answers to GET.
     #[serde(skip_serializing_if = "Option::is_none")]
     spend: Option<SpendView>,
@@ -256,6 +292,9 @@ impl BudgetView {
                 provider: scope.provider.clone(),
             },
             spec: budget.into(),
+            raises: budget.raises.iter().map(Into::into).collect(),
+            limit_now: None,
+            counted_past: budget.past.map(|past| past.amount),
             spend: None,
             created_at: super::made_at(budget.id),
         }
@@ -281,15 +320,19 @@ async fn views(app: &App, tx: &mut TenantTx, rows: &[Stored<Budget>]) -> Result<
     let ids: Vec<BudgetId> = rows.iter().map(|row| row.value.id).collect();
     let used = budgets::spend(tx, &ids, app.clock.now()).await?;
     let used: HashMap<BudgetId, Spend> = used.into_iter().map(|spend| (spend.budget_id, spend)).collect();
+    let (calendar, now) = (budgets::calendar(tx).await?, app.clock.now());
     let view = |row: &Stored<Budget>| {
-        let spend = used.get(&row.value.id);
+        let budget = &row.value;
+        let spend = used.get(&budget.id);
+        let window = spend.map(|spend| spend.window).or_else(|| calendar.window(budget.window, now));
+        let limit = budget.limit_at(window.map_or(now, |window| window.start), now, 0);
         let spend = SpendView {
-            spent: spend.map_or(NanoUsd::ZERO, |spend| spend.spent),
+            spent: limit.past + spend.map_or(NanoUsd::ZERO, |spend| spend.spent),
             unresolved: spend.map_or(NanoUsd::ZERO, |spend| spend.unresolved),
-            window_start: spend.map(|spend| spend.window.start),
-            window_end: spend.map(|spend| spend.window.end).filter(|end| end.as_micros() != i64::MAX),
+            window_start: window.map(|window| window.start),
+            window_end: window.map(|window| window.end).filter(|end| end.as_micros() != i64::MAX),
         };
-        BudgetView { spend: Some(spend), ..BudgetView::of(&row.value, &texts) }
+        BudgetView { spend: Some(spend), limit_now: Some(limit.limit), ..BudgetView::of(budget, &texts) }
     };
     Ok(rows.iter().map(view).collect())
 }

@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod get;
 mod list;
+mod reconcile;
 mod update;
 
 use serde::{Deserialize, Serialize};
@@ -19,11 +20,10 @@ use crate::problem::Problem;
 use crate::state::App;
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list::list, create::create)).routes(routes!(
-        get::get,
-        update::update,
-        delete::delete
-    ))
+    OpenApiRouter::new()
+        .routes(routes!(list::list, create::create))
+        .routes(routes!(get::get, update::update, delete::delete))
+        .routes(routes!(reconcile::reconcile))
 }
 
 /// What a client says about a provider.

@@ -1,5 +1,7 @@
 //! Budgets: their limits and scopes. What they have spent is derived from billing events.
 
+mod past;
+
 use serde_json::json;
 use tidegate_types::resource::{Budget, Resource, ResourceKind};
 use tidegate_types::window::{Window, WindowSpec};
@@ -10,6 +12,8 @@ use crate::change::Change;
 use crate::convert::{name_of, time, uuid_of};
 use crate::tenant::TenantTx;
 use crate::{Page, Result, Stored, document};
+
+pub use past::{calendar, count as count_past, recount as recount_pasts};
 
 const KIND: ResourceKind = ResourceKind::Budget;
 
@@ -51,7 +55,8 @@ pub async fn insert(change: &mut Change, budget: &Budget) -> Result<()> {
              team_id, key_id, end_user, tag, model, provider, enforcement, mode, count_byok, alert_at_percent)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
-    .await
+    .await?;
+    if budget.past.is_some() { past::note(change, budget).await } else { Ok(()) }
 }
 
 /// Stores a new version. `expected`: the version that the caller saw. `tightens`: its limit was
