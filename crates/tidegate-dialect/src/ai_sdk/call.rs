@@ -23,7 +23,7 @@ pub(super) fn decode(body: &CallBody) -> Result<Call, RequestError> {
     let tools = tools(&mut fields, &mut options)?;
     let choice = tool_choice(&mut fields)?;
     let call = Call {
-        names: Names { stop: "stopSequences", format: "responseFormat" },
+        names: Names { stop: "stopSequences", format: "responseFormat", own: &[] },
         list: "prompt",
         turns,
         // SDK 7 sends "auto" without a tool to choose.

@@ -87,7 +87,23 @@ fn document(block: &mut Fields<'_>, path: Path<'_>, cache: Option<Json>) -> Resu
             rest_of(DIALECT, "messages[].content[].source", path, &source)?;
             return Ok(Part::FileUrl { media_type: None, url, name, cache });
         }
-        _ => return Err(refuse(path.key("type"), "only documents by base64 or URL can be carried over")),
+        "text" => {
+            need_text(&mut source, "media_type", path)?;
+            let text = need_text(&mut source, "data", path)?;
+            rest_of(DIALECT, "messages[].content[].source", path, &source)?;
+            // Its title is the first line: a part of text has no name.
+            let text = match name {
+                Some(title) => Content::new(format!("{}\n\n{text}", title.expose())),
+                None => text.into(),
+            };
+            return Ok(Part::Text { text, cache });
+        }
+        _ => {
+            return Err(refuse(
+                path.key("type"),
+                "only documents by base64, URL or as text can be carried over",
+            ));
+        }
     }
     let media_type = need_text(&mut source, "media_type", path)?;
     let data = need_text(&mut source, "data", path)?.into();

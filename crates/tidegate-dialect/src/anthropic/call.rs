@@ -22,7 +22,7 @@ pub(crate) fn decode(body: &CallBody) -> Result<Call, RequestError> {
     let mut reasoning = thinking(&mut fields)?;
     let format = output(&mut fields, &mut reasoning)?;
     let call = Call {
-        names: Names { stop: "stop_sequences", format: "output_config.format" },
+        names: Names { stop: "stop_sequences", format: "output_config.format", own: &[] },
         turns: turns(&mut fields)?,
         tools: tools(&mut fields)?,
         tool_choice,

@@ -11,11 +11,22 @@ use crate::{Content, Dialect, RequestError};
 
 const DIALECT: Dialect = Dialect::BedrockConverse;
 
+/// Its words for the one form's.
+const SPELLINGS: &[(&str, &str)] = &[
+    ("temperature", "inferenceConfig.temperature"),
+    ("top_p", "inferenceConfig.topP"),
+    ("top_k", "additionalModelRequestFields.top_k"),
+];
+
 /// Decodes a body that has been read.
 pub(super) fn decode(body: &CallBody) -> Result<Call, RequestError> {
     let mut fields = Fields::read(&Value::validated(&body.bytes, body.spots.root), Path::Root)?;
     let mut call = Call {
-        names: Names { stop: "inferenceConfig.stopSequences", format: "outputConfig.textFormat" },
+        names: Names {
+            stop: "inferenceConfig.stopSequences",
+            format: "outputConfig.textFormat",
+            own: SPELLINGS,
+        },
         turns: turns(&mut fields)?,
         output_limit: body.output_limit,
         stream: body.stream,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::Content;
 use crate::json::Value;
+use crate::{Content, RequestError};
 
 /// JSON text that is carried without being looked into. Debug shows its length only.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,6 +43,17 @@ impl fmt::Debug for Json {
 pub(crate) struct Names {
     pub(crate) stop: &'static str,
     pub(crate) format: &'static str,
+    /// Its own spellings of what encoders name in the one form's words.
+    pub(crate) own: &'static [(&'static str, &'static str)],
+}
+
+impl Names {
+    /// A refusal with the field's name as the client wrote it.
+    pub(crate) fn spell(&self, error: RequestError) -> RequestError {
+        let RequestError::Untranslatable { field, why } = error else { return error };
+        let own = self.own.iter().find(|(name, _)| *name == field);
+        RequestError::Untranslatable { field: own.map_or(field, |(_, own)| (*own).to_owned()), why }
+    }
 }
 
 /// A request in the one form. Decoders end with `..Call::default()`, so that a new field breaks none of them.
@@ -64,6 +75,8 @@ pub(crate) struct Call {
     pub(crate) frequency_penalty: Option<Json>,
     pub(crate) presence_penalty: Option<Json>,
     pub(crate) seed: Option<Json>,
+    /// How much is said: OpenAI's `low` or `high`.
+    pub(crate) verbosity: Option<Content>,
     pub(crate) reasoning: Reasoning,
     pub(crate) format: Option<OutputFormat>,
     pub(crate) user: Option<Content>,

@@ -20,7 +20,11 @@ pub(super) fn decode(body: &CallBody) -> Result<Call, RequestError> {
     }
     let messages = need(&mut fields, "messages", root)?;
     let call = Call {
-        names: Names { stop: "stop_sequences", format: "response_format" },
+        names: Names {
+            stop: "stop_sequences",
+            format: "response_format",
+            own: &[("top_k", "k"), ("top_p", "p")],
+        },
         turns: turns(&messages, root.key("messages"))?,
         tools: tools(&mut fields)?,
         tool_choice: tool_choice(&mut fields)?,

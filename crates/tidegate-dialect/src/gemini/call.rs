@@ -4,9 +4,18 @@ use super::names::{self, each, read, rest_of, take};
 use super::{contents, schema, tools};
 use crate::canonical::{Call, Effort, Json, Names, OutputFormat, Reasoning, ReasoningMode};
 use crate::decode::{refuse, rest_of_body};
-use crate::json::{Kind, Value};
-use crate::read::{CallBody, Fields, Path, texts, whole, wrong};
+use crate::json::Value;
+use crate::read::{CallBody, Fields, Path, texts, wrong};
 use crate::{Content, Dialect, RequestError};
+
+/// Its words for the one form's.
+const SPELLINGS: &[(&str, &str)] = &[
+    ("temperature", "generationConfig.temperature"),
+    ("top_p", "generationConfig.topP"),
+    ("top_k", "generationConfig.topK"),
+    ("frequency_penalty", "generationConfig.frequencyPenalty"),
+    ("presence_penalty", "generationConfig.presencePenalty"),
+];
 
 /// Decodes a body that has been read.
 pub(super) fn decode(body: &CallBody) -> Result<Call, RequestError> {
@@ -15,7 +24,11 @@ pub(super) fn decode(body: &CallBody) -> Result<Call, RequestError> {
     safety(&mut fields)?;
     let mut call = Call {
         list: "contents",
-        names: Names { stop: "generationConfig.stopSequences", format: "generationConfig.responseMimeType" },
+        names: Names {
+            stop: "generationConfig.stopSequences",
+            format: "generationConfig.responseMimeType",
+            own: SPELLINGS,
+        },
         turns: contents::decode(&mut fields)?,
         output_limit: body.output_limit,
         stream: body.stream,
@@ -48,8 +61,8 @@ fn config(value: &Value<'_>, path: Path<'_>, call: &mut Call) -> Result<(), Requ
         call.stop = texts(&stop, path.key("stopSequences"))?.into_iter().map(Content::new).collect();
     }
     let mut number = |key: &str| match take(&mut config, key) {
-        Some(value) if value.kind() != Kind::Number => Err(wrong(path.key(key), "a number")),
-        value => Ok(value.map(|value| Json::from(&value))),
+        Some(value) => names::number(&value).map(Some).ok_or_else(|| wrong(path.key(key), "a number")),
+        None => Ok(None),
     };
     call.temperature = number("temperature")?;
     call.top_p = number("topP")?;
@@ -104,10 +117,10 @@ fn thinking(value: &Value<'_>, path: Path<'_>) -> Result<Reasoning, RequestError
         };
     }
     if let Some(budget) = take(&mut thinking, "thinkingBudget") {
-        reasoning.mode = match budget.raw() {
-            b"-1" => ReasoningMode::Adaptive,
-            b"0" => ReasoningMode::Off,
-            _ => ReasoningMode::Budget(whole(&budget, path.key("thinkingBudget"))?),
+        reasoning.mode = match names::number(&budget).as_ref().map(AsRef::as_ref) {
+            Some(b"-1") => ReasoningMode::Adaptive,
+            Some(b"0") => ReasoningMode::Off,
+            _ => ReasoningMode::Budget(super::read::whole(&budget, path.key("thinkingBudget"))?),
         };
     }
     rest_of("generationConfig.thinkingConfig", path, &thinking)?;

@@ -1,6 +1,6 @@
 //! Edits of a body that stays in its dialect: the output limit lies inside of `generationConfig`.
 
-use super::names::camel;
+use super::names::{self, camel};
 use crate::json::{Kind, Span};
 use crate::outbound::{Body, Edits};
 
@@ -23,7 +23,7 @@ fn limit_output(body: &mut Body<'_>, limit: u64) {
         return body.set(name, format!(r#"{{"maxOutputTokens":{limit}}}"#));
     };
     if let Some(own) = config.members().find(|member| camel(&member.key) == "maxOutputTokens") {
-        if own.value.whole().is_none_or(|asked| asked > limit) {
+        if names::whole(&own.value).is_none_or(|asked| asked > limit) {
             body.replace(own.value.span(), limit.to_string());
         }
         return;

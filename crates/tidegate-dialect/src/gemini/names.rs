@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use crate::canonical::Json;
 use crate::json::{Kind, Value};
 use crate::read::{Fields, Path, array};
 use crate::registry::{Carriage, Field};
@@ -85,6 +86,22 @@ pub(super) fn text(
     path: Path<'_>,
 ) -> Result<Option<String>, RequestError> {
     take(fields, name).map(|value| crate::read::text(&value, path.key(name)).map(Cow::into_owned)).transpose()
+}
+
+/// A whole number, which protobuf's JSON also takes as a string (<https://protobuf.dev/programming-guides/json/>).
+pub(super) fn whole(value: &Value<'_>) -> Option<u64> {
+    let text = || value.text().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    value.whole().or_else(|| text()?.parse().ok())
+}
+
+/// A number as JSON has it, whether it came as one or as a string of one.
+pub(super) fn number(value: &Value<'_>) -> Option<Json> {
+    if value.kind() == Kind::Number {
+        return Some(Json::from(value));
+    }
+    let text = value.text()?;
+    let inside = Value::parse(text.as_bytes()).ok().filter(|inside| inside.kind() == Kind::Number)?;
+    Some(Json::from(&inside))
 }
 
 /// A repeated field: an array, or its only element.

@@ -2,7 +2,7 @@
 
 use super::names::{each, get, once, read as message};
 use crate::json::Value;
-use crate::read::{CallBody, Fields, Finding, FindingKind, Path, array, boolean, text, whole, wrong};
+use crate::read::{CallBody, Fields, Finding, FindingKind, Path, array, boolean, text, wrong};
 use crate::{Content, RequestError};
 
 /// Settings of the output that bill no more than tokens at their list price.
@@ -57,6 +57,11 @@ pub(super) fn read(body: &Fields<'_>, call: &mut CallBody) -> Result<(), Request
     })
 }
 
+/// A whole number, or a string of one.
+pub(super) fn whole(value: &Value<'_>, path: Path<'_>) -> Result<u64, RequestError> {
+    super::names::whole(value).ok_or_else(|| wrong(path, "a whole number, not negative"))
+}
+
 fn config(value: &Value<'_>, path: Path<'_>, call: &mut CallBody) -> Result<(), RequestError> {
     let config = message(value, path)?;
     for member in config.iter().filter(|member| !member.value.is_null()) {
@@ -108,7 +113,7 @@ fn thinking(value: &Value<'_>, path: Path<'_>, call: &mut CallBody) -> Result<()
     match get(&thinking, "thinkingBudget") {
         None => {}
         // As much as the model finds right.
-        Some(budget) if budget.raw() == b"-1" => call.needs.reasoning = true,
+        Some(budget) if matches!(budget.raw(), b"-1" | b"\"-1\"") => call.needs.reasoning = true,
         Some(budget) => {
             let budget = whole(&budget, path.key("thinkingBudget"))?;
             call.needs.reasoning = budget > 0;

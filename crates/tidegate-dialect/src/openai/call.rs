@@ -22,7 +22,7 @@ pub(crate) fn decode(body: &CallBody) -> Result<Call, RequestError> {
     }
     let messages = need(&mut fields, "messages", root)?;
     let call = Call {
-        names: Names { stop: "stop", format: "response_format" },
+        names: Names { stop: "stop", format: "response_format", own: &[] },
         turns: messages::decode(&messages, root.key("messages"))?,
         tools: tools(&mut fields)?,
         tool_choice: tool_choice(&mut fields)?,
@@ -37,6 +37,7 @@ pub(crate) fn decode(body: &CallBody) -> Result<Call, RequestError> {
         reasoning: reasoning(&mut fields)?,
         format: format(&mut fields)?,
         seed: number(&mut fields, "seed")?,
+        verbosity: verbosity(&mut fields, root)?,
         user: user(&mut fields)?,
         stream: body.stream,
         ..Call::default()
@@ -65,6 +66,16 @@ fn user(fields: &mut Fields<'_>) -> Result<Option<Content>, RequestError> {
     let newer = optional_text(fields, "safety_identifier", Path::Root)?;
     let older = optional_text(fields, "user", Path::Root)?;
     Ok(newer.or(older))
+}
+
+/// How much is said, unless it is the usual.
+pub(crate) fn verbosity(fields: &mut Fields<'_>, path: Path<'_>) -> Result<Option<Content>, RequestError> {
+    let Some(said) = optional_text(fields, "verbosity", path)? else { return Ok(None) };
+    match said.expose() {
+        "medium" => Ok(None),
+        "low" | "high" => Ok(Some(said)),
+        _ => Err(wrong(path.key("verbosity"), "low, medium or high")),
+    }
 }
 
 fn stop(fields: &mut Fields<'_>) -> Result<Vec<Content>, RequestError> {

@@ -110,6 +110,9 @@ fn settings(json: &mut Writer, call: &Call, edits: &Edits<'_>) {
             json.key(key).raw(number);
         }
     }
+    if let Some(verbosity) = &call.verbosity {
+        json.key("verbosity").text(verbosity.expose());
+    }
 }
 
 /// One turn may be several messages: results of tools come first, each as its own.

@@ -59,6 +59,14 @@ pub fn request(call: &CallBody, target: Dialect, edits: &Edits<'_>) -> Result<By
     if call.gateway.caching {
         caching::mark(&mut canonical, target, edits);
     }
-    let own_names = |error| if call.surface == Dialect::AiSdk { place::own_name(error) } else { error };
+    let names = canonical.names;
+    let own_names = |error| match call.surface {
+        Dialect::AiSdk => place::own_name(error),
+        _ => names.spell(error),
+    };
+    if canonical.verbosity.is_some() && !matches!(target, Dialect::OpenaiChat | Dialect::OpenaiResponses) {
+        let error = RequestError::Untranslatable { field: "verbosity".to_owned(), why: "no counterpart" };
+        return Err(own_names(error));
+    }
     Ok((codec::of(target).encode_call)(&canonical, edits).map_err(own_names)?.into())
 }

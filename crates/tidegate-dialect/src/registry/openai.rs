@@ -51,6 +51,6 @@ pub(crate) const FIELDS: &[Field] = &[
     field("top_logprobs", Plain, Refused("no counterpart")),
     field("top_p", Plain, Carried("top_p")),
     field("user", Plain, Carried("metadata.user_id")),
-    field("verbosity", Plain, Refused("no counterpart")).harmless(&[br#""medium""#]),
+    field("verbosity", Plain, Carried("text.verbosity; refused where there is none")),
     field("web_search_options", Bills, Refused("a tool run by the server")),
 ];

@@ -22,8 +22,9 @@ pub(super) fn decode(body: &CallBody) -> Result<Call, RequestError> {
     }
     include(&mut fields)?;
     let (tools, tool_choice) = tools::decode(&mut fields)?;
+    let (format, verbosity) = output(&mut fields)?;
     let call = Call {
-        names: Names { stop: "stop", format: "text.format" },
+        names: Names { stop: "stop", format: "text.format", own: &[("verbosity", "text.verbosity")] },
         list: "input",
         turns: turns(&mut fields)?,
         tools,
@@ -36,7 +37,8 @@ pub(super) fn decode(body: &CallBody) -> Result<Call, RequestError> {
         temperature: number(&mut fields, "temperature")?,
         top_p: number(&mut fields, "top_p")?,
         reasoning: reasoning(&mut fields)?,
-        format: format(&mut fields)?,
+        format,
+        verbosity,
         user: user(&mut fields)?,
         stream: body.stream,
         ..Call::default()
@@ -115,15 +117,19 @@ fn reasoning(fields: &mut Fields<'_>) -> Result<Reasoning, RequestError> {
     Ok(Reasoning { mode: ReasoningMode::Adaptive, effort: Some(effort) })
 }
 
-fn format(fields: &mut Fields<'_>) -> Result<Option<OutputFormat>, RequestError> {
+/// Format and length of the output.
+fn output(fields: &mut Fields<'_>) -> Result<(Option<OutputFormat>, Option<Content>), RequestError> {
     let path = Path::Root.key("text");
-    let Some(value) = fields.take("text") else { return Ok(None) };
+    let Some(value) = fields.take("text") else { return Ok((None, None)) };
     let mut config = Fields::read(&value, path)?;
-    let format = config.take("format");
+    let format = config.take("format").map(|value| format(&value, path.key("format"))).transpose()?;
+    let verbosity = crate::openai::call::verbosity(&mut config, path)?;
     rest_of(DIALECT, "text", path, &config)?;
-    let Some(value) = format else { return Ok(None) };
-    let path = path.key("format");
-    let mut format = Fields::read(&value, path)?;
+    Ok((format.flatten(), verbosity))
+}
+
+fn format(value: &Value<'_>, path: Path<'_>) -> Result<Option<OutputFormat>, RequestError> {
+    let mut format = Fields::read(value, path)?;
     let found = match need_text(&mut format, "type", path)?.as_str() {
         "text" => None,
         "json_object" => Some(OutputFormat::JsonObject),

@@ -25,8 +25,11 @@ pub(super) fn encode(call: &Call, edits: &Edits<'_>) -> Result<Vec<u8>, RequestE
         if let (Some(parallel), false) = (call.parallel_tools, call.tools.is_empty()) {
             json.key("parallel_tool_calls").bool(parallel);
         }
-        if let Some(format) = &call.format {
-            json.key("text").object(|json| write_format(json.key("format"), format));
+        if call.format.is_some() || call.verbosity.is_some() {
+            json.key("text").object(|json| {
+                call.format.iter().for_each(|format| write_format(json.key("format"), format));
+                call.verbosity.iter().for_each(|said| json.key("verbosity").text(said.expose()).done());
+            });
         }
         write_reasoning(json, call);
         if let Some(user) = &call.user {

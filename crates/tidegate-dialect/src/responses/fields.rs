@@ -45,7 +45,7 @@ pub(super) const FIELDS: &[Field] = &[
     field(
         "text",
         Plain,
-        Carried("format: json_schema or json_object; verbosity other than medium is refused"),
+        Carried("format: json_schema or json_object; verbosity: refused outside of OpenAI's dialects"),
     ),
     field("tool_choice", Plain, Carried("allowed_tools: only those tools are sent")),
     field("tools", Plain, Carried("function tools; others are refused")),
@@ -76,7 +76,6 @@ pub(super) const NESTED: &[Field] = &[
     field("reasoning.summary", Plain, Dropped("targets show what they show")),
     field("stream_options.include_obfuscation", Plain, Dropped("padding of its own dialect")),
     field("text.format.description", Plain, Dropped("the schema can hold one")),
-    field("text.verbosity", Plain, Refused("no counterpart")).harmless(&[br#""medium""#]),
     field("tools[].allowed_callers", Plain, Refused("no counterpart")).harmless(&[br#"["direct"]"#]),
     field("tools[].async", Plain, Refused("no counterpart")).harmless(&[b"false"]),
     field("tools[].defer_loading", Plain, Refused("no counterpart")).harmless(&[b"false"]),

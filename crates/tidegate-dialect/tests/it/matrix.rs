@@ -104,14 +104,33 @@ fn says_nothing(name: &str, harmless: &[&[u8]], over: &Value) -> bool {
     harmless.contains(&written.as_bytes())
 }
 
+/// Options for the gateway itself: what each does.
+fn options(out: &mut String) {
+    out.push_str("## `providerOptions.gateway`\n\n");
+    out.push_str("Values of other types are refused. Options without effect yet, and fields of other names, are named in `warnings` where the answer has them.\n\n");
+    out.push_str("| option | |\n|---|---|\n");
+    for field in tidegate_dialect::registry::gateway::FIELDS {
+        match field.carriage {
+            Carriage::Carried(what) => writeln!(out, "| `{}` | {what} |", field.name),
+            Carriage::Dropped(why) => {
+                writeln!(out, "| `{}` | checked, without effect yet: {why} |", field.name)
+            }
+            Carriage::Refused(why) => writeln!(out, "| `{}` | refused: {why} |", field.name),
+        }
+        .unwrap();
+    }
+}
+
 fn document() -> String {
     let mut out = String::from(
         "# Dialects\n\nWhat becomes of a request's features when the provider speaks another dialect than the client. Made from \
          `crates/tidegate-dialect/testdata/features` by its tests (`UPDATE_DOCS=1 cargo nextest run -p tidegate-dialect matrix`), \
          which send each sample and look at what comes out: **nothing is lost in silence**. In the same dialect everything passes as \
-         it is, but for the edits that `docs/architecture.md` names; unknown fields pass too, except under a strict budget or zero \
-         data retention, where they are refused by name.\n",
+         it is, but for the edits of the first table; unknown fields pass too, except under a strict budget or zero \
+         data retention, where they are refused by name.\n\n",
     );
+    crate::edits::document(&mut out);
+    options(&mut out);
     let mut lost: Vec<String> = Vec::new();
     for surface in SURFACES {
         let samples: Value =

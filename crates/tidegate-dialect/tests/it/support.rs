@@ -78,3 +78,12 @@ pub(crate) fn run(surface: Dialect, target: Dialect, asked_usage: bool, pieces: 
 pub(crate) fn lines(json: &str) -> String {
     json.replace(",\"", ",\n\"")
 }
+
+/// What leaves a stream that stays in its dialect, fed whole.
+pub(crate) fn run_raw(dialect: Dialect, facts: &AnswerFacts, input: &Bytes) -> Bytes {
+    let mut stream = AnswerStream::new(dialect, dialect, facts);
+    let mut out = Vec::new();
+    stream.push(input, &mut out);
+    assert_eq!(stream.end(&mut out), End::Complete);
+    out.concat().into()
+}

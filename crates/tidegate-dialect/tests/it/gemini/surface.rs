@@ -151,7 +151,7 @@ fn what_the_gateway_reads_and_the_name_of_the_model_stay_here() {
 #[test]
 fn limits_that_are_no_whole_numbers_are_refused() {
     for (config, path) in [
-        (r#"{"maxOutputTokens":"100"}"#, "generationConfig.maxOutputTokens"),
+        (r#"{"maxOutputTokens":"100x"}"#, "generationConfig.maxOutputTokens"),
         (r#"{"max_output_tokens":1e3}"#, "generationConfig.max_output_tokens"),
         (r#"{"candidateCount":9}"#, "generationConfig.candidateCount"),
         (r#"{"thinkingConfig":{"thinkingBudget":-2}}"#, "generationConfig.thinkingConfig.thinkingBudget"),

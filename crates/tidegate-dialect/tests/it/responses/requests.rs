@@ -104,7 +104,6 @@ fn what_other_dialects_cannot_carry_is_refused_by_name() {
         r#""include":["message.output_text.logprobs"]"#.to_owned(),
         r#""max_tool_calls":3"#.to_owned(),
         r#""reasoning":{"effort":"low","mode":"pro"}"#.to_owned(),
-        r#""text":{"verbosity":"low"}"#.to_owned(),
         r#""text":{"format":{"type":"grammar"}}"#.to_owned(),
         r#""tools":[{"type":"web_search"}]"#.to_owned(),
         r#""tools":[{"type":"custom","name":"c"}]"#.to_owned(),
