@@ -408,7 +408,7 @@ pub struct Scope {
     #[prost(string, optional, tag = "6")]
     pub provider: ::core::option::Option<::prost::alloc::string::String>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Budget {
     #[prost(string, tag = "1")]
     pub organization_id: ::prost::alloc::string::String,
