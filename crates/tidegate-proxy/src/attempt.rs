@@ -15,7 +15,7 @@ use tidegate_dialect::stream::{AnswerStream, End};
 use tidegate_dialect::task::{self, Payload};
 use tidegate_dialect::{AnswerFault, Dialect};
 use tidegate_types::OrganizationId;
-use tidegate_upstream::{Endpoint, RequestBody, ResponseBody, Unsent};
+use tidegate_upstream::{Endpoint, RequestBody, ResponseBody, SignIn, Unsent};
 
 use crate::failed::Failed;
 use crate::gateway::Gateway;
@@ -25,6 +25,8 @@ use crate::settle::Attempt;
 /// What is sent, and how the answer is to be read.
 pub(crate) struct Outbound {
     pub(crate) endpoint: Arc<Endpoint>,
+    /// What it is signed in with: no error may repeat it.
+    pub(crate) sign_in: Option<Arc<SignIn>>,
     pub(crate) owner: OrganizationId,
     pub(crate) request: http::Request<RequestBody>,
     pub(crate) surface: Dialect,
@@ -100,14 +102,15 @@ impl Drop for Exchange {
 }
 
 async fn exchange(gateway: Arc<Gateway>, mut attempt: Attempt, outbound: Outbound) -> Exchanged {
-    let Outbound { endpoint, owner, request, surface, target, stream, counting, facts, task } = outbound;
+    let Outbound { endpoint, sign_in, owner, request, surface, target, stream, counting, facts, task } =
+        outbound;
     let response = match send(&gateway, &mut attempt, &endpoint, owner, request).await {
         Ok(response) => response,
         Err(failed) => return Exchanged::Failed(failed),
     };
     attempt.note_status(response.status().as_u16());
     if !response.status().is_success() {
-        return Exchanged::Failed(read_error(attempt, response, target).await);
+        return Exchanged::Failed(read_error(attempt, response, target, sign_in.as_deref()).await);
     }
     let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = content_type.unwrap_or("application/octet-stream").to_owned();
@@ -157,12 +160,18 @@ async fn send(
 }
 
 /// A complete error answer before any event: nothing is billed.
-async fn read_error(mut attempt: Attempt, response: Response<ResponseBody>, target: Dialect) -> Failed {
+async fn read_error(
+    mut attempt: Attempt,
+    response: Response<ResponseBody>,
+    target: Dialect,
+    sign_in: Option<&SignIn>,
+) -> Failed {
     let (head, body) = response.into_parts();
     match collect(body, MAX_ERROR).await {
         Ok(body) => {
             attempt.refused();
-            Failed::status(&head, body, target)
+            let repeats = sign_in.is_some_and(|sign_in| sign_in.is_repeated_in(&body));
+            Failed::status(&head, if repeats { Bytes::new() } else { body }, target)
         }
         Err(failed) => {
             attempt.unresolved();
@@ -277,7 +286,7 @@ async fn until_first_event(mut live: Box<Live>) -> Result<Exchanged, Failed> {
     }
 }
 
-async fn collect(mut body: ResponseBody, most: usize) -> Result<Bytes, Failed> {
+pub(crate) async fn collect(mut body: ResponseBody, most: usize) -> Result<Bytes, Failed> {
     if body.size_hint().lower() > most as u64 {
         return Err(Failed::Fault(AnswerFault::TooLong));
     }

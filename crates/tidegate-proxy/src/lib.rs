@@ -34,6 +34,7 @@ mod routing;
 mod serve;
 mod settle;
 mod target;
+mod trial;
 mod vitals;
 
 pub use connection::serve_connection;
@@ -43,3 +44,4 @@ pub use edges::{
 };
 pub use gateway::{Gateway, Parts, Settings};
 pub use tidegate_upstream::SignIn;
+pub use trial::Trial;

@@ -26,5 +26,6 @@ mod sign_in;
 mod stored;
 mod streams;
 mod tasks;
+mod trial;
 mod wishes;
 mod world;

@@ -20,7 +20,4 @@ async fn only_and_order_choose_among_the_plans_providers() {
     assert!(!b.last().body.contains("providerOptions"), "{}", b.last().body);
     let reply = world.chat(&with(r#"{"only":["c"]}"#)).await;
     assert_eq!((reply.status, reply.json()["error"]["type"].as_str()), (400, Some("no_providers_available")));
-    let reply = world.chat(&with(r#"{"byok":{"a":[{"apiKey":"canary"}]}}"#)).await;
-    assert_eq!((reply.status, reply.json()["error"]["code"].as_str()), (400, Some("byok_not_supported")));
-    assert!(!reply.body.contains("canary"));
 }
