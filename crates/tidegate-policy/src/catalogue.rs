@@ -110,6 +110,11 @@ impl Catalogue {
         self.providers.get(slug)
     }
 
+    /// Every offering, in no particular order.
+    pub fn offerings(&self) -> impl Iterator<Item = &Arc<Offering>> {
+        self.offerings.values().flatten().map(|entry| &entry.offering)
+    }
+
     /// Every system credential (none in an organization's own catalogue).
     pub fn credentials(&self) -> impl Iterator<Item = &Arc<Credential>> {
         self.credentials.values().flatten()
