@@ -38,6 +38,8 @@ pub enum Noun {
     Usage,
     /// `/calls`.
     Calls,
+    /// `/explain`.
+    Explain,
     /// `/fleet`, `/join-tokens`.
     Fleet,
     /// `/audit`.
@@ -86,6 +88,7 @@ impl Noun {
             "budgets" => Self::Budgets,
             "usage" => Self::Usage,
             "calls" => Self::Calls,
+            "explain" => Self::Explain,
             "fleet" | "join-tokens" => Self::Fleet,
             "audit" => Self::Audit,
             _ => return None,
@@ -103,7 +106,8 @@ impl Noun {
             | Self::Policies
             | Self::Budgets
             | Self::Usage
-            | Self::Calls => Reach::Organization,
+            | Self::Calls
+            | Self::Explain => Reach::Organization,
             Self::Members | Self::Credentials | Self::ServiceTokens | Self::Audit => Reach::Either,
             Self::Own | Self::Organizations | Self::Catalogue | Self::Fleet => Reach::System,
         }
@@ -134,6 +138,8 @@ pub const fn role_allows(role: Role, noun: Noun, action: Action) -> bool {
         (Noun::Budgets, Action::Write) => matches!(role, Owner | Admin | Billing),
         (Noun::Credentials, Action::Read) => matches!(role, Owner | Admin | Member | Viewer),
         (Noun::Calls, Action::Read) => matches!(role, Owner | Admin | Member | Viewer | Billing),
+        // It is asked by POST and changes nothing.
+        (Noun::Explain, _) => matches!(role, Owner | Admin | Member | Viewer),
         (Noun::ServiceTokens | Noun::Audit, Action::Read) => matches!(role, Owner | Admin),
         (
             Noun::Teams

@@ -5,6 +5,7 @@ mod budgets;
 mod calls;
 mod catalogue;
 mod credentials;
+mod explain;
 mod fleet;
 mod join_tokens;
 mod keys;
@@ -56,6 +57,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .merge(budgets::router())
         .merge(usage::router())
         .merge(calls::router())
+        .merge(explain::router())
         .merge(fleet::router())
         .merge(join_tokens::router())
         .merge(audit::router())

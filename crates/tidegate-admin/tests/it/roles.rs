@@ -32,6 +32,7 @@ policies       rw rw r  r  r    rw r    rw r
 budgets        rw rw r  r  rw   rw r    rw r
 usage          r  r  r  r  r    r  r    r  r
 calls          r  r  r  r  r    -  -    -  -
+explain        rw rw rw rw -    rw r    rw r
 fleet          -  -  -  -  -    rw r    rw r
 join-tokens    -  -  -  -  -    rw r    rw r
 audit          r  r  -  -  -    r  r    r  r";

@@ -11,6 +11,7 @@ mod catalogue;
 mod client;
 mod credential;
 mod exit;
+mod explain;
 mod fleet;
 mod import;
 pub(crate) mod join;
@@ -20,8 +21,8 @@ mod org;
 mod output;
 mod policy;
 mod price;
-mod request;
 mod reconcile;
+mod request;
 mod route;
 mod session;
 mod team;
@@ -110,12 +111,14 @@ pub(crate) enum Admin {
     Policy(Noun<policy::Verb>),
     /// Limits on money.
     Budget(Noun<budget::Verb>),
-    /// What was used and what it cost.
     /// A provider's bill against the books: resolves what nobody knew, tells what differs.
     Reconcile(reconcile::Reconcile),
+    /// What was used and what it cost.
     Usage(Noun<usage::Verb>),
     /// One record for each call.
     Calls(Noun<calls::Verb>),
+    /// What would happen to a call, and why; nobody is called.
+    Explain(explain::Explain),
     /// Nodes: revisions, lag, rejections; join tokens.
     Fleet(Noun<fleet::Verb>),
     /// Who changed what.
@@ -142,6 +145,7 @@ impl Admin {
             Self::Budget(noun) => (noun.connection, noun.verb.request()?),
             Self::Usage(noun) => (noun.connection, noun.verb.request()?),
             Self::Calls(noun) => (noun.connection, noun.verb.request()?),
+            Self::Explain(asked) => (asked.connection.clone(), asked.request()?),
             Self::Fleet(noun) => (noun.connection, noun.verb.request()?),
             Self::Audit(noun) => (noun.connection, noun.verb.request()?),
         })
@@ -152,11 +156,11 @@ impl Admin {
 pub(crate) async fn run(command: Admin) -> ExitCode {
     let command = match command {
         Admin::Catalogue(noun) => return import::run(&noun.connection, noun.verb).await,
+        Admin::Reconcile(command) => return reconcile::run(command).await,
         other => other,
     };
     let (connection, request) = match command.plan() {
         Ok(planned) => planned,
-        Admin::Reconcile(command) => return reconcile::run(command).await,
         Err(error) => {
             eprintln!("error: {error:#}");
             return exit::INVALID;

@@ -98,7 +98,15 @@ pub(crate) struct PolicyView {
 }
 
 impl PolicySpec {
-    fn into_policy(self, organization_id: OrganizationId, id: PolicyId) -> Result<Policy, Problem> {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn into_policy(
+        self,
+        organization_id: OrganizationId,
+        id: PolicyId,
+    ) -> Result<Policy, Problem> {
         let mut checks = Checks::default();
         checks.name("name", &self.name).model_patterns("allow_models", &self.allow_models);
         checks.at_most("allow_providers", &self.allow_providers, 100);
@@ -134,6 +142,7 @@ impl PolicySpec {
             default_max_output_tokens: self.default_max_output_tokens,
             ceiling_price: self.ceiling_price,
             allow_system_credentials: self.allow_system_credentials,
+            allow_request_credentials: self.allow_request_credentials,
             routes_may_shadow: self.routes_may_shadow,
             max_attempts: self.max_attempts,
         })
@@ -142,7 +151,6 @@ impl PolicySpec {
 
 impl From<&Policy> for PolicySpec {
     fn from(policy: &Policy) -> Self {
-            allow_request_credentials: self.allow_request_credentials,
         let scope = match policy.scope {
             PolicyScope::Organization => ScopeSpec::default(),
             PolicyScope::Team { team_id } => ScopeSpec { team: Some(team_id), key: None },
@@ -157,6 +165,7 @@ impl From<&Policy> for PolicySpec {
             default_max_output_tokens: policy.default_max_output_tokens,
             ceiling_price: policy.ceiling_price,
             allow_system_credentials: policy.allow_system_credentials,
+            allow_request_credentials: policy.allow_request_credentials,
             routes_may_shadow: policy.routes_may_shadow,
             max_attempts: policy.max_attempts,
         }
@@ -165,7 +174,6 @@ impl From<&Policy> for PolicySpec {
 
 impl From<&Policy> for PolicyView {
     fn from(policy: &Policy) -> Self {
-            allow_request_credentials: policy.allow_request_credentials,
         Self { id: policy.id, spec: policy.into(), created_at: super::made_at(policy.id) }
     }
 }

@@ -63,7 +63,11 @@ pub(crate) struct RouteView {
 }
 
 impl RouteSpec {
-    fn into_route(self, organization_id: OrganizationId, id: RouteId) -> Result<Route, Problem> {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn into_route(self, organization_id: OrganizationId, id: RouteId) -> Result<Route, Problem> {
         let mut checks = Checks::default();
         checks.name("name", &self.name);
         checks.that(!self.targets.is_empty(), "targets", "must have at least one entry");
