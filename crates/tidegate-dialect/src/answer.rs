@@ -39,6 +39,8 @@ pub struct Note {
     pub costing: Costing,
     /// Where the caller's client looks for it.
     pub place: NotePlace,
+    /// Slug of the provider that answers.
+    pub provider: String,
     /// JSON object of `gateway.routing`: the plan and the attempts so far.
     pub routing: Option<Bytes>,
 }
@@ -48,6 +50,8 @@ pub struct Note {
 pub enum NotePlace {
     /// `usage.cost` and `provider_metadata.gateway` (OpenAI and Anthropic surfaces).
     ProviderMetadata,
+    /// The same, and `provider` (MLflow's unified answers).
+    Mlflow,
     /// `usage.logfire_ai_gateway.cost` (pydantic-ai); bodies of Gemini and Bedrock are strict, there a header tells.
     Logfire,
     /// `providerMetadata.gateway` (AI SDK).

@@ -68,20 +68,25 @@ fn place(
     let cost = note.costing.cost(usage).to_string();
     let mut json = Writer::new();
     match note.place {
-        NotePlace::ProviderMetadata => json.key("cost").raw(&cost).done(),
+        NotePlace::ProviderMetadata | NotePlace::Mlflow => json.key("cost").raw(&cost).done(),
         NotePlace::Logfire => {
             json.key("logfire_ai_gateway").object(|json| json.key("cost").text(&cost).done()).done();
         }
         NotePlace::AiSdk => return,
     }
     insert(&counts, offset, &json.into_bytes(), splices);
-    if (surface, note.place) == (Dialect::OpenaiChat, NotePlace::ProviderMetadata) {
+    if surface == Dialect::OpenaiChat && note.place != NotePlace::Logfire {
         let choice = root.get("choices").and_then(|choices| choices.elements().next());
         let said = choice.and_then(|choice| choice.get("message").or_else(|| choice.get("delta")));
         let said = said.filter(|said| said.kind() == Kind::Object && said.get("provider_metadata").is_none());
         if let Some(said) = said {
             insert(&said, offset, &metadata(note, &cost), splices);
         }
+    }
+    if note.place == NotePlace::Mlflow && root.get("provider").is_none() {
+        let mut json = Writer::new();
+        json.key("provider").text(&note.provider);
+        insert(root, offset, &json.into_bytes(), splices);
     }
 }
 

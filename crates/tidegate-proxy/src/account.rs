@@ -54,10 +54,20 @@ struct State {
     record: Option<Box<CallRecord>>,
     /// Of a record that was written with its last attempt's end.
     tokens_used: Option<u64>,
+    /// Of the attempts that have ended, also when their record is closed.
+    spent: Spent,
     permit: Option<Permit>,
     rates: Rates,
     /// Status for the metrics of callers without a record.
     status: u16,
+}
+
+/// What the attempts of a call have taken so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spent {
+    pub(crate) cost: NanoUsd,
+    /// Milliseconds that they lasted.
+    pub(crate) waited_ms: u64,
 }
 
 impl Account {
@@ -166,9 +176,9 @@ impl Account {
         }
     }
 
-    /// What the attempts so far cost.
-    pub(crate) fn cost(&self) -> NanoUsd {
-        self.state.lock().record.as_ref().map_or(NanoUsd::ZERO, |record| record.cost)
+    /// What the attempts so far have taken.
+    pub(crate) fn spent(&self) -> Spent {
+        self.state.lock().spent
     }
 
     /// The attempts that have ended.
@@ -182,11 +192,14 @@ impl Account {
 
     /// An attempt has ended.
     pub(crate) fn note_attempt(&self, attempt: AttemptRecord, usage: &Usage, cost: NanoUsd) {
-        self.note(|record| {
+        let mut state = self.state.lock();
+        state.spent.cost += cost;
+        state.spent.waited_ms += u64::from(attempt.duration_ms);
+        if let Some(record) = &mut state.record {
             record.attempts.push(attempt);
             record.cost += cost;
             record.usage = record.usage.plus(usage);
-        });
+        }
     }
 
     /// The call's answer is complete with this attempt: its record, to be written with the attempt's

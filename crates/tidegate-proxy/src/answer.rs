@@ -1,18 +1,20 @@
 //! Answers and refusals as HTTP responses.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 use tidegate_dialect::stream::stream_content_type;
 use tidegate_types::usage::CallOutcome;
 
 use crate::account::{Account, Arrival};
 use crate::body::AnswerBody;
 use crate::connection::Underway;
+use crate::face::Manner;
 use crate::failover::{Answer, Content};
 use crate::gateway::Gateway;
-use crate::headers::{JSON, NO_CACHE, put_cost, put_id, put_rates, put_simulated};
+use crate::headers::{JSON, NO_CACHE, put_cost, put_durations, put_id, put_rates, put_simulated};
 use crate::refusal::{Refusal, Refused, Voice, render};
 use crate::relay::Relay;
 
@@ -45,8 +47,9 @@ pub(crate) fn answered(
     put_id(headers, account.dialect(), account.arrival.call_id);
     put_rates(headers, account.dialect(), &account.rates(), gateway.now());
     if account.cost_in_header && !streams {
-        put_cost(headers, account.cost());
+        put_cost(headers, account.spent().cost);
     }
+    put_times(headers, account, !streams);
     if answer.simulated {
         put_simulated(headers);
     }
@@ -65,7 +68,18 @@ pub(crate) fn refused(
     if refusal.rates.is_none() {
         put_rates(response.headers_mut(), account.dialect(), &account.rates(), gateway.now());
     }
+    put_times(response.headers_mut(), account, false);
     response.map(|bytes| AnswerBody::whole(bytes, underway))
+}
+
+/// How long it took, where clients look for it. The overhead of a stream is not known before its end.
+fn put_times(headers: &mut HeaderMap, account: &Account, whole: bool) {
+    if account.manner == Manner::Mlflow {
+        let took = account.arrival.clock.elapsed();
+        let waited = Duration::from_millis(account.spent().waited_ms);
+        let overhead = whole.then(|| took.saturating_sub(waited));
+        put_durations(headers, took, overhead);
+    }
 }
 
 /// An answer of the gateway itself.

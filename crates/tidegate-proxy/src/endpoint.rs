@@ -155,7 +155,7 @@ fn proxied(path: &str) -> Option<Face<'_>> {
 /// `/gateway/…`, as MLflow's AI Gateway is called. Raw paths, whose model nobody reads, are not served.
 fn mlflow(path: &str) -> Option<Face<'_>> {
     let face = match path.split_once('/')? {
-        ("mlflow", "v1/chat/completions") => Face::of(Surface::OpenaiChat),
+        ("mlflow", "v1/chat/completions") => Face { unified: true, ..Face::of(Surface::OpenaiChat) },
         ("openai", rest) => {
             let face = plain(rest.strip_prefix("v1/")?)?;
             (face.surface.dialect() != DialectName::AnthropicMessages).then_some(face)?
@@ -163,7 +163,9 @@ fn mlflow(path: &str) -> Option<Face<'_>> {
         ("anthropic", "v1/messages") => Face::of(Surface::AnthropicMessages),
         ("anthropic", "v1/messages/count_tokens") => Face::of(Surface::AnthropicCountTokens),
         ("gemini", rest) => model_in_path(rest.strip_prefix("v1beta/").or(rest.strip_prefix("v1/"))?)?,
-        (endpoint, "mlflow/invocations") => Face::named(Surface::OpenaiChat, endpoint)?,
+        (endpoint, "mlflow/invocations") => {
+            Face { unified: true, ..Face::named(Surface::OpenaiChat, endpoint)? }
+        }
         _ => return None,
     };
     Some(Face { manner: Manner::Mlflow, ..face })

@@ -35,6 +35,8 @@ pub(crate) struct Face<'a> {
     pub(crate) stream: Option<bool>,
     /// The provider or route in the path (pydantic-ai).
     pub(crate) route: Option<&'a str>,
+    /// One of MLflow's unified paths, where any provider answers in the same words and is named.
+    pub(crate) unified: bool,
     /// Version of the AI SDK's specification by the path.
     pub(crate) specification: u8,
 }
@@ -46,7 +48,15 @@ const AI_STREAMING: HeaderName = HeaderName::from_static("ai-language-model-stre
 impl<'a> Face<'a> {
     /// A surface whose body says everything.
     pub(crate) const fn of(surface: Surface) -> Self {
-        Self { surface, manner: Manner::Plain, model: None, stream: None, route: None, specification: 4 }
+        Self {
+            surface,
+            manner: Manner::Plain,
+            model: None,
+            stream: None,
+            route: None,
+            unified: false,
+            specification: 4,
+        }
     }
 
     /// A surface whose path names the model.
@@ -76,6 +86,7 @@ impl<'a> Face<'a> {
     /// Where clients of this face look for what a call costs.
     pub(crate) const fn note_place(&self) -> NotePlace {
         match self.manner {
+            Manner::Mlflow if self.unified => NotePlace::Mlflow,
             Manner::Plain | Manner::Mlflow => NotePlace::ProviderMetadata,
             Manner::AiSdk => NotePlace::AiSdk,
             Manner::Pydantic => NotePlace::Logfire,

@@ -305,6 +305,7 @@ fn note(planned: &Planned<'_>, candidate: &Candidate) -> Note {
         generation_id: planned.account.arrival.call_id.to_string(),
         costing: Costing::new(move |usage| tariff.cost(usage)),
         place,
+        provider: candidate.provider.slug.to_string(),
         routing: (place == NotePlace::AiSdk).then(|| routing::of(planned, candidate)),
     }
 }

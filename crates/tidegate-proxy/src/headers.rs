@@ -1,5 +1,7 @@
 //! Headers of our answers: the call's id, the state of the rate limits.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_limits::{BucketState, Rates};
@@ -10,6 +12,8 @@ const TIDEGATE_ID: HeaderName = HeaderName::from_static("x-tidegate-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const LOGFIRE_COST: HeaderName = HeaderName::from_static("logfire-ai-gateway-cost");
+const MLFLOW_DURATION: HeaderName = HeaderName::from_static("x-mlflow-gateway-duration-ms");
+const MLFLOW_OVERHEAD: HeaderName = HeaderName::from_static("x-mlflow-gateway-overhead-duration-ms");
 const SIMULATED: HeaderName = HeaderName::from_static("x-tidegate-simulated");
 pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 pub(crate) const TRUE: HeaderValue = HeaderValue::from_static("true");
@@ -57,6 +61,17 @@ pub(crate) fn put_id(headers: &mut HeaderMap, dialect: DialectName, call_id: Cal
 pub(crate) fn put_cost(headers: &mut HeaderMap, cost: NanoUsd) {
     if let Ok(value) = HeaderValue::try_from(format!("{cost}USD")) {
         headers.insert(LOGFIRE_COST, value);
+    }
+}
+
+/// Tells MLflow's clients how long the call took until now, and what of it was not the provider's.
+pub(crate) fn put_durations(headers: &mut HeaderMap, whole: Duration, overhead: Option<Duration>) {
+    let named = [(MLFLOW_DURATION, Some(whole)), (MLFLOW_OVERHEAD, overhead)];
+    for (name, duration) in named {
+        let text = duration.map(|duration| format!("{:.3}", duration.as_secs_f64() * 1_000.0));
+        if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+            headers.insert(name, value);
+        }
     }
 }
 

@@ -36,6 +36,7 @@ enum When {
     Caching,
     Answered,
     AnsweredPydantic,
+    AnsweredMlflow,
     Streamed,
 }
 
@@ -49,6 +50,9 @@ impl When {
             Self::Caching => "`caching: auto`, where no marker stands",
             Self::Answered => "every answer with usage",
             Self::AnsweredPydantic => "every answer with usage, on `/proxy/…`",
+            Self::AnsweredMlflow => {
+                "every answer with usage, on `/gateway/mlflow/…` and `/gateway/…/mlflow/invocations`"
+            }
             Self::Streamed => "a stream whose client did not ask for usage, answered",
         }
     }
@@ -125,6 +129,7 @@ const TABLE: &[Row] = &[
     Row(&[CHAT, ANTHROPIC], "usage.logfire_ai_gateway", "the cost", When::AnsweredPydantic),
     Row(&[RESPONSES], "usage.logfire_ai_gateway", "the cost", When::AnsweredPydantic),
     Row(&[RESPONSES], "response.usage.logfire_ai_gateway", "the cost (streams)", When::AnsweredPydantic),
+    Row(&[CHAT], "provider", "slug of the provider that answered", When::AnsweredMlflow),
     Row(&[CHAT], "usage", "of the last chunk with a choice: the usage", When::Streamed),
     Row(&[CHAT], "(chunk without choices)", "left out: its usage has been told", When::Streamed),
 ];
@@ -273,7 +278,7 @@ fn requests(dialect: Dialect, when: When) -> BTreeSet<String> {
             let body = without(&body, &["cache_control"]);
             changed(dialect, &body.replace(r#""caching":null"#, r#""caching":"auto""#), &plain)
         }
-        When::Answered | When::AnsweredPydantic | When::Streamed => BTreeSet::new(),
+        _ => BTreeSet::new(),
     }
 }
 
@@ -281,6 +286,7 @@ fn noted(place: NotePlace, asked_usage: bool) -> AnswerFacts {
     let note = Note {
         generation_id: "gen_1".into(),
         costing: Costing::new(|usage| NanoUsd::new(i64::try_from(usage.input_tokens).unwrap())),
+        provider: "acme".to_owned(),
         place,
         routing: None,
     };
@@ -306,6 +312,7 @@ fn bare(chunk: &[u8]) -> bool {
 fn answers(dialect: Dialect, when: When) -> BTreeSet<String> {
     let (place, asked) = match when {
         When::AnsweredPydantic => (NotePlace::Logfire, true),
+        When::AnsweredMlflow => (NotePlace::Mlflow, true),
         _ => (NotePlace::ProviderMetadata, when != When::Streamed),
     };
     let facts = noted(place, asked);
@@ -350,7 +357,8 @@ fn only_what_the_table_lists_is_edited_and_all_of_it_is() {
         for when in [When::Sent, When::Granted, When::Zdr, When::Unasked, When::Caching] {
             hold(dialect, when, requests(dialect, when), &[When::Sent]);
         }
-        for when in [When::Answered, When::AnsweredPydantic, When::Streamed] {
+        let unified: &[When] = if dialect == CHAT { &[When::AnsweredMlflow] } else { &[] };
+        for when in [&[When::Answered, When::AnsweredPydantic, When::Streamed], unified].concat() {
             hold(dialect, when, answers(dialect, when), &[When::Answered]);
         }
     }

@@ -20,12 +20,17 @@ async fn an_openai_client_finds_cost_and_generation_id() {
 
 #[tokio::test]
 async fn pydantic_ai_finds_the_cost_beside_the_usage() {
-    let peer = Provider::start(vec![json(OPENAI_ANSWER)]).await;
+    let peer = Provider::start(vec![json(OPENAI_ANSWER), json(OPENAI_ANSWER)]).await;
     let other = Provider::start(vec![json(ANTHROPIC_ANSWER)]).await;
     let world = World::start(&[openai("a", &peer), anthropic("b", &other)]).await;
     let reply = world.post("/proxy/a/chat/completions", &ask()).await;
     assert!(reply.body.contains(r#""logfire_ai_gateway":{"cost":"0.000000018"}"#), "{reply:?}");
     assert_eq!(peer.count(), 1);
+    // Where bodies are strict a header tells.
+    let contents = r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#;
+    let strict = "/proxy/a/v1beta1/publishers/google/models/acme%2Fchat:generateContent";
+    let reply = world.post(strict, contents).await;
+    assert_eq!(reply.header("logfire-ai-gateway-cost"), "0.000000018USD", "{reply:?}");
     // The path names the provider, whoever else offers the model.
     let reply = world.post("/proxy/b/chat/completions", &ask()).await;
     assert_eq!((reply.status, other.count()), (200, 1), "{reply:?}");
@@ -36,10 +41,16 @@ async fn pydantic_ai_finds_the_cost_beside_the_usage() {
 
 #[tokio::test]
 async fn mlflow_reads_errors_as_detail() {
-    let peer = Provider::start(vec![json(OPENAI_ANSWER)]).await;
+    let peer = Provider::start(vec![json(OPENAI_ANSWER), json(OPENAI_ANSWER)]).await;
     let world = World::start(&[openai("a", &peer)]).await;
     let reply = world.post("/gateway/mlflow/v1/chat/completions", &ask()).await;
     assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(reply.body.ends_with(r#","provider":"a"}"#), "{reply:?}");
+    let took = |name: &str| reply.header(name).parse::<f64>().unwrap();
+    let (whole, ours) = (took("x-mlflow-gateway-duration-ms"), took("x-mlflow-gateway-overhead-duration-ms"));
+    assert!(ours > 0.0 && ours <= whole, "{ours} of {whole}");
+    let reply = world.post("/gateway/openai/v1/chat/completions", &ask()).await;
+    assert!(!reply.body.contains(r#""provider":"#), "passed on as it is: {reply:?}");
     let reply = world.post("/gateway/nothing/mlflow/invocations", &ask()).await;
     assert_eq!(
         (reply.status, &reply.json()["detail"]["error_code"]),

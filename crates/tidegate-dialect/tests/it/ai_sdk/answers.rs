@@ -15,6 +15,7 @@ fn noted(spec: u8) -> AnswerFacts {
     let note = Note {
         generation_id: "gen_1".into(),
         costing: Costing::new(|usage| NanoUsd::new(1000 * usage.output_tokens as i64)),
+        provider: "acme".to_owned(),
         place: NotePlace::AiSdk,
         routing: Some(Bytes::from_static(br#"{"finalProvider":"openai"}"#)),
     };
