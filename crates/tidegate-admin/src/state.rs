@@ -12,6 +12,7 @@ use tidegate_types::id::{Id, IdKind};
 use crate::passwords::Passwords;
 use crate::problem::Problem;
 use crate::throttle::Throttle;
+use crate::trial::{self, CredentialTester};
 use crate::vault::Vault;
 
 /// Issuer of session tokens.
@@ -27,6 +28,7 @@ pub struct App {
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) public_url: Arc<str>,
+    pub(crate) tester: Arc<dyn CredentialTester>,
 }
 
 impl std::fmt::Debug for App {
@@ -53,6 +55,7 @@ impl App {
             passwords: Passwords::default(),
             throttle: Arc::default(),
             public_url: public_url.trim_end_matches('/').into(),
+            tester: trial::nobody(),
             store,
             clock,
         };
@@ -60,6 +63,12 @@ impl App {
         // Opening them proves that this is the right key-encryption key.
         app.vault.pools(&app.store).await.map_err(AdminError::from)?;
         Ok(app)
+    }
+
+    /// The same with somebody who has nodes try credentials.
+    #[must_use]
+    pub fn with_tester(self, tester: Arc<dyn CredentialTester>) -> Self {
+        Self { tester, ..self }
     }
 
     /// A new id, made now.

@@ -221,7 +221,7 @@ fn run_tasks(
     gateway_address: SocketAddr,
     drain_asked: CancellationToken,
 ) {
-    let Made { identity, state, journal, link, handle, vault, opener, pulse, budgets, stop, tasks, .. } =
+    let Made { identity, state, journal, link, handle, vault, opener, gateway, pulse, budgets, stop, tasks } =
         made;
     let client = sync::Client {
         about: sync::About {
@@ -235,6 +235,8 @@ fn run_tasks(
         pulse: Arc::clone(&pulse),
         link: Arc::clone(&link),
         drain_asked,
+        gateway,
+        tasks: tasks.clone(),
         outage: Outage::default(),
     };
     tasks.spawn(client.run(stop.clone()));

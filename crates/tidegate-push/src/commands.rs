@@ -42,6 +42,12 @@ pub struct Tested {
     pub status: Option<u16>,
     /// Enumerated cause, for example `refused`, `unreachable`.
     pub code: String,
+    /// The type of the provider's error; empty when it named none.
+    pub error_type: String,
+    /// Milliseconds that the provider took.
+    pub latency_ms: u32,
+    /// The model that was asked; empty when none was.
+    pub model: String,
 }
 
 /// Why a command has no result.
@@ -69,8 +75,17 @@ impl Commands {
         let test = wire::TestCredential { organization_id, credential_id };
         let (node_id, result) = self.ask(None, wire::command::Command::TestCredential(test)).await?;
         let status = u16::try_from(result.status).ok().filter(|status| *status != 0);
-        let code = result.code.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
-        Ok(Tested { node_id, ok: result.ok, status, code })
+        // A node may say anything; only what could be a name is repeated.
+        let word = |text: &str, most| text.chars().filter(char::is_ascii_graphic).take(most).collect();
+        Ok(Tested {
+            node_id,
+            ok: result.ok,
+            status,
+            code: word(&result.code, 64),
+            error_type: word(&result.error_type, 64),
+            latency_ms: result.latency_ms,
+            model: word(&result.model, 256),
+        })
     }
 
     /// Asks a node to drain: finish its calls, ship everything, end.

@@ -11,10 +11,13 @@ use tidegate_proto::config::control_message::Message as Control;
 use tidegate_proto::config::node_message::Message as Said;
 use tidegate_proto::config::{Command, CommandResult, Delta, Hello, NodeMessage, PoolKey, command};
 use tidegate_proto::{MAX_MESSAGE_BYTES, PROTOCOL_VERSION, SUPPORTED_FEATURES, positions_to_wire};
+use tidegate_proxy::{Gateway, Trial};
+use tidegate_types::{CredentialId, OrganizationId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::{Code, Status, Streaming};
 
 use super::Handle;
@@ -48,6 +51,9 @@ pub(crate) struct Client {
     pub(crate) link: Arc<Link>,
     /// Cancelled when the control plane asks the node to drain.
     pub(crate) drain_asked: CancellationToken,
+    /// Tries credentials.
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) tasks: TaskTracker,
     pub(crate) outage: Outage,
 }
 
@@ -146,7 +152,11 @@ impl Client {
                 Some(Control::Current(_)) => self.confirm().await?,
                 Some(Control::Heal(heal)) => self.handle.forget_position(heal.shard),
                 Some(Control::PoolKey(key)) => self.unlock(key).await?,
-                Some(Control::Command(command)) => say(out, Said::CommandResult(self.obey(&command))).await?,
+                Some(Control::Command(command)) => {
+                    if let Some(result) = self.obey(&command, out) {
+                        say(out, Said::CommandResult(result)).await?;
+                    }
+                }
                 // A message of a later protocol; it may be left out.
                 None => {}
             }
@@ -182,15 +192,44 @@ impl Client {
         tokio::task::spawn_blocking(unlock).await.map_err(|_| Status::internal("opening the pool key failed"))
     }
 
-    fn obey(&self, command: &Command) -> CommandResult {
+    /// The result, unless it comes later.
+    fn obey(&self, command: &Command, out: &mpsc::Sender<NodeMessage>) -> Option<CommandResult> {
         let (ok, code) = match &command.command {
             Some(command::Command::Drain(_)) => {
                 self.drain_asked.cancel();
                 (true, "draining")
             }
-            Some(command::Command::TestCredential(_)) | None => (false, "unsupported"),
+            Some(command::Command::TestCredential(test)) => {
+                match (test.organization_id.parse(), test.credential_id.parse()) {
+                    (Ok(organization), Ok(credential)) => {
+                        self.try_credential(command.id, organization, credential, out.clone());
+                        return None;
+                    }
+                    _ => (false, "unknown_credential"),
+                }
+            }
+            None => (false, "unsupported"),
         };
-        CommandResult { id: command.id, ok, status: 0, code: code.to_owned() }
+        Some(CommandResult { id: command.id, ok, code: code.to_owned(), ..CommandResult::default() })
+    }
+
+    /// Tries a credential beside the stream; it ends by itself within seconds.
+    fn try_credential(
+        &self,
+        id: u64,
+        organization: OrganizationId,
+        credential: CredentialId,
+        out: mpsc::Sender<NodeMessage>,
+    ) {
+        let gateway = Arc::clone(&self.gateway);
+        self.tasks.spawn(async move {
+            let Trial { ok, status, code, error_type, latency_ms, model } =
+                gateway.try_credential(organization, credential).await;
+            let (status, code) = (u32::from(status), code.to_owned());
+            let result = CommandResult { id, ok, status, code, error_type, latency_ms, model };
+            // When the stream has ended meanwhile, nobody waits for it any more.
+            let _ = say(&out, Said::CommandResult(result)).await;
+        });
     }
 }
 

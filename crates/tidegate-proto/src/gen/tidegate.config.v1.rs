@@ -696,6 +696,14 @@ pub struct CommandResult {
     /// Enumerated cause; holds no content.
     #[prost(string, tag = "4")]
     pub code: ::prost::alloc::string::String,
+    /// The type of the provider's error, empty when it named none.
+    #[prost(string, tag = "5")]
+    pub error_type: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "6")]
+    pub latency_ms: u32,
+    /// The model that was asked.
+    #[prost(string, tag = "7")]
+    pub model: ::prost::alloc::string::String,
 }
 /// Generated client implementations.
 pub mod config_service_client {

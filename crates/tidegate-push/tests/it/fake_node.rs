@@ -235,8 +235,13 @@ impl Stream {
                 self.held.resources.retain(|_, version| version.revision.shard != shard);
             }
             Some(Control::Command(command)) => {
-                let result =
-                    wire::CommandResult { id: command.id, ok: true, status: 200, code: "ok".to_owned() };
+                let result = wire::CommandResult {
+                    id: command.id,
+                    ok: true,
+                    status: 200,
+                    code: "ok".to_owned(),
+                    ..wire::CommandResult::default()
+                };
                 self.say.send(super::fake_node::message(Said::CommandResult(result))).await.unwrap();
             }
             Some(Control::Current(_)) => self.assured += 1,

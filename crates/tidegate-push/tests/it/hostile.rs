@@ -156,7 +156,13 @@ async fn well_formed_lies_end_only_the_liars_stream() {
         ..wire::Heartbeat::default()
     };
     stream.say.send(message(Said::Heartbeat(huge))).await.unwrap();
-    let result = wire::CommandResult { id: 77, ok: true, status: 1_000_000, code: "x".repeat(10_000) };
+    let result = wire::CommandResult {
+        id: 77,
+        ok: true,
+        status: 1_000_000,
+        code: "x".repeat(10_000),
+        ..wire::CommandResult::default()
+    };
     stream.say.send(message(Said::CommandResult(result))).await.unwrap();
     plane.organization("globex").await;
     stream.until("a later change", |stream| stream.held.resources.len() == 4).await;

@@ -18,6 +18,16 @@ const COLUMNS: Columns = &[
     ("version", "/secret_version"),
 ];
 
+const TRIAL: Columns = &[
+    ("ok", "/ok"),
+    ("code", "/code"),
+    ("status", "/status"),
+    ("error", "/error_type"),
+    ("ms", "/latency_ms"),
+    ("model", "/model"),
+    ("node", "/node_id"),
+];
+
 /// Whose it is.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Scope {
@@ -103,6 +113,11 @@ pub(crate) enum Verb {
         position: Option<i32>,
         #[command(flatten)]
         secret: SecretFlags,
+    },
+    /// Has a node try one at its provider.
+    Test {
+        /// Its id.
+        id: String,
     },
     /// Removes one.
     Delete {
@@ -204,6 +219,7 @@ impl Verb {
                     .set("secret", secret.read(false)?.map(|secret| secret.fields));
                 Request::patch(one(&id), body.change()?, COLUMNS)
             }
+            Self::Test { id } => Request::post(format!("{}/test", one(&id)), Value::Null, TRIAL),
             Self::Delete { id } => Request::delete(one(&id)),
         })
     }

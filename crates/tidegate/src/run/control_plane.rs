@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::observe;
+use super::tester::Tester;
 use crate::config::{Config, Encryption, required, secret};
 use crate::{confine, shutdown};
 
@@ -104,6 +105,7 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     push_metrics.register(&metrics);
     let settings = PushSettings { names: config.control_plane.grpc_names.clone(), ..PushSettings::default() };
     let push = PushServer::new(store.clone(), material, Arc::new(SystemClock), settings, push_metrics);
+    let app = app.with_tester(Arc::new(Tester(push.commands())));
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let (end, router) = (stop.clone(), tidegate_admin::router(app.clone()));
     tasks.spawn(async move {

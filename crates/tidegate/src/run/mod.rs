@@ -9,3 +9,4 @@ pub(crate) mod node;
 mod observe;
 pub(crate) mod provision;
 pub(crate) mod simulator;
+mod tester;

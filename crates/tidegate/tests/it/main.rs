@@ -6,6 +6,7 @@ mod changes;
 mod configuration;
 mod control_planes;
 mod dev;
+mod credentials;
 mod drain;
 mod failover;
 mod fleet;

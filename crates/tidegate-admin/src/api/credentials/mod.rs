@@ -10,6 +10,7 @@ mod get;
 mod list;
 mod seal;
 mod secret;
+mod test;
 mod update;
 
 use serde::{Deserialize, Serialize};
@@ -28,11 +29,10 @@ use crate::problem::Problem;
 use crate::state::App;
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list::list, create::create)).routes(routes!(
-        get::get,
-        update::update,
-        delete::delete
-    ))
+    OpenApiRouter::new()
+        .routes(routes!(list::list, create::create))
+        .routes(routes!(get::get, update::update, delete::delete))
+        .routes(routes!(test::test))
 }
 
 /// Whose credential it is.
