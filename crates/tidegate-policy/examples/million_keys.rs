@@ -134,6 +134,7 @@ fn policy(organization_id: OrganizationId, round: u64) -> Policy {
         default_max_output_tokens: Some(4_096),
         ceiling_price: None,
         allow_system_credentials: None,
+        allow_request_credentials: None,
         routes_may_shadow: None,
         max_attempts: None,
     }
@@ -151,9 +152,9 @@ fn budget(organization_id: OrganizationId, number: u64, scope: Scope) -> Budget 
         mode: HoldMode::Strict,
         count_byok: false,
         alert_at_percent: vec![50, 90, 100],
-    }
         raises: Vec::new(),
         past: None,
+    }
 }
 
 fn virtual_key(organization_id: OrganizationId, number: u64) -> VirtualKey {

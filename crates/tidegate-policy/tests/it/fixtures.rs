@@ -295,6 +295,7 @@ pub(crate) fn policy(id: u128, scope: PolicyScope) -> Policy {
         default_max_output_tokens: None,
         ceiling_price: None,
         allow_system_credentials: None,
+        allow_request_credentials: None,
         routes_may_shadow: None,
         max_attempts: None,
     }
@@ -328,9 +329,9 @@ pub(crate) fn budget(id: u128, scope: Scope) -> Budget {
         mode: HoldMode::Strict,
         count_byok: false,
         alert_at_percent: vec![50, 100],
-    }
         raises: Vec::new(),
         past: None,
+    }
 }
 
 /// The bits of an id, for short assertions.
