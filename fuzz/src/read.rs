@@ -45,6 +45,7 @@ pub(crate) fn facts() -> AnswerFacts {
         note: None,
         spec: 4,
         warnings: Vec::new(),
+        asked: tidegate_dialect::Asked::default(),
     }
 }
 

@@ -32,6 +32,7 @@ fn stream(name: &str, surface: Dialect, target: Dialect, chunk: &'static str) {
         note: None,
         spec: 4,
         warnings: Vec::new(),
+        asked: tidegate_dialect::Asked::default(),
     };
     let mut stream = AnswerStream::new(surface, target, &facts);
     if target == AnthropicMessages {

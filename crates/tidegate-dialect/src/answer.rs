@@ -9,7 +9,7 @@ use tidegate_types::usage::Usage;
 
 use crate::codec::{self, Weight};
 use crate::json::Value;
-use crate::{AnswerFault, Dialect, note};
+use crate::{AnswerFault, Asked, Dialect, note};
 
 /// What the gateway puts into answers that it writes itself.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct AnswerFacts {
     pub spec: u8,
     /// What of the request had no effect: `warnings` of the AI SDK.
     pub warnings: Vec<String>,
+    /// What of the request the answer repeats.
+    pub asked: Asked,
 }
 
 /// What the gateway adds to answers about itself.

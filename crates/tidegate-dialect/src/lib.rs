@@ -9,6 +9,7 @@
 mod ai_sdk;
 pub mod answer;
 mod anthropic;
+mod asked;
 mod bedrock;
 mod canonical;
 mod codec;
@@ -37,6 +38,7 @@ pub mod task;
 mod transcription;
 mod usage;
 
+pub use asked::Asked;
 pub use content::Content;
 pub use error::{AnswerFault, RequestError};
 pub use tidegate_types::resource::DialectName as Dialect;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tidegate_dialect::Asked;
 use tidegate_dialect::answer::{AnswerFacts, Costing, Note, NotePlace};
 use tidegate_dialect::count;
 use tidegate_dialect::outbound::{self, Edits};
@@ -269,6 +270,7 @@ async fn outbound(
             note: Some(note(planned, candidate)),
             spec: call.body.spec,
             warnings: call.body.gateway.warnings(),
+            asked: if surface == target { Asked::default() } else { call.body.asked() },
         },
     })
 }

@@ -30,8 +30,16 @@ pub(super) struct State<'s> {
     pub(super) usage: Option<&'s Usage>,
 }
 
-/// Writes a response object with all members that the SDKs demand. What of the request it repeats
-/// is not known here, and written as the defaults are.
+/// A setting of the request, or what stands for none.
+fn repeat(json: &mut Writer, facts: &AnswerFacts, name: &str, otherwise: impl FnOnce(&mut Writer)) {
+    json.key(name);
+    match facts.asked.get(name) {
+        Some(asked) => json.raw(asked).done(),
+        None => otherwise(json),
+    }
+}
+
+/// Writes a response object with all members that the SDKs demand.
 pub(super) fn write_response(
     json: &mut Writer,
     facts: &AnswerFacts,
@@ -47,20 +55,32 @@ pub(super) fn write_response(
             Some(reason) => json.object(|json| json.key("reason").text(reason).done()),
             None => json.null(),
         };
-        json.key("instructions").null().key("max_output_tokens").null().key("max_tool_calls").null();
+        let setting = |json: &mut Writer, names: &[&str]| {
+            names.iter().for_each(|name| repeat(json, facts, name, |json| json.null().done()));
+        };
+        setting(json, &["instructions", "max_output_tokens", "max_tool_calls"]);
         json.key("model").text(&facts.model).key("output").array(output);
-        json.key("parallel_tool_calls").bool(true).key("previous_response_id").null();
-        json.key("prompt_cache_key").null();
-        json.key("reasoning").object(|json| json.key("effort").null().key("summary").null().done());
-        json.key("safety_identifier").null().key("service_tier").text("default").key("store").bool(false);
-        json.key("temperature").null();
-        json.key("text").object(|json| {
-            json.key("format").object(|json| json.key("type").text("text").done());
+        repeat(json, facts, "parallel_tool_calls", |json| json.bool(true).done());
+        json.key("previous_response_id").null();
+        setting(json, &["prompt_cache_key"]);
+        repeat(json, facts, "reasoning", |json| {
+            json.object(|json| json.key("effort").null().key("summary").null().done()).done();
         });
-        json.key("tool_choice").text("auto").key("tools").array(|_| {}).key("top_logprobs").whole(0);
-        json.key("top_p").null().key("truncation").text("disabled");
+        setting(json, &["safety_identifier"]);
+        json.key("service_tier").text("default").key("store").bool(false);
+        setting(json, &["temperature"]);
+        repeat(json, facts, "text", |json| {
+            let format = |json: &mut Writer| json.key("type").text("text").done();
+            json.object(|json| json.key("format").object(format).done()).done();
+        });
+        repeat(json, facts, "tool_choice", |json| json.text("auto").done());
+        repeat(json, facts, "tools", |json| json.array(|_| {}).done());
+        repeat(json, facts, "top_logprobs", |json| json.whole(0).done());
+        setting(json, &["top_p"]);
+        repeat(json, facts, "truncation", |json| json.text("disabled").done());
         usage::write(json.key("usage"), state.usage);
-        json.key("user").null().key("metadata").object(|_| {});
+        setting(json, &["user"]);
+        repeat(json, facts, "metadata", |json| json.object(|_| {}).done());
     });
 }
 

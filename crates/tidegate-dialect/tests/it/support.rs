@@ -53,6 +53,7 @@ pub(crate) fn facts(asked_usage: bool) -> AnswerFacts {
         note: None,
         spec: 4,
         warnings: Vec::new(),
+        asked: tidegate_dialect::Asked::default(),
     }
 }
 

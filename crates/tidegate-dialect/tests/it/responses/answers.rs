@@ -1,7 +1,7 @@
 //! Whole answers.
 
 use tidegate_dialect::AnswerFault;
-use tidegate_dialect::answer::complete;
+use tidegate_dialect::answer::{AnswerFacts, complete};
 
 use super::{RESPONSES, json, text};
 use crate::support::{ANTHROPIC, OPENAI, facts, file, lines};
@@ -103,4 +103,28 @@ fn searches_are_counted() {
         let body = format!(r#"{{"status":"completed","output":[],"usage":{odd}}}"#);
         assert_eq!(complete(RESPONSES, RESPONSES, &body.into(), &facts(false)).unwrap().usage, None);
     }
+}
+
+#[test]
+fn translated_answers_repeat_what_the_request_set() {
+    let tools = r#"[{"type":"function","name":"f","parameters":{"type":"object"},"strict":true}]"#;
+    let body = format!(
+        r#"{{"model":"m","input":"x","instructions":"be brief","tools":{tools},"tool_choice":"required","temperature":0.50,"text":{{"verbosity":"low"}},"metadata":{{"a":"b"}},"top_p":null}}"#
+    );
+    let call = tidegate_dialect::read::call(RESPONSES, Default::default(), body.into()).unwrap();
+    let facts = AnswerFacts { asked: call.asked(), ..facts(false) };
+    let answer = complete(RESPONSES, OPENAI, &file("openai/answer.json"), &facts).unwrap();
+    let text = String::from_utf8(answer.bytes.to_vec()).unwrap();
+    for member in [
+        format!(r#""tools":{tools},"#),
+        r#""instructions":"be brief","#.to_owned(),
+        r#""tool_choice":"required","#.to_owned(),
+        r#""temperature":0.50,"#.to_owned(),
+        r#""metadata":{"a":"b"}"#.to_owned(),
+        r#""text":{"format":{"type":"text"}},"#.to_owned(),
+        r#""top_p":null,"#.to_owned(),
+    ] {
+        assert!(text.contains(&member), "{member} in {text}");
+    }
+    assert!(!format!("{facts:?}").contains("brief"));
 }
