@@ -150,6 +150,7 @@ resources: {{- toYaml .Values.migrations.resources | nindent 2 }}
 {{- range .Values.pools }}
 {{- if hasKey $seen .name }}{{ fail (printf "pools: the name %q is there twice" .name) }}{{ end }}
 {{- $_ := set $seen .name true }}
+{{- if ne .name "default" }}{{ fail (printf "pools: %q: this version of the control plane knows the pool default only; another one's nodes could not join" .name) }}{{ end }}
 {{- $pool := include "tidegate.pool" (list $ .) | fromJson }}
 {{- $several := or (gt (int $pool.replicas) 1) $pool.autoscaling.enabled }}
 {{- if and $several (not $pool.redis.existingSecret) (not $.Values.devDatabase.enabled) }}
