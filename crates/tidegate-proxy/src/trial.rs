@@ -66,9 +66,8 @@ impl Gateway {
             Ok(subject) => subject,
             Err(code) => return Trial::without_call(code),
         };
-        let sign_in = match self.vault.sign_in(&subject.credential) {
-            Some(sign_in) => sign_in,
-            None => return Trial::without_call("sealed"),
+        let Some(sign_in) = self.vault.sign_in(&subject.credential) else {
+            return Trial::without_call("sealed");
         };
         let model = subject.offering.model.as_str().to_owned();
         let began = Instant::now();

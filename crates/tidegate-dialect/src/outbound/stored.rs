@@ -197,93 +197,90 @@ mod tests {
         refuse_stored(body.as_bytes()).err().and_then(|error| error.path().map(str::to_owned))
     }
 
+    /// Bodies, and what of them is refused.
+    const STORED: &[(&str, &str)] = &[
+        (
+            r#"{"messages":[{"content":[{"image":{"format":"png","source":{"s3Location":{"uri":"s3://b/k"}}}}]}]}"#,
+            "messages[0].content[0].image.source.s3Location",
+        ),
+        (
+            r#"{"messages":[{"content":[{"toolResult":{"content":[{"video":{"source":{"s3Location":{"uri":"s3://b/k"}}}}]}}]}]}"#,
+            "messages[0].content[0].toolResult.content[0].video.source.s3Location",
+        ),
+        (
+            r#"{"contents":[{"parts":[{"fileData":{"fileUri":"gs://b/k"}}]}]}"#,
+            "contents[0].parts[0].fileData.fileUri",
+        ),
+        (
+            r#"{"contents":[{"parts":[{"file_data":{"file_uri":"https://generativelanguage.googleapis.com/v1beta/files/x"}}]}]}"#,
+            "contents[0].parts[0].file_data.file_uri",
+        ),
+        (
+            r#"{"contents":[{"parts":[{"fileData":{"fileUri":"files/x"}}]}]}"#,
+            "contents[0].parts[0].fileData.fileUri",
+        ),
+        (
+            r#"{"contents":[{"parts":[{"functionResponse":{"name":"f","response":{},"parts":[{"fileData":{"fileUri":"gs://b"}}]}}]}]}"#,
+            "contents[0].parts[0].functionResponse.parts[0].fileData.fileUri",
+        ),
+        (r#"{"cachedContent":"cachedContents/1"}"#, "cachedContent"),
+        (r#"{"cached_content":"cachedContents/1"}"#, "cached_content"),
+        (
+            r#"{"tools":[{"retrieval":{"vertexRagStore":{"ragCorpora":["x"]}}}]}"#,
+            "tools[0].retrieval.vertexRagStore",
+        ),
+        (
+            r#"{"tools":[{"fileSearch":{"fileSearchStoreNames":["x"]}}]}"#,
+            "tools[0].fileSearch.fileSearchStoreNames",
+        ),
+        (r#"{"instances":[{"image":{"gcsUri":"gs://b/k"}}],"parameters":{}}"#, "instances[0].image.gcsUri"),
+        (
+            r#"{"messages":[{"content":[{"type":"file","file":{"file_id":"file-1"}}]}]}"#,
+            "messages[0].content[0].file.file_id",
+        ),
+        (
+            r#"{"messages":[{"content":[{"type":"file","file":{"f\u0069le_id":"file-1"}}]}]}"#,
+            "messages[0].content[0].file.file_id",
+        ),
+        (r#"{"messages":[{"role":"assistant","audio":{"id":"audio_1"}}]}"#, "messages[0].audio"),
+        (
+            r#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"GS://b/k"}}]}]}"#,
+            "messages[0].content[0].image_url.url",
+        ),
+        (
+            r#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"file:///etc/passwd"}}]}]}"#,
+            "messages[0].content[0].image_url.url",
+        ),
+        (
+            r#"{"input":[{"type":"message","content":[{"type":"input_image","file_id":"f"}]}]}"#,
+            "input[0].content[0].file_id",
+        ),
+        (r#"{"input":[{"type":"item_reference","id":"msg_1"}]}"#, "input[0].id"),
+        (r#"{"input":[{"id":"msg_1","type":null}]}"#, "input[0].id"),
+        (r#"{"previous_response_id":"resp_1"}"#, "previous_response_id"),
+        (r#"{"conversation":{"id":"conv_1"}}"#, "conversation"),
+        (r#"{"prompt":{"id":"pmpt_1"}}"#, "prompt"),
+        (r#"{"tools":[{"type":"file_search","vector_store_ids":["vs"]}]}"#, "tools[0].vector_store_ids"),
+        (
+            r#"{"tools":[{"type":"code_interpreter","container":{"type":"auto","file_ids":["f"]}}]}"#,
+            "tools[0].container.file_ids",
+        ),
+        (r#"{"tools":[{"type":"code_interpreter","container":"cntr_1"}]}"#, "tools[0].container"),
+        (
+            r#"{"messages":[{"content":[{"type":"document","source":{"type":"file","file_id":"f"}}]}]}"#,
+            "messages[0].content[0].source.file_id",
+        ),
+        (
+            r#"{"messages":[{"content":[{"type":"container_upload","file_id":"f"}]}]}"#,
+            "messages[0].content[0].file_id",
+        ),
+        (r#"{"container":{"skills":[{"type":"custom","skill_id":"s"}]}}"#, "container.skills[0].skill_id"),
+    ];
+
     #[test]
     fn whatever_lies_in_the_account_is_found_by_name() {
-        for (body, path) in [
-            (
-                r#"{"messages":[{"content":[{"image":{"format":"png","source":{"s3Location":{"uri":"s3://b/k"}}}}]}]}"#,
-                "messages[0].content[0].image.source.s3Location",
-            ),
-            (
-                r#"{"messages":[{"content":[{"toolResult":{"content":[{"video":{"source":{"s3Location":{"uri":"s3://b/k"}}}}]}}]}]}"#,
-                "messages[0].content[0].toolResult.content[0].video.source.s3Location",
-            ),
-            (
-                r#"{"contents":[{"parts":[{"fileData":{"fileUri":"gs://b/k"}}]}]}"#,
-                "contents[0].parts[0].fileData.fileUri",
-            ),
-            (
-                r#"{"contents":[{"parts":[{"file_data":{"file_uri":"https://generativelanguage.googleapis.com/v1beta/files/x"}}]}]}"#,
-                "contents[0].parts[0].file_data.file_uri",
-            ),
-            (
-                r#"{"contents":[{"parts":[{"fileData":{"fileUri":"files/x"}}]}]}"#,
-                "contents[0].parts[0].fileData.fileUri",
-            ),
-            (
-                r#"{"contents":[{"parts":[{"functionResponse":{"name":"f","response":{},"parts":[{"fileData":{"fileUri":"gs://b"}}]}}]}]}"#,
-                "contents[0].parts[0].functionResponse.parts[0].fileData.fileUri",
-            ),
-            (r#"{"cachedContent":"cachedContents/1"}"#, "cachedContent"),
-            (r#"{"cached_content":"cachedContents/1"}"#, "cached_content"),
-            (
-                r#"{"tools":[{"retrieval":{"vertexRagStore":{"ragCorpora":["x"]}}}]}"#,
-                "tools[0].retrieval.vertexRagStore",
-            ),
-            (
-                r#"{"tools":[{"fileSearch":{"fileSearchStoreNames":["x"]}}]}"#,
-                "tools[0].fileSearch.fileSearchStoreNames",
-            ),
-            (
-                r#"{"instances":[{"image":{"gcsUri":"gs://b/k"}}],"parameters":{}}"#,
-                "instances[0].image.gcsUri",
-            ),
-            (
-                r#"{"messages":[{"content":[{"type":"file","file":{"file_id":"file-1"}}]}]}"#,
-                "messages[0].content[0].file.file_id",
-            ),
-            (
-                r#"{"messages":[{"content":[{"type":"file","file":{"f\u0069le_id":"file-1"}}]}]}"#,
-                "messages[0].content[0].file.file_id",
-            ),
-            (r#"{"messages":[{"role":"assistant","audio":{"id":"audio_1"}}]}"#, "messages[0].audio"),
-            (
-                r#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"GS://b/k"}}]}]}"#,
-                "messages[0].content[0].image_url.url",
-            ),
-            (
-                r#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"file:///etc/passwd"}}]}]}"#,
-                "messages[0].content[0].image_url.url",
-            ),
-            (
-                r#"{"input":[{"type":"message","content":[{"type":"input_image","file_id":"f"}]}]}"#,
-                "input[0].content[0].file_id",
-            ),
-            (r#"{"input":[{"type":"item_reference","id":"msg_1"}]}"#, "input[0].id"),
-            (r#"{"input":[{"id":"msg_1","type":null}]}"#, "input[0].id"),
-            (r#"{"previous_response_id":"resp_1"}"#, "previous_response_id"),
-            (r#"{"conversation":{"id":"conv_1"}}"#, "conversation"),
-            (r#"{"prompt":{"id":"pmpt_1"}}"#, "prompt"),
-            (r#"{"tools":[{"type":"file_search","vector_store_ids":["vs"]}]}"#, "tools[0].vector_store_ids"),
-            (
-                r#"{"tools":[{"type":"code_interpreter","container":{"type":"auto","file_ids":["f"]}}]}"#,
-                "tools[0].container.file_ids",
-            ),
-            (r#"{"tools":[{"type":"code_interpreter","container":"cntr_1"}]}"#, "tools[0].container"),
-            (
-                r#"{"messages":[{"content":[{"type":"document","source":{"type":"file","file_id":"f"}}]}]}"#,
-                "messages[0].content[0].source.file_id",
-            ),
-            (
-                r#"{"messages":[{"content":[{"type":"container_upload","file_id":"f"}]}]}"#,
-                "messages[0].content[0].file_id",
-            ),
-            (
-                r#"{"container":{"skills":[{"type":"custom","skill_id":"s"}]}}"#,
-                "container.skills[0].skill_id",
-            ),
-        ] {
-            assert_eq!(named(body).as_deref(), Some(path), "{body}");
+        for (body, path) in STORED {
+            assert_eq!(named(body).as_deref(), Some(*path), "{body}");
         }
     }
 

@@ -27,7 +27,10 @@ pub struct RequestCredential {
 /// Credentials of a request by provider, in the order in which they are tried. Shared, never copied;
 /// Debug shows their number only.
 #[derive(Clone, Default)]
-pub struct RequestCredentials(Option<Arc<[(String, Vec<RequestCredential>)]>>);
+pub struct RequestCredentials(Option<Arc<[OfProvider]>>);
+
+/// A provider's slug, and what is there for it.
+type OfProvider = (String, Vec<RequestCredential>);
 
 /// Most providers of a request, and most credentials of one.
 const MOST: usize = 16;
