@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use tidegate_policy::{Config, Incoming, Part, View};
-use tidegate_types::resource::{AllowList, KeyLimits, KeyStatus, Resource, Team, Versioned, VirtualKey};
+use tidegate_types::resource::{
+    AllowList, KeyLimits, KeySecret, KeyStatus, Resource, Team, Versioned, VirtualKey,
+};
 use tidegate_types::{KeyId, OrganizationId, Revision, Shard, TeamId};
 
 use crate::state::App;
@@ -37,7 +39,8 @@ pub(super) fn anybody(organization_id: OrganizationId, app: &App) -> (KeyId, Vec
         team_id,
         name: "anybody".to_owned(),
         status: KeyStatus::Active,
-        secrets: Vec::new(),
+        // No text has this hash; a key without any is not one.
+        secrets: vec![KeySecret { pepper_version: 0, hmac: [0; 32], until: None }],
         expires_at: None,
         allow: AllowList::default(),
         limits,
