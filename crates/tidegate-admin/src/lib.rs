@@ -26,8 +26,8 @@ mod provision;
 mod state;
 mod throttle;
 mod tightens;
-mod vault;
 mod trial;
+mod vault;
 mod write;
 
 use axum::routing::get;
@@ -42,8 +42,8 @@ pub use openapi::PUBLIC as PUBLIC_ENDPOINTS;
 pub use problem::{FieldError, ProblemBody};
 pub use provision::{enroller, first_administrator};
 pub use state::{AdminError, App};
-
 pub use trial::{CredentialTester, CredentialTrial, Later, NotTried};
+
 /// The management API. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so
 /// that sign-in is throttled per network address.
 pub fn router(app: App) -> Router {
