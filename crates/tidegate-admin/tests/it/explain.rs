@@ -20,7 +20,7 @@ async fn a_plan_is_explained_as_it_is_and_as_a_change_would_make_it() {
     world.post(&tenant.owner, "/credentials", &secret).await.expect(StatusCode::CREATED);
     let key = json!({"team_id": tenant.team, "name": "app"});
     let key = world.post(&tenant.owner, "/keys", &key).await.expect(StatusCode::CREATED).str("/id");
-    let asked = json!({"key_id": key, "model": "gpt-5", "options": {"sort": "cost", "models": ["no-such"]},
+    let asked = json!({"key_id": key, "model": "openai/gpt-5", "options": {"sort": "cost", "models": ["no-such"]},
         "change": {"policy": {"name": "strict", "allow_models": ["anthropic/*"]}}});
     let told = world.post(&tenant.owner, "/explain", &asked).await.expect(StatusCode::OK);
     let candidate = &told.body["now"]["candidates"][0];
