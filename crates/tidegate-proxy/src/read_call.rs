@@ -149,12 +149,16 @@ fn refuse_encodings(headers: &HeaderMap) -> Result<(), Refused> {
     Ok(())
 }
 
+/// How long the rest of a body that is too large is read away.
+const DISCARD: Duration = Duration::from_secs(2);
+
 /// The whole body. Its usual form, one piece that came with the head, is not copied.
 async fn collect<B>(settings: &Settings, mut body: B) -> Result<Bytes, Refused>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     if body.size_hint().lower() > settings.max_body as u64 {
+        discard(&mut body).await;
         return Err(too_large(settings));
     }
     let began = Instant::now();
@@ -174,6 +178,7 @@ where
         let broken = |_| Refusal::new(RefusalCause::BadRequest, "the body broke off").closing();
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         if length + data.len() > settings.max_body {
+            discard(&mut body).await;
             return Err(too_large(settings));
         }
         if length == 0 {
@@ -187,6 +192,16 @@ where
         }
     }
     Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+/// Reads the rest away for a moment: whoever is still writing when the connection closes sees a
+/// broken pipe in place of the answer.
+async fn discard<B>(body: &mut B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let all = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = tokio::time::timeout(DISCARD, all).await;
 }
 
 fn too_large(settings: &Settings) -> Refused {
