@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod away;
 mod bounds;
 mod budgets;
 mod byok;

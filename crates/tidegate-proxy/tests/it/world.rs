@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use tidegate_limits::{Balance, Limiter, Timing};
 use tidegate_policy::{Config, Incoming, Part};
 use tidegate_proxy::{
-    Authority, Gateway, Generation, JournalFull, NoAnswer, Parts, Record, Records, ReportQuery, ReportRow,
-    Settings, SignIn, Unavailable, Vault, serve_connection,
+    Authority, Gateway, JournalFull, Parts, Record, Records, Settings, SignIn, Unavailable, Vault,
+    serve_connection,
 };
 use tidegate_secrets::virtual_key::{PepperBytes, Peppers, issue};
 use tidegate_telemetry::{Metrics, SystemClock, entropy};
@@ -21,12 +21,13 @@ use tidegate_types::resource::*;
 use tidegate_types::usage::{BillingEvent, CallRecord, EventKind};
 use tidegate_types::window::{True, WeekStart, WindowSpec};
 use tidegate_types::{
-    BudgetId, CallId, Clock, CredentialId, KeyId, ModelId, NanoUsd, OfferingId, OrganizationId, PicoUsd,
-    PriceId, ProviderId, Revision, Secret, Shard, TeamId, Timestamp,
+    BudgetId, Clock, CredentialId, KeyId, ModelId, NanoUsd, OfferingId, OrganizationId, PicoUsd, PriceId,
+    ProviderId, Revision, Secret, Shard, TeamId, Timestamp,
 };
 use tidegate_upstream::{PrivateTarget, Upstreams};
 use tokio::net::TcpListener;
 
+use crate::away::Nobody;
 use crate::client::{Reply, request, send};
 use crate::provider::Provider as Peer;
 
@@ -480,22 +481,5 @@ pub(crate) fn offering(place: u128, slug: &str) -> Offering {
         }),
         output_visible: true,
         notes: BTreeMap::new(),
-    }
-}
-
-/// A control plane that is away.
-struct Nobody;
-
-impl tidegate_proxy::Questions for Nobody {
-    fn charged_ever(&self, _: OrganizationId) -> BoxFuture<'_, Result<NanoUsd, NoAnswer>> {
-        Box::pin(async { Err(NoAnswer::Away) })
-    }
-
-    fn generation(&self, _: OrganizationId, _: CallId) -> BoxFuture<'_, Result<Generation, NoAnswer>> {
-        Box::pin(async { Err(NoAnswer::Away) })
-    }
-
-    fn report(&self, _: OrganizationId, _: ReportQuery) -> BoxFuture<'_, Result<Vec<ReportRow>, NoAnswer>> {
-        Box::pin(async { Err(NoAnswer::Away) })
     }
 }
