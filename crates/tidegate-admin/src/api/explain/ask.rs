@@ -3,12 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use tidegate_policy::{CallFacts, Sort, Unmeasured, View, Wishes, plan};
-use tidegate_store::{StoreError, keys, resources};
+use tidegate_store::{StoreError, SystemActor, keys, resources};
 use tidegate_telemetry::entropy;
 use tidegate_types::LabelHash;
-use tidegate_types::Timestamp;
 use tidegate_types::label::LabelKind;
 use tidegate_types::resource::{Capabilities, Resource, ResourceKind, ZdrTier};
+use tidegate_types::{OrganizationId, Timestamp};
 
 use super::tell::Explained;
 use super::{Change, Explanation, Options, Question, world};
@@ -51,6 +51,11 @@ pub(super) async fn ask(
             Err(error) => return Err(error.into()),
         }
     }
+    drop(tx);
+    // Organizations do not see the operator's credentials; the plan asks only whether there are any.
+    let system = SystemActor::new("explain").acting_for(OrganizationId::SYSTEM);
+    let mut tx = app.store.begin(&system).await?;
+    held.extend(resources(&mut tx, &[ResourceKind::Credential]).await?);
     drop(tx);
     let (key, added) = match question.key_id {
         Some(id) => (id, Vec::new()),
@@ -145,7 +150,7 @@ impl Change {
     /// The resource as it would be, under the id of the one whose place it takes.
     fn resource(
         &self,
-        organization: tidegate_types::OrganizationId,
+        organization: OrganizationId,
         held: &[Resource],
         app: &App,
     ) -> Result<Resource, Problem> {
