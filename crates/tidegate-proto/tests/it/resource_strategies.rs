@@ -321,7 +321,8 @@ fn budget() -> impl Strategy<Value = Budget> {
     let mode = one_of(&[HoldMode::Strict, HoldMode::Expected]);
     let names = (id(), id(), text(), any::<i64>(), window(), scope);
     let amount = || any::<i64>().prop_map(NanoUsd::new);
-    let raise = (amount(), time(), text()).prop_map(|(amount, until, reason)| Raise { amount, until, reason });
+    let raise =
+        (amount(), time(), text()).prop_map(|(amount, until, reason)| Raise { amount, until, reason });
     let past = of((time(), amount()).prop_map(|(window_start, amount)| Past { window_start, amount }));
     let added = (vec(raise, 0..3), past);
     (names, enforcement, mode, any::<bool>(), vec(any::<u8>(), 0..4), added).prop_map(
