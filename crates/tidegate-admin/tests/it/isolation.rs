@@ -52,7 +52,14 @@ async fn nobody_reaches_another_organizations_objects() {
         let body = body.map(|_| {
             if path.starts_with("/members") { json!({"role": "viewer"}) } else { json!({"name": "b"}) }
         });
-        let text = body.filter(|_| rest.is_empty()).map_or_else(|| "{}".to_owned(), |body| body.to_string());
+        // A body that its owner could send: the refusal must come from whose object it is.
+        let text = match (rest, body) {
+            ("/raises", _) => {
+                json!({"amount": "1", "until": "2100-01-01T00:00:00Z", "reason": "b"}).to_string()
+            }
+            ("", Some(body)) => body.to_string(),
+            _ => "{}".to_owned(),
+        };
         for path in [path.clone(), format!("{path}?organization={}", a.id)] {
             let answer = world.send(method.clone(), &b.owner, &path, &[], Some(text.clone())).await;
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}: {}", answer.text);

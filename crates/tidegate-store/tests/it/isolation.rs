@@ -44,6 +44,7 @@ async fn populate(f: &Fixture, tenant: &Tenant) {
     let superuser = PgPool::connect(&f.database.superuser_url).await.unwrap();
     for statement in [
         "INSERT INTO budget_raises SELECT organization_id, budget_id, budget_id, 5, now(), now() + '1 day', 'r', 'c' FROM budgets WHERE organization_id = $1",
+        "INSERT INTO budget_pasts SELECT organization_id, budget_id, 0, now(), now() FROM budgets WHERE organization_id = $1",
         "INSERT INTO budget_alerts SELECT organization_id, budget_id, 0, 50, now() FROM budgets WHERE organization_id = $1",
     ] {
         sqlx::query(statement).bind(tenant.organization.id.to_uuid()).execute(&superuser).await.unwrap();
