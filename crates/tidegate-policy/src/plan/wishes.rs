@@ -44,12 +44,12 @@ impl Wishes<'_> {
     };
 
     pub(crate) fn allows(&self, provider: &ProviderSlug) -> bool {
-        self.only.is_empty() || self.only.iter().any(|name| name == provider.as_str())
+        self.only.is_empty() || self.only.iter().any(|name| means(name, provider))
     }
 
     /// Place in the caller's order; the last one for those that it does not name.
     pub(crate) fn place(&self, provider: &ProviderSlug) -> u16 {
-        let place = self.order.iter().position(|name| name == provider.as_str());
+        let place = self.order.iter().position(|name| means(name, provider));
         place.and_then(|place| u16::try_from(place).ok()).unwrap_or(u16::MAX)
     }
 
@@ -80,5 +80,31 @@ impl Sort {
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Cost, Self::Ttft, Self::Tps].into_iter().find(|sort| sort.as_str() == word)
+    }
+}
+
+/// Whether the caller's name means this provider. A simulated one, `sim-x`, stands in for `x`: what is
+/// written for the real provider is understood where only its stand-in is there.
+fn means(name: &str, provider: &ProviderSlug) -> bool {
+    let slug = provider.as_str();
+    slug == name || slug.strip_prefix("sim-") == Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stand_in_is_meant_by_the_name_of_whom_it_stands_for() {
+        let slug = |text: &str| text.parse::<ProviderSlug>().unwrap();
+        for (name, provider, meant) in [
+            ("anthropic", "anthropic", true),
+            ("anthropic", "sim-anthropic", true),
+            ("sim-anthropic", "anthropic", false),
+            ("anthropic", "bedrock", false),
+            ("", "sim-anthropic", false),
+        ] {
+            assert_eq!(means(name, &slug(provider)), meant, "{name} {provider}");
+        }
     }
 }
