@@ -114,13 +114,25 @@ async fn assert_back(capped: &[App]) {
 async fn assert_the_rest_is_usable(capped: &[App]) {
     let ask = Ask::chat("Hello").at_most(100);
     let mut served = 0;
-    while capped[served % capped.len()].call(&ask).await.unwrap().status == 200 {
-        served += 1;
-        assert!(served < 1_000, "a budget without an end");
-    }
-    assert!(served > 0, "the rest of the budget is usable");
     let app = &capped[0];
     let quiet = || async { OwnBudget::of(app).await.is_some_and(|budget| budget.held == 0) };
+    let (mut away, mut refused) = (0, false);
+    loop {
+        match capped[served % capped.len()].call(&ask).await.unwrap().status {
+            200 => (served, refused) = (served + 1, false),
+            // The call before may not be settled yet: only a refusal with nothing held counts.
+            402 if refused => break,
+            402 => {
+                refused = true;
+                until("nothing is held", seconds(10), quiet).await;
+            }
+            // Redis was slower than a decision may take, which is not the end of the budget.
+            503 => away += 1,
+            other => panic!("status {other}"),
+        }
+        assert!(served < 1_000 && away < 100, "a budget without an end: {served} served, {away} away");
+    }
+    assert!(served > 0, "the rest of the budget is usable");
     until("nothing is held", seconds(10), quiet).await;
     let budget = OwnBudget::of(app).await.unwrap();
     let hold = 100 * 2_000 + i128::try_from(ask.body().to_string().len()).unwrap() * 500;
