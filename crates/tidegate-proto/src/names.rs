@@ -110,15 +110,7 @@ impl Named for ModelKind {
         Self::Video,
     ];
     fn name(self) -> &'static str {
-        match self {
-            Self::Language => "language",
-            Self::Embedding => "embedding",
-            Self::Image => "image",
-            Self::Speech => "speech",
-            Self::Transcription => "transcription",
-            Self::Reranking => "reranking",
-            Self::Video => "video",
-        }
+        self.as_str()
     }
 }
 

@@ -239,43 +239,8 @@ fn write_attempt(out: &mut Out<'_>, attempt: &AttemptRecord) {
 }
 
 fn write_usage(out: &mut Out<'_>, usage: &Usage) {
-    let Usage {
-        input_tokens,
-        output_tokens,
-        cached_input_tokens,
-        cache_creation_input_tokens,
-        reasoning_tokens,
-        requests,
-        cache_creation_1h_input_tokens,
-        audio_input_tokens,
-        image_input_tokens,
-        audio_output_tokens,
-        image_output_tokens,
-        images,
-        audio_seconds,
-        characters,
-        searches,
-        video_seconds,
-    } = *usage;
-    let fields = [
-        input_tokens,
-        output_tokens,
-        cached_input_tokens,
-        cache_creation_input_tokens,
-        reasoning_tokens,
-        requests,
-        cache_creation_1h_input_tokens,
-        audio_input_tokens,
-        image_input_tokens,
-        audio_output_tokens,
-        image_output_tokens,
-        images,
-        audio_seconds,
-        characters,
-        searches,
-        video_seconds,
-    ];
-    for (field, value) in (1..).zip(fields) {
+    // The message numbers its fields in the order of the counts; a test compares with the generated code.
+    for (field, value) in (1..).zip(usage.counts()) {
         out.number(field, value);
     }
 }

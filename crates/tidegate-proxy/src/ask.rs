@@ -15,6 +15,7 @@ use crate::endpoint::Query;
 use crate::gateway::Gateway;
 use crate::listing;
 use crate::own_key;
+use crate::read_call::{tag_parts, tag_text};
 use crate::refusal::{Refusal, Refused};
 
 /// Answers one of the questions.
@@ -112,8 +113,8 @@ async fn report(gateway: &Gateway, caller: &Caller, asked: &Asked, now: Timestam
     let today = now.to_string().chars().take(10).collect::<String>();
     let tags = asked.get("tags").into_iter().flat_map(|tags| tags.split(',')).map(str::trim);
     let tag = |tag: &str| {
-        let (name, value) = tag.split_once([':', '=']).unwrap_or((tag, ""));
-        LabelHash::of(key, LabelKind::Tag, &format!("{name}={value}"))
+        let (name, value) = tag_parts(tag);
+        LabelHash::of(key, LabelKind::Tag, &tag_text(name, value))
     };
     let group_by = asked.one_of("group_by", &GROUPS, "day")?;
     let query = ReportQuery {

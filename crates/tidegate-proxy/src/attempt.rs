@@ -180,6 +180,15 @@ async fn read_error(
     }
 }
 
+/// An answer's body. Where it breaks off, nobody knows what is billed.
+async fn whole_body(gateway: &Gateway, attempt: &mut Attempt, body: ResponseBody) -> Result<Bytes, Failed> {
+    let bytes = collect(body, gateway.settings.max_answer).await;
+    if bytes.is_err() {
+        attempt.unresolved();
+    }
+    bytes
+}
+
 async fn whole(
     gateway: &Gateway,
     mut attempt: Attempt,
@@ -188,13 +197,7 @@ async fn whole(
     target: Dialect,
     facts: &AnswerFacts,
 ) -> Result<Exchanged, Failed> {
-    let bytes = match collect(body, gateway.settings.max_answer).await {
-        Ok(bytes) => bytes,
-        Err(failed) => {
-            attempt.unresolved();
-            return Err(failed);
-        }
-    };
+    let bytes = whole_body(gateway, &mut attempt, body).await?;
     match answer::complete(surface, target, &bytes, facts) {
         Ok(complete) => {
             attempt.answers();
@@ -235,13 +238,7 @@ async fn task_done(
     (call, provider): &(CallBody, String),
     facts: &AnswerFacts,
 ) -> Result<Exchanged, Failed> {
-    let bytes = match collect(body, gateway.settings.max_answer).await {
-        Ok(bytes) => bytes,
-        Err(failed) => {
-            attempt.unresolved();
-            return Err(failed);
-        }
-    };
+    let bytes = whole_body(gateway, &mut attempt, body).await?;
     let received = Payload { bytes, content_type: content_type.into() };
     match task::complete(call, target, provider, &received, facts) {
         Ok(finished) => {

@@ -62,9 +62,9 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Endpoint<'a> {
         _ => match (call(path), path.strip_prefix("/v1/models/")) {
             (Some(face), _) => (Endpoint::Call(face), "POST"),
             (None, Some(name)) if !name.is_empty() => (one_model(name), "GET"),
-            _ => match path.strip_suffix("/config").and_then(specification) {
-                Some(version) => (Endpoint::Config(version), "GET"),
-                None => return Endpoint::Unknown,
+            _ => match below_ai_sdk(path) {
+                Some((version, "config")) => (Endpoint::Config(version), "GET"),
+                _ => return Endpoint::Unknown,
             },
         },
     };
@@ -81,27 +81,24 @@ fn one_model(name: &str) -> Endpoint<'_> {
 
 /// The face of the call at `path`.
 fn call(path: &str) -> Option<Face<'_>> {
+    if let Some((version, kind)) = below_ai_sdk(path) {
+        return Face::ai_sdk(version, kind);
+    }
     let rest = path.strip_prefix('/')?;
     match rest.split_once('/') {
         Some(("proxy", rest)) => proxied(rest),
         Some(("gateway", rest)) => mlflow(rest),
-        Some(("v1" | "v3" | "v4", _)) if rest.get(2..).is_some_and(|rest| rest.starts_with("/ai/")) => {
-            let (base, kind) = path.rsplit_once('/')?;
-            Face::ai_sdk(specification(base)?, kind)
-        }
         _ => plain(rest.strip_prefix("v1/").unwrap_or(rest))
             .or_else(|| model_in_path(rest.strip_prefix("v1beta/").or(rest.strip_prefix("v1/"))?)),
     }
 }
 
-/// The AI SDK's base URLs, by specification version.
-fn specification(base: &str) -> Option<u8> {
-    match base {
-        "/v1/ai" => Some(2),
-        "/v3/ai" => Some(3),
-        "/v4/ai" => Some(4),
-        _ => None,
-    }
+/// The AI SDK's base URLs and the version of the specification that each is for.
+const AI_SDK: [(&str, u8); 3] = [("/v1/ai/", 2), ("/v3/ai/", 3), ("/v4/ai/", 4)];
+
+/// What a path asks for below one of the AI SDK's base URLs.
+fn below_ai_sdk(path: &str) -> Option<(u8, &str)> {
+    AI_SDK.iter().find_map(|(base, version)| Some((*version, path.strip_prefix(base)?)))
 }
 
 /// Paths below `/v1/`, which OpenAI's clients may be told to leave out.
@@ -179,7 +176,7 @@ pub(crate) fn voice(path: &str, headers: &HeaderMap) -> Voice {
 
 /// The dialect in which a request is answered, also when nothing is at its path.
 pub(crate) fn dialect(path: &str, headers: &HeaderMap) -> DialectName {
-    if ["/v1/ai/", "/v3/ai/", "/v4/ai/"].iter().any(|base| path.starts_with(base)) {
+    if below_ai_sdk(path).is_some() {
         return DialectName::AiSdk;
     }
     let anthropic = path.starts_with("/v1/messages")

@@ -69,8 +69,7 @@ pub(crate) fn grant(
         return Ok(open);
     }
     if let Some(path) = input.unboundable {
-        let message = format!("`{path}` has no upper bound of its cost, and a hard budget covers this call");
-        return Err(Refusal::new(RefusalCause::BadRequest, message).code("unbounded_cost").param(path));
+        return Err(unbounded(path));
     }
     let reasoning = call.reasoning_budget.unwrap_or(0);
     let default = policy.default_max_output_tokens.map_or(DEFAULT_OUTPUT, u64::from);
@@ -90,14 +89,19 @@ pub(crate) fn grant(
     Ok(grant)
 }
 
+/// What lies at this path of the body may cost anything.
+fn unbounded(path: String) -> Refused {
+    let message = format!("`{path}` has no upper bound of its cost, and a hard budget covers this call");
+    Refusal::new(RefusalCause::BadRequest, message).code("unbounded_cost").param(path)
+}
+
 /// The grant for something else than a call of a language model: nothing is limited, and what is held
 /// is the most that it can be.
 fn task_grant(call: &CallBody, candidate: &Candidate) -> Result<Grant, Refused> {
     let input = call.input.bound(Some(0));
     let hard = is_hard(candidate);
     if let (true, Some(path)) = (hard, input.unboundable) {
-        let message = format!("`{path}` has no upper bound of its cost, and a hard budget covers this call");
-        return Err(Refusal::new(RefusalCause::BadRequest, message).code("unbounded_cost").param(path));
+        return Err(unbounded(path));
     }
     // Vectors and rankings are billed by their input alone; what the others write is as a rule no token,
     // and so is held where it has a price, but not counted against limits of tokens.

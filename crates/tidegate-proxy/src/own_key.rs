@@ -14,6 +14,7 @@ use crate::account::Arrival;
 use crate::authenticate::authenticate;
 use crate::gateway::Gateway;
 use crate::listing::json;
+use crate::read_call::tag_text;
 use crate::refusal::Refused;
 
 /// The key's own facts. Spent amounts are absent while nobody can tell.
@@ -28,9 +29,6 @@ pub(crate) async fn describe(
     let models = models_for(view, arrival.at);
     let budgets = covering(view, &models, gateway.limiter.now());
     let balances = balances(gateway, view.organization_id(), &budgets).await;
-    let balance = |part: &BudgetRef| {
-        balances.iter().find(|balance| balance.budget_id == part.budget.id && balance.window == part.window)
-    };
     Ok(json(&OwnKey {
         object: "key",
         id: view.key_id(),
@@ -41,7 +39,7 @@ pub(crate) async fn describe(
         models: models.iter().map(|model| &*model.name).collect(),
         limits: view.key().limits(),
         team_limits: view.team().map(|team| team.limits).unwrap_or_default(),
-        budgets: budgets.iter().map(|part| OwnBudget::new(part, balance(part))).collect(),
+        budgets: budgets.iter().map(|part| OwnBudget::new(part, &balances)).collect(),
     }))
 }
 
@@ -80,7 +78,10 @@ struct OwnBudget<'a> {
 }
 
 impl<'a> OwnBudget<'a> {
-    fn new(part: &'a BudgetRef, balance: Option<&Balance>) -> Self {
+    /// As its balance among these shows it.
+    fn new(part: &'a BudgetRef, balances: &[Balance]) -> Self {
+        let own = |balance: &&Balance| balance.budget_id == part.budget.id && balance.window == part.window;
+        let balance = balances.iter().find(own);
         // The counters do not know what was spent before the budget counted.
         let past = part.limit.past;
         let limit = balance.and_then(|balance| balance.limit).map_or(part.limit.limit, |limit| limit + past);
@@ -106,7 +107,7 @@ const MOST_PLANS: usize = 256;
 /// The budgets that a plain call of this key may count towards.
 fn covering(view: &View, models: &[tidegate_policy::ListedModel], now: Timestamp) -> Vec<BudgetRef> {
     let key = &view.organization().organization().label_key;
-    let tag = |(name, value): (&str, &str)| LabelHash::of(key, LabelKind::Tag, &format!("{name}={value}"));
+    let tag = |(name, value)| LabelHash::of(key, LabelKind::Tag, &tag_text(name, value));
     let tags: SmallVec<[LabelHash; 4]> = view.key().tags().map(tag).collect();
     let mut found: Vec<BudgetRef> = Vec::new();
     for listed in models.iter().filter(|listed| listed.model.kind == ModelKind::Language).take(MOST_PLANS) {
@@ -129,9 +130,7 @@ pub(crate) async fn tightest(gateway: &Gateway, view: &View) -> Option<NanoUsd> 
     budgets.retain(|part| part.budget.hard);
     let balances = balances(gateway, view.organization_id(), &budgets).await;
     let left = |part: &BudgetRef| {
-        let balance =
-            balances.iter().find(|found| found.budget_id == part.budget.id && found.window == part.window);
-        let shown = OwnBudget::new(part, balance);
+        let shown = OwnBudget::new(part, &balances);
         shown.remaining.unwrap_or(shown.limit)
     };
     budgets.iter().map(left).min()

@@ -236,19 +236,28 @@ fn labels(view: &View, body: &CallBody, headers: &HeaderMap) -> Result<Labels, R
     };
     labels.affinity = labels.affinity.or(labels.session);
     for (name, value) in view.key().tags() {
-        labels.tags.push(hash(LabelKind::Tag, &format!("{name}={value}"))?);
+        labels.tags.push(hash(LabelKind::Tag, &tag_text(name, value))?);
     }
     let from_header = header(&REPORTING_TAGS).into_iter().flat_map(|text| text.split(',')).map(str::trim);
     let from_body = body.labels.tags.iter().map(tidegate_dialect::Content::expose);
     for tag in from_header.chain(from_body).filter(|tag| !tag.is_empty()) {
-        // `name:value` or a bare name.
-        let (name, value) = tag.split_once([':', '=']).unwrap_or((tag, ""));
+        let (name, value) = tag_parts(tag);
         push_tag(view, &mut labels, name, value, &hash)?;
     }
     for (name, value) in &body.labels.metadata {
         push_tag(view, &mut labels, name.expose(), value.expose(), &hash)?;
     }
     Ok(labels)
+}
+
+/// A tag as clients write it: `name:value`, `name=value` or a bare name.
+pub(crate) fn tag_parts(tag: &str) -> (&str, &str) {
+    tag.split_once([':', '=']).unwrap_or((tag, ""))
+}
+
+/// A tag as it is hashed.
+pub(crate) fn tag_text(name: &str, value: &str) -> String {
+    format!("{name}={value}")
 }
 
 fn push_tag(
@@ -261,7 +270,7 @@ fn push_tag(
     if view.key().tags().any(|(own, _)| own == name) {
         return Ok(());
     }
-    let tag = hash(LabelKind::Tag, &format!("{name}={value}"))?;
+    let tag = hash(LabelKind::Tag, &tag_text(name, value))?;
     if !labels.tags.contains(&tag) {
         labels.tags.push(tag);
     }

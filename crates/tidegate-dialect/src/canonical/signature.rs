@@ -21,7 +21,7 @@ pub(crate) fn maker(signature: &str) -> (&str, &str) {
 
 /// A signature as the one form has it.
 pub(crate) fn mark(maker: &str, text: &str) -> Content {
-    Content::new(if maker == ANTHROPIC { text.to_owned() } else { format!("{maker}:{text}") })
+    Content::new(if maker == ANTHROPIC { text.to_owned() } else { made_by(maker, text) })
 }
 
 /// What this maker wrote, when the signature is its own.
