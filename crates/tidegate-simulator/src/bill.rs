@@ -44,6 +44,9 @@ pub struct BilledUsage {
     /// Search units.
     #[serde(default)]
     pub searches: u64,
+    /// Seconds of video.
+    #[serde(default)]
+    pub video_seconds: u64,
 }
 
 /// Pico-USD of what is no token, the same for all models.
@@ -59,6 +62,8 @@ impl UnitPrices {
     pub const CHARACTER: i64 = 15_000_000;
     /// A search unit: $2 a thousand.
     pub const SEARCH: i64 = 2_000_000_000;
+    /// A second of video: $0.10.
+    pub const VIDEO_SECOND: i64 = 100_000_000_000;
 }
 
 /// One line of the bill.
@@ -117,6 +122,7 @@ impl Tariff {
             (counts.units.audio_seconds, UnitPrices::AUDIO_SECOND),
             (counts.units.characters, UnitPrices::CHARACTER),
             (counts.units.searches, UnitPrices::SEARCH),
+            (counts.units.video_seconds, UnitPrices::VIDEO_SECOND),
         ];
         let pico: i128 = parts.iter().map(|(units, price)| i128::from(*units) * i128::from(*price)).sum();
         i64::try_from((pico + 999) / 1000).unwrap_or(i64::MAX)

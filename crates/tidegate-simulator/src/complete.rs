@@ -49,6 +49,7 @@ pub(crate) struct Units {
     pub(crate) audio_seconds: u64,
     pub(crate) characters: u64,
     pub(crate) searches: u64,
+    pub(crate) video_seconds: u64,
 }
 
 /// Everything that the provider has to say.

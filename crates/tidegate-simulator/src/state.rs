@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::bill::{Bill, BilledCall, BilledUsage, ModelPrice, Tariff};
 use crate::complete::Counts;
 use crate::script::{Call, Faults, Script};
+use crate::tasks::video::Job;
 
 /// How a simulator is set up.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +45,8 @@ pub(crate) struct State {
     calls: AtomicU64,
     /// Hashes of cached prefixes.
     cache: Mutex<HashSet<u64>>,
+    /// Jobs that make videos, by their names.
+    jobs: Mutex<BTreeMap<String, Job>>,
 }
 
 impl State {
@@ -58,6 +61,7 @@ impl State {
             journal_size,
             calls: AtomicU64::new(0),
             cache: Mutex::default(),
+            jobs: Mutex::default(),
         }
     }
 
@@ -80,6 +84,21 @@ impl State {
 
     pub(crate) fn next_call(&self) -> u64 {
         self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A job has begun.
+    pub(crate) fn begin_job(&self, job: Job) {
+        self.jobs.lock().insert(job.name.clone(), job);
+    }
+
+    /// Whether there is a job of this name.
+    pub(crate) fn has_job(&self, name: &str) -> bool {
+        self.jobs.lock().contains_key(name)
+    }
+
+    /// How it stands with a job.
+    pub(crate) fn ask_job(&self, name: &str, host: &str) -> Option<Value> {
+        Some(self.jobs.lock().get_mut(name)?.status(host))
     }
 
     /// Whether a prefix is in the cache; from now on it is.
@@ -108,6 +127,7 @@ impl State {
         *self.bill.lock() = Bill::default();
         self.journal.lock().clear();
         self.cache.lock().clear();
+        self.jobs.lock().clear();
         *self.script.lock() = Script::default();
     }
 
@@ -124,6 +144,7 @@ impl State {
             audio_seconds: counts.units.audio_seconds,
             characters: counts.units.characters,
             searches: counts.units.searches,
+            video_seconds: counts.units.video_seconds,
         };
         let line = BilledCall {
             call_id: call_id.to_owned(),

@@ -50,7 +50,7 @@ pub(super) fn speech(received: &Received<'_>) -> Answered {
     }
     let (body, content_type) =
         if events { (as_events(&audio, counts), "text/event-stream") } else { (audio, content_type) };
-    Ok(Made { model: model.to_owned(), last_text: input.to_owned(), body, content_type, counts })
+    Ok(Made { model: model.to_owned(), last_text: input.to_owned(), body, content_type, counts, job: None })
 }
 
 /// Audio in two pieces, then its tokens.
@@ -139,7 +139,7 @@ pub(super) fn transcription(received: &Received<'_>) -> Answered {
         json!({"type": "duration", "seconds": seconds})
     };
     let (body, content_type) = written(&format, &said, seconds, &usage);
-    Ok(Made { model, last_text: said, body, content_type, counts })
+    Ok(Made { model, last_text: said, body, content_type, counts, job: None })
 }
 
 fn written(format: &str, said: &str, seconds: u64, usage: &Value) -> (Vec<u8>, &'static str) {

@@ -1,4 +1,5 @@
-//! Everything but language models: embeddings, rerankings, images, speech, transcripts.
+//! Everything but language models: embeddings, rerankings, images, speech, transcripts,
+//! videos.
 //!
 //! As strict as the real services, with units of its own on the bill. Sources: their API references.
 
@@ -7,6 +8,7 @@ mod embed;
 mod form;
 mod image;
 mod rank;
+pub(crate) mod video;
 
 use serde_json::{Map, Value};
 
@@ -48,6 +50,8 @@ pub(crate) struct Received<'a> {
     pub(crate) path: &'a str,
     pub(crate) content_type: &'a str,
     pub(crate) body: &'a [u8],
+    /// No other call has it.
+    pub(crate) number: u64,
 }
 
 /// An answer, and what it costs.
@@ -57,6 +61,8 @@ pub(crate) struct Made {
     pub(crate) body: Vec<u8>,
     pub(crate) content_type: &'static str,
     pub(crate) counts: Counts,
+    /// Begun with this answer.
+    pub(crate) job: Option<video::Job>,
 }
 
 impl Made {
@@ -67,6 +73,7 @@ impl Made {
             body: body.to_string().into_bytes(),
             content_type: "application/json",
             counts,
+            job: None,
         }
     }
 }
@@ -80,6 +87,8 @@ pub(crate) fn find(path: &str) -> Option<(House, Service)> {
     Some(match path {
         "/openai/v1/embeddings" => (House::Openai, embed::openai),
         "/openai/v1/images/generations" => (House::Openai, image::openai),
+        "/openai/v1/videos" => (House::Openai, video::openai),
+        "/openai/v1/videos/generations" => (House::Openai, video::xai),
         "/openai/v1/audio/speech" => (House::Openai, audio::speech),
         "/openai/v1/audio/transcriptions" => (House::Openai, audio::transcription),
         "/openai/v1/rerank" => (House::Openai, rank::jina),
@@ -88,6 +97,7 @@ pub(crate) fn find(path: &str) -> Option<(House, Service)> {
         _ if path.starts_with("/gemini/v1beta/models/") && path.ends_with(":batchEmbedContents") => {
             (House::Gemini, embed::gemini)
         }
+        _ if video::google_model(path, ":predictLongRunning").is_some() => (House::Gemini, video::google),
         _ => return None,
     })
 }
