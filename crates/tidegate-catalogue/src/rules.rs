@@ -179,6 +179,7 @@ impl Handling {
             source: self.source.clone(),
             read_at: midnight(&self.read)?,
             expires_at: midnight(&self.expires)?,
+            also: Vec::new(),
         })
     }
 }

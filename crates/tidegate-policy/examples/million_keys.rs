@@ -204,6 +204,8 @@ fn catalogue() -> Vec<Resource> {
             enabled: true,
             position: 0,
             sealed: Vec::new(),
+            region: None,
+            attestation: None,
         }));
     }
     for number in 0..MODELS {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tidegate_types::resource::{Credential, Model, Provider};
-use tidegate_types::{ModelName, ProviderSlug};
+use tidegate_types::{ModelName, ProviderId, ProviderSlug};
 
 use crate::compiled::Offering;
 use crate::snapshot::Map;
@@ -108,6 +108,12 @@ impl Catalogue {
     #[must_use]
     pub fn provider(&self, slug: &ProviderSlug) -> Option<&Arc<Provider>> {
         self.providers.get(slug)
+    }
+
+    /// A provider by its id. Looks at all of them.
+    #[must_use]
+    pub fn provider_by_id(&self, id: ProviderId) -> Option<&Arc<Provider>> {
+        self.providers.values().find(|provider| provider.id == id)
     }
 
     /// Every offering, in no particular order.

@@ -22,7 +22,7 @@ mod view;
 
 pub use catalogue::Catalogue;
 pub use check::compile_check;
-pub use compiled::{Budget, KeyRecord, Offering, Organization, Policy, Route};
+pub use compiled::{Budget, Handling, KeyRecord, Offering, Organization, Policy, Route, Use, Vouched};
 pub use config::{Config, Counts};
 pub use incoming::{Applied, Body, Incoming, Part, Rejected};
 pub use plan::{

@@ -1,8 +1,8 @@
 //! Names of enum values as resources carry them: the same as in their JSON form.
 
 use tidegate_types::resource::{
-    AbortBilling, AuthScheme, DialectName, Enforcement, HoldMode, KeyStatus, ModelKind, ResourceKind,
-    Retention, SecretForm, Training, Unit, ZdrTier,
+    AbortBilling, AuthScheme, DialectName, Enforcement, HoldMode, KeyStatus, ModelKind, Operation,
+    ResourceKind, Retention, SecretForm, Training, Unit, ZdrTier,
 };
 use tidegate_types::window::{Every, WeekStart};
 
@@ -102,6 +102,22 @@ impl Named for AbortBilling {
 impl Named for ModelKind {
     const ALL: &'static [Self] = &[
         Self::Language,
+        Self::Embedding,
+        Self::Image,
+        Self::Speech,
+        Self::Transcription,
+        Self::Reranking,
+        Self::Video,
+    ];
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Named for Operation {
+    const ALL: &'static [Self] = &[
+        Self::Language,
+        Self::CountTokens,
         Self::Embedding,
         Self::Image,
         Self::Speech,

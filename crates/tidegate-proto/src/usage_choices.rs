@@ -1,6 +1,7 @@
 //! Enums of usage messages as numbers; a number that says nothing is an error of the caller.
 
 use tidegate_types::BudgetId;
+use tidegate_types::resource::ZdrTier;
 use tidegate_types::usage::{
     CallOutcome, CredentialType, EventKind, MeterMethod, Outcome, RefusalCause, Surface,
 };
@@ -217,4 +218,24 @@ pub(crate) fn read_call_outcome(at: Fields, m: &wire::CallRecord) -> Result<Call
         return at.wrong("refusal_cause", Problem::Contradiction);
     }
     Ok(plain)
+}
+
+/// A data-handling tier's number; the gaps leave room.
+pub(crate) const fn zdr_tier(value: ZdrTier) -> u32 {
+    match value {
+        ZdrTier::None => 0,
+        ZdrTier::NoTraining => 10,
+        ZdrTier::ZdrWithSafetyRetention => 20,
+        ZdrTier::Zdr => 30,
+    }
+}
+
+pub(crate) fn read_zdr_tier(at: Fields, field: &'static str, number: u32) -> Result<ZdrTier, ConvertError> {
+    match number {
+        0 => Ok(ZdrTier::None),
+        10 => Ok(ZdrTier::NoTraining),
+        20 => Ok(ZdrTier::ZdrWithSafetyRetention),
+        30 => Ok(ZdrTier::Zdr),
+        _ => at.wrong(field, Problem::UnknownName),
+    }
 }

@@ -5,10 +5,10 @@
 
 use tidegate_types::Id;
 use tidegate_types::id::IdKind;
-use tidegate_types::usage::{AttemptRecord, BillingEvent, CallRecord, HeldBudget, Usage};
+use tidegate_types::usage::{AttemptRecord, BillingEvent, CallRecord, Evidence, HeldBudget, Usage};
 use tidegate_types::{LabelHash, Timestamp};
 
-use crate::usage_choices::{call_outcome, credential_type, event_kind, method, outcome, surface};
+use crate::usage_choices::{call_outcome, credential_type, event_kind, method, outcome, surface, zdr_tier};
 
 /// Writes the field `event` of a `JournalRecord`.
 pub fn encode_event(event: &BillingEvent, out: &mut Vec<u8>) {
@@ -50,6 +50,13 @@ impl Out<'_> {
 
     fn time(&mut self, field: u32, at: Timestamp) {
         self.signed(field, at.as_micros());
+    }
+
+    /// A text that is there even when it is empty.
+    fn stated_text(&mut self, field: u32, text: &str) {
+        self.varint(u64::from(field << 3 | 2));
+        self.varint(text.len() as u64);
+        self.0.extend_from_slice(text.as_bytes());
     }
 
     fn bytes(&mut self, field: u32, bytes: [u8; 16]) {
@@ -178,6 +185,7 @@ fn write_call(out: &mut Out<'_>, call: &CallRecord) {
         app,
         tags,
         revision,
+        zdr,
     } = call;
     let (end, cause, refusing) = call_outcome(end);
     out.id(1, *call_id);
@@ -209,6 +217,7 @@ fn write_call(out: &mut Out<'_>, call: &CallRecord) {
     out.labels(23, tags);
     out.number(24, u64::from(revision.shard.index() as u32));
     out.number(25, revision.n);
+    out.number(26, u64::from(zdr_tier(*zdr)));
 }
 
 fn write_hold(out: &mut Out<'_>, hold: &HeldBudget) {
@@ -228,6 +237,7 @@ fn write_attempt(out: &mut Out<'_>, attempt: &AttemptRecord) {
         status,
         started_ms,
         duration_ms,
+        evidence,
     } = attempt;
     out.id(1, *provider_id);
     out.id(2, *offering_id);
@@ -236,6 +246,22 @@ fn write_attempt(out: &mut Out<'_>, attempt: &AttemptRecord) {
     out.number(5, u64::from(*status));
     out.number(6, u64::from(*started_ms));
     out.number(7, u64::from(*duration_ms));
+    for evidence in evidence {
+        out.message(8, |out| write_evidence(out, evidence));
+    }
+}
+
+fn write_evidence(out: &mut Out<'_>, evidence: &Evidence) {
+    let Evidence { feature, tier, source, read_at, expires_at } = evidence;
+    if let Some(feature) = feature {
+        out.stated_text(1, feature);
+    }
+    out.number(2, u64::from(zdr_tier(*tier)));
+    if !source.is_empty() {
+        out.stated_text(3, source);
+    }
+    out.time(4, *read_at);
+    out.time(5, *expires_at);
 }
 
 fn write_usage(out: &mut Out<'_>, usage: &Usage) {

@@ -2,7 +2,7 @@
 //!
 //! Ids are 16 bytes big endian, enums are numbers: no text travels here.
 
-use tidegate_types::usage::{AttemptRecord, BillingEvent, CallRecord, HeldBudget, Usage};
+use tidegate_types::usage::{AttemptRecord, BillingEvent, CallRecord, Evidence, HeldBudget, Usage};
 use tidegate_types::{NanoUsd, Timestamp};
 
 use crate::error::ConvertError;
@@ -10,7 +10,8 @@ use crate::fields::{Fields, hash, raw};
 use crate::usage as wire;
 use crate::usage_choices::{
     call_outcome, choice, credential_type, event_kind, method, outcome, read_call_outcome,
-    read_credential_type, read_event_kind, read_method, read_outcome, read_surface, surface,
+    read_credential_type, read_event_kind, read_method, read_outcome, read_surface, read_zdr_tier, surface,
+    zdr_tier,
 };
 
 impl From<Usage> for wire::Usage {
@@ -159,7 +160,34 @@ impl From<&AttemptRecord> for wire::AttemptRecord {
             status: u32::from(r.status),
             started_ms: r.started_ms,
             duration_ms: r.duration_ms,
+            evidence: r.evidence.iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<&Evidence> for wire::Evidence {
+    fn from(r: &Evidence) -> Self {
+        Self {
+            feature: r.feature.clone(),
+            tier: zdr_tier(r.tier),
+            source: r.source.clone(),
+            read_at_micros: r.read_at.as_micros(),
+            expires_at_micros: r.expires_at.as_micros(),
+        }
+    }
+}
+
+impl TryFrom<&wire::Evidence> for Evidence {
+    type Error = ConvertError;
+
+    fn try_from(m: &wire::Evidence) -> Result<Self, ConvertError> {
+        Ok(Self {
+            feature: m.feature.clone(),
+            tier: read_zdr_tier(Fields("Evidence"), "tier", m.tier)?,
+            source: m.source.clone(),
+            read_at: Timestamp::from_micros(m.read_at_micros),
+            expires_at: Timestamp::from_micros(m.expires_at_micros),
+        })
     }
 }
 
@@ -176,6 +204,7 @@ impl TryFrom<&wire::AttemptRecord> for AttemptRecord {
             status: AT.number("status", m.status)?,
             started_ms: m.started_ms,
             duration_ms: m.duration_ms,
+            evidence: m.evidence.iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -209,6 +238,7 @@ impl From<&CallRecord> for wire::CallRecord {
             tags: r.tags.iter().map(hash).collect(),
             shard: r.revision.shard.index() as u32,
             revision_n: r.revision.n,
+            zdr_tier: zdr_tier(r.zdr),
         }
     }
 }
@@ -241,6 +271,7 @@ impl TryFrom<&wire::CallRecord> for CallRecord {
             app: AT.label_opt("app", m.app.as_deref())?,
             tags: AT.labels("tags", &m.tags)?,
             revision: AT.revision(m.shard, m.revision_n)?,
+            zdr: read_zdr_tier(AT, "zdr_tier", m.zdr_tier)?,
         })
     }
 }

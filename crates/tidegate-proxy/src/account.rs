@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tidegate_dialect::answer::NotePlace;
 use tidegate_limits::{Permit, Rates, Release};
 use tidegate_policy::Plan;
-use tidegate_types::resource::DialectName;
+use tidegate_types::resource::{DialectName, ZdrTier};
 use tidegate_types::usage::{AttemptRecord, CallOutcome, CallRecord, RefusalCause, Surface, Usage};
 use tidegate_types::{BudgetId, CallId, NanoUsd, Timestamp};
 
@@ -141,6 +141,7 @@ impl Account {
             app: None,
             tags: Vec::new(),
             revision: view.revision(),
+            zdr: ZdrTier::None,
         }));
     }
 
@@ -159,8 +160,14 @@ impl Account {
         });
     }
 
+    /// The tier that a call without a plan demanded, as far as it is known.
+    pub(crate) fn note_demanded(&self, zdr: ZdrTier) {
+        self.note(|record| record.zdr = zdr);
+    }
+
     pub(crate) fn note_plan(&self, plan: &Plan) {
         self.note(|record| {
+            record.zdr = plan.policy.zdr;
             record.route_id = plan.route.as_ref().map(|route| route.id);
             record.model_id = plan.candidates.first().map(|candidate| candidate.model.id);
         });

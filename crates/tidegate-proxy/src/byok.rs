@@ -53,6 +53,8 @@ impl Brought {
                         enabled: true,
                         position: i32::try_from(place).unwrap_or(i32::MAX),
                         sealed: Vec::new(),
+                        region: None,
+                        attestation: None,
                     }),
                     models: one
                         .models

@@ -35,6 +35,8 @@ pub(crate) enum Failed {
     SignIn(SignInError),
     /// The provider's base URL is not one, lacks a field of the credential, or has no such operation.
     NoEndpoint,
+    /// What was known of how the provider handles data has expired since the call was planned.
+    NotVouched,
     /// The intent could not be written.
     Journal,
     /// The budget counters that hold its money were given up before it was sent.
@@ -64,6 +66,7 @@ impl std::fmt::Display for Failed {
             Self::NoSecret => f.write_str("the credential cannot be opened"),
             Self::SignIn(error) => write!(f, "{error}"),
             Self::NoEndpoint => f.write_str("the base URL cannot be called"),
+            Self::NotVouched => f.write_str("the facts of its data handling have expired"),
             Self::Journal => f.write_str("the journal is full"),
             Self::Burnt => f.write_str("the budget counters start anew"),
             Self::Stopping => f.write_str("the node stops"),
@@ -102,7 +105,11 @@ impl Failed {
             Self::NotSent(SendError::Forbidden) | Self::NoSecret | Self::SignIn(_) | Self::NoEndpoint => {
                 Next::Another
             }
-            Self::Untranslatable(_) | Self::Broken(_) | Self::TimedOut | Self::Fault(_) => Next::Another,
+            Self::NotVouched
+            | Self::Untranslatable(_)
+            | Self::Broken(_)
+            | Self::TimedOut
+            | Self::Fault(_) => Next::Another,
             Self::NotSent(_) | Self::Reported(_) => Next::Any,
             Self::Status(answer) => match answer.status {
                 401 | 402 | 403 | 429 | 300..=399 => Next::Another,
@@ -167,6 +174,10 @@ impl Failed {
             }
             Self::SignIn(_) => upstream("the provider refused the credential that it was given").status(502),
             Self::NoEndpoint => upstream("the provider's base URL cannot be called").status(502),
+            Self::NotVouched => {
+                let message = "what is known of how the provider handles data has expired meanwhile";
+                Refusal::new(RefusalCause::NoProvider, message)
+            }
             Self::Journal => JournalFull.into(),
             Self::Burnt => Refusal::away(),
             Self::Stopping => stopping(),

@@ -5,6 +5,7 @@
 
 mod budget;
 mod credential;
+mod handling;
 mod key;
 mod model;
 mod offering;
@@ -17,6 +18,7 @@ mod team;
 mod text;
 
 pub use budget::Budget;
+pub use handling::{Handling, Use, Vouched};
 pub use key::KeyRecord;
 pub(crate) use key::{Indexed, Shared};
 pub use offering::Offering;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tidegate_types::resource::{DataHandling, Offering as Source, Price, Retention, Training, ZdrTier};
+use tidegate_types::resource::{DataHandling, Offering as Source, Price};
 use tidegate_types::{ModelName, OfferingId, OrganizationId, ProviderSlug, Timestamp};
 
+use super::handling::Handling;
 use super::{Piece, text};
 use crate::reason::Reason;
 
@@ -28,13 +29,7 @@ pub struct Offering {
     /// Whether all billed output is visible in the stream (no hidden reasoning).
     pub output_visible: bool,
     prices: Box<[Arc<Price>]>,
-    promise: Option<Promise>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Promise {
-    tier: ZdrTier,
-    expires_at: Timestamp,
+    handling: Option<Handling>,
 }
 
 impl Offering {
@@ -44,20 +39,10 @@ impl Offering {
         tidegate_pricing::price_at(self.prices.iter(), now)
     }
 
-    /// The strictest tier whose demands the provider's facts meet at `now`. Unknown or expired
-    /// facts meet none.
+    /// What is known of how data is handled there; `None`: nothing, which meets no demand.
     #[must_use]
-    pub fn zdr_at(&self, now: Timestamp) -> ZdrTier {
-        self.promise.filter(|promise| now < promise.expires_at).map_or(ZdrTier::None, |promise| promise.tier)
-    }
-}
-
-fn tier_of(facts: &DataHandling) -> ZdrTier {
-    match (facts.training, facts.retention) {
-        (Training::May, _) => ZdrTier::None,
-        (Training::Never, Retention::Retains) => ZdrTier::NoTraining,
-        (Training::Never, Retention::SafetyOnly) => ZdrTier::ZdrWithSafetyRetention,
-        (Training::Never, Retention::None) => ZdrTier::Zdr,
+    pub const fn handling(&self) -> Option<&Handling> {
+        self.handling.as_ref()
     }
 }
 
@@ -77,17 +62,18 @@ impl Piece for Offering {
                 faults.push(Reason::new(format!("prices[{place}]"), error.to_string()));
             }
         }
-        if source.data_handling.as_ref().is_some_and(|facts| facts.expires_at <= facts.read_at) {
-            faults.push(Reason::new("data_handling.expires_at", "is not after read_at"));
+        if let Some(facts) = &source.data_handling {
+            handling_faults(facts, &mut faults);
         }
         faults
     }
 
     fn weight(source: &Source) -> usize {
+        let facts = source.data_handling.as_ref().map_or(0, |facts| facts.also.len() * 256);
         let notes = source.notes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         let entries: usize =
             source.prices.iter().flat_map(|price| &price.tiers).map(|tier| tier.prices.len()).sum();
-        notes + entries * 16 + source.upstream_name.len()
+        notes + facts + entries * 16 + source.upstream_name.len()
     }
 
     fn build(source: Source, _n: u64) -> Self {
@@ -100,14 +86,33 @@ impl Piece for Offering {
             max_output_tokens: source.max_output_tokens,
             enabled: source.enabled,
             output_visible: source.output_visible,
-            promise: source
-                .data_handling
-                .map(|facts| Promise { tier: tier_of(&facts), expires_at: facts.expires_at }),
+            handling: source.data_handling.as_ref().map(Handling::of),
             prices: source.prices.into_iter().map(Arc::new).collect(),
         }
     }
 
     fn close(self) -> Self {
         Self { enabled: false, ..self }
+    }
+}
+
+fn handling_faults(facts: &DataHandling, faults: &mut Vec<Reason>) {
+    if facts.expires_at <= facts.read_at {
+        faults.push(Reason::new("data_handling.expires_at", "is not after read_at"));
+    }
+    text::at_most("data_handling.also", facts.also.len(), 200, faults);
+    for (place, part) in facts.also.iter().enumerate() {
+        let at = |field: &str| format!("data_handling.also[{place}]{field}");
+        if part.expires_at <= part.read_at {
+            faults.push(Reason::new(at(".expires_at"), "is not after read_at"));
+        }
+        if part.operation.is_none() && part.feature.is_none() && part.region.is_none() {
+            faults.push(Reason::new(at(""), "must name an operation, a feature or a region"));
+        }
+        for (name, text) in [(".feature", &part.feature), (".region", &part.region)] {
+            if text.as_ref().is_some_and(|text| text.is_empty() || text.len() > 64) {
+                faults.push(Reason::new(at(name), "must have 1 to 64 characters"));
+            }
+        }
     }
 }

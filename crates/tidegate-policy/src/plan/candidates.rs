@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tidegate_pricing::Tariff;
-use tidegate_types::resource::{
-    AuthScheme, Capabilities, Credential, CredentialScope, Model, Provider, ZdrTier,
-};
+use tidegate_types::resource::{AuthScheme, Capabilities, Credential, CredentialScope, Model, Provider};
 use tidegate_types::usage::{CredentialType, Usage};
 use tidegate_types::{ModelName, OrganizationId, ProviderSlug, Timestamp};
 
@@ -130,10 +128,7 @@ impl<'s> Search<'_, '_> {
         if let Some(allower) = self.provider_denied(&offering.provider) {
             return Err(Filter::Provider(allower));
         }
-        let (demanded, promised) = (self.demands.effective.zdr, offering.zdr_at(self.now));
-        if promised < demanded {
-            return Err(Filter::Zdr { demanded, promised });
-        }
+        self.could_be_kept(offering, self.provider_of(entry).map(|provider| &**provider))?;
         if model.kind != self.facts.kind {
             return Err(Filter::Kind);
         }
@@ -194,17 +189,12 @@ impl<'s> Search<'_, '_> {
         }
         let before = found.len() + removed.len();
         let brought = self.brings_credentials(&offer.provider.slug);
-        if brought && system_owned && self.demands.effective.zdr >= ZdrTier::ZdrWithSafetyRetention {
-            removed.push(offer.without(None, Filter::Unattested));
-        } else if brought {
+        if brought {
             self.sign_in_by_request(offer, found, removed);
         }
         for credential in self.own_credentials(offer.provider).filter(|_| !brought) {
             if !credential.enabled {
                 removed.push(offer.without(Some(credential), Filter::CredentialDisabled));
-            } else if system_owned && self.demands.effective.zdr >= ZdrTier::ZdrWithSafetyRetention {
-                // The offering's facts are of the operator's contract, not of the organization's.
-                removed.push(offer.without(Some(credential), Filter::Unattested));
             } else if system_owned && self.has_own_price(offer) {
                 removed.push(offer.without(Some(credential), Filter::OwnPrice));
             } else {
@@ -239,7 +229,10 @@ impl<'s> Search<'_, '_> {
 
     /// The organization's and the team's credentials for a provider. Where the organization has a
     /// provider of its own by that name, its credentials are for that one and go nowhere else.
-    fn own_credentials(&'s self, provider: &Provider) -> impl Iterator<Item = &'s Arc<Credential>> {
+    pub(super) fn own_credentials(
+        &'s self,
+        provider: &Provider,
+    ) -> impl Iterator<Item = &'s Arc<Credential>> {
         let organization = &self.view.organization;
         let meant = provider.organization_id != OrganizationId::SYSTEM
             || !organization.own.providers.contains_key(&provider.slug);
@@ -268,6 +261,14 @@ impl<'s> Search<'_, '_> {
         found: &mut Candidates,
         removed: &mut Taken,
     ) {
+        let vouched = match self.vouched(offer, credential.map(|credential| &**credential), paid_by) {
+            Ok(vouched) => vouched,
+            Err(filter) => {
+                // No id is told of a credential that is of this request alone.
+                let named = credential.filter(|_| paid_by != CredentialType::Client);
+                return removed.push(offer.without(named, filter));
+            }
+        };
         match of_attempt(&self.covering, offer.model, offer.provider, paid_by) {
             Err(budget) => removed.push(offer.without(credential, Filter::BudgetClosed(budget))),
             Ok(budgets) => found.push(Candidate {
@@ -282,6 +283,7 @@ impl<'s> Search<'_, '_> {
                 budgets,
                 role: offer.target.role,
                 vitals: offer.vitals,
+                vouched,
                 rank: self.rank(offer, credential, paid_by),
             }),
         }
@@ -309,6 +311,15 @@ impl<'s> Search<'_, '_> {
 }
 
 impl Offer<'_> {
+    pub(super) fn offering(&self) -> &Offering {
+        self.offering
+    }
+
+    /// Whether it is the operator's.
+    pub(super) fn is_shared(&self) -> bool {
+        self.offering.organization_id == OrganizationId::SYSTEM
+    }
+
     fn without(&self, credential: Option<&Arc<Credential>>, filter: Filter) -> Removed {
         Removed {
             model: self.target.model.shared(),

@@ -1,7 +1,7 @@
 //! What a call asks for, as far as the plan needs to know.
 
 use tidegate_types::LabelHash;
-use tidegate_types::resource::{Capabilities, DialectName, ModelKind, Unit, ZdrTier};
+use tidegate_types::resource::{Capabilities, DialectName, ModelKind, Operation, Unit, ZdrTier};
 use tidegate_types::usage::Usage;
 
 use super::measured::{Measured, Unmeasured};
@@ -17,6 +17,10 @@ pub struct CallFacts<'a> {
     pub through: Option<&'a str>,
     /// What kind of model the surface needs.
     pub kind: ModelKind,
+    /// What is asked for; `None`: unknown.
+    pub operation: Option<Operation>,
+    /// Features of providers that the request makes use of, by their names in requests.
+    pub features: &'a [String],
     /// The dialect of the surface; providers that speak it win a tie, for nothing is translated.
     pub dialect: Option<DialectName>,
     /// Whether a stream was asked for.
@@ -53,6 +57,8 @@ impl<'a> CallFacts<'a> {
             model_asked,
             through: None,
             kind: ModelKind::Language,
+            operation: None,
+            features: &[],
             dialect: None,
             stream: false,
             needs: Capabilities { tools: false, vision: false, reasoning: false, structured_output: false },

@@ -43,6 +43,15 @@ pub enum Filter {
         /// What is known to be kept.
         promised: ZdrTier,
     },
+    /// The provider's promises for a feature that the request makes use of are too weak, unknown or expired.
+    Feature {
+        /// The feature, as requests name it.
+        name: Arc<str>,
+        /// What is demanded.
+        demanded: ZdrTier,
+        /// What is known to be kept.
+        promised: ZdrTier,
+    },
     /// Another kind of model.
     Kind,
     /// The model lacks something that the request uses.
@@ -87,7 +96,7 @@ impl Filter {
             Self::RouteProviders => 3,
             Self::Only => 4,
             Self::Provider(_) => 5,
-            Self::Zdr { .. } => 6,
+            Self::Zdr { .. } | Self::Feature { .. } => 6,
             Self::Kind => 7,
             Self::Lacks(_) => 8,
             Self::NoPrice => 9,
@@ -129,6 +138,12 @@ impl fmt::Display for Filter {
             Self::Zdr { demanded, promised } => {
                 write!(f, "data handling {} is demanded, {} is known", tier(*demanded), tier(*promised))
             }
+            Self::Feature { name, demanded, promised } => write!(
+                f,
+                "data handling {} is demanded, {} is known of its `{name}`",
+                tier(*demanded),
+                tier(*promised)
+            ),
             Self::Kind => f.write_str("it is another kind of model"),
             Self::Lacks(what) => write!(f, "it cannot do {what}"),
             Self::NoPrice => f.write_str("it has no price of what the call is billed by"),

@@ -13,6 +13,7 @@ mod measured;
 mod nearest;
 mod order;
 mod outcome;
+mod privacy;
 mod refusal;
 mod request_credentials;
 mod resolve;

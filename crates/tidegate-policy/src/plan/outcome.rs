@@ -8,14 +8,14 @@ use tidegate_pricing::Tariff;
 use tidegate_types::resource::{Credential, KeyLimits, LimitAt, Model, Provider};
 use tidegate_types::usage::CredentialType;
 use tidegate_types::window::Window;
-use tidegate_types::{CredentialId, KeyId, NanoUsd, ProviderSlug, TeamId};
+use tidegate_types::{CredentialId, KeyId, NanoUsd, ProviderSlug, TeamId, Timestamp};
 
 use super::effective::EffectivePolicy;
 use super::filter::Filter;
 use super::measured::{Condition, Vitals};
 use super::order::Rank;
 use super::wishes::Sort;
-use crate::compiled::{Budget, Offering, Route};
+use crate::compiled::{Budget, Offering, Route, Vouched};
 
 /// A budget that a candidate's attempt counts towards, and the window it falls into.
 #[derive(Debug, Clone)]
@@ -73,6 +73,8 @@ pub struct Candidate {
     pub role: Role,
     /// How its model fares at its provider.
     pub vitals: Vitals,
+    /// By what it meets the demands on data handling; empty where nothing is demanded.
+    pub vouched: Vouched,
     pub(super) rank: Rank,
 }
 
@@ -125,6 +127,12 @@ pub struct Plan {
 }
 
 impl Candidate {
+    /// Whether all of its evidence still holds at `now`: asked before each attempt, for a call may last.
+    #[must_use]
+    pub fn is_vouched_at(&self, now: Timestamp) -> bool {
+        self.vouched.iter().all(|evidence| now < evidence.expires_at)
+    }
+
     /// What the provider calls the model.
     #[must_use]
     pub fn upstream_name(&self) -> &str {

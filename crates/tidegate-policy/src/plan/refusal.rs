@@ -95,6 +95,15 @@ pub struct PlanRefusal {
 }
 
 impl PlanRefusal {
+    /// The data-handling tier that was demanded, where anything was taken out for its sake.
+    #[must_use]
+    pub fn demanded(&self) -> Option<ZdrTier> {
+        self.removed.iter().find_map(|removed| match removed.filter {
+            Filter::Zdr { demanded, .. } | Filter::Feature { demanded, .. } => Some(demanded),
+            _ => None,
+        })
+    }
+
     /// The cause, as refusals and call records name it.
     #[must_use]
     pub const fn cause(&self) -> RefusalCause {
@@ -140,7 +149,8 @@ pub(crate) fn nobody_left(name: &str, removed: SmallVec<[Removed; 4]>) -> PlanRe
         Filter::Model(_) | Filter::Provider(_) => Why::NotAllowed { name, filter },
         Filter::Zdr { demanded, .. } => Why::NoZdrProvider { name, demanded },
         Filter::NoPrice => Why::NotPriced { name },
-        Filter::Kind
+        Filter::Feature { .. }
+        | Filter::Kind
         | Filter::Lacks(_)
         | Filter::Output { .. }
         | Filter::Context { .. }

@@ -239,6 +239,7 @@ pub(crate) fn handling(retention: Retention, training: Training) -> DataHandling
         source: "test".into(),
         read_at: Timestamp::from_seconds(0),
         expires_at: now().plus_millis(3_600_000),
+        also: Vec::new(),
     }
 }
 
@@ -280,6 +281,8 @@ pub(crate) fn credential(
         enabled: true,
         position: 0,
         sealed: Vec::new(),
+        region: None,
+        attestation: None,
     }
 }
 

@@ -13,6 +13,7 @@ mod naive;
 mod policies;
 mod privacy;
 mod resolve;
+mod retention;
 mod routes;
 mod tenancy;
 mod wishes;

@@ -170,6 +170,24 @@ pub struct Credential {
     pub position: i32,
     #[prost(message, repeated, tag = "10")]
     pub sealed: ::prost::alloc::vec::Vec<SealedSecret>,
+    #[prost(string, optional, tag = "11")]
+    pub region: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "12")]
+    pub attestation: ::core::option::Option<Attestation>,
+}
+/// What an organization states of its own contract with a provider.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Attestation {
+    #[prost(string, tag = "1")]
+    pub tier: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub statement: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub by: ::prost::alloc::string::String,
+    #[prost(int64, tag = "4")]
+    pub attested_at_micros: i64,
+    #[prost(int64, tag = "5")]
+    pub expires_at_micros: i64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Provider {
@@ -280,7 +298,7 @@ pub struct Price {
     #[prost(string, tag = "5")]
     pub source: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DataHandling {
     #[prost(string, tag = "1")]
     pub retention: ::prost::alloc::string::String,
@@ -291,6 +309,28 @@ pub struct DataHandling {
     #[prost(int64, tag = "4")]
     pub read_at_micros: i64,
     #[prost(int64, tag = "5")]
+    pub expires_at_micros: i64,
+    #[prost(message, repeated, tag = "6")]
+    pub also: ::prost::alloc::vec::Vec<PartHandling>,
+}
+/// Facts of single operations, features and regions.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PartHandling {
+    #[prost(string, optional, tag = "1")]
+    pub operation: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "2")]
+    pub feature: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "3")]
+    pub region: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, tag = "4")]
+    pub retention: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub training: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub source: ::prost::alloc::string::String,
+    #[prost(int64, tag = "7")]
+    pub read_at_micros: i64,
+    #[prost(int64, tag = "8")]
     pub expires_at_micros: i64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -8,12 +8,54 @@ pub struct ReportRequest {
     /// the store lacks and the node no longer holds is written down as missing.
     #[prost(message, repeated, tag = "2")]
     pub oldest_held: ::prost::alloc::vec::Vec<LanePosition>,
+    /// The node's signature over the decisions of the calls in `records`; absent when there are none, or when
+    /// the control plane has not said `sealed` yet.
+    #[prost(message, optional, tag = "3")]
+    pub seal: ::core::option::Option<DecisionSeal>,
+    /// First message of a stream: the boot under which this process seals. The answer says `sealed`.
+    #[prost(uint64, tag = "4")]
+    pub sealing_boot: u64,
+}
+/// One batch of calls, signed as a whole: for each organization a link of its chain, and a signature over the
+/// Merkle root of all links. What is hashed is in `tidegate-secrets`, module `decision`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DecisionSeal {
+    #[prost(uint64, tag = "1")]
+    pub boot: u64,
+    /// Counts the seals of this boot, from 1, without gaps.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    #[prost(int64, tag = "3")]
+    pub at_micros: i64,
+    /// In the order in which their organizations first appear among the calls.
+    #[prost(message, repeated, tag = "4")]
+    pub links: ::prost::alloc::vec::Vec<DecisionLink>,
+    /// ECDSA P-256 with SHA-256, ASN.1, by the key of `certificate`.
+    #[prost(bytes = "vec", tag = "5")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
+    /// The node's certificate, DER.
+    #[prost(bytes = "vec", tag = "6")]
+    pub certificate: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DecisionLink {
+    #[prost(bytes = "vec", tag = "1")]
+    pub organization_id: ::prost::alloc::vec::Vec<u8>,
+    /// Counts the organization's links of this boot, from 1, without gaps.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    /// Hash of the link before; 32 zeros before the first.
+    #[prost(bytes = "vec", tag = "3")]
+    pub previous: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReportResponse {
     /// One entry for each lane with progress.
     #[prost(message, repeated, tag = "1")]
     pub acknowledged: ::prost::alloc::vec::Vec<LanePosition>,
+    /// Number of the last stored seal of the node's boot, 0 for none; absent where nothing is said of it.
+    #[prost(uint64, optional, tag = "2")]
+    pub sealed: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LanePosition {
@@ -147,7 +189,7 @@ pub struct BillingEvent {
     #[prost(bytes = "vec", repeated, tag = "25")]
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AttemptRecord {
     #[prost(bytes = "vec", tag = "1")]
     pub provider_id: ::prost::alloc::vec::Vec<u8>,
@@ -163,6 +205,23 @@ pub struct AttemptRecord {
     pub started_ms: u32,
     #[prost(uint32, tag = "7")]
     pub duration_ms: u32,
+    #[prost(message, repeated, tag = "8")]
+    pub evidence: ::prost::alloc::vec::Vec<Evidence>,
+}
+/// By what an attempt was allowed under a data-handling tier.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Evidence {
+    #[prost(string, optional, tag = "1")]
+    pub feature: ::core::option::Option<::prost::alloc::string::String>,
+    /// 0 none, 10 no training, 20 zero retention but for safety, 30 zero retention.
+    #[prost(uint32, tag = "2")]
+    pub tier: u32,
+    #[prost(string, tag = "3")]
+    pub source: ::prost::alloc::string::String,
+    #[prost(int64, tag = "4")]
+    pub read_at_micros: i64,
+    #[prost(int64, tag = "5")]
+    pub expires_at_micros: i64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CallRecord {
@@ -216,6 +275,9 @@ pub struct CallRecord {
     pub shard: u32,
     #[prost(uint64, tag = "25")]
     pub revision_n: u64,
+    /// As Evidence.tier.
+    #[prost(uint32, tag = "26")]
+    pub zdr_tier: u32,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

@@ -1,7 +1,7 @@
 //! Providers, models, offerings and prices.
 
 use tidegate_types::resource::{
-    Capabilities, DataHandling, Model, Offering, Price, PriceTier, Provider, Quirks, UnitPrice,
+    Capabilities, DataHandling, Model, Offering, PartHandling, Price, PriceTier, Provider, Quirks, UnitPrice,
 };
 use tidegate_types::{PicoUsd, Timestamp};
 
@@ -207,7 +207,41 @@ impl From<&DataHandling> for wire::DataHandling {
             source: r.source.clone(),
             read_at_micros: r.read_at.as_micros(),
             expires_at_micros: r.expires_at.as_micros(),
+            also: r.also.iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<&PartHandling> for wire::PartHandling {
+    fn from(r: &PartHandling) -> Self {
+        Self {
+            operation: r.operation.map(|operation| operation.as_str().to_owned()),
+            feature: r.feature.clone(),
+            region: r.region.clone(),
+            retention: r.retention.name().to_owned(),
+            training: r.training.name().to_owned(),
+            source: r.source.clone(),
+            read_at_micros: r.read_at.as_micros(),
+            expires_at_micros: r.expires_at.as_micros(),
+        }
+    }
+}
+
+impl TryFrom<wire::PartHandling> for PartHandling {
+    type Error = ConvertError;
+
+    fn try_from(m: wire::PartHandling) -> Result<Self, ConvertError> {
+        const AT: Fields = Fields("PartHandling");
+        Ok(Self {
+            operation: m.operation.map(|name| AT.named("operation", &name)).transpose()?,
+            feature: m.feature,
+            region: m.region,
+            retention: AT.named("retention", &m.retention)?,
+            training: AT.named("training", &m.training)?,
+            source: m.source,
+            read_at: Timestamp::from_micros(m.read_at_micros),
+            expires_at: Timestamp::from_micros(m.expires_at_micros),
+        })
     }
 }
 
@@ -222,6 +256,7 @@ impl TryFrom<wire::DataHandling> for DataHandling {
             source: m.source,
             read_at: Timestamp::from_micros(m.read_at_micros),
             expires_at: Timestamp::from_micros(m.expires_at_micros),
+            also: m.also.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
 }

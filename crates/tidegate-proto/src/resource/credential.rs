@@ -1,6 +1,7 @@
 //! Credentials, sealed.
 
-use tidegate_types::resource::{Credential, CredentialScope, SealedSecret};
+use tidegate_types::Timestamp;
+use tidegate_types::resource::{Attestation, Credential, CredentialScope, SealedSecret};
 
 use crate::config as wire;
 use crate::error::{ConvertError, Problem};
@@ -27,7 +28,35 @@ impl From<&Credential> for wire::Credential {
             enabled: r.enabled,
             position: r.position,
             sealed: r.sealed.iter().map(Into::into).collect(),
+            region: r.region.clone(),
+            attestation: r.attestation.as_ref().map(Into::into),
         }
+    }
+}
+
+impl From<&Attestation> for wire::Attestation {
+    fn from(r: &Attestation) -> Self {
+        Self {
+            tier: r.tier.name().to_owned(),
+            statement: r.statement.clone(),
+            by: r.by.clone(),
+            attested_at_micros: r.attested_at.as_micros(),
+            expires_at_micros: r.expires_at.as_micros(),
+        }
+    }
+}
+
+impl TryFrom<wire::Attestation> for Attestation {
+    type Error = ConvertError;
+
+    fn try_from(m: wire::Attestation) -> Result<Self, ConvertError> {
+        Ok(Self {
+            tier: Fields("Attestation").named("tier", &m.tier)?,
+            statement: m.statement,
+            by: m.by,
+            attested_at: Timestamp::from_micros(m.attested_at_micros),
+            expires_at: Timestamp::from_micros(m.expires_at_micros),
+        })
     }
 }
 
@@ -45,6 +74,8 @@ impl TryFrom<wire::Credential> for Credential {
             enabled: m.enabled,
             position: m.position,
             sealed: m.sealed.into_iter().map(Into::into).collect(),
+            region: m.region,
+            attestation: m.attestation.map(TryInto::try_into).transpose()?,
         })
     }
 }

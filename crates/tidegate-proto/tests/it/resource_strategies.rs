@@ -104,8 +104,14 @@ fn credential() -> impl Strategy<Value = Credential> {
             bytes,
         },
     );
-    (id(), id(), text(), scope, slug(), form, any::<bool>(), any::<i32>(), vec(sealed, 0..3)).prop_map(
-        |(organization_id, id, name, scope, provider, form, enabled, position, sealed)| Credential {
+    let tier = one_of(&[ZdrTier::None, ZdrTier::NoTraining, ZdrTier::ZdrWithSafetyRetention, ZdrTier::Zdr]);
+    let attestation =
+        (tier, text(), text(), time(), time()).prop_map(|(tier, statement, by, attested_at, expires_at)| {
+            Attestation { tier, statement, by, attested_at, expires_at }
+        });
+    let terms = (of(text()), of(attestation));
+    (id(), id(), text(), scope, slug(), form, any::<bool>(), any::<i32>(), (vec(sealed, 0..3), terms))
+        .prop_map(|(organization_id, id, name, scope, provider, form, enabled, position, rest)| Credential {
             organization_id,
             id,
             name,
@@ -114,9 +120,10 @@ fn credential() -> impl Strategy<Value = Credential> {
             form,
             enabled,
             position,
-            sealed,
-        },
-    )
+            sealed: rest.0,
+            region: rest.1.0,
+            attestation: rest.1.1,
+        })
 }
 
 fn provider() -> impl Strategy<Value = Provider> {
@@ -222,15 +229,18 @@ fn price() -> impl Strategy<Value = Price> {
 fn offering() -> impl Strategy<Value = Offering> {
     let retention = one_of(&[Retention::None, Retention::SafetyOnly, Retention::Retains]);
     let training = one_of(&[Training::Never, Training::May]);
-    let handling = (retention, training, text(), time(), time()).prop_map(
-        |(retention, training, source, read_at, expires_at)| DataHandling {
-            retention,
-            training,
-            source,
-            read_at,
-            expires_at,
-        },
-    );
+    let operation = one_of(&[Operation::Language, Operation::Embedding, Operation::Video]);
+    let facts = (retention, training, text(), time(), time());
+    let part =
+        ((of(operation), of(text()), of(text())), facts.clone()).prop_map(
+            |((operation, feature, region), (retention, training, source, read_at, expires_at))| {
+                PartHandling { operation, feature, region, retention, training, source, read_at, expires_at }
+            },
+        );
+    let handling =
+        (facts, vec(part, 0..3)).prop_map(|((retention, training, source, read_at, expires_at), also)| {
+            DataHandling { retention, training, source, read_at, expires_at, also }
+        });
     let names = (id(), id(), model_name(), slug(), text());
     let facts = (of(any::<u32>()), any::<bool>(), vec(price(), 0..3), of(handling), any::<bool>());
     (names, facts, btree_map(text(), text(), 0..3)).prop_map(|(names, facts, notes)| {

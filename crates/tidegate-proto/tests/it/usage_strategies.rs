@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use tidegate_types::NanoUsd;
+use tidegate_types::resource::ZdrTier;
 use tidegate_types::revision::{Revision, Shard};
 use tidegate_types::usage::*;
 
@@ -97,25 +98,37 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
         Just(CallOutcome::UpstreamError),
         (refusal_cause(), of(id())).prop_map(|(cause, budget_id)| CallOutcome::Refused { cause, budget_id }),
     ];
-    let attempt = (id(), id(), of(id()), credential_type(), any::<u16>(), any::<u32>(), any::<u32>())
-        .prop_map(
-            |(provider_id, offering_id, credential_id, credential_type, status, started_ms, duration_ms)| {
-                AttemptRecord {
-                    provider_id,
-                    offering_id,
-                    credential_id,
-                    credential_type,
-                    status,
-                    started_ms,
-                    duration_ms,
-                }
-            },
-        );
+    let tiers = [ZdrTier::None, ZdrTier::NoTraining, ZdrTier::ZdrWithSafetyRetention, ZdrTier::Zdr];
+    let tier = || proptest::sample::select(tiers.to_vec());
+    let evidence = (of("[a-z]{0,20}"), tier(), "[ -~]{0,200}", time(), time()).prop_map(
+        |(feature, tier, source, read_at, expires_at)| Evidence {
+            feature,
+            tier,
+            source,
+            read_at,
+            expires_at,
+        },
+    );
+    let times = (any::<u32>(), any::<u32>());
+    let attempt = (id(), id(), of(id()), credential_type(), any::<u16>(), times, vec(evidence, 0..3))
+        .prop_map(|(provider_id, offering_id, credential_id, credential_type, status, times, evidence)| {
+            let (started_ms, duration_ms) = times;
+            AttemptRecord {
+                provider_id,
+                offering_id,
+                credential_id,
+                credential_type,
+                status,
+                started_ms,
+                duration_ms,
+                evidence,
+            }
+        });
     let surface = prop_oneof![Just(Surface::OpenaiChat), Just(Surface::AnthropicMessages)];
     let who = (id(), time(), id(), id(), id(), surface, any::<bool>(), of(id()), of(id()));
     let how = (any::<u16>(), outcome, vec(attempt, 0..3), usage(), any::<i64>());
     let times = (of(any::<u32>()), any::<u32>(), any::<u32>());
-    let labels = (of(label()), of(label()), of(label()), vec(label(), 0..3), revision());
+    let labels = (of(label()), of(label()), of(label()), vec(label(), 0..3), (revision(), tier()));
     (who, how, times, labels).prop_map(|(who, how, times, labels)| CallRecord {
         call_id: who.0,
         at: who.1,
@@ -138,6 +151,7 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
         session: labels.1,
         app: labels.2,
         tags: labels.3,
-        revision: labels.4,
+        revision: labels.4.0,
+        zdr: labels.4.1,
     })
 }

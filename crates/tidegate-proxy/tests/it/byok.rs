@@ -33,6 +33,8 @@ fn stored() -> Resource {
         enabled: true,
         position: 0,
         sealed: Vec::new(),
+        region: None,
+        attestation: None,
     })
 }
 

@@ -19,6 +19,8 @@ fn own() -> Resource {
         enabled: true,
         position: 0,
         sealed: Vec::new(),
+        region: None,
+        attestation: None,
     })
 }
 

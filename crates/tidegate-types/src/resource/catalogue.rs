@@ -444,6 +444,36 @@ pub struct DataHandling {
     pub read_at: Timestamp,
     /// Counts as unknown from this time on.
     pub expires_at: Timestamp,
+    /// Facts of single operations, features and regions, which differ from those above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<PartHandling>,
+}
+
+/// Data-handling facts of a part of an offering. One that names more of operation, feature and region holds
+/// before one that names less.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartHandling {
+    /// This operation only; `None`: every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+    /// Only where a request makes use of this: the name of a tool that the provider runs, as it is
+    /// written in requests (`web_search_20250305`, `googleSearch`). What no fact names is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feature: Option<String>,
+    /// Only over credentials of this region; `None`: every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// What is kept.
+    pub retention: Retention,
+    /// Whether it is trained on.
+    pub training: Training,
+    /// Where this was read.
+    pub source: String,
+    /// When it was read.
+    pub read_at: Timestamp,
+    /// Counts as unknown from this time on.
+    pub expires_at: Timestamp,
 }
 
 /// A model at a provider.

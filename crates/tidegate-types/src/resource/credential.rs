@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
 use crate::id::{CredentialId, OrganizationId, TeamId};
+use crate::resource::ZdrTier;
 use crate::slug::ProviderSlug;
 
 /// Whose credential it is.
@@ -67,4 +69,27 @@ pub struct Credential {
     pub position: i32,
     /// The secret, once per pool.
     pub sealed: Vec<SealedSecret>,
+    /// The region that the secret names: what is known of a provider's regions holds by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// What its owner says of the terms under which it is used; counts for own credentials only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Attestation>,
+}
+
+/// An organization's statement that its own contract with a provider meets a tier. Who gave it, and when,
+/// is in the audit log as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attestation {
+    /// The strictest tier whose demands the contract meets.
+    pub tier: ZdrTier,
+    /// The contract: its number, or where it lies.
+    pub statement: String,
+    /// Who stated it.
+    pub by: String,
+    /// When.
+    pub attested_at: Timestamp,
+    /// Counts as not given from this time on.
+    pub expires_at: Timestamp,
 }

@@ -20,10 +20,10 @@ pub use base_url::{Place, PlaceError, fill_base_url, places_of, sample_base_url}
 pub use budget::{Budget, Enforcement, HoldMode, LimitAt, Past, Raise, Scope, Selector, limit_at};
 pub use catalogue::{
     AbortBilling, AuthScheme, Capabilities, DataHandling, DialectName, Model, ModelKind, Offering, Operation,
-    Price, PriceTier, Provider, Quirks, Retention, Training, Unit, UnitPrice,
+    PartHandling, Price, PriceTier, Provider, Quirks, Retention, Training, Unit, UnitPrice,
 };
 pub use content_hash::content_hash;
-pub use credential::{Credential, CredentialScope, SealedSecret, SecretForm};
+pub use credential::{Attestation, Credential, CredentialScope, SealedSecret, SecretForm};
 pub use key::{AllowList, KeyLimits, KeySecret, KeyStatus, VirtualKey};
 pub use organization::{Organization, Team};
 pub use policy::{Policy, PolicyScope, Privacy, ZdrTier};

@@ -10,7 +10,7 @@ use crate::id::{
 };
 use crate::label::LabelHash;
 use crate::money::NanoUsd;
-use crate::resource::{DialectName, Operation};
+use crate::resource::{DialectName, Operation, ZdrTier};
 use crate::revision::Revision;
 
 /// Which of the node's surfaces was called.
@@ -216,6 +216,26 @@ pub struct AttemptRecord {
     pub started_ms: u32,
     /// Milliseconds from the attempt's start to its end.
     pub duration_ms: u32,
+    /// By what the attempt was allowed under the call's data-handling tier; empty where none was demanded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+}
+
+/// What is known of how a provider handles data, and from where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// The feature of the provider that it speaks of; `None`: the call itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feature: Option<String>,
+    /// The strictest tier whose demands are met.
+    pub tier: ZdrTier,
+    /// Where this was read, or who attested it.
+    pub source: String,
+    /// When it was read or attested.
+    pub read_at: Timestamp,
+    /// Counts as unknown from this time on.
+    pub expires_at: Timestamp,
 }
 
 /// One call.
@@ -265,4 +285,7 @@ pub struct CallRecord {
     pub tags: Vec<LabelHash>,
     /// Revision of the organization's configuration that decided.
     pub revision: Revision,
+    /// The data-handling tier that policies and the request demanded together.
+    #[serde(default)]
+    pub zdr: ZdrTier,
 }

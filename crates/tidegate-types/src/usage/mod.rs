@@ -6,6 +6,6 @@ mod call;
 mod event;
 mod metered;
 
-pub use call::{AttemptRecord, CallOutcome, CallRecord, RefusalCause, Surface};
+pub use call::{AttemptRecord, CallOutcome, CallRecord, Evidence, RefusalCause, Surface};
 pub use event::{BillingEvent, CredentialType, EventKind, HeldBudget, Outcome, RecordKey};
 pub use metered::{MeterMethod, Usage};
