@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tidegate_dialect::Asked;
 use tidegate_dialect::answer::{AnswerFacts, Costing, Note, NotePlace};
 use tidegate_dialect::count;
-use tidegate_dialect::outbound::{self, Edits};
+use tidegate_dialect::outbound::{self, Edits, Stored};
 use tidegate_dialect::read::CallBody;
 use tidegate_dialect::task::{self, Payload};
 use tidegate_policy::{Candidate, Plan};
@@ -212,7 +212,11 @@ async fn outbound(
     limit: Option<u64>,
     deadline: Instant,
 ) -> Result<Outbound, Failed> {
-    let Planned { gateway, account, call, plan, headers, .. } = *planned;
+    let Planned { gateway, account, caller, call, plan, headers, .. } = *planned;
+    // Asked at every hop: time has gone by since the call was planned.
+    if !candidate.is_vouched_at(gateway.now()) {
+        return Err(Failed::NotVouched);
+    }
     let provider = &*candidate.provider;
     let surface = account.dialect();
     let target = provider.spoken(surface);
@@ -227,8 +231,15 @@ async fn outbound(
         vertex: target::is_vertex(provider),
     };
     let Payload { bytes: body, content_type } = written(&call.body, target, &edits, provider)?;
-    if candidate.credential_type == CredentialType::System {
-        outbound::refuse_stored(&body).map_err(Failed::Untranslatable)?;
+    if plan.policy.zdr >= ZdrTier::ZdrWithSafetyRetention {
+        outbound::refuse_stored(&body, Stored::Forbidden).map_err(Failed::Untranslatable)?;
+    } else if candidate.credential_type == CredentialType::System {
+        outbound::refuse_stored(&body, Stored::Operators).map_err(Failed::Untranslatable)?;
+    }
+    if account.surface == Surface::AiSdkVideo && candidate.credential_type == CredentialType::Client {
+        let why = "a video is asked for again later, without the request's credentials";
+        let field = "providerOptions.gateway.byok".to_owned();
+        return Err(Failed::Untranslatable(RequestError::Untranslatable { field, why }));
     }
     let sign_in = sign_in(planned, candidate)?;
     let base_url = base_url(provider, sign_in.as_deref()).map_err(|_| Failed::NoEndpoint)?;

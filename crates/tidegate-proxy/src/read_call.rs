@@ -79,6 +79,8 @@ impl Call {
             model_asked: &body.model,
             through: face.route,
             kind: face.surface.operation().model_kind(),
+            operation: Some(face.surface.operation()),
+            features: &body.features,
             dialect: Some(body.surface),
             stream: body.stream,
             needs: Capabilities {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_limits::{End, Hold, Settlement};
-use tidegate_policy::Candidate;
+use tidegate_policy::{Candidate, Vouched};
 use tidegate_pricing::Tariff;
 use tidegate_types::resource::AbortBilling;
 use tidegate_types::usage::{
-    AttemptRecord, BillingEvent, CallRecord, CredentialType, EventKind, HeldBudget, MeterMethod, Outcome,
-    Usage,
+    AttemptRecord, BillingEvent, CallRecord, CredentialType, EventKind, Evidence, HeldBudget, MeterMethod,
+    Outcome, Usage,
 };
 use tidegate_types::{LabelHash, NanoUsd, Timestamp};
 
@@ -56,6 +56,8 @@ pub(crate) struct Attempt {
     event: BillingEvent,
     hold: Option<Hold>,
     tariff: Tariff,
+    /// By what it is allowed under the call's data-handling tier.
+    vouched: Vouched,
     /// Whether how it goes says something about the provider for everybody.
     measured: bool,
     pub(crate) grant: Grant,
@@ -92,6 +94,7 @@ impl Attempt {
             account: account.clone(),
             hold,
             tariff: candidate.tariff.clone(),
+            vouched: candidate.vouched.clone(),
             measured: Measurements::counts(candidate),
             grant,
             output_visible: candidate.offering.output_visible,
@@ -310,6 +313,7 @@ impl Attempt {
             started_ms: millis(self.account.arrival.clock).saturating_sub(duration_ms),
             duration_ms,
         }
+            evidence: self.vouched.iter().map(|evidence| Evidence::clone(evidence)).collect(),
     }
 }
 

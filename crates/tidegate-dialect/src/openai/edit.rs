@@ -1,7 +1,7 @@
 //! Edits of a chat completions body that stays in its dialect: output limit, usage of streams, storage.
 
-use crate::json::Span;
-use crate::outbound::{Body, Edits, LimitKey};
+use crate::json::{Span, Value};
+use crate::outbound::{Body, Edits, IN_MEMORY, LimitKey};
 
 /// Makes the edits.
 pub(super) fn edit(body: &mut Body<'_>, edits: &Edits<'_>) {
@@ -13,6 +13,10 @@ pub(super) fn edit(body: &mut Body<'_>, edits: &Edits<'_>) {
     }
     if edits.no_store && body.value("store").is_none_or(|store| store.bool() != Some(false)) {
         body.set("store", "false");
+    }
+    let kept_long = |value: &Value<'_>| !IN_MEMORY.contains(&value.raw());
+    if edits.no_store && body.value("prompt_cache_retention").is_some_and(|value| kept_long(&value)) {
+        body.set("prompt_cache_retention", "null");
     }
 }
 

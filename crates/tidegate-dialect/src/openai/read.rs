@@ -59,6 +59,7 @@ pub(crate) fn labels(body: &Fields<'_>, labels: &mut Labels) -> Result<(), Reque
 fn tools(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> {
     if body.get("web_search_options").is_some() {
         call.input.most.searches = call.input.most.searches.max(1);
+        call.survey().feature("web_search_options");
     }
     for key in ["tools", "functions"] {
         let Some(value) = body.get(key) else { continue };

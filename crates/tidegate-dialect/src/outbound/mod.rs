@@ -12,7 +12,7 @@ use crate::read::CallBody;
 use crate::{Dialect, RequestError, codec};
 pub use fit::fit;
 pub(crate) use passthrough::Body;
-pub use stored::refuse_stored;
+pub use stored::{Stored, refuse_stored};
 
 /// Under which key OpenAI-compatible providers take the output limit when the client named none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,6 +23,9 @@ pub enum LimitKey {
     /// `max_tokens` (older compatible services).
     MaxTokens,
 }
+
+/// Values of `prompt_cache_retention` with which prompts are kept in memory only.
+pub(crate) const IN_MEMORY: [&[u8]; 2] = [br#""in_memory""#, br#""in-memory""#];
 
 /// The closed list of edits.
 #[derive(Debug, Clone)]

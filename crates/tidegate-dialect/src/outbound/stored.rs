@@ -10,8 +10,29 @@ use crate::RequestError;
 use crate::json::{Kind, Value};
 use crate::read::Path;
 
-const WHY: &str = "it names something kept in the account of the gateway's operator; send the content \
-                   along, or use a credential of your own";
+/// Why stored things are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// They would be those of the gateway's operator.
+    Operators,
+    /// Nothing may be kept at providers.
+    Forbidden,
+}
+
+impl Stored {
+    const fn why(self) -> &'static str {
+        match self {
+            Self::Operators => {
+                "it names something kept in the account of the gateway's operator; send the content along, \
+                 or use a credential of your own"
+            }
+            Self::Forbidden => {
+                "it names something kept by the provider, and zero data retention is demanded; send the \
+                 content along"
+            }
+        }
+    }
+}
 
 /// Without one of these nothing is named, and nothing needs to be walked. Escapes may hide any.
 const HINTS: [&[u8]; 16] = [
@@ -79,15 +100,16 @@ const FREE: [&str; 17] = [
 ///
 /// # Errors
 /// [`RequestError::Untranslatable`] naming the first such field.
-pub fn refuse_stored(body: &[u8]) -> Result<(), RequestError> {
+pub fn refuse_stored(body: &[u8], why: Stored) -> Result<(), RequestError> {
     if HINTS.iter().all(|hint| memmem::find(body, hint).is_none()) {
         return Ok(());
     }
     let Ok(root) = Value::parse(body) else { return Ok(()) };
-    walk(&root, Path::Root)
+    walk(&root, Path::Root).map_err(|field| RequestError::Untranslatable { field, why: why.why() })
 }
 
-fn walk(value: &Value<'_>, path: Path<'_>) -> Result<(), RequestError> {
+/// The path of the first stored thing, as an error.
+fn walk(value: &Value<'_>, path: Path<'_>) -> Result<(), String> {
     match value.kind() {
         Kind::Array => value.elements().enumerate().try_for_each(|(at, one)| walk(&one, path.index(at))),
         Kind::Object => object(value, path),
@@ -95,9 +117,9 @@ fn walk(value: &Value<'_>, path: Path<'_>) -> Result<(), RequestError> {
     }
 }
 
-fn object(value: &Value<'_>, path: Path<'_>) -> Result<(), RequestError> {
+fn object(value: &Value<'_>, path: Path<'_>) -> Result<(), String> {
     if is_reference(value) {
-        return Err(refused(path.key("id")));
+        return Err(path.key("id").to_string());
     }
     for member in value.members().filter(|member| !member.value.is_null()) {
         let name: String = member.key.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect();
@@ -108,7 +130,7 @@ fn object(value: &Value<'_>, path: Path<'_>) -> Result<(), RequestError> {
             continue;
         }
         if names_stored(&name, &member.value, value) {
-            return Err(refused(at));
+            return Err(at.to_string());
         }
         walk(&member.value, at)?;
     }
@@ -185,16 +207,14 @@ fn is_kept(address: &str) -> bool {
         .any(|known| host.strip_suffix(known).is_some_and(|left| left.is_empty() || left.ends_with('.')))
 }
 
-fn refused(path: Path<'_>) -> RequestError {
-    RequestError::Untranslatable { field: path.to_string(), why: WHY }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn named(body: &str) -> Option<String> {
-        refuse_stored(body.as_bytes()).err().and_then(|error| error.path().map(str::to_owned))
+        refuse_stored(body.as_bytes(), Stored::Operators)
+            .err()
+            .and_then(|error| error.path().map(str::to_owned))
     }
 
     /// Bodies, and what of them is refused.

@@ -13,6 +13,7 @@ const ECHOES: &[&str] = &["provider_metadata", "provider_specific_fields"];
 pub(crate) struct Survey<'s> {
     pub(crate) input: &'s mut InputSize,
     pub(crate) findings: &'s mut Vec<Finding>,
+    pub(crate) features: &'s mut Vec<String>,
     pub(crate) vision: &'s mut bool,
 }
 
@@ -46,7 +47,18 @@ impl Survey<'_> {
         if kind.starts_with("web_search") {
             self.input.most.searches = self.input.most.searches.max(1);
         }
+        self.feature(kind);
         self.bills(path);
+    }
+
+    /// A feature of the provider by its name in requests; a name that is none is not repeated.
+    pub(crate) fn feature(&mut self, name: &str) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+        let is_name = (1..=64).contains(&name.len()) && name.chars().all(plain);
+        let name = if is_name { name } else { "unnamed" };
+        if !self.features.iter().any(|known| known == name) {
+            self.features.push(name.to_owned());
+        }
     }
 
     /// Something that bills beyond tokens.

@@ -93,6 +93,9 @@ pub struct CallBody {
     pub gateway: GatewayOptions,
     /// Fields that a strict budget or ZDR may refuse.
     pub findings: Vec<Finding>,
+    /// What of the provider's own features it makes use of, by their names in requests: what is known of how
+    /// the provider handles data holds for each.
+    pub features: Vec<String>,
     /// How large the input is, for bounds.
     pub input: InputSize,
     /// Version of the AI SDK's specification, see [`Outside`].
@@ -132,6 +135,7 @@ impl CallBody {
             findings: Vec::new(),
             input: InputSize::default(),
             spec,
+            features: Vec::new(),
             task: None,
             bytes,
             spots: Spots { root, members: Vec::new(), echoes: Vec::new() },
@@ -159,7 +163,12 @@ impl CallBody {
 
     /// Where facts about the messages are collected.
     pub(crate) fn survey(&mut self) -> Survey<'_> {
-        Survey { input: &mut self.input, findings: &mut self.findings, vision: &mut self.needs.vision }
+        Survey {
+            input: &mut self.input,
+            findings: &mut self.findings,
+            features: &mut self.features,
+            vision: &mut self.needs.vision,
+        }
     }
 
     /// The first finding of one of these kinds.

@@ -3,7 +3,7 @@
 //! case and by its snake case name, so both are registered.
 
 use super::Carriage::{Carried, Dropped, Refused};
-use super::Effect::{Bills, BillsAndRetains, Gateway, Plain, Retains};
+use super::Effect::{Bills, BillsAndRetains, Gateway, Plain, Withdrawn};
 use super::{Carriage, Effect, Field, field};
 
 const CACHED: (Effect, Carriage) = (BillsAndRetains, Refused("content that lies at the provider"));
@@ -38,7 +38,7 @@ pub(crate) const FIELDS: &[Field] = &[
     both("safety_settings", SAFETY),
     both("serviceTier", TIER).harmless(STANDARD),
     both("service_tier", TIER).harmless(STANDARD),
-    field("store", Retains, Refused("the provider stores nothing")).harmless(&[b"false"]),
+    field("store", Withdrawn, Refused("the provider stores nothing")).harmless(&[b"false"]),
     both("systemInstruction", SYSTEM),
     both("system_instruction", SYSTEM),
     both("toolConfig", CHOICE),

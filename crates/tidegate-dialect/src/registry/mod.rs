@@ -21,7 +21,9 @@ pub enum Effect {
     Bills,
     /// Lets the provider keep content.
     Retains,
-    /// Both.
+    /// Lets the provider keep content; under zero data retention the gateway takes that back.
+    Withdrawn,
+    /// Can bill, and lets the provider keep content.
     BillsAndRetains,
     /// Meant for the gateway; never sent upstream.
     Gateway,

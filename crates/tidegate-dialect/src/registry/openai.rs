@@ -1,7 +1,7 @@
 //! Fields of OpenAI chat completions. Source: the public API reference, read November 2026.
 
 use super::Carriage::{Carried, Dropped, Refused};
-use super::Effect::{Bills, BillsAndRetains, Gateway, Plain, Retains};
+use super::Effect::{Bills, BillsAndRetains, Gateway, Plain, Withdrawn};
 use super::{Field, field};
 
 pub(crate) const FIELDS: &[Field] = &[
@@ -26,7 +26,7 @@ pub(crate) const FIELDS: &[Field] = &[
     field("presence_penalty", Plain, Carried("Anthropic refuses it")).harmless(&[b"0", b"0.0"]),
     field("prompt_cache_key", Plain, Dropped("only steers cache hits")),
     field("prompt_cache_options", BillsAndRetains, Dropped("only steers cache hits")),
-    field("prompt_cache_retention", Retains, Dropped("only steers cache hits"))
+    field("prompt_cache_retention", Withdrawn, Dropped("only steers cache hits"))
         .harmless(&[br#""in_memory""#, br#""in-memory""#]),
     field("provider", Gateway, Dropped("read by the gateway")),
     field("providerOptions", Gateway, Dropped("read by the gateway")),
@@ -41,7 +41,7 @@ pub(crate) const FIELDS: &[Field] = &[
     field("service_tier", Bills, Refused("only auto and default have counterparts"))
         .harmless(&[br#""auto""#, br#""default""#]),
     field("stop", Plain, Carried("stop_sequences")),
-    field("store", Retains, Refused("the provider stores nothing")).harmless(&[b"false"]),
+    field("store", Withdrawn, Refused("the provider stores nothing")).harmless(&[b"false"]),
     field("stream", Plain, Carried("stream")),
     field("stream_options", Plain, Carried("include_usage is answered by the gateway")),
     field("temperature", Plain, Carried("Anthropic refuses values over 1")),

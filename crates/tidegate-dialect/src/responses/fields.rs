@@ -1,7 +1,7 @@
 //! Fields of OpenAI responses. Source: the public API reference and the types of the official SDK, read November 2026.
 
 use crate::registry::Carriage::{Carried, Dropped, Refused};
-use crate::registry::Effect::{Bills, BillsAndRetains, Gateway, Plain, Retains};
+use crate::registry::Effect::{Bills, BillsAndRetains, Gateway, Plain, Retains, Withdrawn};
 use crate::registry::{Field, field};
 
 /// Absent `store` means true: the provider keeps the answer for 30 days. Under ZDR the edit table
@@ -30,7 +30,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("prompt", BillsAndRetains, Refused("kept by the provider")),
     field("prompt_cache_key", Plain, Dropped("only steers cache hits")),
     field("prompt_cache_options", BillsAndRetains, Dropped("only steers cache hits")),
-    field("prompt_cache_retention", Retains, Dropped("only steers cache hits"))
+    field("prompt_cache_retention", Withdrawn, Dropped("only steers cache hits"))
         .harmless(&[br#""in_memory""#, br#""in-memory""#]),
     field("provider", Gateway, Dropped("read by the gateway")),
     field("providerOptions", Gateway, Dropped("read by the gateway")),
@@ -38,7 +38,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("safety_identifier", Plain, Carried("end user")),
     field("service_tier", Bills, Refused("only auto and default have counterparts"))
         .harmless(&[br#""auto""#, br#""default""#]),
-    field("store", Retains, Refused("the provider stores nothing")).harmless(&[b"false"]),
+    field("store", Withdrawn, Refused("the provider stores nothing")).harmless(&[b"false"]),
     field("stream", Plain, Carried("stream")),
     field("stream_options", Plain, Carried("padding is of its own dialect")),
     field("temperature", Plain, Carried("temperature")),

@@ -22,7 +22,7 @@ mod watch;
 use crate::AnswerFault;
 use crate::codec::{Codec, Weight};
 use crate::json::Value;
-use crate::outbound::{Body, Edits};
+use crate::outbound::{Body, Edits, IN_MEMORY};
 
 /// OpenAI responses.
 pub(crate) const CODEC: Codec = Codec {
@@ -50,6 +50,10 @@ fn edit(body: &mut Body<'_>, edits: &Edits<'_>) {
     }
     if edits.no_store && body.value("store").is_none_or(|store| store.bool() != Some(false)) {
         body.set("store", "false");
+    }
+    let kept_long = |value: &Value<'_>| !IN_MEMORY.contains(&value.raw());
+    if edits.no_store && body.value("prompt_cache_retention").is_some_and(|value| kept_long(&value)) {
+        body.set("prompt_cache_retention", "null");
     }
 }
 

@@ -424,6 +424,8 @@ fn catalogue(offers: &[Offer<'_>]) -> Vec<Resource> {
             enabled: true,
             position: 0,
             sealed: Vec::new(),
+            region: None,
+            attestation: None,
         }));
         all.push(Resource::Offering(offering(place, offer.slug)));
     }
@@ -478,6 +480,7 @@ pub(crate) fn offering(place: u128, slug: &str) -> Offering {
             source: "test".into(),
             read_at: Timestamp::from_micros(0),
             expires_at: SystemClock.now().plus_millis(86_400_000),
+            also: Vec::new(),
         }),
         output_visible: true,
         notes: BTreeMap::new(),

@@ -175,6 +175,7 @@ impl Attempt {
             app: None,
             tags: vec![],
             revision: end.revision,
+            zdr: tidegate_types::resource::ZdrTier::None,
         }
     }
 }

@@ -53,6 +53,8 @@ pub(crate) fn credential(organization_id: OrganizationId) -> (Credential, creden
         enabled: true,
         position: 0,
         sealed: vec![sealed],
+        region: None,
+        attestation: None,
     };
     let envelope = credentials::Envelope {
         secret_version: 1,
@@ -243,6 +245,7 @@ pub(crate) fn call_record(tenant: &Tenant, call_id: CallId, refused: bool) -> Ca
         status: 200,
         started_ms: 1,
         duration_ms: 2,
+        evidence: vec![],
     };
     CallRecord {
         call_id,
@@ -267,6 +270,7 @@ pub(crate) fn call_record(tenant: &Tenant, call_id: CallId, refused: bool) -> Ca
         app: None,
         tags: vec![],
         revision: Revision { shard: Shard::SYSTEM, n: 1 },
+        zdr: tidegate_types::resource::ZdrTier::None,
     }
 }
 

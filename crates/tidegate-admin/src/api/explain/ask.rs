@@ -91,6 +91,7 @@ impl Question {
         };
         let facts = CallFacts {
             kind: self.surface.operation().model_kind(),
+            operation: Some(self.surface.operation()),
             dialect: Some(self.surface.dialect()),
             needs: self.needs,
             max_output_tokens: self.max_output_tokens,
