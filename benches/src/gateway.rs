@@ -22,12 +22,12 @@ pub(crate) enum Who {
 }
 
 /// Somebody who is measured.
-struct Subject {
-    who: Who,
-    name: &'static str,
-    url: String,
-    key: Option<String>,
-    pids: Vec<u32>,
+pub(crate) struct Subject {
+    pub(crate) who: Who,
+    pub(crate) name: &'static str,
+    pub(crate) url: String,
+    pub(crate) key: Option<String>,
+    pub(crate) pids: Vec<u32>,
 }
 
 /// Phases with the model that makes the mock behave so.
@@ -62,8 +62,8 @@ pub(crate) async fn run(binary: &Path, scope: &Scope) -> Result<()> {
     // The control planes and their Postgres would be on other machines: on this one they take
     // what is left of core 0.
     step_back()?;
-    let with_redis = install(binary, upstream, true).await?;
-    let in_memory = install(binary, upstream, false).await?;
+    let with_redis = install(binary, upstream, true, &[]).await?;
+    let in_memory = install(binary, upstream, false, &[]).await?;
     step_forward(std::process::id())?;
     if let Some(redis) = &with_redis.redis {
         let info = redis.command(&["INFO", "server"])?;
@@ -120,7 +120,13 @@ pub(crate) async fn run(binary: &Path, scope: &Scope) -> Result<()> {
     Ok(())
 }
 
-fn plan(subject: &Subject, model: &str, stream: bool, connections: usize, window: Duration) -> Plan {
+pub(crate) fn plan(
+    subject: &Subject,
+    model: &str,
+    stream: bool,
+    connections: usize,
+    window: Duration,
+) -> Plan {
     Plan {
         url: format!("{}/v1/chat/completions", subject.url),
         key: subject.key.clone(),
@@ -135,12 +141,18 @@ fn plan(subject: &Subject, model: &str, stream: bool, connections: usize, window
     }
 }
 
-/// One control plane and one node of one worker on core 1.
-async fn install(binary: &Path, upstream: u16, redis: bool) -> Result<Installation> {
+/// One control plane and one node of one worker on core 1, behind further words of a command line.
+pub(crate) async fn install(
+    binary: &Path,
+    upstream: u16,
+    redis: bool,
+    wrapper: &[&str],
+) -> Result<Installation> {
+    let pinned = ["taskset", "-c", "1", "chrt", "--other", "0"];
     let shape = Shape {
         redis,
         workers: Some(1),
-        node_wrapper: ["taskset", "-c", "1", "chrt", "--other", "0"].map(str::to_owned).to_vec(),
+        node_wrapper: pinned.iter().chain(wrapper).map(|word| (*word).to_owned()).collect(),
         upstream: Some(format!("http://127.0.0.1:{upstream}/v1")),
         ..Shape::default()
     };
@@ -153,7 +165,7 @@ async fn install(binary: &Path, upstream: u16, redis: bool) -> Result<Installati
 }
 
 /// A key with rate limits and a hard budget, as a careful customer has it.
-async fn subject(who: Who, name: &'static str, installation: &Installation) -> Result<Subject> {
+pub(crate) async fn subject(who: Who, name: &'static str, installation: &Installation) -> Result<Subject> {
     let limits = serde_json::json!({"limits": {"requests_per_minute": 100_000_000, "tokens_per_minute": 4_000_000_000u32, "concurrency": 20_000}});
     let (id, key) = installation.key("bench", &limits).await?;
     installation.budget("bench", "100000", serde_json::json!({"key": id})).await?;

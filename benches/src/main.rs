@@ -1,6 +1,7 @@
 //! Measures Tidegate with everything on, beside a direct connection and nginx. See `docs/performance.md`.
 #![expect(clippy::print_stdout, reason = "a tool for people")]
 
+mod count;
 mod gateway;
 mod http;
 mod load;
@@ -41,6 +42,24 @@ enum Command {
         #[arg(long, value_enum, value_delimiter = ',')]
         subjects: Vec<gateway::Who>,
     },
+    /// System calls and instructions of one request, which do not depend on neighbours.
+    Count {
+        /// The release build to look at, with symbols.
+        #[arg(long)]
+        binary: PathBuf,
+        /// Who answers.
+        #[arg(long, value_enum, default_value = "memory")]
+        subject: gateway::Who,
+        /// Connections.
+        #[arg(long, default_value_t = 32)]
+        connections: usize,
+        /// Requests to count.
+        #[arg(long, default_value_t = 2_000)]
+        requests: u64,
+        /// Where the profile is left.
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+    },
     /// Time from the commit of a revocation to the refusal on every node.
     Revocation {
         /// The release build to measure.
@@ -72,6 +91,10 @@ fn main() -> Result<()> {
             let window = std::time::Duration::from_secs(seconds);
             let scope = gateway::Scope { runs, window, phases, subjects };
             single_threaded()?.block_on(gateway::run(&binary.canonicalize()?, &scope))
+        }
+        Command::Count { binary, subject, connections, requests, folder } => {
+            let scope = count::Scope { who: subject, connections, requests };
+            single_threaded()?.block_on(count::run(&binary.canonicalize()?, &folder.canonicalize()?, &scope))
         }
         Command::Revocation { binary, keys, nodes } => {
             single_threaded()?.block_on(revocation::run(&binary.canonicalize()?, keys, nodes))
