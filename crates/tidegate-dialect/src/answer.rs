@@ -82,6 +82,8 @@ impl fmt::Debug for Costing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Costing")
     }
+    /// The same, and the usage of streams as `x_groq.usage` beside it: Groq's own client looks nowhere else.
+    Groq,
 }
 
 /// A whole answer for the client.

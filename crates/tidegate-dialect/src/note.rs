@@ -69,13 +69,13 @@ fn place(
     let mut json = Writer::new();
     match note.place {
         NotePlace::ProviderMetadata | NotePlace::Mlflow => json.key("cost").raw(&cost).done(),
-        NotePlace::Logfire => {
+        NotePlace::Logfire | NotePlace::Groq => {
             json.key("logfire_ai_gateway").object(|json| json.key("cost").text(&cost).done()).done();
         }
         NotePlace::AiSdk => return,
     }
     insert(&counts, offset, &json.into_bytes(), splices);
-    if surface == Dialect::OpenaiChat && note.place != NotePlace::Logfire {
+    if surface == Dialect::OpenaiChat && !matches!(note.place, NotePlace::Logfire | NotePlace::Groq) {
         let choice = root.get("choices").and_then(|choices| choices.elements().next());
         let said = choice.and_then(|choice| choice.get("message").or_else(|| choice.get("delta")));
         let said = said.filter(|said| said.kind() == Kind::Object && said.get("provider_metadata").is_none());
@@ -83,11 +83,39 @@ fn place(
             insert(&said, offset, &metadata(note, &cost), splices);
         }
     }
+    if note.place == NotePlace::Groq && is_chunk(root) {
+        as_groq(root, &counts, offset, splices);
+    }
     if note.place == NotePlace::Mlflow && root.get("provider").is_none() {
         let mut json = Writer::new();
         json.key("provider").text(&note.provider);
         insert(root, offset, &json.into_bytes(), splices);
     }
+}
+
+/// Whether it is a piece of a stream of OpenAI chat completions.
+fn is_chunk(root: &Value<'_>) -> bool {
+    root.get("object").and_then(|kind| kind.text()).as_deref() == Some("chat.completion.chunk")
+}
+
+/// The counts of a chunk as `x_groq.usage`, unless they are there.
+fn as_groq(root: &Value<'_>, counts: &Value<'_>, offset: usize, splices: &mut Splices) {
+    let own = root.get("x_groq").filter(|own| own.kind() == Kind::Object);
+    if own.is_some_and(|own| own.get("usage").is_some()) {
+        return;
+    }
+    let mut json = Writer::new();
+    if let Some(own) = own {
+        json.key("usage").raw(counts.raw());
+        return insert(&own, offset, &json.into_bytes(), splices);
+    }
+    json.key("x_groq").object(|json| {
+        if let Some(id) = root.get("id") {
+            json.key("id").raw(id.raw());
+        }
+        json.key("usage").raw(counts.raw());
+    });
+    insert(root, offset, &json.into_bytes(), splices);
 }
 
 /// `"provider_metadata": {"gateway": {…}}`.

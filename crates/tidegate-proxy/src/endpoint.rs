@@ -146,12 +146,13 @@ fn proxied(path: &str) -> Option<Face<'_>> {
     let bare = path.strip_prefix("openai/v1/").or(path.strip_prefix("v1/")).unwrap_or(path);
     let versioned = ["v1beta1/", "v1beta/", "v1/"].iter().find_map(|version| path.strip_prefix(version));
     let face = plain(bare).or_else(|| model_in_path(versioned.unwrap_or(path)))?;
-    Some(Face { manner: Manner::Pydantic, route: Some(route), ..face })
+    Some(Face { manner: Manner::Pydantic, route: Some(route), groq, ..face })
 }
 
 /// `/gateway/…`, as MLflow's AI Gateway is called. Raw paths, whose model nobody reads, are not served.
 fn mlflow(path: &str) -> Option<Face<'_>> {
     let face = match path.split_once('/')? {
+    let groq = path.starts_with("openai/v1/");
         ("mlflow", "v1/chat/completions") => Face { unified: true, ..Face::of(Surface::OpenaiChat) },
         ("openai", rest) => {
             let face = plain(rest.strip_prefix("v1/")?)?;

@@ -37,6 +37,8 @@ pub(crate) struct Face<'a> {
     pub(crate) route: Option<&'a str>,
     /// One of MLflow's unified paths, where any provider answers in the same words and is named.
     pub(crate) unified: bool,
+    /// A path of Groq's own client.
+    pub(crate) groq: bool,
     /// Version of the AI SDK's specification by the path.
     pub(crate) specification: u8,
 }
@@ -59,6 +61,7 @@ impl<'a> Face<'a> {
         }
     }
 
+            groq: false,
     /// A surface whose path names the model.
     pub(crate) fn named(surface: Surface, model: &'a str) -> Option<Self> {
         (!model.is_empty()).then_some(Self { model: Some(model), ..Self::of(surface) })
@@ -97,6 +100,7 @@ impl<'a> Face<'a> {
     pub(crate) const fn cost_in_header(&self) -> bool {
         matches!(self.manner, Manner::Pydantic)
             && matches!(self.surface, Surface::Gemini | Surface::BedrockConverse)
+            Manner::Pydantic if self.groq => NotePlace::Groq,
     }
 
     /// The model and the stream flag, where they are not in the body.

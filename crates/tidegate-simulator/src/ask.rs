@@ -45,6 +45,10 @@ pub(crate) struct Ask {
     pub(crate) caches_itself: bool,
     /// Images.
     pub(crate) images: u64,
+    /// Searches of the web that are billed for an answer: none, unless a tool for them was declared.
+    pub(crate) searches: u64,
+    /// Log probabilities are wanted, each with so many likely tokens.
+    pub(crate) logprobs: Option<u64>,
 }
 
 /// A declared function tool.

@@ -67,6 +67,7 @@ pub(crate) fn complete(ask: &Ask, faults: &Faults, is_known: impl FnOnce(u64) ->
     let room = ask.limit.map_or(u64::MAX, |limit| (limit * ask.n.max(1)).saturating_sub(visible));
     let hidden = if faults.hidden_reasoning { (8 + input % 24).min(room) } else { 0 };
     let thinking: u64 = answers.iter().filter_map(|a| a.thinking.as_deref()).map(count::tokens).sum();
+    let called = answers.iter().any(|answer| !answer.calls.is_empty());
     let (cached, written) = cache_use(ask, input, is_known);
     let counts = Counts {
         input,
@@ -74,7 +75,7 @@ pub(crate) fn complete(ask: &Ask, faults: &Faults, is_known: impl FnOnce(u64) ->
         written,
         output: visible + hidden,
         reasoning: hidden + thinking,
-        units: Units::default(),
+        units: Units { searches: if called { 0 } else { ask.searches }, ..Units::default() },
     };
     Completion { answers, counts }
 }

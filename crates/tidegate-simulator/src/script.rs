@@ -56,6 +56,8 @@ pub struct Faults {
     pub ending: Ending,
     /// Leave usage out.
     pub omit_usage: bool,
+    /// Tell a stream's usage (OpenAI chat) in `x_groq` of its last chunk with a choice, and nowhere else.
+    pub usage_in_x_groq: bool,
     /// Bill hidden reasoning, up to the output limit.
     pub hidden_reasoning: bool,
     /// Bill the whole answer even when the caller leaves early.
@@ -79,6 +81,7 @@ impl Default for Faults {
             cut_after_bytes: None,
             ending: Ending::Close,
             omit_usage: false,
+            usage_in_x_groq: false,
             hidden_reasoning: true,
             bill_after_abort: true,
             text: None,

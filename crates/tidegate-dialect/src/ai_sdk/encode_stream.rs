@@ -58,7 +58,7 @@ impl StreamEncoder for Encoder {
             Event::Close => self.close(out),
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
             Event::End => out.extend_from_slice(b"data: [DONE]\n\n"),
-            Event::Finish { .. } | Event::Usage(_) | Event::Error(_) => {}
+            Event::Logprobs(_) | Event::Finish { .. } | Event::Usage(_) | Event::Error(_) => {}
         }
     }
 

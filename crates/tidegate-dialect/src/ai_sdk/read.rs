@@ -59,11 +59,13 @@ fn tools(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> {
     let Some(value) = body.get("tools") else { return Ok(()) };
     call.input.text_bytes += value.raw().len() as u64;
     array(&value, Path::Root.key("tools"), |tool, path| {
-        let kind = need(&Fields::read(&tool, path)?, "type", path)?;
+        let tool = Fields::read(&tool, path)?;
+        let kind = need(&tool, "type", path)?;
         call.input.tools += 1;
         call.needs.tools = true;
         if text(&kind, path.key("type"))? != "function" {
-            call.survey().bills(path.key("type"));
+            let id = tool.get("id").and_then(|id| id.text()).unwrap_or_default();
+            call.survey().provider_tool(&id, path.key("type"));
         }
         Ok(())
     })

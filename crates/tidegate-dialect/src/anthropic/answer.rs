@@ -1,7 +1,7 @@
 //! Whole answers of Anthropic messages, both ways.
 
 use crate::answer::AnswerFacts;
-use crate::canonical::{Answer, Json, Part, Stop};
+use crate::canonical::{Answer, Json, Logprobs, Part, Stop};
 use crate::json::{Value, Writer};
 use crate::usage::{read_anthropic, write_anthropic};
 use crate::{AnswerFault, Content};
@@ -53,6 +53,7 @@ pub(crate) fn decode(root: &Value<'_>) -> Result<Answer, AnswerFault> {
         stop: stop(&word_of(root, "stop_reason", "no stop_reason")?)?,
         stop_sequence: text_of(root, "stop_sequence"),
         usage: root.get("usage").and_then(|usage| read_anthropic(&usage)),
+        logprobs: Logprobs::default(),
     })
 }
 

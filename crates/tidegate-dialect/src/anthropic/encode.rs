@@ -45,6 +45,9 @@ pub(crate) fn encode(call: &Call, edits: &Edits<'_>) -> Result<Vec<u8>, RequestE
 
 fn refuse_what_has_no_place(call: &Call) -> Result<(), RequestError> {
     let refuse = |field: &str, why| Err(RequestError::Untranslatable { field: field.to_owned(), why });
+    if call.logprobs.is_some() {
+        return refuse("logprobs", "the target has no counterpart");
+    }
     for (field, penalty) in
         [("frequency_penalty", &call.frequency_penalty), ("presence_penalty", &call.presence_penalty)]
     {

@@ -46,7 +46,7 @@ impl StreamEncoder for Encoder {
             }
             Event::Ping => write(out, "ping", |_| {}),
             Event::End => write(out, "message_stop", |_| {}),
-            Event::Finish { .. } | Event::Usage(_) | Event::Error(_) => {}
+            Event::Logprobs(_) | Event::Finish { .. } | Event::Usage(_) | Event::Error(_) => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::usage;
 use crate::answer::AnswerFacts;
-use crate::canonical::{Answer, Json, Part, Stop};
+use crate::canonical::{Answer, Json, Logprobs, Part, Stop};
 use crate::json::{Value, Writer};
 use crate::{AnswerFault, Content};
 
@@ -67,6 +67,7 @@ pub(super) fn decode(root: &Value<'_>) -> Result<Answer, AnswerFault> {
         stop: stop(&word_of(root, "stopReason", "no stopReason")?)?,
         stop_sequence: sequence(root),
         usage: root.get("usage").and_then(|counts| usage::read(&counts)),
+        logprobs: Logprobs::default(),
     })
 }
 

@@ -50,6 +50,9 @@ pub(super) fn encode(call: &Call, edits: &Edits<'_>) -> Result<Vec<u8>, RequestE
 
 fn refuse_what_has_no_place(call: &Call, family: Family) -> Result<(), RequestError> {
     let refuse = |field: &str, why| Err(RequestError::Untranslatable { field: field.to_owned(), why });
+    if call.logprobs.is_some() {
+        return refuse("logprobs", "the target has no counterpart");
+    }
     for (field, penalty) in
         [("frequency_penalty", &call.frequency_penalty), ("presence_penalty", &call.presence_penalty)]
     {

@@ -17,6 +17,8 @@ mod read;
 mod usage;
 mod watch;
 
+use tidegate_types::usage::Usage;
+
 use crate::AnswerFault;
 use crate::codec::{Codec, Weight};
 use crate::json::Value;
@@ -33,7 +35,7 @@ pub(crate) const CODEC: Codec = Codec {
     weigh,
     decode_answer: answer::decode,
     encode_answer: answer::encode,
-    passage: |_| Box::new(passage::Passthrough),
+    passage: |_| Box::new(passage::Passthrough::default()),
     decoder: || Box::new(decode_stream::Decoder::default()),
     encoder: |facts| Box::new(encode_stream::Encoder::new(facts)),
     error: error::document,
@@ -43,5 +45,8 @@ pub(crate) const CODEC: Codec = Codec {
 fn weigh(root: &Value<'_>) -> Result<Weight, AnswerFault> {
     let content = answer::content(root)?;
     let visible_bytes = content.elements().map(|block| watch::block_bytes(&block)).sum();
-    Ok(Weight { usage: root.get("usage").and_then(|counts| usage::read(&counts)), visible_bytes })
+    let searched = |block: &Value<'_>| block.get("toolUse").is_some_and(|tool| watch::is_search(&tool));
+    let searches = content.elements().filter(searched).count() as u64;
+    let usage = root.get("usage").and_then(|counts| usage::read(&counts));
+    Ok(Weight { usage: usage.map(|usage| Usage { searches, ..usage }), visible_bytes })
 }

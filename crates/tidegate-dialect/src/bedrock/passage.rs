@@ -1,5 +1,7 @@
 //! A stream of Converse to a client of Converse: the same frames, watched.
 
+use tidegate_types::usage::Usage;
+
 use super::watch::glance;
 use crate::AnswerFault;
 use crate::codec::Passage;
@@ -7,13 +9,16 @@ use crate::json::Value;
 use crate::sse::Ready;
 use crate::stream::{Facts, Out, UNREADABLE};
 
-/// Such a stream has no state: its counts come once, at the end.
-pub(super) struct Passthrough;
+/// Counts come once, at the end, without the searches before it.
+#[derive(Default)]
+pub(super) struct Passthrough {
+    searches: u64,
+}
 
 impl Passage for Passthrough {
     fn take(&mut self, ready: &Ready, facts: &mut Facts, out: &mut Out<'_>) {
         for event in ready.events() {
-            if note(event.name(), &event.data(), facts) {
+            if note(event.name(), &event.data(), facts, &mut self.searches) {
                 out.pass(&ready.bytes, event.span);
             }
             if facts.fault.is_some() {
@@ -24,7 +29,7 @@ impl Passage for Passthrough {
 }
 
 /// Whether a client could read the frame.
-fn note(name: &[u8], data: &[u8], facts: &mut Facts) -> bool {
+fn note(name: &[u8], data: &[u8], facts: &mut Facts, searches: &mut u64) -> bool {
     if data.is_empty() && !super::watch::is_error(name) {
         return true;
     }
@@ -39,7 +44,8 @@ fn note(name: &[u8], data: &[u8], facts: &mut Facts) -> bool {
     facts.visible_bytes += seen.visible_bytes;
     facts.finished |= seen.finished;
     facts.ended |= seen.ended;
-    facts.usage = seen.usage.or(facts.usage);
+    *searches += u64::from(seen.searches);
+    facts.usage = seen.usage.map(|usage| Usage { searches: *searches, ..usage }).or(facts.usage);
     if seen.error.is_some() {
         (facts.reported, facts.fault) = (seen.error, Some(AnswerFault::Reported));
     }

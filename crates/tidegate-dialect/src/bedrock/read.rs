@@ -77,7 +77,8 @@ fn tools(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> {
                 "systemTool" => {
                     call.input.tools += 1;
                     call.needs.tools = true;
-                    call.survey().bills(path);
+                    let name = Fields::read(&member.value, path)?.get("name").and_then(|name| name.text());
+                    call.survey().provider_tool(&name.unwrap_or_default(), path);
                 }
                 "cachePoint" => {}
                 _ => call.survey().unregistered(path),

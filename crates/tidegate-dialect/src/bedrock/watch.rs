@@ -18,6 +18,8 @@ pub(super) struct Glance {
     /// It is the last one of a complete answer.
     pub(super) ended: bool,
     pub(super) usage: Option<Usage>,
+    /// A search of the web begins.
+    pub(super) searches: bool,
     pub(super) error: Option<UpstreamError>,
 }
 
@@ -32,6 +34,7 @@ pub(super) fn glance(name: &[u8], root: &Value<'_>) -> Glance {
         b"contentBlockStart" => {
             let tool = root.get("start").and_then(|start| start.get("toolUse"));
             if let Some(name) = tool.and_then(|tool| tool.get("name")) {
+                seen.searches = tool.is_some_and(|tool| is_search(&tool));
                 seen.output = true;
                 seen.visible_bytes = name.text_len() as u64 + TOOL_CALL_OVERHEAD;
             }
@@ -48,6 +51,13 @@ pub(super) fn glance(name: &[u8], root: &Value<'_>) -> Glance {
         _ => {}
     }
     seen
+}
+
+/// Whether a tool was run by the service, and searched the web.
+/// Source: <https://docs.aws.amazon.com/nova/latest/nova2-userguide/web-grounding.html>, read November 2026.
+pub(super) fn is_search(tool: &Value<'_>) -> bool {
+    let says = |key: &str, word: &str| tool.get(key).and_then(|value| value.text()).as_deref() == Some(word);
+    says("type", "server_tool_use") && says("name", "nova_grounding")
 }
 
 /// Exceptions say so in their name; codes of other errors begin with a capital, events do not.

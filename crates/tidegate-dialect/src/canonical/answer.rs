@@ -2,7 +2,7 @@
 
 use tidegate_types::usage::Usage;
 
-use super::Part;
+use super::{Logprobs, Part};
 use crate::Content;
 
 /// Why the model stopped.
@@ -30,4 +30,6 @@ pub(crate) struct Answer {
     /// The stop sequence that was met, when the provider tells.
     pub(crate) stop_sequence: Option<Content>,
     pub(crate) usage: Option<Usage>,
+    /// Of the tokens of all its texts.
+    pub(crate) logprobs: Logprobs,
 }

@@ -75,6 +75,8 @@ pub(crate) struct Call {
     pub(crate) frequency_penalty: Option<Json>,
     pub(crate) presence_penalty: Option<Json>,
     pub(crate) seed: Option<Json>,
+    /// Log probabilities of the output's tokens are wanted, each with so many other likely tokens.
+    pub(crate) logprobs: Option<u64>,
     /// How much is said: OpenAI's `low` or `high`.
     pub(crate) verbosity: Option<Content>,
     pub(crate) reasoning: Reasoning,

@@ -2,7 +2,7 @@
 
 use tidegate_types::usage::Usage;
 
-use super::Stop;
+use super::{Logprobs, Stop};
 use crate::Content;
 use crate::refusal::UpstreamError;
 
@@ -15,6 +15,8 @@ pub(crate) enum Event {
     Open(Block),
     /// The open block grows.
     Delta(Delta),
+    /// Log probabilities of the text that comes next in the open block.
+    Logprobs(Logprobs),
     /// The open block ends.
     Close,
     /// Why the model stopped.

@@ -6,6 +6,7 @@
 mod answer;
 mod call;
 mod event;
+mod logprobs;
 pub(crate) mod schema;
 pub(crate) mod signature;
 
@@ -15,3 +16,4 @@ pub(crate) use call::{
     Tool, ToolChoice, Turn,
 };
 pub(crate) use event::{Block, Delta, Event};
+pub(crate) use logprobs::Logprobs;

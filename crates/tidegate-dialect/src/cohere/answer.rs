@@ -2,7 +2,7 @@
 
 use super::usage;
 use crate::answer::AnswerFacts;
-use crate::canonical::{Answer, Json, Part, Stop};
+use crate::canonical::{Answer, Json, Logprobs, Part, Stop};
 use crate::json::{Kind, Value, Writer};
 use crate::{AnswerFault, Content};
 
@@ -74,6 +74,7 @@ pub(super) fn decode(root: &Value<'_>) -> Result<Answer, AnswerFault> {
         stop: stop(reason.expose())?,
         stop_sequence: None,
         usage: root.get("usage").and_then(|counts| usage::read(&counts)),
+        logprobs: Logprobs::default(),
     })
 }
 

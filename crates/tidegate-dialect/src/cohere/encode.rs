@@ -51,6 +51,9 @@ pub(super) fn encode(call: &Call, edits: &Edits<'_>) -> Result<Vec<u8>, RequestE
 
 fn refuse_what_has_no_place(call: &Call) -> Result<(), RequestError> {
     let refuse = |field: &str, why| Err(RequestError::Untranslatable { field: field.to_owned(), why });
+    if call.logprobs.is_some() {
+        return refuse("logprobs", "the target has no counterpart");
+    }
     if call.stop.len() > MOST_STOPS {
         return refuse(call.names.stop, "the target takes 5 stop sequences at most");
     }

@@ -11,7 +11,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("documents", Plain, Refused("no counterpart; put them into messages")).harmless(&[b"[]"]),
     field("frequency_penalty", Plain, Carried("frequency_penalty")).harmless(&[b"0", b"0.0"]),
     field("k", Plain, Carried("top_k")),
-    field("logprobs", Plain, Refused("no counterpart")).harmless(&[b"false"]),
+    field("logprobs", Plain, Refused("of another shape than elsewhere")).harmless(&[b"false"]),
     field("max_tokens", Plain, Carried("output limit")),
     field("messages", Plain, Carried("turns")),
     field("model", Plain, Carried("the upstream's name of the model")),

@@ -1,9 +1,9 @@
 //! Whole answers of Gemini, both ways.
 
 use super::usage::{read_usage, write_usage};
-use super::{parts, wire};
+use super::{logprobs, parts, wire};
 use crate::answer::AnswerFacts;
-use crate::canonical::{Answer, Json, Part, Stop, signature};
+use crate::canonical::{Answer, Json, Logprobs, Part, Stop, signature};
 use crate::json::{Kind, Value, Writer};
 use crate::{AnswerFault, Content};
 
@@ -62,6 +62,7 @@ pub(super) fn decode(root: &Value<'_>) -> Result<Answer, AnswerFault> {
         stop: Stop::Refusal,
         stop_sequence: None,
         usage: root.get("usageMetadata").and_then(|usage| read_usage(&usage)),
+        logprobs: Logprobs::default(),
     };
     let mut candidates = root.get("candidates").into_iter().flat_map(|all| all.elements());
     let Some(candidate) = candidates.next() else {
@@ -76,6 +77,7 @@ pub(super) fn decode(root: &Value<'_>) -> Result<Answer, AnswerFault> {
         reader.read(&part, &mut answer.parts)?;
     }
     let word = text_of(&candidate, "finishReason").ok_or(AnswerFault::Malformed("no finishReason"))?;
+    answer.logprobs = logprobs::read(&candidate);
     answer.stop = stop(&word, reader.calls > 0)?;
     Ok(answer)
 }
@@ -150,10 +152,18 @@ fn plain(id: &str) -> String {
 pub(super) fn encode(answer: &Answer, facts: &AnswerFacts) -> Vec<u8> {
     let mut json = Writer::new();
     let model = answer.model.as_deref().unwrap_or(&facts.model);
-    document(&mut json, facts, model, answer.usage.as_ref(), Some(stop_word(answer.stop)), |json| {
+    let end = End { usage: answer.usage.as_ref(), finish: Some(stop_word(answer.stop)) };
+    document(&mut json, facts, model, &end, &answer.logprobs, |json| {
         answer.parts.iter().for_each(|part| write_part(json, part));
     });
     json.into_bytes()
+}
+
+/// What only a whole answer and the last piece of a stream have.
+#[derive(Clone, Copy, Default)]
+pub(super) struct End<'e> {
+    pub(super) usage: Option<&'e Usage>,
+    pub(super) finish: Option<&'e str>,
 }
 
 /// An answer, or a piece of a stream.
@@ -161,8 +171,8 @@ pub(super) fn document(
     json: &mut Writer,
     facts: &AnswerFacts,
     model: &str,
-    usage: Option<&Usage>,
-    finish: Option<&str>,
+    end: &End<'_>,
+    logprobs: &Logprobs,
     fill: impl FnOnce(&mut Writer),
 ) {
     json.object(|json| {
@@ -171,13 +181,16 @@ pub(super) fn document(
                 json.key("content").object(|json| {
                     json.key("parts").array(fill).key("role").text("model");
                 });
-                if let Some(finish) = finish {
+                if let Some(finish) = end.finish {
                     json.key("finishReason").text(finish);
+                }
+                if !logprobs.is_empty() {
+                    logprobs::write(json, logprobs);
                 }
                 json.key("index").whole(0);
             });
         });
-        if let Some(usage) = usage {
+        if let Some(usage) = end.usage {
             write_usage(json.key("usageMetadata"), usage);
         }
         json.key("modelVersion").text(model).key("responseId").text(&facts.call_id);

@@ -5,7 +5,7 @@ use super::{contents, schema, tools};
 use crate::canonical::{Call, Effort, Json, Names, OutputFormat, Reasoning, ReasoningMode};
 use crate::decode::{refuse, rest_of_body};
 use crate::json::Value;
-use crate::read::{CallBody, Fields, Path, texts, wrong};
+use crate::read::{CallBody, Fields, Path, boolean, texts, wrong};
 use crate::{Content, Dialect, RequestError};
 
 /// Its words for the one form's.
@@ -14,6 +14,7 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("top_p", "generationConfig.topP"),
     ("top_k", "generationConfig.topK"),
     ("frequency_penalty", "generationConfig.frequencyPenalty"),
+    ("logprobs", "generationConfig.responseLogprobs"),
     ("presence_penalty", "generationConfig.presencePenalty"),
 ];
 
@@ -73,6 +74,7 @@ fn config(value: &Value<'_>, path: Path<'_>, call: &mut Call) -> Result<(), Requ
     if let Some(value) = take(&mut config, "thinkingConfig") {
         call.reasoning = thinking(&value, path.key("thinkingConfig"))?;
     }
+    call.logprobs = logprobs(&mut config, path)?;
     call.format = format(&mut config, path)?;
     if let Some(value) = take(&mut config, "responseModalities") {
         let path = path.key("responseModalities");
@@ -81,6 +83,17 @@ fn config(value: &Value<'_>, path: Path<'_>, call: &mut Call) -> Result<(), Requ
         }
     }
     rest_of("generationConfig", path, &config)
+}
+
+fn logprobs(config: &mut Fields<'_>, path: Path<'_>) -> Result<Option<u64>, RequestError> {
+    let asked = take(config, "responseLogprobs");
+    let asked = asked.map(|value| boolean(&value, path.key("responseLogprobs"))).transpose()?;
+    let top = take(config, "logprobs");
+    let top = top.map(|value| super::read::whole(&value, path.key("logprobs"))).transpose()?;
+    if top.is_some() && asked != Some(true) {
+        return Err(wrong(path.key("logprobs"), "absent where responseLogprobs is not true"));
+    }
+    Ok((asked == Some(true)).then_some(top.unwrap_or(0)))
 }
 
 fn format(config: &mut Fields<'_>, path: Path<'_>) -> Result<Option<OutputFormat>, RequestError> {

@@ -2,9 +2,10 @@
 //! ends after the one that says why.
 
 use super::answer::{PartReader, blocked, stop, text_of};
+use super::logprobs;
 use super::usage::read_usage;
 use crate::AnswerFault;
-use crate::canonical::{Block, Delta, Event, Part, Stop};
+use crate::canonical::{Block, Delta, Event, Logprobs, Part, Stop};
 use crate::codec::StreamDecoder;
 use crate::json::Value;
 use crate::refusal::read_value;
@@ -22,11 +23,13 @@ pub(super) struct Decoder {
     reader: Option<PartReader>,
     open: Open,
     finished: bool,
+    /// Log probabilities of the text that comes next.
+    logprobs: Logprobs,
 }
 
 impl Decoder {
     pub(super) fn new() -> Self {
-        Self { reader: None, open: Open::Nothing, finished: false }
+        Self { reader: None, open: Open::Nothing, finished: false, logprobs: Logprobs::default() }
     }
 }
 
@@ -58,9 +61,13 @@ impl StreamDecoder for Decoder {
             if candidate.get("index").and_then(|index| index.whole()).unwrap_or(0) != 0 {
                 return Err(AnswerFault::Untranslatable("more than one candidate"));
             }
+            self.logprobs.append(&logprobs::read(&candidate));
             let parts = candidate.get("content").and_then(|content| content.get("parts"));
             for part in parts.into_iter().flat_map(|parts| parts.elements()) {
                 self.part(&mut reader, &part, out)?;
+            }
+            if self.open == Open::Text {
+                self.tell(out);
             }
             if let Some(word) = text_of(&candidate, "finishReason") {
                 reason = Some(stop(&word, reader.calls > 0)?);
@@ -96,6 +103,7 @@ impl Decoder {
             match part {
                 Part::Text { text, .. } => {
                     self.switch(Open::Text, Block::Text, out);
+                    self.tell(out);
                     out.push(Event::Delta(Delta::Text(text)));
                 }
                 Part::Thinking { text, signature } => {
@@ -122,6 +130,12 @@ impl Decoder {
             }
         }
         Ok(())
+    }
+
+    fn tell(&mut self, out: &mut Vec<Event>) {
+        if !self.logprobs.is_empty() {
+            out.push(Event::Logprobs(std::mem::take(&mut self.logprobs)));
+        }
     }
 
     fn switch(&mut self, to: Open, block: Block, out: &mut Vec<Event>) {

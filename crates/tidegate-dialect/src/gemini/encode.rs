@@ -119,6 +119,12 @@ fn write_config(json: &mut Writer, call: &Call, edits: &Edits<'_>) {
                 json.key(key).raw(number);
             }
         }
+        if let Some(top) = call.logprobs {
+            json.key("responseLogprobs").bool(true);
+            if top > 0 {
+                json.key("logprobs").whole(top);
+            }
+        }
         if let Some(format) = &call.format {
             json.key("responseMimeType").text("application/json");
             if let OutputFormat::Schema { schema, .. } = format {

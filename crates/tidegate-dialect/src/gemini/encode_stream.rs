@@ -3,11 +3,11 @@
 
 use tidegate_types::usage::Usage;
 
-use super::answer::{document, stop_word};
+use super::answer::{End, document, stop_word};
 use super::{parts, wire};
 use crate::Content;
 use crate::answer::AnswerFacts;
-use crate::canonical::{Block, Delta, Event, Stop};
+use crate::canonical::{Block, Delta, Event, Logprobs, Stop};
 use crate::codec::StreamEncoder;
 use crate::json::{Kind, Value, Writer};
 
@@ -18,11 +18,13 @@ pub(super) struct Encoder {
     call: Option<(String, String, String)>,
     /// A call had an input that is no JSON object.
     malformed: bool,
+    /// Log probabilities of the text that comes next.
+    logprobs: Logprobs,
 }
 
 impl Encoder {
     pub(super) fn new(facts: &AnswerFacts) -> Self {
-        Self { facts: facts.clone(), call: None, malformed: false }
+        Self { facts: facts.clone(), call: None, malformed: false, logprobs: Logprobs::default() }
     }
 }
 
@@ -38,8 +40,12 @@ impl StreamEncoder for Encoder {
                 self.chunk(out, |json| parts::text(json, "", true, Some(&sealed)));
             }
             Event::Delta(Delta::Text(text)) => {
-                self.chunk(out, |json| parts::text(json, text.expose(), false, None))
+                let logprobs = std::mem::take(&mut self.logprobs);
+                self.write(out, &End::default(), &logprobs, |json| {
+                    parts::text(json, text.expose(), false, None);
+                });
             }
+            Event::Logprobs(logprobs) => self.logprobs.append(logprobs),
             Event::Delta(Delta::Thinking(text)) => {
                 self.chunk(out, |json| parts::text(json, text.expose(), true, None));
             }
@@ -60,7 +66,9 @@ impl StreamEncoder for Encoder {
     fn finish(&mut self, stop: Stop, _sequence: Option<&Content>, usage: Option<&Usage>, out: &mut Vec<u8>) {
         let word = if self.malformed { "MALFORMED_FUNCTION_CALL" } else { stop_word(stop) };
         // Many a loop reads the first part's text of every chunk.
-        self.write(out, usage, Some(word), |json| parts::text(json, "", false, None));
+        let logprobs = std::mem::take(&mut self.logprobs);
+        let end = End { usage, finish: Some(word) };
+        self.write(out, &end, &logprobs, |json| parts::text(json, "", false, None));
     }
 }
 
@@ -78,18 +86,12 @@ impl Encoder {
     }
 
     fn chunk(&self, out: &mut Vec<u8>, fill: impl FnOnce(&mut Writer)) {
-        self.write(out, None, None, fill);
+        self.write(out, &End::default(), &Logprobs::default(), fill);
     }
 
-    fn write(
-        &self,
-        out: &mut Vec<u8>,
-        usage: Option<&Usage>,
-        finish: Option<&str>,
-        fill: impl FnOnce(&mut Writer),
-    ) {
+    fn write(&self, out: &mut Vec<u8>, end: &End<'_>, logprobs: &Logprobs, fill: impl FnOnce(&mut Writer)) {
         let mut json = Writer::new();
-        document(&mut json, &self.facts, &self.facts.model, usage, finish, fill);
+        document(&mut json, &self.facts, &self.facts.model, end, logprobs, fill);
         for piece in [b"data: ".as_slice(), &json.into_bytes(), b"\r\n\r\n"] {
             out.extend_from_slice(piece);
         }

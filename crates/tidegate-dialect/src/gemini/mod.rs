@@ -8,6 +8,7 @@ mod edit;
 mod encode;
 mod encode_stream;
 mod error;
+mod logprobs;
 mod media;
 mod names;
 mod parts;

@@ -12,6 +12,8 @@ use crate::stream::{Facts, Out, UNREADABLE};
 pub(super) struct Passthrough {
     seen: u128,
     finished: u128,
+    /// Most searches that an event told of: later ones repeat earlier ones.
+    searches: u64,
 }
 
 impl Passage for Passthrough {
@@ -52,6 +54,10 @@ impl Passthrough {
         // Counts grow with the stream: those before the finish are not the whole.
         facts.usage = if finished && !facts.finished { seen.usage } else { seen.usage.or(facts.usage) };
         facts.finished = finished;
+        self.searches = self.searches.max(seen.searches);
+        if let Some(usage) = &mut facts.usage {
+            usage.searches = self.searches;
+        }
         true
     }
 }

@@ -146,7 +146,7 @@ fn tools(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> {
                 // The client runs it.
                 "computerUse" => call.needs.tools = true,
                 // Searches, code execution, fetched pages: run and billed by the provider.
-                _ => call.survey().bills(path),
+                name => call.survey().provider_tool(name, path),
             }
         }
         Ok(())

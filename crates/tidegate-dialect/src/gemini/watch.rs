@@ -19,6 +19,8 @@ pub(super) struct Glance {
     /// UTF-8 bytes of visible output.
     pub(super) visible_bytes: u64,
     pub(super) usage: Option<Usage>,
+    /// Searches of the web that it tells of, as they are billed.
+    pub(super) searches: u64,
     pub(super) error: Option<UpstreamError>,
 }
 
@@ -37,7 +39,27 @@ pub(super) fn glance(root: &Value<'_>) -> Glance {
             _ => {}
         }
     }
+    if seen.searches > 1 && root.get("modelVersion").and_then(|model| model.text()).is_some_and(by_prompt) {
+        seen.searches = 1;
+    }
+    if let Some(usage) = &mut seen.usage {
+        usage.searches = seen.searches;
+    }
     seen
+}
+
+/// Models before Gemini 3 bill a prompt that was grounded, later ones each query.
+/// Source: <https://ai.google.dev/gemini-api/docs/pricing>, read November 2026.
+fn by_prompt(model: std::borrow::Cow<'_, str>) -> bool {
+    model.starts_with("gemini-1") || model.starts_with("gemini-2")
+}
+
+/// Queries of a candidate: empty ones are free, and the same one counts once.
+fn queries(candidate: &Value<'_>) -> u64 {
+    let Some(grounding) = candidate.get("groundingMetadata") else { return 0 };
+    let asked = grounding.get("webSearchQueries");
+    let asked = asked.iter().flat_map(Value::elements).filter_map(|query| query.text());
+    asked.filter(|query| !query.trim().is_empty()).collect::<std::collections::BTreeSet<_>>().len() as u64
 }
 
 impl Glance {
@@ -49,6 +71,7 @@ impl Glance {
         if candidate.get("finishReason").is_some_and(|reason| !reason.is_null()) {
             self.finished |= bit;
         }
+        self.searches += queries(candidate);
         let parts = candidate.get("content").and_then(|content| content.get("parts"));
         self.visible_bytes +=
             parts.into_iter().flat_map(|parts| parts.elements()).map(|part| part_bytes(&part)).sum::<u64>();

@@ -3,8 +3,8 @@
 use super::messages::object;
 use super::reasoning::{self, Detail};
 use crate::answer::AnswerFacts;
-use crate::canonical::{Answer, Json, Part, Stop};
-use crate::json::{Value, Writer};
+use crate::canonical::{Answer, Json, Logprobs, Part, Stop};
+use crate::json::{Kind, Value, Writer};
 use crate::usage::{read_openai, write_openai};
 use crate::{AnswerFault, Content};
 
@@ -45,7 +45,30 @@ pub(crate) fn decode(root: &Value<'_>) -> Result<Answer, AnswerFault> {
         stop: stop(&reason.ok_or(AnswerFault::Malformed("no finish_reason"))?)?,
         stop_sequence: None,
         usage: root.get("usage").and_then(|usage| read_openai(&usage)),
+        logprobs: logprobs(&choice),
     })
+}
+
+/// Those of a choice: of its text, or of its refusal.
+pub(super) fn logprobs(choice: &Value<'_>) -> Logprobs {
+    let Some(told) = choice.get("logprobs").filter(|told| told.kind() == Kind::Object) else {
+        return Logprobs::default();
+    };
+    let mut found = Logprobs::read(told.get("content"));
+    found.append(&Logprobs::read(told.get("refusal")));
+    found
+}
+
+/// The member of a choice.
+pub(super) fn write_logprobs(json: &mut Writer, logprobs: &Logprobs) {
+    json.key("logprobs");
+    if logprobs.is_empty() {
+        return json.null().done();
+    }
+    json.object(|json| {
+        logprobs.write(json.key("content"));
+        json.key("refusal").null();
+    });
 }
 
 fn parts(message: &Value<'_>) -> Result<Vec<Part>, AnswerFault> {
@@ -96,7 +119,8 @@ pub(crate) fn encode(answer: &Answer, facts: &AnswerFacts) -> Vec<u8> {
         json.key("choices").array(|json| {
             json.object(|json| {
                 json.key("index").whole(0).key("message").object(|json| write_message(json, &answer.parts));
-                json.key("logprobs").null().key("finish_reason").text(stop_word(answer.stop));
+                write_logprobs(json, &answer.logprobs);
+                json.key("finish_reason").text(stop_word(answer.stop));
             });
         });
         if let Some(usage) = &answer.usage {

@@ -4,7 +4,7 @@ use super::messages;
 use crate::canonical::{Call, Effort, Json, Names, OutputFormat, Reasoning, ReasoningMode, Tool, ToolChoice};
 use crate::decode::{need, need_text, refuse, rest_of, rest_of_body};
 use crate::json::{Kind, Value};
-use crate::read::{CallBody, Fields, Path, array, boolean, text, texts, wrong};
+use crate::read::{CallBody, Fields, Path, array, boolean, text, texts, whole, wrong};
 use crate::{Content, Dialect, RequestError};
 
 const DIALECT: Dialect = Dialect::OpenaiChat;
@@ -37,6 +37,7 @@ pub(crate) fn decode(body: &CallBody) -> Result<Call, RequestError> {
         reasoning: reasoning(&mut fields)?,
         format: format(&mut fields)?,
         seed: number(&mut fields, "seed")?,
+        logprobs: logprobs(&mut fields)?,
         verbosity: verbosity(&mut fields, root)?,
         user: user(&mut fields)?,
         stream: body.stream,
@@ -59,6 +60,16 @@ fn number(fields: &mut Fields<'_>, key: &str) -> Result<Option<Json>, RequestErr
         Some(value) if value.kind() != Kind::Number => Err(wrong(Path::Root.key(key), "a number")),
         value => Ok(value.map(|value| Json::from(&value))),
     }
+}
+
+fn logprobs(fields: &mut Fields<'_>) -> Result<Option<u64>, RequestError> {
+    let root = Path::Root;
+    let asked = optional_bool(fields, "logprobs", root)?.unwrap_or(false);
+    let top = fields.take("top_logprobs").map(|value| whole(&value, root.key("top_logprobs"))).transpose()?;
+    if top.is_some_and(|top| top > 0) && !asked {
+        return Err(wrong(root.key("top_logprobs"), "absent where logprobs is not true"));
+    }
+    Ok(asked.then_some(top.unwrap_or(0)))
 }
 
 /// The end user as the provider may know it; the one in the gateway's own options stays here.

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::answer::stop;
+use super::answer::{logprobs, stop};
 use super::watch::glance;
-use crate::canonical::{Block, Delta, Event};
+use crate::canonical::{Block, Delta, Event, Logprobs};
 use crate::codec::StreamDecoder;
 use crate::json::Value;
 use crate::{AnswerFault, Content};
@@ -78,6 +78,7 @@ impl Decoder {
     }
 
     fn choice(&mut self, choice: &Value<'_>, out: &mut Vec<Event>) -> Result<(), AnswerFault> {
+        let mut logprobs = logprobs(choice);
         if let Some(delta) = choice.get("delta") {
             let text =
                 |key: &str| delta.get(key).and_then(|value| value.text()).filter(|text| !text.is_empty());
@@ -88,6 +89,7 @@ impl Decoder {
             for key in ["content", "refusal"] {
                 if let Some(text) = text(key) {
                     self.switch(Open::Text, || Block::Text, out)?;
+                    tell(std::mem::take(&mut logprobs), out);
                     out.push(Event::Delta(Delta::Text(Content::new(text))));
                 }
             }
@@ -99,6 +101,9 @@ impl Decoder {
             if delta.get("function_call").is_some_and(|call| !call.is_null()) {
                 return Err(AnswerFault::Untranslatable("function_call"));
             }
+        }
+        if self.open == Open::Text {
+            tell(logprobs, out);
         }
         if let Some(reason) = choice.get("finish_reason").and_then(|reason| reason.text())
             && !self.finished
@@ -158,6 +163,12 @@ impl Decoder {
         if std::mem::replace(&mut self.open, Open::Nothing) != Open::Nothing {
             out.push(Event::Close);
         }
+    }
+}
+
+fn tell(logprobs: Logprobs, out: &mut Vec<Event>) {
+    if !logprobs.is_empty() {
+        out.push(Event::Logprobs(logprobs));
     }
 }
 

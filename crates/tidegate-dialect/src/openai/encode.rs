@@ -110,6 +110,12 @@ fn settings(json: &mut Writer, call: &Call, edits: &Edits<'_>) {
             json.key(key).raw(number);
         }
     }
+    if let Some(top) = call.logprobs {
+        json.key("logprobs").bool(true);
+        if top > 0 {
+            json.key("top_logprobs").whole(top);
+        }
+    }
     if let Some(verbosity) = &call.verbosity {
         json.key("verbosity").text(verbosity.expose());
     }

@@ -2,11 +2,11 @@
 
 use tidegate_types::usage::Usage;
 
-use super::answer::{head, stop_word};
+use super::answer::{head, stop_word, write_logprobs};
 use super::reasoning::{self, Detail};
 use crate::Content;
 use crate::answer::AnswerFacts;
-use crate::canonical::{Block, Delta, Event, Stop};
+use crate::canonical::{Block, Delta, Event, Logprobs, Stop};
 use crate::codec::StreamEncoder;
 use crate::json::Writer;
 use crate::usage::write_openai;
@@ -19,11 +19,13 @@ pub(crate) struct Encoder {
     thoughts: u64,
     /// The open tool call has no input yet.
     no_input: bool,
+    /// Log probabilities of the text that comes next.
+    logprobs: Logprobs,
 }
 
 impl Encoder {
     pub(crate) fn new(facts: &AnswerFacts) -> Self {
-        Self { facts: facts.clone(), tools: 0, thoughts: 0, no_input: false }
+        Self { facts: facts.clone(), tools: 0, thoughts: 0, no_input: false, logprobs: Logprobs::default() }
     }
 }
 
@@ -38,6 +40,7 @@ impl StreamEncoder for Encoder {
             }
             Event::Open(block) => self.open(block, out),
             Event::Delta(delta) => self.grow(delta, out),
+            Event::Logprobs(logprobs) => self.logprobs.append(logprobs),
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
             Event::End => out.extend_from_slice(b"data: [DONE]\n\n"),
             // Clients parse the arguments: without input they must be an empty object, not nothing.
@@ -47,11 +50,13 @@ impl StreamEncoder for Encoder {
     }
 
     fn finish(&mut self, stop: Stop, _sequence: Option<&Content>, usage: Option<&Usage>, out: &mut Vec<u8>) {
+        let logprobs = std::mem::take(&mut self.logprobs);
         let inline = usage.filter(|_| !self.facts.asked_usage);
         self.chunk(out, inline, |json| {
             json.object(|json| {
                 json.key("index").whole(0).key("delta").object(|_| {});
-                json.key("logprobs").null().key("finish_reason").text(stop_word(stop));
+                write_logprobs(json, &logprobs);
+                json.key("finish_reason").text(stop_word(stop));
             });
         });
         if let (true, Some(usage)) = (self.facts.asked_usage, usage) {
@@ -84,7 +89,10 @@ impl Encoder {
 
     fn grow(&mut self, delta: &Delta, out: &mut Vec<u8>) {
         match delta {
-            Delta::Text(text) => self.delta(out, |json| json.key("content").text(text.expose()).done()),
+            Delta::Text(text) => {
+                let logprobs = std::mem::take(&mut self.logprobs);
+                self.choice(out, &logprobs, |json| json.key("content").text(text.expose()).done());
+            }
             Delta::Thinking(text) => {
                 self.detail(
                     &Detail::Thinking { text: Some(text.expose()), signature: None },
@@ -127,10 +135,15 @@ impl Encoder {
     }
 
     fn delta(&self, out: &mut Vec<u8>, fill: impl FnOnce(&mut Writer)) {
+        self.choice(out, &Logprobs::default(), fill);
+    }
+
+    fn choice(&self, out: &mut Vec<u8>, logprobs: &Logprobs, fill: impl FnOnce(&mut Writer)) {
         self.chunk(out, None, |json| {
             json.object(|json| {
                 json.key("index").whole(0).key("delta").object(fill);
-                json.key("logprobs").null().key("finish_reason").null();
+                write_logprobs(json, logprobs);
+                json.key("finish_reason").null();
             });
         });
     }

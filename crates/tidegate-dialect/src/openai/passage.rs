@@ -21,6 +21,8 @@ pub(super) struct Passthrough {
     choices_finished: u128,
     /// The unasked usage has already been seen by the client.
     told: bool,
+    /// The web was searched for this answer.
+    cites: bool,
 }
 
 /// The finish chunk, waiting for usage, and what came after it.
@@ -44,6 +46,8 @@ enum Verdict {
     /// Goes behind what is held, if anything is.
     PassBehind,
     Hold(Place),
+    /// The finish chunk tells its usage where only Groq's clients look: it goes where all do, too.
+    Tell(Place, Vec<u8>),
     /// The usage chunk that the client did not ask for.
     Usage(Vec<u8>),
     /// Nothing that a client could read.
@@ -77,6 +81,12 @@ impl Passage for Passthrough {
                     self.release(out);
                     let event = ready.bytes.slice(event.span);
                     self.held = Some(Held { event, place, after: Vec::new() });
+                }
+                Verdict::Tell(place, usage) => {
+                    self.release(out);
+                    let held = Held { event: ready.bytes.slice(event.span), place, after: Vec::new() };
+                    out.give(held.with(&usage));
+                    self.told = true;
                 }
                 Verdict::Usage(usage) => {
                     if let Some(held) = &mut self.held {
@@ -129,12 +139,16 @@ impl Passthrough {
             (false, Some(usage)) => Verdict::Usage(usage.raw().to_vec()),
             (true, None) if seen.finished != 0 && !self.told => {
                 let (span, lead) = usage_place(&root, seen.usage_member);
-                Verdict::Hold(match event.data_offset() {
+                let place = match event.data_offset() {
                     Some(offset) => {
                         Place::Inline(Span { start: span.start + offset, end: span.end + offset }, lead)
                     }
                     None => Place::Joined(Bytes::copy_from_slice(&data), span, lead),
-                })
+                };
+                match seen.groq_usage.filter(|_| seen.usage.is_some()) {
+                    Some(usage) => Verdict::Tell(place, usage.raw().to_vec()),
+                    None => Verdict::Hold(place),
+                }
             }
             (true, None) => Verdict::Pass,
             (true, Some(_)) => {
@@ -149,6 +163,10 @@ impl Passthrough {
         facts.started |= seen.output;
         facts.visible_bytes += seen.visible_bytes;
         facts.usage = seen.usage.or(facts.usage);
+        self.cites |= seen.cites;
+        if let Some(usage) = &mut facts.usage {
+            usage.searches = usage.searches.max(u64::from(self.cites));
+        }
         self.choices_seen |= seen.seen;
         self.choices_finished |= seen.finished;
         facts.finished = self.choices_seen != 0 && self.choices_seen == self.choices_finished;

@@ -24,6 +24,10 @@ pub(crate) struct Glance<'a> {
     /// Its `usage` member, null or not.
     pub(crate) usage_member: Option<Value<'a>>,
     pub(crate) usage: Option<Usage>,
+    /// `x_groq.usage`: where Groq's streams tell it on the last chunk with a choice.
+    pub(crate) groq_usage: Option<Value<'a>>,
+    /// It cites pages of the web, so a search was made.
+    pub(crate) cites: bool,
     pub(crate) error: Option<UpstreamError>,
 }
 
@@ -37,9 +41,14 @@ pub(crate) fn glance<'a>(root: &Value<'a>) -> Glance<'a> {
                 seen.usage = read_openai(&member.value);
                 seen.usage_member = Some(member.value);
             }
+            "x_groq" => seen.groq_usage = member.value.get("usage").filter(|usage| !usage.is_null()),
             "error" if !member.value.is_null() => seen.error = Some(read_value(root)),
             _ => {}
         }
+    }
+    seen.usage = seen.usage.or_else(|| seen.groq_usage.as_ref().and_then(read_openai));
+    if let Some(usage) = &mut seen.usage {
+        usage.searches = usage.searches.max(u64::from(seen.cites));
     }
     seen
 }
@@ -76,7 +85,8 @@ impl Glance<'_> {
                 "reasoning" | "reasoning_content" | "reasoning_details" => {
                     reasoning = reasoning.max(texts_in(&member.value));
                 }
-                "provider_metadata" | "annotations" => {}
+                "annotations" => self.cites |= member.value.elements().any(|note| cites_the_web(&note)),
+                "provider_metadata" => {}
                 _ => visible += texts_in(&member.value),
             }
         }
@@ -84,6 +94,11 @@ impl Glance<'_> {
         self.output |= visible > 0;
         self.visible_bytes += visible;
     }
+}
+
+/// Only answers for which the web was searched have such notes; how often it was, they do not tell.
+fn cites_the_web(note: &Value<'_>) -> bool {
+    note.get("type").and_then(|kind| kind.text()).as_deref() == Some("url_citation")
 }
 
 fn tool_call(call: &Value<'_>) -> u64 {

@@ -44,7 +44,7 @@ impl Survey<'_> {
 
     /// A tool that the provider runs: it bills beyond tokens. Searches of the web have a price of their own.
     pub(crate) fn provider_tool(&mut self, kind: &str, path: Path<'_>) {
-        if kind.starts_with("web_search") {
+        if searches_the_web(kind) {
             self.input.most.searches = self.input.most.searches.max(1);
         }
         self.feature(kind);
@@ -65,6 +65,18 @@ impl Survey<'_> {
     pub(crate) fn bills(&mut self, path: Path<'_>) {
         self.findings.push(Finding { path: path.to_string(), kind: FindingKind::Bills });
     }
+}
+
+/// How names of tools that search the web begin, without `_` and in lower case: OpenAI's, Anthropic's and
+/// xAI's, Google's, Amazon's, Groq's. Sources: their API references, read November 2026.
+const SEARCHES: &[&str] =
+    &["websearch", "googlesearch", "enterprisewebsearch", "novagrounding", "browsersearch", "xsearch"];
+
+/// Whether a tool of this kind searches the web. The AI SDK writes the provider before it: `openai.web_search`.
+fn searches_the_web(kind: &str) -> bool {
+    let bare = kind.rsplit('.').next().unwrap_or(kind);
+    let bare: String = bare.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect();
+    SEARCHES.iter().any(|search| bare.starts_with(search))
 }
 
 /// Content is a string, null, or an array of parts handed to `part`.

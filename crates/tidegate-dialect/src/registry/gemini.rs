@@ -8,7 +8,7 @@ use super::{Carriage, Effect, Field, field};
 
 const CACHED: (Effect, Carriage) = (BillsAndRetains, Refused("content that lies at the provider"));
 const CONFIG: (Effect, Carriage) =
-    (Plain, Carried("output limit, stop, sampling, reasoning, response format"));
+    (Plain, Carried("output limit, stop, sampling, reasoning, response format, log probabilities"));
 const ARMOR: (Effect, Carriage) = (Bills, Refused("a filter run by the provider"));
 const SAFETY: (Effect, Carriage) =
     (Plain, Carried("thresholds that block nothing are left out; others are refused"));
@@ -56,10 +56,8 @@ pub(crate) const NESTED: &[Field] = &[
     field("generationConfig.enableEnhancedCivicAnswers", Plain, Refused("no counterpart"))
         .harmless(&[b"false"]),
     field("generationConfig.imageConfig", Bills, Refused("no counterpart")),
-    field("generationConfig.logprobs", Plain, Refused("no counterpart")),
     field("generationConfig.mediaResolution", Plain, Dropped("a hint of resolution")),
     field("generationConfig.modelSelectionConfig", Bills, Refused("the gateway chooses the model")),
-    field("generationConfig.responseLogprobs", Plain, Refused("no counterpart")).harmless(&[b"false"]),
     field("generationConfig.routingConfig", Bills, Refused("the gateway chooses the model")),
     field("generationConfig.speechConfig", Bills, Refused("audio output has no counterpart")),
     field("generationConfig.thinkingConfig.includeThoughts", Plain, Dropped("targets show what they show")),

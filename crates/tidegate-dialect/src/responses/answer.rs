@@ -5,7 +5,7 @@ use super::output::{
 };
 use super::{sealed, usage};
 use crate::answer::AnswerFacts;
-use crate::canonical::{Answer, Part, Stop};
+use crate::canonical::{Answer, Logprobs, Part, Stop};
 use crate::json::{Value, Writer};
 use crate::openai::messages::object;
 use crate::{AnswerFault, Content};
@@ -22,6 +22,7 @@ pub(super) fn decode(root: &Value<'_>) -> Result<Answer, AnswerFault> {
         parts: items.parts,
         stop_sequence: None,
         usage: usage::read(root),
+        logprobs: items.logprobs,
     })
 }
 
@@ -57,6 +58,8 @@ pub(super) fn stop(response: &Value<'_>, items: &Items) -> Result<Stop, AnswerFa
 #[derive(Default)]
 pub(super) struct Items {
     pub(super) parts: Vec<Part>,
+    /// Of the texts among them.
+    pub(super) logprobs: Logprobs,
     /// A function is called.
     pub(super) called: bool,
     /// The model refused to answer.
@@ -90,6 +93,7 @@ impl Items {
         };
         self.refused |= key == "refusal";
         let text = text_of(part, key).ok_or(AnswerFault::Malformed("a part without its text"))?;
+        self.logprobs.append(&Logprobs::read(part.get("logprobs")));
         if !text.is_empty() {
             self.parts.push(Part::Text { text, cache: None });
         }
@@ -132,14 +136,16 @@ pub(super) fn encode(answer: &Answer, facts: &AnswerFacts) -> Vec<u8> {
     let state = State { status, reason, usage: answer.usage.as_ref() };
     write_response(&mut json, &facts, &state, |json| {
         let mut parts = answer.parts.iter().peekable();
+        // They do not say to which of several texts they belong: the first has them all.
+        let mut logprobs = answer.logprobs.clone();
         let mut index = 0;
         while let Some(part) = parts.next() {
             let id = |kind: &str| format!("{kind}_{}_{index}", stem(&facts));
             match part {
                 Part::Text { text, .. } => {
-                    let mut texts = vec![text.expose().to_owned()];
+                    let mut texts = vec![(text.expose().to_owned(), std::mem::take(&mut logprobs))];
                     while let Some(Part::Text { text, .. }) = parts.next_if(|part| is_text(part)) {
-                        texts.push(text.expose().to_owned());
+                        texts.push((text.expose().to_owned(), Logprobs::default()));
                     }
                     let status = if parts.peek().is_none() { status } else { "completed" };
                     write_message(json, &id("msg"), status, &texts);

@@ -4,8 +4,14 @@ use super::{items, tools};
 use crate::canonical::{Call, Effort, Json, Names, OutputFormat, Part, Reasoning, ReasoningMode, Role, Turn};
 use crate::decode::{need, need_text, refuse, rest_of, rest_of_body};
 use crate::json::{Kind, Value};
-use crate::read::{CallBody, Fields, Path, boolean, text, texts, wrong};
+use crate::read::{CallBody, Fields, Path, boolean, text, texts, whole, wrong};
 use crate::{Content, Dialect, RequestError};
+
+/// Its words for the one form's.
+const SPELLINGS: &[(&str, &str)] = &[("verbosity", "text.verbosity"), ("logprobs", "top_logprobs")];
+
+/// What `include` calls log probabilities.
+pub(super) const LOGPROBS: &str = "message.output_text.logprobs";
 
 pub(super) const DIALECT: Dialect = Dialect::OpenaiResponses;
 
@@ -20,11 +26,11 @@ pub(super) fn decode(body: &CallBody) -> Result<Call, RequestError> {
         let path = root.key("stream_options");
         rest_of(DIALECT, "stream_options", path, &Fields::read(&options, path)?)?;
     }
-    include(&mut fields)?;
+    let logprobs = logprobs(&mut fields)?;
     let (tools, tool_choice) = tools::decode(&mut fields)?;
     let (format, verbosity) = output(&mut fields)?;
     let call = Call {
-        names: Names { stop: "stop", format: "text.format", own: &[("verbosity", "text.verbosity")] },
+        names: Names { stop: "stop", format: "text.format", own: SPELLINGS },
         list: "input",
         turns: turns(&mut fields)?,
         tools,
@@ -38,6 +44,7 @@ pub(super) fn decode(body: &CallBody) -> Result<Call, RequestError> {
         top_p: number(&mut fields, "top_p")?,
         reasoning: reasoning(&mut fields)?,
         format,
+        logprobs,
         verbosity,
         user: user(&mut fields)?,
         stream: body.stream,
@@ -47,15 +54,17 @@ pub(super) fn decode(body: &CallBody) -> Result<Call, RequestError> {
     Ok(call)
 }
 
-/// What is to come along with the answer. What of it belongs to tools that the server runs is never
-/// there, as these are refused.
-fn include(fields: &mut Fields<'_>) -> Result<(), RequestError> {
-    let Some(value) = fields.take("include") else { return Ok(()) };
-    let path = Path::Root.key("include");
-    match texts(&value, path)?.iter().any(|asked| asked == "message.output_text.logprobs") {
-        true => Err(refuse(path, "log probabilities have no counterpart")),
-        false => Ok(()),
-    }
+/// Log probabilities, asked for by the name of what is to come along or by the number of likely tokens.
+/// What else comes along belongs to tools that the server runs, which are refused, or comes always.
+fn logprobs(fields: &mut Fields<'_>) -> Result<Option<u64>, RequestError> {
+    let root = Path::Root;
+    let named = match fields.take("include") {
+        None => false,
+        Some(value) => texts(&value, root.key("include"))?.iter().any(|asked| asked == LOGPROBS),
+    };
+    let top = fields.take("top_logprobs").map(|value| whole(&value, root.key("top_logprobs"))).transpose()?;
+    let top = top.unwrap_or(0);
+    Ok((named || top > 0).then_some(top))
 }
 
 fn turns(fields: &mut Fields<'_>) -> Result<Vec<Turn>, RequestError> {

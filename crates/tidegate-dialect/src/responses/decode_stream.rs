@@ -2,7 +2,7 @@
 
 use super::answer::{Items, stop, text_of, word_of};
 use super::{error, sealed, usage};
-use crate::canonical::{Block, Delta, Event, Part};
+use crate::canonical::{Block, Delta, Event, Logprobs, Part};
 use crate::codec::StreamDecoder;
 use crate::json::Value;
 use crate::{AnswerFault, Content};
@@ -88,6 +88,12 @@ fn piece(root: &Value<'_>) -> Result<Content, AnswerFault> {
     text_of(root, "delta").ok_or(AnswerFault::Malformed("a delta without its text"))
 }
 
+fn tell(logprobs: Logprobs, out: &mut Vec<Event>) {
+    if !logprobs.is_empty() {
+        out.push(Event::Logprobs(logprobs));
+    }
+}
+
 fn index_of(root: &Value<'_>, key: &str) -> Result<u64, AnswerFault> {
     root.get(key).and_then(|index| index.whole()).ok_or(AnswerFault::Malformed("an event without index"))
 }
@@ -151,6 +157,7 @@ impl Decoder {
                 item.close(out);
             }
             item.open(|| Block::Text, out);
+            tell(Logprobs::read(root.get("logprobs")), out);
             out.push(Event::Delta(Delta::Text(piece)));
         } else {
             item.open(|| Block::Thinking, out);
@@ -181,10 +188,12 @@ impl Decoder {
     /// An item that showed nothing before its end.
     fn whole(&mut self, done: &Value<'_>, item: &mut Item, out: &mut Vec<Event>) -> Result<(), AnswerFault> {
         self.seen.take(done)?;
+        let mut logprobs = std::mem::take(&mut self.seen.logprobs);
         for part in self.seen.parts.drain(..) {
             match part {
                 Part::Text { text, .. } => {
                     item.open(|| Block::Text, out);
+                    tell(std::mem::take(&mut logprobs), out);
                     out.push(Event::Delta(Delta::Text(text)));
                     item.close(out);
                 }

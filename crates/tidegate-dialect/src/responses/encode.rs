@@ -1,5 +1,6 @@
 //! Requests of responses out of the one form. Nothing is stored: who wrote the call cannot refer to it.
 
+use super::call::LOGPROBS;
 use super::encode_items::{self, has_reasoning};
 use crate::RequestError;
 use crate::canonical::{
@@ -81,6 +82,9 @@ fn settings(json: &mut Writer, call: &Call, edits: &Edits<'_>) {
     if let Some(limit) = limit {
         json.key("max_output_tokens").whole(limit);
     }
+    if let Some(top) = call.logprobs.filter(|top| *top > 0) {
+        json.key("top_logprobs").whole(top);
+    }
     for (key, number) in [("temperature", &call.temperature), ("top_p", &call.top_p)] {
         if let Some(number) = number {
             json.key(key).raw(number);
@@ -125,7 +129,7 @@ fn write_format(json: &mut Writer, format: &OutputFormat) {
     });
 }
 
-/// Models that do not reason refuse to give encrypted reasoning, so it is asked for only where
+/// Reasoning, and what is to come along with the answer. Models that do not reason refuse to give encrypted reasoning, so it is asked for only where
 /// reasoning is.
 fn write_reasoning(json: &mut Writer, call: &Call) {
     let effort = effort(&call.reasoning);
@@ -133,8 +137,12 @@ fn write_reasoning(json: &mut Writer, call: &Call) {
         json.key("reasoning").object(|json| json.key("effort").text(effort).done());
     }
     let thinks = matches!(call.reasoning.mode, ReasoningMode::Adaptive | ReasoningMode::Budget(_));
-    if effort.is_some() || thinks || call.turns.iter().any(has_reasoning) {
-        json.key("include").array(|json| json.text("reasoning.encrypted_content").done());
+    let sealed = effort.is_some() || thinks || call.turns.iter().any(has_reasoning);
+    if sealed || call.logprobs.is_some() {
+        json.key("include").array(|json| {
+            sealed.then(|| json.text("reasoning.encrypted_content").done());
+            call.logprobs.map(|_| json.text(LOGPROBS).done());
+        });
     }
 }
 

@@ -3,12 +3,13 @@
 use tidegate_types::usage::Usage;
 
 use super::output::{
-    Called, State, status_of, stem, write_call, write_message, write_reasoning, write_response, write_text,
+    Called, Said, State, status_of, stem, write_call, write_message, write_reasoning, write_response,
+    write_text,
 };
 use super::sealed;
 use crate::Content;
 use crate::answer::AnswerFacts;
-use crate::canonical::{Block, Delta, Event, Stop};
+use crate::canonical::{Block, Delta, Event, Logprobs, Stop};
 use crate::codec::StreamEncoder;
 use crate::json::Writer;
 
@@ -16,7 +17,7 @@ use crate::json::Writer;
 enum Item {
     /// A message; its last part may be open.
     Message {
-        texts: Vec<String>,
+        texts: Vec<Said>,
         part: bool,
     },
     Reasoning {
@@ -58,11 +59,19 @@ pub(super) struct Encoder {
     /// Items that are done, as JSON: the last event repeats them.
     done: Vec<Vec<u8>>,
     item: Option<Item>,
+    /// Log probabilities of the text that comes next.
+    logprobs: Logprobs,
 }
 
 impl Encoder {
     pub(super) fn new(facts: &AnswerFacts) -> Self {
-        Self { facts: facts.clone(), sequence: 0, done: Vec::new(), item: None }
+        Self {
+            facts: facts.clone(),
+            sequence: 0,
+            done: Vec::new(),
+            item: None,
+            logprobs: Logprobs::default(),
+        }
     }
 }
 
@@ -79,6 +88,7 @@ impl StreamEncoder for Encoder {
             }
             Event::Open(block) => self.open(block, out),
             Event::Delta(delta) => self.grow(delta, out),
+            Event::Logprobs(logprobs) => self.logprobs.append(logprobs),
             Event::Close => self.close(out),
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
             Event::End | Event::Finish { .. } | Event::Usage(_) | Event::Error(_) => {}
@@ -103,10 +113,12 @@ impl Encoder {
                     self.begin(Item::Message { texts: Vec::new(), part: false }, out);
                 }
                 if let Some(Item::Message { texts, part }) = &mut self.item {
-                    texts.push(String::new());
+                    texts.push(Said::default());
                     *part = true;
                 }
-                self.of_part("response.content_part.added", out, |json| write_text(json.key("part"), ""));
+                self.of_part("response.content_part.added", out, |json| {
+                    write_text(json.key("part"), "", &Logprobs::default());
+                });
             }
             Block::Thinking => self.begin(Item::Reasoning { text: String::new(), sealed: None }, out),
             Block::RedactedThinking { data } => {
@@ -123,9 +135,14 @@ impl Encoder {
     fn grow(&mut self, delta: &Delta, out: &mut Vec<u8>) {
         match (delta, &mut self.item) {
             (Delta::Text(new), Some(Item::Message { texts, part: true })) => {
-                texts.last_mut().into_iter().for_each(|text| text.push_str(new.expose()));
+                let logprobs = std::mem::take(&mut self.logprobs);
+                if let Some((text, of_text)) = texts.last_mut() {
+                    text.push_str(new.expose());
+                    of_text.append(&logprobs);
+                }
                 self.of_part("response.output_text.delta", out, |json| {
-                    json.key("delta").text(new.expose()).key("logprobs").array(|_| {});
+                    json.key("delta").text(new.expose());
+                    logprobs.write(json.key("logprobs"));
                 });
             }
             (Delta::Thinking(new), Some(Item::Reasoning { text, .. })) if !new.is_empty() => {
@@ -188,11 +205,16 @@ impl Encoder {
     /// Ends the open part of a message.
     fn end_part(&mut self, out: &mut Vec<u8>) {
         let Some(Item::Message { texts, part }) = &mut self.item else { return };
-        let (true, Some(text)) = (std::mem::take(part), texts.last().cloned()) else { return };
+        let (true, Some(said)) = (std::mem::take(part), texts.last_mut()) else { return };
+        said.1.append(&std::mem::take(&mut self.logprobs));
+        let (text, logprobs) = said.clone();
         self.of_part("response.output_text.done", out, |json| {
-            json.key("text").text(&text).key("logprobs").array(|_| {});
+            json.key("text").text(&text);
+            logprobs.write(json.key("logprobs"));
         });
-        self.of_part("response.content_part.done", out, |json| write_text(json.key("part"), &text));
+        self.of_part("response.content_part.done", out, |json| {
+            write_text(json.key("part"), &text, &logprobs);
+        });
     }
 
     fn begin(&mut self, item: Item, out: &mut Vec<u8>) {

@@ -5,7 +5,7 @@ use tidegate_types::usage::Usage;
 use super::encode_items::write_summary;
 use super::usage;
 use crate::answer::AnswerFacts;
-use crate::canonical::Stop;
+use crate::canonical::{Logprobs, Stop};
 use crate::json::Writer;
 
 /// Status of an answer that ended so, and why it is incomplete.
@@ -84,20 +84,25 @@ pub(super) fn write_response(
     });
 }
 
+/// A text, and log probabilities of its tokens.
+pub(super) type Said = (String, Logprobs);
+
 /// Writes a message item.
-pub(super) fn write_message(json: &mut Writer, id: &str, status: &str, texts: &[String]) {
+pub(super) fn write_message(json: &mut Writer, id: &str, status: &str, texts: &[Said]) {
     json.object(|json| {
         json.key("id").text(id).key("type").text("message").key("status").text(status);
         json.key("role").text("assistant");
-        json.key("content").array(|json| texts.iter().for_each(|text| write_text(json, text)));
+        json.key("content")
+            .array(|json| texts.iter().for_each(|(text, logprobs)| write_text(json, text, logprobs)));
     });
 }
 
 /// Writes a part of a message.
-pub(super) fn write_text(json: &mut Writer, text: &str) {
+pub(super) fn write_text(json: &mut Writer, text: &str, logprobs: &Logprobs) {
     json.object(|json| {
         json.key("type").text("output_text").key("annotations").array(|_| {});
-        json.key("logprobs").array(|_| {}).key("text").text(text);
+        logprobs.write(json.key("logprobs"));
+        json.key("text").text(text);
     });
 }
 

@@ -37,6 +37,7 @@ enum When {
     Answered,
     AnsweredPydantic,
     AnsweredMlflow,
+    AnsweredGroq,
     Streamed,
 }
 
@@ -53,6 +54,7 @@ impl When {
             Self::AnsweredMlflow => {
                 "every answer with usage, on `/gateway/mlflow/…` and `/gateway/…/mlflow/invocations`"
             }
+            Self::AnsweredGroq => "streams on `/proxy/{route}/openai/v1/…`, the paths of Groq's client",
             Self::Streamed => "a stream whose client did not ask for usage, answered",
         }
     }
@@ -130,6 +132,12 @@ const TABLE: &[Row] = &[
     Row(&[RESPONSES], "usage.logfire_ai_gateway", "the cost", When::AnsweredPydantic),
     Row(&[RESPONSES], "response.usage.logfire_ai_gateway", "the cost (streams)", When::AnsweredPydantic),
     Row(&[CHAT], "provider", "slug of the provider that answered", When::AnsweredMlflow),
+    Row(
+        &[CHAT],
+        "x_groq",
+        "of the chunk that has the usage: the usage, unless it is there",
+        When::AnsweredGroq,
+    ),
     Row(&[CHAT], "usage", "of the last chunk with a choice: the usage", When::Streamed),
     Row(&[CHAT], "(chunk without choices)", "left out: its usage has been told", When::Streamed),
 ];
@@ -313,6 +321,7 @@ fn answers(dialect: Dialect, when: When) -> BTreeSet<String> {
     let (place, asked) = match when {
         When::AnsweredPydantic => (NotePlace::Logfire, true),
         When::AnsweredMlflow => (NotePlace::Mlflow, true),
+        When::AnsweredGroq => (NotePlace::Groq, true),
         _ => (NotePlace::ProviderMetadata, when != When::Streamed),
     };
     let facts = noted(place, asked);
@@ -360,6 +369,14 @@ fn only_what_the_table_lists_is_edited_and_all_of_it_is() {
         let unified: &[When] = if dialect == CHAT { &[When::AnsweredMlflow] } else { &[] };
         for when in [&[When::Answered, When::AnsweredPydantic, When::Streamed], unified].concat() {
             hold(dialect, when, answers(dialect, when), &[When::Answered]);
+        }
+        if dialect == CHAT {
+            hold(
+                dialect,
+                When::AnsweredGroq,
+                answers(dialect, When::AnsweredGroq),
+                &[When::AnsweredPydantic],
+            );
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

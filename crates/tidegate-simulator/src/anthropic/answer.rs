@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::ask::{Ask, Invalid};
-use crate::complete::{Answer, Completion, Counts, Finish};
+use crate::complete::{Answer, Completion, Counts, Finish, Units};
 use crate::script::Faults;
+use crate::search;
 
 fn stop_reason(answer: &Answer) -> &'static str {
     match answer.finish {
@@ -22,7 +23,14 @@ pub(crate) fn counted(completion: &Completion) -> Vec<u8> {
 
 /// `input_tokens` leaves out what was read from the cache and written to it.
 fn usage(counts: Counts, output: u64) -> Value {
+    let searches = counts.units.searches;
+    let searched = if searches > 0 {
+        json!({"web_search_requests": searches, "web_fetch_requests": 0})
+    } else {
+        Value::Null
+    };
     json!({
+        "server_tool_use": searched,
         "input_tokens": counts.input - counts.cached - counts.written,
         "cache_creation_input_tokens": counts.written,
         "cache_read_input_tokens": counts.cached,
@@ -33,12 +41,26 @@ fn usage(counts: Counts, output: u64) -> Value {
     })
 }
 
-fn blocks(ask: &Ask, answer: &Answer, number: u64) -> Vec<Value> {
+/// Calls of the service's own search, and what it found.
+fn searched(counts: Counts, number: u64) -> impl Iterator<Item = Value> {
+    (0..counts.units.searches).flat_map(move |place| {
+        let id = format!("srvtoolu_{number:016x}{place:02x}");
+        let found = json!({"type": "web_search_result", "url": search::URL, "title": search::TITLE,
+            "encrypted_content": "c2ltdWxhdGVk", "page_age": null});
+        [
+            json!({"type": "server_tool_use", "id": id, "name": "web_search", "input": {"query": search::query(place)}}),
+            json!({"type": "web_search_tool_result", "tool_use_id": id, "content": [found]}),
+        ]
+    })
+}
+
+fn blocks(ask: &Ask, answer: &Answer, counts: Counts, number: u64) -> Vec<Value> {
     let mut out = Vec::new();
     if let Some(thinking) = &answer.thinking {
         let thinking = if ask.thinking_omitted { "" } else { thinking };
         out.push(json!({"type": "thinking", "thinking": thinking, "signature": format!("sim-{number:08x}")}));
     }
+    out.extend(searched(counts, number));
     if !answer.pieces.is_empty() {
         out.push(json!({"type": "text", "text": answer.pieces.concat()}));
     }
@@ -61,7 +83,7 @@ fn message(ask: &Ask, number: u64) -> Value {
 pub(crate) fn plain(ask: &Ask, completion: &Completion, faults: &Faults, number: u64) -> Vec<u8> {
     let mut body = message(ask, number);
     if let Some(answer) = completion.answers.first() {
-        body["content"] = blocks(ask, answer, number).into();
+        body["content"] = blocks(ask, answer, completion.counts, number).into();
         body["stop_reason"] = stop_reason(answer).into();
         body["stop_sequence"] = json!(answer.stopped_by);
     }
@@ -74,11 +96,12 @@ pub(crate) fn plain(ask: &Ask, completion: &Completion, faults: &Faults, number:
 /// The answer as server-sent events, one entry a write.
 pub(crate) fn stream(ask: &Ask, completion: &Completion, faults: &Faults, number: u64) -> Vec<Vec<u8>> {
     let mut start = message(ask, number);
-    start["usage"] = usage(completion.counts, 1);
+    let none_yet = Counts { units: Units::default(), ..completion.counts };
+    start["usage"] = usage(none_yet, 1);
     let mut out = vec![event("message_start", &json!({"type": "message_start", "message": start}))];
     out.push(event("ping", &json!({"type": "ping"})));
     let Some(answer) = completion.answers.first() else { return out };
-    for (index, block) in blocks(ask, answer, number).iter().enumerate() {
+    for (index, block) in blocks(ask, answer, completion.counts, number).iter().enumerate() {
         stream_block(&mut out, index, block, answer, faults);
     }
     let mut end = json!({
@@ -102,13 +125,14 @@ fn stream_block(out: &mut Vec<Vec<u8>>, index: usize, block: &Value, answer: &An
             ];
             (json!({"type": "thinking", "thinking": "", "signature": ""}), deltas)
         }
-        Some("tool_use") => {
+        Some("web_search_tool_result") => (block.clone(), Vec::new()),
+        Some(kind @ ("tool_use" | "server_tool_use")) => {
             let text = block["input"].to_string();
             let delta = |part: &str| json!({"type": "input_json_delta", "partial_json": part});
             let middle =
                 (text.len() / 2..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
             let (first, second) = text.split_at(middle);
-            let start = json!({"type": "tool_use", "id": block["id"], "name": block["name"], "input": {}});
+            let start = json!({"type": kind, "id": block["id"], "name": block["name"], "input": {}});
             (start, vec![delta(""), delta(first), delta(second)])
         }
         _ => {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::messages::mark;
 use crate::ask::{Ask, Choice, Invalid, Tool, text};
 use crate::schema::{first_open_object, is_tool_name};
+use crate::search;
 
 const MEMBERS: &[&str] = &[
     "name",
@@ -22,6 +23,10 @@ const MEMBERS: &[&str] = &[
 /// Reads `tools` and `tool_choice`.
 pub(super) fn read(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
     for (index, tool) in object.get("tools").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        if tool.get("type").and_then(Value::as_str).is_some_and(|kind| kind.starts_with("web_search_20")) {
+            read_search(tool, &format!("tools.{index}"), ask)?;
+            continue;
+        }
         let tool = read_tool(tool, &format!("tools.{index}"), ask)?;
         if ask.tools.iter().any(|known| known.name == tool.name) {
             return Err(Invalid::new("tools: Tool names must be unique.", "tools"));
@@ -47,6 +52,25 @@ pub(super) fn read(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Inv
         }
         _ => Ok(()),
     }
+}
+
+/// The service's own search of the web.
+fn read_search(tool: &Value, at: &str, ask: &mut Ask) -> Result<(), Invalid> {
+    const KNOWN: &[&str] =
+        &["type", "name", "max_uses", "allowed_domains", "blocked_domains", "user_location", "cache_control"];
+    let members = tool.as_object().into_iter().flatten();
+    if let Some((key, _)) = members.into_iter().find(|(key, _)| !KNOWN.contains(&key.as_str())) {
+        return Err(Invalid::new(format!("{at}.{key}: Extra inputs are not permitted"), at));
+    }
+    if tool.get("name").and_then(Value::as_str) != Some("web_search") {
+        return Err(Invalid::new(format!("{at}.name: Input should be 'web_search'"), at));
+    }
+    if tool.get("allowed_domains").is_some() && tool.get("blocked_domains").is_some() {
+        return Err(Invalid::new(format!("{at}: only one of allowed_domains and blocked_domains"), at));
+    }
+    let most = crate::ask::count(tool.get("max_uses"), 1, &format!("{at}.max_uses"))?;
+    ask.searches = most.unwrap_or(search::EACH).min(search::EACH);
+    Ok(())
 }
 
 fn read_tool(tool: &Value, at: &str, ask: &mut Ask) -> Result<Tool, Invalid> {

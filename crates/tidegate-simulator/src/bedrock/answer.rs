@@ -6,6 +6,7 @@ use super::frame::frame;
 use crate::ask::{Ask, Invalid};
 use crate::complete::{Answer, Completion, Counts, Finish};
 use crate::script::Faults;
+use crate::search;
 
 fn stop_reason(answer: &Answer) -> &'static str {
     match answer.finish {
@@ -35,6 +36,14 @@ fn tool_uses(answer: &Answer, number: u64) -> impl Iterator<Item = (String, &str
     })
 }
 
+/// Searches that the service ran, each with its result; what it found stands in the text's citations.
+fn searched(completion: &Completion, number: u64) -> impl Iterator<Item = (String, String, Value)> {
+    (0..completion.counts.units.searches).map(move |place| {
+        let id = format!("tooluse_search{number:08x}{place:02x}");
+        (id, "nova_grounding".to_owned(), json!({"query": search::query(place)}))
+    })
+}
+
 /// The whole answer as one JSON body.
 pub(crate) fn plain(_: &Ask, completion: &Completion, faults: &Faults, number: u64) -> Vec<u8> {
     let Some(answer) = completion.answers.first() else { return Vec::new() };
@@ -43,6 +52,14 @@ pub(crate) fn plain(_: &Ask, completion: &Completion, faults: &Faults, number: u
         let signature = format!("sim-{number:08x}");
         content
             .push(json!({"reasoningContent": {"reasoningText": {"text": thinking, "signature": signature}}}));
+    }
+    for (id, name, input) in searched(completion, number) {
+        let kind = "server_tool_use";
+        content.push(json!({"toolUse": {"toolUseId": id, "name": name, "type": kind, "input": input}}));
+        content.push(
+            json!({"toolResult": {"toolUseId": id, "type": "nova_grounding_result", "status": "success",
+            "content": []}}),
+        );
     }
     if !answer.pieces.is_empty() {
         content.push(json!({"text": answer.pieces.concat()}));
@@ -79,6 +96,13 @@ pub(crate) fn stream(_: &Ask, completion: &Completion, faults: &Faults, number: 
     if let Some(thinking) = &answer.thinking {
         let thought = |key: &str, text: &str| json!({"reasoningContent": {key: text}});
         block(None, vec![thought("text", thinking), thought("signature", &format!("sim-{number:08x}"))]);
+    }
+    for (id, name, input) in searched(completion, number) {
+        let start = json!({"toolUse": {"toolUseId": id, "name": name, "type": "server_tool_use"}});
+        block(Some(start), vec![json!({"toolUse": {"input": input.to_string()}})]);
+        let start =
+            json!({"toolResult": {"toolUseId": id, "type": "nova_grounding_result", "status": "success"}});
+        block(Some(start), Vec::new());
     }
     if !answer.pieces.is_empty() {
         let groups = answer.pieces.chunks(faults.tokens_per_chunk.max(1));

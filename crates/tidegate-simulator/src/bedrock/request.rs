@@ -122,6 +122,12 @@ fn read_tools(object: &Map<String, Value>, maker: Maker, ask: &mut Ask) -> Resul
                 ask.tools.push(tool);
             }
             ("cachePoint", point) => content::cache_point(point, maker, &at, ask)?,
+            ("systemTool", tool) if maker == Maker::Amazon => {
+                if tool.get("name").and_then(Value::as_str) != Some("nova_grounding") {
+                    return Err(Invalid::new(format!("{at}.systemTool.name: unknown system tool."), at));
+                }
+                ask.searches = crate::search::EACH;
+            }
             (other, _) => return Err(Invalid::new(format!("{at}.{other} is not simulated."), at)),
         }
     }

@@ -6,6 +6,7 @@ use super::{SIGNATURE, signs_thoughts};
 use crate::ask::{Ask, Invalid};
 use crate::complete::{Answer, Completion, Counts, Finish};
 use crate::script::Faults;
+use crate::{likely, search};
 
 fn finish(answer: &Answer) -> &'static str {
     match answer.finish {
@@ -80,6 +81,16 @@ fn calls(ask: &Ask, answer: &Answer, index: usize, number: u64) -> Vec<Value> {
     answer.calls.iter().enumerate().map(call).collect()
 }
 
+/// What was searched for: also queries that are not billed, an empty one and one that was made before.
+fn ground(candidate: &mut Value, counts: Counts) {
+    if counts.units.searches > 0 {
+        let mut queries: Vec<String> = (0..search::EACH).map(search::query).collect();
+        queries.extend([String::new(), search::query(0)]);
+        candidate["groundingMetadata"] = json!({"webSearchQueries": queries,
+            "groundingChunks": [{"web": {"uri": search::URL, "title": search::TITLE}}], "groundingSupports": []});
+    }
+}
+
 /// The whole answer as one JSON body.
 pub(crate) fn plain(ask: &Ask, completion: &Completion, faults: &Faults, number: u64) -> Vec<u8> {
     let of = |(index, answer): (usize, &Answer)| {
@@ -92,7 +103,12 @@ pub(crate) fn plain(ask: &Ask, completion: &Completion, faults: &Faults, number:
             parts.push(text);
         }
         parts.extend(calls(ask, answer, index, number));
-        candidate(index, parts, Some(finish(answer)))
+        let mut candidate = candidate(index, parts, Some(finish(answer)));
+        if let Some(top) = ask.logprobs {
+            candidate["logprobsResult"] = likely::result(&answer.pieces, top);
+        }
+        ground(&mut candidate, completion.counts);
+        candidate
     };
     let candidates: Value = completion.answers.iter().enumerate().map(of).collect();
     let usage = (!faults.omit_usage).then(|| usage(completion.counts));
@@ -108,24 +124,28 @@ pub(crate) fn stream(ask: &Ask, completion: &Completion, faults: &Faults, number
     let mut out = Vec::new();
     let last = completion.answers.len().saturating_sub(1);
     for (index, answer) in completion.answers.iter().enumerate() {
-        let mut chunk = |parts: Vec<Value>| {
-            let candidates = json!([candidate(index, parts, None)]);
-            out.push(event(&document(ask, number, &candidates, told(false))));
+        let mut chunk = |parts: Vec<Value>, pieces: &[String]| {
+            let mut candidate = candidate(index, parts, None);
+            if let Some(top) = ask.logprobs.filter(|_| !pieces.is_empty()) {
+                candidate["logprobsResult"] = likely::result(pieces, top);
+            }
+            out.push(event(&document(ask, number, &json!([candidate]), told(false))));
         };
-        thought(answer).into_iter().for_each(|part| chunk(vec![part]));
+        thought(answer).into_iter().for_each(|part| chunk(vec![part], &[]));
         for group in answer.pieces.chunks(faults.tokens_per_chunk.max(1)) {
-            chunk(vec![json!({"text": group.concat()})]);
+            chunk(vec![json!({"text": group.concat()})], group);
         }
         let calls = calls(ask, answer, index, number);
         if !calls.is_empty() {
-            chunk(calls);
+            chunk(calls, &[]);
         }
         let mut end = json!({"text": ""});
         if signs_thoughts(&ask.model) && answer.calls.is_empty() {
             end["thoughtSignature"] = SIGNATURE.into();
         }
-        let candidates = json!([candidate(index, vec![end], Some(finish(answer)))]);
-        out.push(event(&document(ask, number, &candidates, told(index == last))));
+        let mut candidate = candidate(index, vec![end], Some(finish(answer)));
+        ground(&mut candidate, completion.counts);
+        out.push(event(&document(ask, number, &json!([candidate]), told(index == last))));
     }
     out
 }

@@ -108,9 +108,14 @@ fn read_config(config: &Message<'_>, ask: &mut Ask) -> Result<(), Invalid> {
     if ask.stops.len() > 5 || ask.stops.iter().any(String::is_empty) {
         return Err(Invalid::new("At most 5 stop sequences, none of them empty.", "stop_sequences"));
     }
-    if config.has("logprobs") && !config.flag("responseLogprobs")? {
+    let top = count(config.get("logprobs"), 0, "logprobs")?;
+    if top.is_some() && !config.flag("responseLogprobs")? {
         return Err(Invalid::new("Logprobs requires response_logprobs to be true.", "logprobs"));
     }
+    if top.is_some_and(|top| top > 20) {
+        return Err(Invalid::new("Logprobs should be in range [0, 20].", "logprobs"));
+    }
+    ask.logprobs = config.flag("responseLogprobs")?.then_some(top.unwrap_or(0));
     if let Some(other) = config.texts("responseModalities")?.iter().find(|kind| *kind != "TEXT") {
         let message = format!(
             "The requested combination of response modalities ({other}) is not supported by the model."

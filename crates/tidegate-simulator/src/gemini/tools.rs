@@ -5,6 +5,7 @@ use serde_json::json;
 use super::message::Message;
 use super::schema;
 use crate::ask::{Ask, Choice, Invalid, Tool};
+use crate::search;
 
 const TOOL: &[&str] = &[
     "functionDeclarations",
@@ -31,6 +32,10 @@ const FUNCTION: &[&str] = &[
 pub(super) fn read_tools(body: &Message<'_>, ask: &mut Ask) -> Result<(), Invalid> {
     for (tool, at) in body.each("tools")? {
         let tool = Message::read(tool, TOOL, &at)?;
+        if ["googleSearch", "enterpriseWebSearch"].iter().any(|search| tool.has(search)) {
+            // Earlier models bill the prompt, whatever was asked for it.
+            ask.searches = if ask.model.contains("gemini-2") { 1 } else { search::EACH };
+        }
         for (function, at) in tool.each("functionDeclarations")? {
             let tool = read_function(&Message::read(function, FUNCTION, &at)?, &at, ask)?;
             if ask.tools.iter().any(|known| known.name == tool.name) {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::ask::{Ask, Invalid};
 use crate::complete::{Answer, Completion, Counts, Finish};
 use crate::script::Faults;
+use crate::{likely, search};
 
 const CREATED: u64 = 1_700_000_000;
 
@@ -45,7 +46,11 @@ pub(crate) fn plain(ask: &Ask, completion: &Completion, faults: &Faults, number:
                 message["content"] = Value::Null;
                 message["tool_calls"] = tool_calls(answer, index, number).into();
             }
-            json!({"index": index, "message": message, "logprobs": null, "finish_reason": finish(answer)})
+            if completion.counts.units.searches > 0 {
+                message["annotations"] = json!([search::url_citation()]);
+            }
+            json!({"index": index, "message": message, "logprobs": logprobs(ask, &answer.pieces),
+                "finish_reason": finish(answer)})
         })
         .collect();
     let mut body = json!({
@@ -56,6 +61,13 @@ pub(crate) fn plain(ask: &Ask, completion: &Completion, faults: &Faults, number:
         body["usage"] = usage(completion.counts);
     }
     body.to_string().into_bytes()
+}
+
+fn logprobs(ask: &Ask, pieces: &[String]) -> Value {
+    match ask.logprobs {
+        Some(top) if !pieces.is_empty() => json!({"content": likely::entries(pieces, top), "refusal": null}),
+        _ => Value::Null,
+    }
 }
 
 fn tool_calls(answer: &Answer, index: usize, number: u64) -> Vec<Value> {
@@ -73,24 +85,30 @@ pub(crate) fn stream(ask: &Ask, completion: &Completion, faults: &Faults, number
     let writer = Writer { ask, number };
     let mut out = Vec::new();
     for (index, answer) in completion.answers.iter().enumerate() {
-        out.push(writer.chunk(index, &json!({"role": "assistant", "content": "", "refusal": null}), None));
+        let chunk = |delta: &Value| writer.chunk(index, delta, &[], None);
+        out.push(chunk(&json!({"role": "assistant", "content": "", "refusal": null})));
         for group in answer.pieces.chunks(faults.tokens_per_chunk.max(1)) {
-            out.push(writer.chunk(index, &json!({"content": group.concat()}), None));
+            out.push(writer.chunk(index, &json!({"content": group.concat()}), group, None));
+        }
+        if completion.counts.units.searches > 0 {
+            out.push(chunk(&json!({"annotations": [search::url_citation()]})));
         }
         for (place, (name, arguments)) in answer.calls.iter().enumerate() {
             let id = call_id(number, index, place);
             let head = json!({"tool_calls": [{"index": place, "id": id, "type": "function",
                 "function": {"name": name, "arguments": ""}}]});
-            out.push(writer.chunk(index, &head, None));
+            out.push(chunk(&head));
             let (first, second) = halves(arguments);
             for part in [first, second] {
                 let delta = json!({"tool_calls": [{"index": place, "function": {"arguments": part}}]});
-                out.push(writer.chunk(index, &delta, None));
+                out.push(chunk(&delta));
             }
         }
-        out.push(writer.chunk(index, &json!({}), Some(finish(answer))));
+        let last = faults.usage_in_x_groq && index + 1 == completion.answers.len();
+        let end = End { finish: finish(answer), groq: last.then(|| usage(completion.counts)) };
+        out.push(writer.chunk(index, &json!({}), &[], Some(end)));
     }
-    if ask.include_usage && !faults.omit_usage {
+    if ask.include_usage && !faults.omit_usage && !faults.usage_in_x_groq {
         let mut chunk = writer.head();
         chunk["choices"] = json!([]);
         chunk["usage"] = usage(completion.counts);
@@ -98,6 +116,13 @@ pub(crate) fn stream(ask: &Ask, completion: &Completion, faults: &Faults, number
     }
     out.push(b"data: [DONE]\n\n".to_vec());
     out
+}
+
+/// What the last chunk of an answer has.
+struct End {
+    finish: &'static str,
+    /// The usage, where Groq tells it.
+    groq: Option<Value>,
 }
 
 struct Writer<'a> {
@@ -113,12 +138,16 @@ impl Writer<'_> {
         })
     }
 
-    fn chunk(&self, index: usize, delta: &Value, finish: Option<&str>) -> Vec<u8> {
+    fn chunk(&self, index: usize, delta: &Value, pieces: &[String], end: Option<End>) -> Vec<u8> {
         let mut chunk = self.head();
-        chunk["choices"] =
-            json!([{"index": index, "delta": delta, "logprobs": null, "finish_reason": finish}]);
+        let (finish, groq) = end.map_or((None, None), |end| (Some(end.finish), end.groq));
+        chunk["choices"] = json!([{"index": index, "delta": delta, "logprobs": logprobs(self.ask, pieces),
+            "finish_reason": finish}]);
         if self.ask.include_usage {
             chunk["usage"] = Value::Null;
+        }
+        if let Some(usage) = groq {
+            chunk["x_groq"] = json!({"id": "req_simulated", "usage": usage});
         }
         event(&chunk)
     }

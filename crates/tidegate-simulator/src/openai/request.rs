@@ -76,6 +76,14 @@ pub(crate) fn read(body: &Value) -> Result<Ask, Invalid> {
     read_limits(object, &mut ask)?;
     read_tools(object, &mut ask)?;
     read_format(object, &mut ask)?;
+    read_logprobs(object, &mut ask)?;
+    if let Some(options) = object.get("web_search_options").filter(|options| !options.is_null()) {
+        let members = options.as_object();
+        let members = members
+            .ok_or_else(|| Invalid::new("'web_search_options' must be an object.", "web_search_options"))?;
+        only_known(members, &["search_context_size", "user_location"], "web_search_options")?;
+        ask.searches = 1;
+    }
     ask.stream = flag(object.get("stream"), "stream")?;
     if let Some(options) = object.get("stream_options").filter(|options| !options.is_null()) {
         if !ask.stream {
@@ -85,6 +93,23 @@ pub(crate) fn read(body: &Value) -> Result<Ask, Invalid> {
         ask.include_usage = flag(options.get("include_usage"), "stream_options.include_usage")?;
     }
     Ok(ask)
+}
+
+fn read_logprobs(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
+    let asked = flag(object.get("logprobs"), "logprobs")?;
+    let top = count(object.get("top_logprobs"), 0, "top_logprobs")?;
+    if top.is_some_and(|top| top > 20) {
+        return Err(Invalid::new(
+            "Invalid value for 'top_logprobs': must be less than or equal to 20.",
+            "top_logprobs",
+        ));
+    }
+    if top.is_some() && !asked {
+        let message = "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.";
+        return Err(Invalid::new(message, "top_logprobs"));
+    }
+    ask.logprobs = asked.then_some(top.unwrap_or(0));
+    Ok(())
 }
 
 fn flag(value: Option<&Value>, at: &str) -> Result<bool, Invalid> {

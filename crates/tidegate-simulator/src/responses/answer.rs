@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::ask::{Ask, Choice};
 use crate::complete::{Answer, Completion, Counts, Finish};
 use crate::script::Faults;
+use crate::{likely, search};
 
 const CREATED: u64 = 1_700_000_000;
 
@@ -34,6 +35,10 @@ impl Writer<'_> {
         format!("{kind}_{:024x}{index:02x}", self.number)
     }
 
+    fn searches(&self) -> u64 {
+        self.counts.map_or(0, |counts| counts.units.searches)
+    }
+
     fn limited(&self) -> bool {
         self.answer.is_some_and(|answer| answer.finish == Finish::Length)
     }
@@ -61,8 +66,8 @@ impl Writer<'_> {
             "parallel_tool_calls": !self.ask.single_call, "previous_response_id": null,
             "reasoning": {"effort": null, "summary": null}, "service_tier": "default", "store": false,
             "temperature": 1.0, "text": {"format": {"type": "text"}, "verbosity": "medium"}, "tool_choice": choice,
-            "tools": tools, "top_logprobs": 0, "top_p": 1.0, "truncation": "disabled", "usage": usage, "user": null,
-            "metadata": {}
+            "tools": tools, "top_logprobs": self.ask.logprobs.unwrap_or(0), "top_p": 1.0, "truncation": "disabled", "usage": usage, "user": null,
+            "metadata": {}, "tool_usage": {"web_search": {"num_requests": self.searches()}}
         })
     }
 
@@ -84,12 +89,31 @@ impl Writer<'_> {
             items.push(json!({"id": self.id("fc", index), "type": "function_call", "status": "completed",
                 "arguments": arguments, "call_id": self.id("call", index), "name": name}));
         }
+        for place in 0..self.searches() {
+            let action = json!({"type": "search", "query": search::query(place)});
+            items.push(
+                json!({"id": self.id("ws", items.len()), "type": "web_search_call", "status": "completed",
+                "action": action}),
+            );
+        }
         if answer.calls.is_empty() && !answer.pieces.is_empty() {
             let status = if self.limited() { "incomplete" } else { "completed" };
             items.push(json!({"id": self.id("msg", items.len()), "type": "message", "status": status,
-                "role": "assistant", "content": [output_text(&answer.pieces.concat())]}));
+                "role": "assistant", "content": [self.output_text(&answer.pieces)]}));
         }
         items
+    }
+
+    fn output_text(&self, pieces: &[String]) -> Value {
+        let mut part = output_text(&pieces.concat());
+        if let Some(top) = self.ask.logprobs {
+            part["logprobs"] = likely::entries(pieces, top);
+        }
+        if self.searches() > 0 && !pieces.is_empty() {
+            part["annotations"] = json!([{"type": "url_citation", "start_index": 0, "end_index": 1,
+                "title": search::TITLE, "url": search::URL}]);
+        }
+        part
     }
 
     /// The last state.
@@ -134,16 +158,25 @@ impl Events {
         for piece in pieces {
             let mut event = with("delta", piece);
             event["obfuscation"] = json!("x".repeat(piece.len() % 5));
-            if kind == "output_text" {
-                event["logprobs"] = json!([]);
-            }
             self.push(&format!("response.{kind}.delta"), event);
         }
-        let mut event = with(last, &pieces.concat());
-        if kind == "output_text" {
-            event["logprobs"] = json!([]);
+        self.push(&format!("response.{kind}.done"), with(last, &pieces.concat()));
+    }
+
+    /// The groups of tokens of an answer's text, with their log probabilities.
+    fn output_text(&mut self, writer: &Writer<'_>, place: &Value, groups: &[&[String]]) {
+        let event = |key: &str, pieces: &[String]| {
+            let mut event = place.clone();
+            event[key] = json!(pieces.concat());
+            event["logprobs"] = writer.ask.logprobs.map_or(json!([]), |top| likely::entries(pieces, top));
+            event
+        };
+        for group in groups {
+            let mut event = event("delta", group);
+            event["obfuscation"] = json!("x".repeat(group.len() % 5));
+            self.push("response.output_text.delta", event);
         }
-        self.push(&format!("response.{kind}.done"), event);
+        self.push("response.output_text.done", event("text", &groups.concat()));
     }
 }
 
@@ -156,14 +189,20 @@ pub(crate) fn stream(ask: &Ask, completion: &Completion, faults: &Faults, number
     }
     let pieces = writer.answer.map_or(&[][..], |answer| &answer.pieces);
     for (index, item) in writer.items().iter().enumerate() {
-        stream_item(&mut events, index, item, pieces, faults.tokens_per_chunk.max(1));
+        let groups: Vec<&[String]> = pieces.chunks(faults.tokens_per_chunk.max(1)).collect();
+        stream_item(&mut events, &writer, (index, item), &groups);
     }
     let kind = if writer.limited() { "response.incomplete" } else { "response.completed" };
     events.push(kind, json!({"response": writer.ended()}));
     events.0
 }
 
-fn stream_item(events: &mut Events, index: usize, item: &Value, pieces: &[String], group: usize) {
+fn stream_item(
+    events: &mut Events,
+    writer: &Writer<'_>,
+    (index, item): (usize, &Value),
+    groups: &[&[String]],
+) {
     let place = json!({"item_id": item["id"], "output_index": index});
     let within = |key: &str, more: Value| {
         let mut event = place.clone();
@@ -179,9 +218,16 @@ fn stream_item(events: &mut Events, index: usize, item: &Value, pieces: &[String
             (begun["content"], begun["status"]) = (json!([]), json!("in_progress"));
             events.push("response.output_item.added", json!({"output_index": index, "item": begun}));
             events.push("response.content_part.added", within("content_index", output_text("")));
-            let pieces: Vec<String> = pieces.chunks(group).map(<[String]>::concat).collect();
-            events.text("output_text", &within("content_index", Value::Null), &pieces, "text");
-            events.push("response.content_part.done", within("content_index", output_text(&pieces.concat())));
+            events.output_text(writer, &within("content_index", Value::Null), groups);
+            let part = writer.output_text(&groups.concat());
+            events.push("response.content_part.done", within("content_index", part));
+        }
+        Some("web_search_call") => {
+            begun["status"] = json!("in_progress");
+            events.push("response.output_item.added", json!({"output_index": index, "item": begun}));
+            for state in ["in_progress", "searching", "completed"] {
+                events.push(&format!("response.web_search_call.{state}"), place.clone());
+            }
         }
         Some("function_call") => {
             (begun["arguments"], begun["status"]) = (json!(""), json!("in_progress"));

@@ -173,6 +173,9 @@ fn read_switches(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Inval
     {
         let asked = one_of(asked, INCLUDABLE, &format!("include[{index}]"))?;
         ask.sealed |= asked == "reasoning.encrypted_content";
+        if asked == "message.output_text.logprobs" {
+            ask.logprobs = Some(given(object, "top_logprobs").and_then(Value::as_u64).unwrap_or(0));
+        }
     }
     Ok(())
 }

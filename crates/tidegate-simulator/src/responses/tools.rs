@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::request::{given, one_of, only_known, refuse};
 use crate::ask::{Ask, Choice, Invalid, Tool, text};
 use crate::schema::{first_open_object, is_tool_name};
+use crate::search;
 
 /// A strict schema names every member and requires it.
 fn refuse_open(
@@ -21,11 +22,19 @@ fn refuse_open(
     Err(refuse(code, message, at))
 }
 
+const SEARCHES: &[&str] = &["web_search", "web_search_2025_08_26", "web_search_preview"];
+
 /// Reads `tools` and `tool_choice`.
 pub(super) fn read_tools(object: &Map<String, Value>, ask: &mut Ask) -> Result<(), Invalid> {
     const KNOWN: &[&str] = &["type", "name", "description", "parameters", "strict", "defer_loading"];
     for (index, tool) in given(object, "tools").and_then(Value::as_array).into_iter().flatten().enumerate() {
         let at = format!("tools[{index}]");
+        if tool.get("type").and_then(Value::as_str).is_some_and(|kind| SEARCHES.contains(&kind)) {
+            let known = &["type", "search_context_size", "user_location", "filters"];
+            only_known(tool.as_object().unwrap_or(&Map::new()), known, &at)?;
+            ask.searches = search::EACH;
+            continue;
+        }
         one_of(tool.get("type").unwrap_or(&Value::Null), &["function"], &format!("{at}.type"))?;
         let members =
             tool.as_object().ok_or_else(|| Invalid::new(format!("'{at}' must be an object."), &*at))?;

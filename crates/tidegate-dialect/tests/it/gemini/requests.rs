@@ -183,7 +183,7 @@ fn what_others_cannot_take_of_gemini_is_refused_by_its_place() {
         with(OPENAI, r#""cachedContent":"c""#),
         with(OPENAI, r#""generationConfig":{"topK":40}"#),
         with(OPENAI, r#""generationConfig":{"candidateCount":2}"#),
-        with(OPENAI, r#""generationConfig":{"responseLogprobs":true}"#),
+        with(ANTHROPIC, r#""generationConfig":{"responseLogprobs":true}"#),
         with(OPENAI, r#""generationConfig":{"responseModalities":["AUDIO"]}"#),
         with(OPENAI, r#""generationConfig":{"responseMimeType":"text/x.enum"}"#),
         with(ANTHROPIC, r#""generationConfig":{"responseMimeType":"application/json"}"#),

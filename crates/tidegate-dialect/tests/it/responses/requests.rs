@@ -100,8 +100,6 @@ fn what_other_dialects_cannot_carry_is_refused_by_name() {
         r#""store":true"#.to_owned(),
         r#""service_tier":"priority""#.to_owned(),
         r#""truncation":"auto""#.to_owned(),
-        r#""top_logprobs":3"#.to_owned(),
-        r#""include":["message.output_text.logprobs"]"#.to_owned(),
         r#""max_tool_calls":3"#.to_owned(),
         r#""reasoning":{"effort":"low","mode":"pro"}"#.to_owned(),
         r#""text":{"format":{"type":"grammar"}}"#.to_owned(),
@@ -140,7 +138,6 @@ fn what_responses_cannot_carry_is_refused_by_name() {
         refused(OPENAI, RESPONSES, r#""stop":["x"]"#),
         refused(OPENAI, RESPONSES, r#""top_k":3"#),
         refused(OPENAI, RESPONSES, r#""frequency_penalty":0.5"#),
-        refused(OPENAI, RESPONSES, r#""logprobs":true"#),
         refused(ANTHROPIC, RESPONSES, r#""stop_sequences":["x"]"#),
         refused(ANTHROPIC, RESPONSES, r#""top_k":3"#),
         sent(
