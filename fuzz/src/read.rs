@@ -46,6 +46,7 @@ pub(crate) fn facts() -> AnswerFacts {
         spec: 4,
         warnings: Vec::new(),
         asked: tidegate_dialect::Asked::default(),
+        seal: None,
     }
 }
 
@@ -66,7 +67,7 @@ fn language(surface: Dialect, data: &[u8]) {
     for spec in if surface == Dialect::AiSdk { 2..=4 } else { 4..=4 } {
         // Clients of paths and headers name the model there; the others in the body.
         for model in [None, Some("m")] {
-            let outside = Outside { model, stream: Some(spec == 3), spec };
+            let outside = Outside { model, stream: Some(spec == 3), spec, ..Outside::default() };
             let Ok(call) = read::call(surface, outside, body.clone()) else { continue };
             targets().for_each(|target| sent(&call, target));
         }

@@ -33,6 +33,7 @@ fn stream(name: &str, surface: Dialect, target: Dialect, chunk: &'static str) {
         spec: 4,
         warnings: Vec::new(),
         asked: tidegate_dialect::Asked::default(),
+        seal: None,
     };
     let mut stream = AnswerStream::new(surface, target, &facts);
     if target == AnthropicMessages {

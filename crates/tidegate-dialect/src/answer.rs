@@ -30,6 +30,32 @@ pub struct AnswerFacts {
     pub warnings: Vec<String>,
     /// What of the request the answer repeats.
     pub asked: Asked,
+    /// Names a provider's job for the client, where one is started.
+    pub seal: Option<Seal>,
+}
+
+/// Makes of a provider's name for a job one that the client can ask with.
+#[derive(Clone)]
+pub struct Seal(Arc<dyn Fn(&str) -> String + Send + Sync>);
+
+impl Seal {
+    /// From a function.
+    #[must_use]
+    pub fn new(seal: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(seal))
+    }
+
+    /// The name for the client.
+    #[must_use]
+    pub fn seal(&self, job: &str) -> String {
+        (self.0)(job)
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seal")
+    }
 }
 
 /// What the gateway adds to answers about itself.
@@ -56,6 +82,8 @@ pub enum NotePlace {
     Mlflow,
     /// `usage.logfire_ai_gateway.cost` (pydantic-ai); bodies of Gemini and Bedrock are strict, there a header tells.
     Logfire,
+    /// The same, and the usage of streams as `x_groq.usage` beside it: Groq's own client looks nowhere else.
+    Groq,
     /// `providerMetadata.gateway` (AI SDK).
     AiSdk,
 }
@@ -82,8 +110,6 @@ impl fmt::Debug for Costing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Costing")
     }
-    /// The same, and the usage of streams as `x_groq.usage` beside it: Groq's own client looks nowhere else.
-    Groq,
 }
 
 /// A whole answer for the client.

@@ -37,6 +37,7 @@ pub mod stream;
 pub mod task;
 mod transcription;
 mod usage;
+pub mod video;
 
 pub use asked::Asked;
 pub use content::Content;

@@ -15,22 +15,27 @@ use crate::face::Manner;
 use crate::failover::{Answer, Content};
 use crate::gateway::Gateway;
 use crate::headers::{JSON, NO_CACHE, put_cost, put_durations, put_id, put_rates, put_simulated};
+use crate::job;
 use crate::refusal::{Refusal, Refused, Voice, render};
 use crate::relay::Relay;
 
 /// The answer of a provider.
 pub(crate) fn answered(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     account: &Arc<Account>,
     answer: Answer,
     underway: Underway,
 ) -> Response<AnswerBody> {
-    let streams = matches!(answer.content, Content::Stream(_));
+    let streams = !matches!(answer.content, Content::Whole(_));
     let (body, content_type) = match answer.content {
         Content::Whole(payload) => {
             account.note_outcome(200, CallOutcome::Answered);
             let content_type = HeaderValue::from_str(&payload.content_type).unwrap_or(JSON);
             (AnswerBody::whole(payload.bytes, underway), content_type)
+        }
+        Content::Job(beginning, view) => {
+            let content_type = HeaderValue::from_static("text/event-stream");
+            (AnswerBody::fed(job::watch(gateway, account, view, beginning), underway), content_type)
         }
         Content::Stream(live) => {
             let content_type = HeaderValue::from_static(stream_content_type(account.dialect()));

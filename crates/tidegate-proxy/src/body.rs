@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
 
 use crate::connection::Underway;
 use crate::relay::Relay;
@@ -19,11 +20,17 @@ pub(crate) struct AnswerBody {
 enum Content {
     Whole(Bytes),
     Relay(Box<Relay>),
+    /// Pieces that somebody else makes.
+    Fed(mpsc::Receiver<Bytes>),
 }
 
 impl AnswerBody {
     pub(crate) fn whole(bytes: Bytes, underway: Underway) -> Self {
         Self { content: Content::Whole(bytes), _underway: underway }
+    }
+
+    pub(crate) fn fed(pieces: mpsc::Receiver<Bytes>, underway: Underway) -> Self {
+        Self { content: Content::Fed(pieces), _underway: underway }
     }
 
     pub(crate) fn relay(relay: Box<Relay>, underway: Underway) -> Self {
@@ -42,6 +49,9 @@ impl Body for AnswerBody {
         match &mut self.content {
             Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Content::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::Fed(pieces) => {
+                pieces.poll_recv(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+            }
             Content::Relay(relay) => {
                 relay.poll_piece(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
             }
@@ -51,6 +61,7 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Whole(bytes) => bytes.is_empty(),
+            Content::Fed(_) => false,
             Content::Relay(relay) => relay.is_over(),
         }
     }
@@ -58,7 +69,7 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Relay(_) => SizeHint::default(),
+            Content::Relay(_) | Content::Fed(_) => SizeHint::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! All surfaces lie side by side at the origin's root, each where its clients expect it.
 
 use http::{HeaderMap, HeaderName, Method};
+use tidegate_dialect::read::Way;
 use tidegate_types::resource::DialectName;
 use tidegate_types::usage::Surface;
 
@@ -14,6 +15,8 @@ use crate::refusal::Voice;
 pub(crate) enum Endpoint<'a> {
     /// A call of a model.
     Call(Face<'a>),
+    /// What has become of a job that makes videos.
+    Job,
     /// Models that may be called.
     Models,
     /// One of them.
@@ -64,6 +67,7 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Endpoint<'a> {
             (None, Some(name)) if !name.is_empty() => (one_model(name), "GET"),
             _ => match below_ai_sdk(path) {
                 Some((version, "config")) => (Endpoint::Config(version), "GET"),
+                Some((_, "video-model/status")) => (Endpoint::Job, "POST"),
                 _ => return Endpoint::Unknown,
             },
         },
@@ -103,7 +107,11 @@ fn below_ai_sdk(path: &str) -> Option<(u8, &str)> {
 
 /// Paths below `/v1/`, which OpenAI's clients may be told to leave out.
 fn plain(path: &str) -> Option<Face<'_>> {
-    Some(Face::of(match path {
+    let usual = match path {
+        "responses/compact" => {
+            return Some(Face { way: Way::Compact, ..Face::of(Surface::OpenaiResponses) });
+        }
+        "images/edits" => return Some(Face { way: Way::Edit, ..Face::of(Surface::OpenaiImages) }),
         "chat/completions" => Surface::OpenaiChat,
         "responses" => Surface::OpenaiResponses,
         "embeddings" => Surface::OpenaiEmbeddings,
@@ -114,7 +122,8 @@ fn plain(path: &str) -> Option<Face<'_>> {
         "messages" => Surface::AnthropicMessages,
         "messages/count_tokens" => Surface::AnthropicCountTokens,
         _ => return None,
-    }))
+    };
+    Some(Face::of(usual))
 }
 
 /// `models/{model}:generateContent` and `model/{model}/converse`, with what may stand before them.
@@ -143,6 +152,7 @@ fn model_in_path(path: &str) -> Option<Face<'_>> {
 /// `/proxy/{route}/…`, as pydantic-ai calls every kind of provider.
 fn proxied(path: &str) -> Option<Face<'_>> {
     let (route, path) = path.split_once('/').filter(|(route, _)| !route.is_empty())?;
+    let groq = path.starts_with("openai/v1/");
     let bare = path.strip_prefix("openai/v1/").or(path.strip_prefix("v1/")).unwrap_or(path);
     let versioned = ["v1beta1/", "v1beta/", "v1/"].iter().find_map(|version| path.strip_prefix(version));
     let face = plain(bare).or_else(|| model_in_path(versioned.unwrap_or(path)))?;
@@ -152,7 +162,6 @@ fn proxied(path: &str) -> Option<Face<'_>> {
 /// `/gateway/…`, as MLflow's AI Gateway is called. Raw paths, whose model nobody reads, are not served.
 fn mlflow(path: &str) -> Option<Face<'_>> {
     let face = match path.split_once('/')? {
-    let groq = path.starts_with("openai/v1/");
         ("mlflow", "v1/chat/completions") => Face { unified: true, ..Face::of(Surface::OpenaiChat) },
         ("openai", rest) => {
             let face = plain(rest.strip_prefix("v1/")?)?;

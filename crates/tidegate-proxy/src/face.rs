@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 use tidegate_dialect::answer::NotePlace;
-use tidegate_dialect::read::Outside;
+use tidegate_dialect::read::{Outside, Way};
 use tidegate_types::usage::{RefusalCause, Surface};
 
 use crate::refusal::{Refusal, Refused};
@@ -41,6 +41,10 @@ pub(crate) struct Face<'a> {
     pub(crate) groq: bool,
     /// Version of the AI SDK's specification by the path.
     pub(crate) specification: u8,
+    /// Which of the surface's operations it is.
+    pub(crate) way: Way,
+    /// The answer is a job's outcome, not its beginning.
+    pub(crate) waits: bool,
 }
 
 const AI_MODEL: HeaderName = HeaderName::from_static("ai-model-id");
@@ -57,11 +61,13 @@ impl<'a> Face<'a> {
             stream: None,
             route: None,
             unified: false,
+            groq: false,
             specification: 4,
+            way: Way::Usual,
+            waits: false,
         }
     }
 
-            groq: false,
     /// A surface whose path names the model.
     pub(crate) fn named(surface: Surface, model: &'a str) -> Option<Self> {
         (!model.is_empty()).then_some(Self { model: Some(model), ..Self::of(surface) })
@@ -81,9 +87,11 @@ impl<'a> Face<'a> {
             "reranking-model" => Surface::AiSdkReranking,
             "speech-model" => Surface::AiSdkSpeech,
             "transcription-model" => Surface::AiSdkTranscription,
+            "video-model" | "video-model/start" => Surface::AiSdkVideo,
             _ => return None,
         };
-        Some(Self { manner: Manner::AiSdk, specification, ..Self::of(surface) })
+        let waits = kind == "video-model";
+        Some(Self { manner: Manner::AiSdk, specification, waits, ..Self::of(surface) })
     }
 
     /// Where clients of this face look for what a call costs.
@@ -92,6 +100,7 @@ impl<'a> Face<'a> {
             Manner::Mlflow if self.unified => NotePlace::Mlflow,
             Manner::Plain | Manner::Mlflow => NotePlace::ProviderMetadata,
             Manner::AiSdk => NotePlace::AiSdk,
+            Manner::Pydantic if self.groq => NotePlace::Groq,
             Manner::Pydantic => NotePlace::Logfire,
         }
     }
@@ -100,14 +109,15 @@ impl<'a> Face<'a> {
     pub(crate) const fn cost_in_header(&self) -> bool {
         matches!(self.manner, Manner::Pydantic)
             && matches!(self.surface, Surface::Gemini | Surface::BedrockConverse)
-            Manner::Pydantic if self.groq => NotePlace::Groq,
     }
 
     /// The model and the stream flag, where they are not in the body.
     pub(crate) fn outside<'h>(&'h self, headers: &'h HeaderMap) -> Result<Said<'h>, Refused> {
         if self.manner != Manner::AiSdk {
             let model = self.model.map(decoded).transpose()?;
-            return Ok(Said { model, stream: self.stream, specification: self.specification });
+            // No other operation of a surface streams.
+            let stream = if self.way == Way::Usual { self.stream } else { Some(false) };
+            return Ok(Said { model, stream, specification: self.specification, way: self.way });
         }
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let name = if self.surface == Surface::AiSdkLanguage { &AI_LANGUAGE_MODEL } else { &AI_MODEL };
@@ -127,7 +137,7 @@ impl<'a> Face<'a> {
                 );
             }
         };
-        Ok(Said { model: Some(model.into()), stream, specification: self.version(headers)? })
+        Ok(Said { model: Some(model.into()), stream, specification: self.version(headers)?, way: self.way })
     }
 
     /// The version of the specification: the header's, else the path's.
@@ -160,12 +170,13 @@ pub(crate) struct Said<'a> {
     model: Option<Cow<'a, str>>,
     stream: Option<bool>,
     pub(crate) specification: u8,
+    way: Way,
 }
 
 impl Said<'_> {
     /// In the words of the dialect crate.
     pub(crate) fn outside(&self) -> Outside<'_> {
-        Outside { model: self.model.as_deref(), stream: self.stream, spec: self.specification }
+        Outside { model: self.model.as_deref(), stream: self.stream, spec: self.specification, way: self.way }
     }
 }
 

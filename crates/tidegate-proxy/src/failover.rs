@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use tidegate_dialect::Asked;
 use tidegate_dialect::answer::{AnswerFacts, Costing, Note, NotePlace};
 use tidegate_dialect::count;
 use tidegate_dialect::outbound::{self, Edits, Stored};
 use tidegate_dialect::read::CallBody;
 use tidegate_dialect::task::{self, Payload};
-use tidegate_policy::{Candidate, Plan};
+use tidegate_dialect::{Asked, RequestError};
+use tidegate_policy::{Candidate, Plan, View};
 use tidegate_types::resource::{AuthScheme, DialectName, PlaceError, Provider, ZdrTier, fill_base_url};
-use tidegate_types::usage::CredentialType;
+use tidegate_types::usage::{CredentialType, Surface};
 use tidegate_upstream::{SignIn, Unsigned, forwarded, post};
 use tokio::time::Instant;
 
@@ -30,6 +30,7 @@ use crate::relay::Live;
 use crate::routing;
 use crate::settle::{Attempt, Whose};
 use crate::target;
+use crate::ticket::Ticket;
 use crate::vitals::Measurements;
 
 /// Names the call to the provider, as OpenAI's API documents it; others ignore it.
@@ -53,10 +54,12 @@ pub(crate) struct Answer {
     pub(crate) simulated: bool,
 }
 
-/// Whole, or as it comes.
+/// Whole, as it comes, or when a job is done.
 pub(crate) enum Content {
     Whole(Payload),
     Stream(Box<Live>),
+    /// The beginning of a job whose outcome is the answer, and who asks.
+    Job(Payload, Box<View>),
 }
 
 /// Calls candidates until one answers, or says why none did.
@@ -246,6 +249,7 @@ async fn outbound(
     let endpoint = gateway.upstreams.endpoint(&base_url).map_err(|_| Failed::NoEndpoint)?;
     let model = candidate.upstream_name();
     let tail = target::operation(provider, target, account.surface.operation(), model, call.body.stream);
+    let tail = tail.and_then(|tail| target::way(tail, call.body.way));
     let path = tail.and_then(|tail| endpoint.path(&tail)).ok_or(Failed::NoEndpoint)?;
     let call_id = account.arrival.call_id.to_string();
     let mut out = forwarded(headers, target, surface == target);
@@ -282,6 +286,7 @@ async fn outbound(
             spec: call.body.spec,
             warnings: call.body.gateway.warnings(),
             asked: if surface == target { Asked::default() } else { call.body.asked() },
+            seal: (account.surface == Surface::AiSdkVideo).then(|| Ticket::seal(caller, candidate)),
         },
     })
 }
@@ -337,7 +342,10 @@ fn sign_in(planned: &Planned<'_>, candidate: &Candidate) -> Result<Option<Arc<Si
 }
 
 /// The provider's base URL, its places filled from the credential.
-fn base_url<'p>(provider: &'p Provider, sign_in: Option<&SignIn>) -> Result<Cow<'p, str>, PlaceError> {
+pub(crate) fn base_url<'p>(
+    provider: &'p Provider,
+    sign_in: Option<&SignIn>,
+) -> Result<Cow<'p, str>, PlaceError> {
     match sign_in {
         Some(sign_in) => sign_in.base_url(&provider.base_url),
         None => fill_base_url(&provider.base_url, |_| None),

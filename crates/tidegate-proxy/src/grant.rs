@@ -1,7 +1,7 @@
 //! How much output a call is granted under a hard budget, and what its upper bound costs. Pure.
 
 use smallvec::SmallVec;
-use tidegate_dialect::read::{CallBody, FindingKind};
+use tidegate_dialect::read::{CallBody, FindingKind, Way};
 use tidegate_limits::BudgetHold;
 use tidegate_policy::{Candidate, EffectivePolicy};
 use tidegate_types::NanoUsd;
@@ -85,6 +85,13 @@ pub(crate) fn grant(
         least: output_tokens.min(reasoning.saturating_add(LEAST_OUTPUT)),
         amount: NanoUsd::ZERO,
     };
+    if call.way == Way::Compact {
+        // Such a request has no limit of its own: it may be as long as the model writes.
+        grant.named = true;
+        grant.output_tokens = most;
+        grant.amount = candidate.tariff.bound(&grant.most(most));
+        return Ok(grant);
+    }
     grant.lower(output_tokens, candidate);
     Ok(grant)
 }

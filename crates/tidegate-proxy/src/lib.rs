@@ -21,6 +21,7 @@ mod gateway;
 mod grant;
 mod headers;
 mod health;
+mod job;
 mod listing;
 mod meter;
 mod metrics;
@@ -34,6 +35,7 @@ mod routing;
 mod serve;
 mod settle;
 mod target;
+mod ticket;
 mod trial;
 mod vitals;
 

@@ -139,7 +139,7 @@ fn content_type(headers: &HeaderMap) -> &str {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn refuse_encodings(headers: &HeaderMap) -> Result<(), Refused> {
+pub(crate) fn refuse_encodings(headers: &HeaderMap) -> Result<(), Refused> {
     let identity = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if headers.get_all(header::CONTENT_ENCODING).iter().any(|value| !identity(value)) {
         let message = "a compressed body is not read; send it without content-encoding";
@@ -155,7 +155,7 @@ fn refuse_encodings(headers: &HeaderMap) -> Result<(), Refused> {
 const DISCARD: Duration = Duration::from_secs(2);
 
 /// The whole body. Its usual form, one piece that came with the head, is not copied.
-async fn collect<B>(settings: &Settings, mut body: B) -> Result<Bytes, Refused>
+pub(crate) async fn collect<B>(settings: &Settings, mut body: B) -> Result<Bytes, Refused>
 where
     B: Body<Data = Bytes> + Unpin,
 {

@@ -21,11 +21,11 @@ use crate::byok::Brought;
 use crate::connection::Underway;
 use crate::endpoint::{Endpoint, find};
 use crate::face::Face;
-use crate::failover::{Answer, Planned, call_with_failover};
+use crate::failover::{Answer, Content, Planned, call_with_failover};
 use crate::gateway::Gateway;
 use crate::read_call::read_call;
 use crate::refusal::Refused;
-use crate::{ask, listing, own_key, probe};
+use crate::{ask, job, listing, own_key, probe};
 
 /// Answers one request.
 pub(crate) async fn serve<B>(
@@ -43,6 +43,11 @@ where
     let endpoint = find(&head.method, head.uri.path());
     let mut response = match endpoint {
         Endpoint::Call(face) => call(gateway, arrival, face, underway, &head, body).await,
+        Endpoint::Job => {
+            let found = job::status(gateway, arrival, &head, body).await;
+            let voice = crate::endpoint::voice(head.uri.path(), &head.headers);
+            crate::answer::small(gateway, arrival, voice, underway, found)
+        }
         other => own(gateway, arrival, underway, &head, other).await,
     };
     if head.headers.contains_key(header::TRANSFER_ENCODING) {
@@ -71,7 +76,7 @@ async fn own(
         Endpoint::Live => Ok(probe::live()),
         Endpoint::Ready => Ok(probe::ready(gateway)),
         Endpoint::WrongMethod(allowed) => Err(probe::wrong_method(allowed)),
-        Endpoint::Unknown | Endpoint::Call(_) => Err(probe::unknown()),
+        Endpoint::Unknown | Endpoint::Call(_) | Endpoint::Job => Err(probe::unknown()),
     };
     let voice = crate::endpoint::voice(head.uri.path(), &head.headers);
     crate::answer::small(gateway, arrival, voice, underway, found)
@@ -123,5 +128,9 @@ where
     let permit = admit(gateway, account, caller.view.organization_id(), &call, &plan).await?;
     let (caller, call, plan, headers) = (&caller, &call, &plan, &head.headers);
     let planned = Planned { gateway, account, caller, call, plan, headers, brought: &brought };
-    call_with_failover(&planned, permit).await
+    let mut answer = call_with_failover(&planned, permit).await?;
+    if let (true, Content::Whole(beginning)) = (face.waits, &answer.content) {
+        answer.content = Content::Job(beginning.clone(), Box::new(caller.view.clone()));
+    }
+    Ok(answer)
 }

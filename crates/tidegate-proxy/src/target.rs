@@ -3,6 +3,7 @@
 //! Sources: the providers' API references. Knows no body; a provider's quirks win over the table.
 
 use tidegate_dialect::outbound::LimitKey;
+use tidegate_dialect::read::Way;
 use tidegate_types::resource::{AuthScheme, DialectName, Operation, Provider};
 use tidegate_upstream::{fill_path, with_query};
 
@@ -32,6 +33,29 @@ pub(crate) fn operation(
     Some(with_query(path, provider.quirks.query.as_deref()))
 }
 
+/// The path of a further operation of a surface, from the path of its usual one. `None` where that is
+/// nowhere near.
+pub(crate) fn way(usual: String, way: Way) -> Option<String> {
+    let (path, query) = match usual.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (usual.as_str(), None),
+    };
+    let path = match way {
+        Way::Usual => return Some(usual),
+        Way::Compact => [path, "/compact"].concat(),
+        Way::Edit => [path.strip_suffix("/generations")?, "/edits"].concat(),
+    };
+    Some(with_query(path, query))
+}
+
+/// The path at which a provider is asked about a job of a model by this ending.
+pub(crate) fn of_job(provider: &Provider, spoken: DialectName, model: &str, ending: &str) -> Option<String> {
+    let own = provider.quirks.paths.get(Operation::Video.as_str());
+    let stem = own.map(String::as_str).filter(|own| own.ends_with("{model}"));
+    let path = fill_path(&[stem.unwrap_or_else(|| self::stem(provider, spoken)), ending].concat(), model)?;
+    Some(with_query(path, provider.quirks.query.as_deref()))
+}
+
 /// What comes before [`ending`]: the version where the base URL lacks it, the model where paths name it.
 fn stem(provider: &Provider, spoken: DialectName) -> &'static str {
     let base = provider.base_url.trim_end_matches('/');
@@ -52,7 +76,7 @@ fn ending(
     operation: Operation,
     stream: bool,
 ) -> Option<&'static str> {
-    use Operation::{CountTokens, Embedding, Image, Language, Reranking, Speech, Transcription};
+    use Operation::{CountTokens, Embedding, Image, Language, Reranking, Speech, Transcription, Video};
     Some(match (spoken, operation) {
         (DialectName::OpenaiChat, Language) => "/chat/completions",
         (DialectName::OpenaiResponses, Language) => "/responses",
@@ -62,6 +86,7 @@ fn ending(
             Speech => "/audio/speech",
             Transcription => "/audio/transcriptions",
             Reranking => "/rerank",
+            Video => "/videos",
             _ => return None,
         },
         (DialectName::AnthropicMessages, Language) => "/messages",
@@ -72,6 +97,7 @@ fn ending(
         (DialectName::Gemini, Embedding) if is_vertex(provider) => ":predict",
         (DialectName::Gemini, Embedding) => ":batchEmbedContents",
         (DialectName::Gemini, Image) => ":predict",
+        (DialectName::Gemini, Video) => ":predictLongRunning",
         (DialectName::BedrockConverse, Language) if stream => "/converse-stream",
         (DialectName::BedrockConverse, Language) => "/converse",
         (DialectName::BedrockConverse, CountTokens) => "/count-tokens",

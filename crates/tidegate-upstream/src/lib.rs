@@ -33,4 +33,4 @@ pub use headers::forwarded;
 pub use percent::{fill_path, segment, with_query};
 pub use private::PrivateTarget;
 pub use resolve::Resolver;
-pub use send::{Line, RequestBody, Unsent, Upstreams, post};
+pub use send::{Line, RequestBody, Unsent, Upstreams, get, post};

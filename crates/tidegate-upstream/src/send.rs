@@ -129,7 +129,19 @@ impl Upstreams {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response<ResponseBody>, SendError> {
-        let mut request = post(path, headers, body);
+        self.send(endpoint, owner, post(path, headers, body)).await
+    }
+
+    /// Sends a request (from [`post`] or [`get`]), as [`Self::post`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        owner: OrganizationId,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<ResponseBody>, SendError> {
         // A connection may close between take and write; then the request comes back unwritten.
         for _ in 0..3 {
             match self.line(endpoint, owner).await?.send(request).await {
@@ -156,6 +168,15 @@ pub fn post(path: PathAndQuery, headers: HeaderMap, body: Bytes) -> Request<Requ
     *request.method_mut() = Method::POST;
     *request.headers_mut() = headers;
     *request.uri_mut() = Uri::from(path);
+    request
+}
+
+/// A GET with everything but what the connection adds.
+#[must_use]
+pub fn get(path: PathAndQuery, headers: HeaderMap) -> Request<RequestBody> {
+    let mut request = post(path, headers, Bytes::new());
+    *request.method_mut() = Method::GET;
+    request.headers_mut().remove(http::header::CONTENT_TYPE);
     request
 }
 

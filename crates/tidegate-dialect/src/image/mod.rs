@@ -1,10 +1,13 @@
 //! Images: a prompt in, pictures out.
 
 mod ai_sdk;
+mod edit;
 mod imagen;
 mod openai;
 
 use tidegate_types::usage::Usage;
+
+pub(crate) use edit::{Edit, EditCall};
 
 use crate::read::CallBody;
 use crate::task::{Client, Kind, Provider, Task, Wishes};

@@ -10,7 +10,7 @@ use crate::read::{CallBody, Fields, Path, boolean, text, whole, wrong};
 use crate::registry::Carriage::{Carried, Dropped, Refused};
 use crate::registry::Effect::{Gateway, Plain};
 use crate::registry::{Field, field};
-use crate::task::{Client, Payload, Provider, Received, Source, Wishes, pass_json};
+use crate::task::{Client, Payload, Provider, Source, Wishes, pass_json};
 use crate::{AnswerFault, Content, RequestError};
 
 const FIELDS: &[Field] = &[
@@ -38,14 +38,17 @@ const FIELDS: &[Field] = &[
 const FURTHER: [&str; 6] =
     ["background", "moderation", "output_compression", "output_format", "quality", "style"];
 
-pub(super) const CLIENT: Client<ImageCall, ImageAnswer> =
-    Client { source: Source::Json { fields: FIELDS, decode }, encode: encode_answer, finish: None };
+pub(super) const CLIENT: Client<ImageCall, ImageAnswer> = Client {
+    source: Source::Json { fields: FIELDS, decode },
+    encode: |answer, _, facts| write_answer(answer, facts),
+    finish: None,
+};
 
 pub(super) const PROVIDER: Provider<ImageCall, ImageAnswer> = Provider {
     encode,
     pass: |call, _, edits| Ok(Payload::json(pass_json(call, edits).finish())),
-    weigh: |received| decode_answer(received).map(|answer| Some(answer.usage)),
-    decode: decode_answer,
+    weigh: |received| read_answer(received.payload).map(|answer| Some(answer.usage)),
+    decode: |received| read_answer(received.payload),
 };
 
 fn decode(fields: &mut Fields<'_>, call: &mut CallBody) -> Result<ImageCall, RequestError> {
@@ -130,8 +133,9 @@ fn encode(call: &ImageCall, edits: &Edits<'_>) -> Result<Payload, RequestError> 
     Ok(Payload::json(json.into_bytes()))
 }
 
-fn decode_answer(received: &Received<'_, ImageCall>) -> Result<ImageAnswer, AnswerFault> {
-    let root = Value::parse(&received.payload.bytes).map_err(|_| AnswerFault::Malformed("not JSON"))?;
+/// Pictures, and what they used.
+pub(super) fn read_answer(payload: &Payload) -> Result<ImageAnswer, AnswerFault> {
+    let root = Value::parse(&payload.bytes).map_err(|_| AnswerFault::Malformed("not JSON"))?;
     let data = root.get("data").filter(|data| data.kind() == Kind::Array);
     let data = data.ok_or(AnswerFault::Malformed("no data"))?;
     let pictures: Vec<Picture> = data
@@ -159,11 +163,8 @@ fn decode_answer(received: &Received<'_, ImageCall>) -> Result<ImageAnswer, Answ
     Ok(ImageAnswer { pictures, usage, tokens: told.is_some() })
 }
 
-fn encode_answer(
-    answer: &ImageAnswer,
-    _call: &ImageCall,
-    facts: &AnswerFacts,
-) -> Result<Payload, AnswerFault> {
+/// Pictures as OpenAI's clients read them.
+pub(super) fn write_answer(answer: &ImageAnswer, facts: &AnswerFacts) -> Result<Payload, AnswerFault> {
     let mut json = Writer::new();
     json.object(|json| {
         json.key("created").raw(facts.created.to_string());

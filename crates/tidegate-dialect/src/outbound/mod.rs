@@ -8,7 +8,7 @@ mod stored;
 use bytes::Bytes;
 
 use crate::ai_sdk::place;
-use crate::read::CallBody;
+use crate::read::{CallBody, Way};
 use crate::{Dialect, RequestError, codec};
 pub use fit::fit;
 pub(crate) use passthrough::Body;
@@ -56,6 +56,10 @@ pub struct Edits<'a> {
 pub fn request(call: &CallBody, target: Dialect, edits: &Edits<'_>) -> Result<Bytes, RequestError> {
     if call.surface == target {
         return Ok(passthrough::request(call, edits));
+    }
+    if call.way == Way::Compact {
+        let why = "only providers of OpenAI's responses can make a conversation shorter";
+        return Err(RequestError::Untranslatable { field: "input".to_owned(), why });
     }
     let mut canonical = (codec::of(call.surface).decode_call)(call)?;
     place::apply(&mut canonical, target, edits)?;

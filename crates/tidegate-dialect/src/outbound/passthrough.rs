@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::Edits;
 use crate::codec;
 use crate::json::{Span, Splices, Value, write_text};
-use crate::read::{CallBody, Spot, removals};
+use crate::read::{CallBody, Spot, Way, removals};
 use crate::registry::Effect;
 
 /// The edited body; the very same bytes when there is nothing to edit.
@@ -19,7 +19,12 @@ pub(super) fn request(call: &CallBody, edits: &Edits<'_>) -> Bytes {
         body.set("model", name);
     }
     body.take_out();
-    (codec.edit)(&mut body, edits);
+    // A compaction has neither a limit nor a place where it is kept.
+    if call.way != Way::Compact {
+        (codec.edit)(&mut body, edits);
+    } else if edits.no_store && body.value("prompt_cache_retention").is_some() {
+        body.set("prompt_cache_retention", *br#""in_memory""#);
+    }
     super::caching::edit(&mut body);
     body.finish()
 }

@@ -100,6 +100,8 @@ pub struct CallBody {
     pub input: InputSize,
     /// Version of the AI SDK's specification, see [`Outside`].
     pub spec: u8,
+    /// Which of its surface's operations it is.
+    pub way: Way,
     /// What is asked for, where it is not an answer of a language model.
     pub(crate) task: Option<Arc<Task>>,
     pub(crate) bytes: Bytes,
@@ -133,9 +135,10 @@ impl CallBody {
             labels: Labels::default(),
             gateway: GatewayOptions::default(),
             findings: Vec::new(),
+            features: Vec::new(),
             input: InputSize::default(),
             spec,
-            features: Vec::new(),
+            way: Way::Usual,
             task: None,
             bytes,
             spots: Spots { root, members: Vec::new(), echoes: Vec::new() },
@@ -200,6 +203,18 @@ pub(crate) struct Spot {
     pub(crate) value: Span,
 }
 
+/// A further operation that a surface has beside its usual one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Way {
+    /// The usual one.
+    #[default]
+    Usual,
+    /// OpenAI's `/responses/compact`: a conversation is made shorter.
+    Compact,
+    /// OpenAI's `/images/edits`.
+    Edit,
+}
+
 /// What a surface tells outside of the body: in the path or in headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outside<'a> {
@@ -209,11 +224,13 @@ pub struct Outside<'a> {
     pub stream: Option<bool>,
     /// Version of the AI SDK's specification (2, 3, 4); of no meaning elsewhere.
     pub spec: u8,
+    /// Which of the surface's operations it is.
+    pub way: Way,
 }
 
 impl Default for Outside<'_> {
     fn default() -> Self {
-        Self { model: None, stream: None, spec: crate::ai_sdk::NEWEST }
+        Self { model: None, stream: None, spec: crate::ai_sdk::NEWEST, way: Way::Usual }
     }
 }
 
@@ -246,6 +263,7 @@ pub fn call(surface: Dialect, outside: Outside<'_>, body: Bytes) -> Result<CallB
     if let Some(stream) = outside.stream {
         call.stream = stream;
     }
+    call.way = outside.way;
     // The other handle goes first, so that they can be wiped where they lie.
     drop(fields);
     drop(bytes);

@@ -5,10 +5,11 @@ use tidegate_types::usage::Usage;
 use super::{Client, Provider};
 use crate::Dialect;
 use crate::embedding::EmbeddingCall;
-use crate::image::ImageCall;
+use crate::image::{EditCall, ImageCall};
 use crate::reranking::RerankingCall;
 use crate::speech::SpeechCall;
 use crate::transcription::TranscriptionCall;
+use crate::video::VideoCall;
 
 /// A request, in its one form.
 #[derive(Debug)]
@@ -16,8 +17,10 @@ pub(crate) enum Task {
     Embedding(EmbeddingCall),
     Reranking(RerankingCall),
     Image(ImageCall),
+    Edit(EditCall),
     Speech(SpeechCall),
     Transcription(TranscriptionCall),
+    Video(VideoCall),
 }
 
 /// An operation with its codecs.

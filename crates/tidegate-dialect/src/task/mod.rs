@@ -1,4 +1,4 @@
-//! Operations beyond language models: embeddings, rerankings, images, speech, transcripts. Each has one
+//! Operations beyond language models: embeddings, rerankings, images, speech, transcripts, videos. Each has one
 //! small form of request and answer, and a codec for each family on each side that it has.
 //!
 //! The same way as for language models: [`read`] → [`request`] → [`complete`]. The same family in and
@@ -21,14 +21,15 @@ use tidegate_types::usage::Usage;
 
 use crate::answer::AnswerFacts;
 use crate::embedding::Embedding;
-use crate::image::Image;
+use crate::image::{Edit, Image};
 use crate::json::{Span, Value, write_text};
 use crate::outbound::{Body, Edits};
-use crate::read::{CallBody, Fields, GatewayOptions, Outside, Path, Spot, model, named, registered};
+use crate::read::{CallBody, Fields, GatewayOptions, Outside, Path, Spot, Way, model, named, registered};
 use crate::registry::{Carriage, Effect, Field, find_in};
 use crate::reranking::Reranking;
 use crate::speech::Speech;
 use crate::transcription::Transcription;
+use crate::video::Video;
 use crate::{AnswerFault, Dialect, RequestError};
 
 pub(crate) use blob::Blob;
@@ -84,10 +85,12 @@ pub fn read(
     match operation {
         Operation::Embedding => read_as::<Embedding>(&incoming),
         Operation::Reranking => read_as::<Reranking>(&incoming),
+        Operation::Image if outside.way == Way::Edit => read_as::<Edit>(&incoming),
         Operation::Image => read_as::<Image>(&incoming),
         Operation::Speech => read_as::<Speech>(&incoming),
         Operation::Transcription => read_as::<Transcription>(&incoming),
-        Operation::Language | Operation::CountTokens | Operation::Video => Err(no_such_operation()),
+        Operation::Video => read_as::<Video>(&incoming),
+        Operation::Language | Operation::CountTokens => Err(no_such_operation()),
     }
 }
 
@@ -100,8 +103,10 @@ pub fn request(call: &CallBody, target: Dialect, edits: &Edits<'_>) -> Result<Pa
         Some(Task::Embedding(task)) => request_as::<Embedding>(call, task, target, edits),
         Some(Task::Reranking(task)) => request_as::<Reranking>(call, task, target, edits),
         Some(Task::Image(task)) => request_as::<Image>(call, task, target, edits),
+        Some(Task::Edit(task)) => request_as::<Edit>(call, task, target, edits),
         Some(Task::Speech(task)) => request_as::<Speech>(call, task, target, edits),
         Some(Task::Transcription(task)) => request_as::<Transcription>(call, task, target, edits),
+        Some(Task::Video(task)) => request_as::<Video>(call, task, target, edits),
         None => Err(no_such_operation()),
     }
 }
@@ -122,8 +127,10 @@ pub fn complete(
         Some(Task::Embedding(task)) => complete_as::<Embedding>(call, task, from, received, facts),
         Some(Task::Reranking(task)) => complete_as::<Reranking>(call, task, from, received, facts),
         Some(Task::Image(task)) => complete_as::<Image>(call, task, from, received, facts),
+        Some(Task::Edit(task)) => complete_as::<Edit>(call, task, from, received, facts),
         Some(Task::Speech(task)) => complete_as::<Speech>(call, task, from, received, facts),
         Some(Task::Transcription(task)) => complete_as::<Transcription>(call, task, from, received, facts),
+        Some(Task::Video(task)) => complete_as::<Video>(call, task, from, received, facts),
         None => Err(AnswerFault::Untranslatable("no such operation")),
     }
 }
@@ -146,6 +153,7 @@ fn read_as<K: Kind>(incoming: &Incoming<'_>) -> Result<CallBody, RequestError> {
         }
     };
     call.stream = false;
+    call.way = incoming.outside.way;
     Ok(call)
 }
 

@@ -54,6 +54,7 @@ pub(crate) fn facts(asked_usage: bool) -> AnswerFacts {
         spec: 4,
         warnings: Vec::new(),
         asked: tidegate_dialect::Asked::default(),
+        seal: None,
     }
 }
 

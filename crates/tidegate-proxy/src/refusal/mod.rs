@@ -13,7 +13,7 @@ use tidegate_types::usage::RefusalCause;
 
 use crate::face::Manner;
 
-pub(crate) use render::render;
+pub(crate) use render::{failure, render};
 
 /// In whose words a refusal is told.
 #[derive(Debug, Clone, Copy)]

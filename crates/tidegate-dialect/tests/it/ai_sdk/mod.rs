@@ -14,7 +14,8 @@ use crate::support::edits;
 const AI_SDK: Dialect = Dialect::AiSdk;
 
 fn call(spec: u8, stream: bool, body: impl Into<Bytes>) -> Result<CallBody, RequestError> {
-    let outside = Outside { model: Some("openai/gpt-mock"), stream: Some(stream), spec };
+    let outside =
+        Outside { model: Some("openai/gpt-mock"), stream: Some(stream), spec, ..Outside::default() };
     read::call(AI_SDK, outside, body.into())
 }
 
