@@ -7,6 +7,8 @@ use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::mock::SENT_AT;
+
 /// One answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -14,6 +16,8 @@ pub(crate) struct Answer {
     pub(crate) first_byte: Instant,
     /// Server-sent events in the body.
     pub(crate) events: u64,
+    /// When a stream's first chunk left the upstream, by the machine's clock in microseconds.
+    pub(crate) sent_at: Option<u64>,
     /// Whether the connection can be used again.
     pub(crate) reusable: bool,
 }
@@ -43,7 +47,8 @@ impl Connection {
     pub(crate) async fn call(&mut self, request: &[u8]) -> io::Result<Answer> {
         self.stream.write_all(request).await?;
         let (status, framing, keep) = self.head().await?;
-        let mut answer = Answer { status, first_byte: Instant::now(), events: 0, reusable: keep };
+        let mut answer =
+            Answer { status, first_byte: Instant::now(), events: 0, sent_at: None, reusable: keep };
         match framing {
             Framing::Length(length) => {
                 if length > 0 && self.at == self.buffer.len() {
@@ -80,6 +85,9 @@ impl Connection {
                 first = false;
             }
             self.need(size + 2).await?;
+            if answer.sent_at.is_none() {
+                answer.sent_at = sent_at(&self.buffer[self.at..self.at + size]);
+            }
             answer.events += self.take(size + 2);
         }
     }
@@ -146,4 +154,11 @@ impl Connection {
             _ => Ok(()),
         }
     }
+}
+
+/// What the first chunk says of its own departure.
+fn sent_at(chunk: &[u8]) -> Option<u64> {
+    let from = memmem::find(chunk, SENT_AT.as_bytes())? + SENT_AT.len();
+    let digits = chunk[from..].split(|byte| !byte.is_ascii_digit()).next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::http::Connection;
+use crate::http::{Answer, Connection};
+use crate::mock::clock_micros;
 use crate::process::Usage;
 
 /// What to send, and how hard.
@@ -35,6 +36,8 @@ pub(crate) struct Seen {
     pub(crate) p50: u64,
     pub(crate) p99: u64,
     pub(crate) first_byte_p50: u64,
+    /// From a stream's first chunk at the upstream to the end of the stream here.
+    pub(crate) stream_p50: u64,
     pub(crate) events: u64,
     pub(crate) cpu_per_request: f64,
     pub(crate) cpu_per_event: f64,
@@ -46,6 +49,7 @@ pub(crate) struct Seen {
 struct Sums {
     whole: Vec<u32>,
     first: Vec<u32>,
+    stream: Vec<u32>,
     events: u64,
     failures: u64,
     last_failure: String,
@@ -146,14 +150,15 @@ impl Worker {
             }
             let mut sums = self.sums.borrow_mut();
             match outcome {
-                Ok((200, first, events)) => {
+                Ok(answer) if answer.status == 200 => {
                     sums.whole.push(micros(start, Instant::now()));
-                    sums.first.push(micros(start, first));
-                    sums.events += events;
+                    sums.first.push(micros(start, answer.first_byte));
+                    sums.stream.extend(answer.sent_at.map(since));
+                    sums.events += answer.events;
                 }
-                Ok((status, ..)) => {
+                Ok(answer) => {
                     sums.failures += 1;
-                    sums.last_failure = format!("status {status}");
+                    sums.last_failure = format!("status {}", answer.status);
                 }
                 Err(error) => {
                     sums.failures += 1;
@@ -163,7 +168,7 @@ impl Worker {
         }
     }
 
-    async fn one(&self, kept: &mut Option<Connection>) -> std::io::Result<(u16, Instant, u64)> {
+    async fn one(&self, kept: &mut Option<Connection>) -> std::io::Result<Answer> {
         let mut connection = match kept.take() {
             Some(connection) => connection,
             None => Connection::open(&self.host).await?,
@@ -172,12 +177,16 @@ impl Worker {
         if answer.reusable {
             *kept = Some(connection);
         }
-        Ok((answer.status, answer.first_byte, answer.events))
+        Ok(answer)
     }
 }
 
 fn micros(from: Instant, to: Instant) -> u32 {
     u32::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u32::MAX)
+}
+
+fn since(sent_at: u64) -> u32 {
+    u32::try_from(clock_micros().saturating_sub(sent_at)).unwrap_or(u32::MAX)
 }
 
 fn quantile(sorted: &[u32], part: f64) -> u64 {
@@ -188,6 +197,7 @@ fn quantile(sorted: &[u32], part: f64) -> u64 {
 fn summarise(sums: &mut Sums, window: Duration, cpu_seconds: f64, resident_kib: u64) -> Seen {
     sums.whole.sort_unstable();
     sums.first.sort_unstable();
+    sums.stream.sort_unstable();
     let answers = sums.whole.len() as u64;
     Seen {
         answers,
@@ -196,6 +206,7 @@ fn summarise(sums: &mut Sums, window: Duration, cpu_seconds: f64, resident_kib: 
         p50: quantile(&sums.whole, 0.5),
         p99: quantile(&sums.whole, 0.99),
         first_byte_p50: quantile(&sums.first, 0.5),
+        stream_p50: quantile(&sums.stream, 0.5),
         events: sums.events,
         cpu_per_request: cpu_seconds * 1e6 / answers.max(1) as f64,
         cpu_per_event: cpu_seconds * 1e6 / sums.events.max(1) as f64,

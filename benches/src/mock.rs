@@ -2,7 +2,8 @@
 //!
 //! The model's name says how: `mock-l50-c50-i20` waits 50 ms, then streams 50 chunks 20 ms apart.
 //! Streams begin at different parts of the interval: in step, one waking of the gateway would serve
-//! them all, which callers who know nothing of each other never do.
+//! them all, which callers who know nothing of each other never do. A stream's first chunk says when
+//! it was sent: what a stream takes from there does not depend on how timers round.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -19,6 +20,14 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, Sleep};
+
+/// Before the time at which a stream's first chunk was sent, in its text.
+pub(crate) const SENT_AT: &str = "sent-at-";
+
+/// Microseconds of the machine's clock, the same for mock and load.
+pub(crate) fn clock_micros() -> u64 {
+    UNIX_EPOCH.elapsed().map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(u64::MAX))
+}
 
 #[derive(Clone, Copy, Default)]
 struct Pace {
@@ -96,6 +105,7 @@ fn plain(model: &str) -> String {
 struct Paced {
     pace: Pace,
     sent: u64,
+    head: String,
     chunk: Bytes,
     end: Option<Bytes>,
     next: Pin<Box<Sleep>>,
@@ -106,8 +116,7 @@ impl Paced {
         let head = format!(
             "data: {{\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"{model}\",\"choices\":"
         );
-        let delta = "{\"role\":\"assistant\",\"content\":\"token \"}";
-        let chunk = format!("{head}[{{\"index\":0,\"delta\":{delta},\"finish_reason\":null}}]}}\n\n");
+        let chunk = chunk(&head, "token ");
         let (n, total) = (pace.chunks, pace.chunks + 12);
         let end = format!(
             "{head}[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\"}}]}}\n\n{head}[],\
@@ -120,11 +129,18 @@ impl Paced {
         Self {
             pace,
             sent: 0,
+            head,
             chunk: chunk.into(),
             end: Some(end.into()),
             next: Box::pin(tokio::time::sleep_until(at)),
         }
     }
+}
+
+/// One event with a piece of text.
+fn chunk(head: &str, text: &str) -> String {
+    let delta = format!("{{\"role\":\"assistant\",\"content\":\"{text}\"}}");
+    format!("{head}[{{\"index\":0,\"delta\":{delta},\"finish_reason\":null}}]}}\n\n")
 }
 
 impl Body for Paced {
@@ -146,6 +162,11 @@ impl Body for Paced {
             let at = self.next.deadline() + Duration::from_millis(self.pace.interval_ms);
             self.next.as_mut().reset(at);
         }
-        Poll::Ready(Some(Ok(Frame::data(self.chunk.clone()))))
+        let chunk = if self.sent == 1 {
+            Bytes::from(chunk(&self.head, &format!("{SENT_AT}{} ", clock_micros())))
+        } else {
+            self.chunk.clone()
+        };
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 }

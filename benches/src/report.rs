@@ -86,7 +86,7 @@ impl Report {
                 self.added(name, Phase::One, |seen| seen.p99 as f64),
                 self.micros(name, Phase::Paced, |seen| seen.cpu_per_event),
                 self.micros(name, Phase::Flood, |seen| seen.cpu_per_event),
-                self.added(name, Phase::Burst, |seen| seen.p50 as f64),
+                self.added(name, Phase::Burst, |seen| seen.stream_p50 as f64),
             );
         }
         println!();
@@ -106,6 +106,14 @@ impl Report {
         }
         for (name, kib) in &self.after {
             println!("{name}: {:.1} MiB after everything", *kib as f64 / 1024.0);
+        }
+        println!(
+            "\nEach run: answers p50 / p99, and from a stream's first chunk at the upstream to its end, p50"
+        );
+        for ((name, phase), runs) in &self.seen {
+            for seen in runs {
+                println!("{name} {phase:?}: {} / {} / {} µs", seen.p50, seen.p99, seen.stream_p50);
+            }
         }
         for ((name, phase), runs) in &self.seen {
             for seen in runs.iter().filter(|seen| seen.failures > 0) {
