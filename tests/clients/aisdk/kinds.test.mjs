@@ -1,4 +1,4 @@
-// `ai` with its gateway provider beyond language models: embeddings, images, rerankings, speech, transcripts.
+// `ai` with its gateway provider beyond language models: embeddings, images, rerankings, speech, transcripts, videos.
 // Kinds that a version does not have are skipped by its own lack of the function.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -46,4 +46,22 @@ test(`SDK ${major}: speech, written down again`, { skip: !gateway.speechModel },
   const written = await write({ model: gateway.transcriptionModel(dev.transcription_model), audio: spoken.audio.uint8Array });
   assert.equal(written.text, "Silence of 1 seconds.");
   assert.deepEqual([written.language, written.durationInSeconds, written.segments.length], ["en", 1, 1]);
+});
+
+test(`SDK ${major}: a video, waited for and asked for`, { skip: !(ai.experimental_generateVideo && gateway.videoModel) }, async () => {
+  const ask = { model: gateway.videoModel(dev.video_model), prompt: "a tide", duration: 4 };
+  const waited = await ai.experimental_generateVideo(ask);
+  const head = Buffer.from(waited.video.uint8Array).subarray(4, 8).toString();
+  assert.deepEqual([waited.video.mediaType, head], ["video/mp4", "ftyp"]);
+  costs(waited.providerMetadata);
+  if (major >= 7) {
+    const asked = await ai.experimental_generateVideo({ ...ask, poll: { intervalMs: 50 } });
+    assert.deepEqual([asked.videos.length, asked.video.mediaType], [1, "video/mp4"]);
+  }
+  await assert.rejects(ai.experimental_generateVideo({ ...ask, seed: 7 }), (error) => {
+    assert.equal(error.statusCode, 400);
+    return /seed/.test(error.message);
+  });
+  const failing = ai.experimental_generateVideo({ ...ask, prompt: "this will fail", maxRetries: 0 });
+  await assert.rejects(failing, /moderation/);
 });

@@ -41,6 +41,20 @@ def test_images(client, tidegate):
     assert [base64.b64decode(image.b64_json)[:4] for image in answer.data] == [b"\x89PNG"] * 2
 
 
+def test_images_are_edited(client, tidegate):
+    png = base64.b64decode(
+        client.images.generate(model=tidegate.image_model, prompt="a gate", response_format="b64_json").data[0].b64_json
+    )
+    for image in (("a.png", png, "image/png"), [("a.png", png, "image/png"), ("b.png", png, "image/png")]):
+        answer = client.images.edit(
+            model=tidegate.image_model, image=image, prompt="more of it", n=2, response_format="b64_json"
+        )
+        assert [base64.b64decode(image.b64_json)[:4] for image in answer.data] == [b"\x89PNG"] * 2
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.images.edit(model=tidegate.model, image=("a.png", png, "image/png"), prompt="x")
+    assert "image" in refused.value.message
+
+
 def test_speech_is_heard_and_written_down_again(client, tidegate):
     speech = client.audio.speech.create(
         model=tidegate.speech_model, voice="alloy", input="hello", response_format="wav"

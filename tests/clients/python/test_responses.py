@@ -134,3 +134,14 @@ def test_a_conversation_moves_between_providers_with_its_reasoning(client, tideg
         answer = client.responses.create(model=model.name, input=items, store=False, **more)
         assert answer.output_text == "word word word"
         items += [item.model_dump(exclude_none=True) for item in answer.output]
+
+
+def test_a_conversation_is_made_shorter_where_the_provider_can(client, tidegate):
+    items = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
+    shorter = client.responses.compact(model=tidegate.new_model("sim-openai").name, input=items)
+    assert shorter.object == "response.compaction"
+    assert [item.type for item in shorter.output] == ["message", "compaction"]
+    assert shorter.usage.total_tokens > 0
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.compact(model=tidegate.new_model("sim-anthropic").name, input=items)
+    assert refused.value.param == "input"

@@ -89,9 +89,29 @@ fn offered() -> Vec<Offered> {
             ModelKind::Video,
             one(Unit::VideoSecond, UnitPrices::VIDEO_SECOND),
         ),
+        searching("openai/seek", "sim-openai", "gpt-seek"),
+        searching("openai/seek-chat", "sim-chat", "gpt-seek"),
+        searching("openai/seek-responses", "sim-responses", "gpt-seek"),
+        searching("anthropic/seek", "sim-anthropic", "claude-seek"),
+        searching("google/seek", "sim-gemini", "gemini-3-seek"),
+        searching("google/seek-2", "sim-gemini", "gemini-2.5-seek"),
+        searching("amazon/seek", "sim-bedrock", "amazon.nova-seek-v1:0"),
+        offered("openai/talk", "sim-openai", "gpt", ModelKind::Language, tokens()),
+        offered("google/talk", "sim-gemini", "gemini", ModelKind::Language, tokens()),
         // Named by a unit that such models are not billed by.
         offered("openai/free", "sim-openai", "dall-e", ModelKind::Image, one(Unit::Search, 1)),
     ]
+}
+
+/// A language model whose provider sells searches of the web by the piece.
+fn searching(name: &'static str, provider: &'static str, upstream: &'static str) -> Offered {
+    let prices = vec![
+        (Unit::InputToken, TOKENS.input),
+        (Unit::CachedInputToken, TOKENS.cached_input),
+        (Unit::OutputToken, TOKENS.output),
+        (Unit::Search, UnitPrices::SEARCH),
+    ];
+    Offered { name, provider, upstream, kind: ModelKind::Language, prices }
 }
 
 pub(crate) struct Stage {
@@ -189,6 +209,11 @@ fn catalogue(url: &str) -> Vec<Resource> {
         ("sim-openai", DialectName::OpenaiChat, AuthScheme::Bearer, "openai/v1"),
         ("sim-cohere", DialectName::CohereChat, AuthScheme::Bearer, "cohere"),
         ("sim-gemini", DialectName::Gemini, AuthScheme::GoogleApiKey, "gemini/v1beta"),
+        // They speak one of OpenAI's dialects only.
+        ("sim-chat", DialectName::OpenaiChat, AuthScheme::Bearer, "openai/v1"),
+        ("sim-responses", DialectName::OpenaiResponses, AuthScheme::Bearer, "openai/v1"),
+        ("sim-anthropic", DialectName::AnthropicMessages, AuthScheme::XApiKey, "anthropic/v1"),
+        ("sim-bedrock", DialectName::BedrockConverse, AuthScheme::Bearer, "bedrock"),
         ("xai", DialectName::OpenaiChat, AuthScheme::Bearer, "openai/v1"),
         (
             "vertex",
@@ -246,7 +271,10 @@ fn catalogue(url: &str) -> Vec<Resource> {
             kind: offered.kind,
             context_window: 8_192,
             max_output_tokens: 10_000,
-            capabilities: Capabilities::default(),
+            capabilities: Capabilities {
+                tools: offered.kind == ModelKind::Language,
+                ..Capabilities::default()
+            },
             released_at: None,
         }));
         all.push(Resource::Offering(Offering {

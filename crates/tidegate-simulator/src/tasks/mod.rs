@@ -4,6 +4,7 @@
 //! As strict as the real services, with units of its own on the bill. Sources: their API references.
 
 mod audio;
+mod compact;
 mod embed;
 mod form;
 mod image;
@@ -87,6 +88,8 @@ pub(crate) fn find(path: &str) -> Option<(House, Service)> {
     Some(match path {
         "/openai/v1/embeddings" => (House::Openai, embed::openai),
         "/openai/v1/images/generations" => (House::Openai, image::openai),
+        "/openai/v1/images/edits" => (House::Openai, image::edit),
+        "/openai/v1/responses/compact" => (House::Openai, compact::openai),
         "/openai/v1/videos" => (House::Openai, video::openai),
         "/openai/v1/videos/generations" => (House::Openai, video::xai),
         "/openai/v1/audio/speech" => (House::Openai, audio::speech),

@@ -219,6 +219,7 @@ fn ready(
         speech_model: tasks::SPEECH,
         transcription_model: tasks::TRANSCRIPTION,
         reranking_model: tasks::RERANKING,
+        video_model: tasks::VIDEO,
         simulator_url: simulator.url(),
         gateway_metrics_url: format!("http://{}/metrics", node.metrics_address()),
         control_metrics_url: format!("http://{}/metrics", control.metrics_address),

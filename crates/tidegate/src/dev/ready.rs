@@ -22,6 +22,7 @@ pub(crate) struct Ready {
     pub(crate) speech_model: &'static str,
     pub(crate) transcription_model: &'static str,
     pub(crate) reranking_model: &'static str,
+    pub(crate) video_model: &'static str,
     pub(crate) simulator_url: String,
     pub(crate) gateway_metrics_url: String,
     pub(crate) control_metrics_url: String,

@@ -19,11 +19,12 @@ pub(super) const IMAGE: &str = "sim/image";
 pub(super) const SPEECH: &str = "sim/speech";
 pub(super) const TRANSCRIPTION: &str = "sim/transcription";
 pub(super) const RERANKING: &str = "sim/reranking";
+pub(super) const VIDEO: &str = "sim/video";
 
 const TOKENS: &[(&str, &str)] = &[("input_token", "0.0000005"), ("output_token", "0.000002")];
 
 /// All of them.
-pub(super) const MODELS: [TaskModel; 5] = [
+pub(super) const MODELS: [TaskModel; 6] = [
     TaskModel {
         name: EMBEDDING,
         upstream: "simulated-embedding",
@@ -58,6 +59,13 @@ pub(super) const MODELS: [TaskModel; 5] = [
         kind: "reranking",
         title: "Simulated reranking",
         prices: TOKENS,
+    },
+    TaskModel {
+        name: VIDEO,
+        upstream: "simulated-video",
+        kind: "video",
+        title: "Simulated video",
+        prices: &[("video_second", "0.1")],
     },
 ];
 

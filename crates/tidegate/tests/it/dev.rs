@@ -17,7 +17,7 @@ struct Dev {
     state: PathBuf,
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "gateway_url",
     "control_url",
     "admin_email",
@@ -30,6 +30,7 @@ const KEYS: [&str; 13] = [
     "speech_model",
     "transcription_model",
     "reranking_model",
+    "video_model",
     "simulator_url",
 ];
 
@@ -270,9 +271,14 @@ async fn every_operation_is_on_the_books_as_the_simulator_bills_it() {
     let answer = request.body(form).send().await.unwrap();
     assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap_or_default());
 
+    let film = post("/v4/ai/video-model/start").header("ai-model-id", values["video_model"].as_str().unwrap());
+    let film = film.json(&json!({"prompt": "a tide", "n": 1, "duration": 4, "providerOptions": {}}));
+    let answer = film.send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap_or_default());
+
     let bill = format!("{}/bill", values["simulator_url"].as_str().unwrap());
     let bill: Value = client.get(bill).send().await.unwrap().json().await.unwrap();
-    assert_eq!(bill["calls"].as_array().unwrap().len(), 5);
+    assert_eq!(bill["calls"].as_array().unwrap().len(), 6);
     let billed = i128::from(bill["total_nano_usd"].as_i64().unwrap());
     until("the books say what is billed", seconds(10), || async { dev.charged().await == billed }).await;
     let url = format!("{}/api/v1/usage?group_by=model", values["control_url"].as_str().unwrap());
@@ -281,6 +287,7 @@ async fn every_operation_is_on_the_books_as_the_simulator_bills_it() {
     let sum = |unit: &str| {
         page["data"].as_array().unwrap().iter().filter_map(|row| row[unit].as_u64()).sum::<u64>()
     };
-    assert_eq!((sum("images"), sum("characters"), sum("audio_seconds")), (2, 4, 3), "{page}");
+    let sums = [sum("images"), sum("characters"), sum("audio_seconds"), sum("video_seconds")];
+    assert_eq!(sums, [2, 4, 3, 4], "{page}");
     dev.interrupt().await;
 }

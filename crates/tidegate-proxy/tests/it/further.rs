@@ -1,0 +1,99 @@
+//! What OpenAI's surfaces have beside their usual operations: pictures that are edited, conversations that
+//! are made shorter. Passed on within OpenAI's own dialects, refused elsewhere by name.
+
+use serde_json::{Value, json};
+use tidegate_types::BudgetId;
+
+use crate::stage::{Stage, strict};
+
+/// A picture to be edited, with its form.
+fn form(parts: &[(&str, &str)], pictures: usize) -> (String, Vec<u8>) {
+    let mut out = Vec::new();
+    for (name, value) in parts {
+        let head = format!("--b0undary\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+        out.extend(head.bytes().chain(value.bytes()).chain(*b"\r\n"));
+    }
+    for _ in 0..pictures {
+        out.extend(b"--b0undary\r\nContent-Disposition: form-data; name=\"image[]\"; filename=\"a.png\"\r\n");
+        out.extend(b"Content-Type: image/png\r\n\r\n\x89PNG\r\n\x1a\n\0binary\r\n");
+    }
+    out.extend(b"--b0undary--\r\n");
+    ("multipart/form-data; boundary=b0undary".to_owned(), out)
+}
+
+impl Stage {
+    async fn edit(&self, parts: &[(&str, &str)], pictures: usize) -> (u16, Value) {
+        let (content_type, body) = form(parts, pictures);
+        let request = self.post("/v1/images/edits").header("content-type", content_type).body(body);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn pictures_are_edited_and_billed_with_the_pictures_that_they_are_made_from() {
+    let stage = Stage::start().await;
+    strict(&stage, "10.00");
+    let parts = [("model", "openai/paint"), ("prompt", "add a gate"), ("n", "2"), ("size", "1024x1024")];
+    let (status, answer) = stage.edit(&parts, 2).await;
+    assert_eq!((status, answer["data"].as_array().map(Vec::len)), (200, Some(2)), "{answer}");
+    assert!(answer["data"][0]["b64_json"].as_str().unwrap().starts_with("iVBOR"), "{answer}");
+    assert!(answer["usage"]["cost"].as_f64().unwrap() > 0.0, "{answer}");
+    let (status, answer) = stage.edit(&[("model", "openai/draw"), ("prompt", "add a gate")], 1).await;
+    assert_eq!(status, 200, "{answer}");
+    stage.assert_books_match(2).await;
+    let usage = stage.world.finals()[0].usage;
+    assert_eq!((usage.image_input_tokens, usage.images), (646, 2), "{usage:?}");
+}
+
+#[tokio::test]
+async fn an_edit_that_cannot_be_is_refused_by_name() {
+    let stage = Stage::start().await;
+    strict(&stage, "10.00");
+    let good = [("model", "openai/paint"), ("prompt", "x")];
+    for (more, pictures, param) in [
+        (("n", "0"), 1, "n"),
+        (("stream", "true"), 1, "stream"),
+        (("partial_images", "2"), 1, "partial_images"),
+        (("secret_sauce", "1"), 1, "secret_sauce"),
+        (("prompt", "twice"), 1, "prompt"),
+        (("user", "u"), 0, "image"),
+    ] {
+        let (status, answer) = stage.edit(&[good[0], good[1], more], pictures).await;
+        assert_eq!((status, &answer["error"]["param"]), (400, &json!(param)), "{answer}");
+    }
+    let (status, answer) =
+        stage.ask("/v1/images/edits", &json!({"model": "openai/paint", "prompt": "x"})).await;
+    assert_eq!(status, 400, "a form is needed: {answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("multipart/form-data"), "{answer}");
+    let (status, answer) = stage.ask("/v1/images/variations", &json!({})).await;
+    assert_eq!((status, &answer["error"]["code"]), (404, &json!("not_found")), "{answer}");
+    assert!(stage.world.finals().is_empty(), "nothing was sent");
+}
+
+#[tokio::test]
+async fn a_conversation_is_made_shorter_where_the_provider_speaks_responses() {
+    let stage = Stage::start().await;
+    let input = json!([{"role": "user", "content": "hello tide"}, {"role": "assistant", "content": "hello"}]);
+    let body =
+        json!({"model": "openai/talk", "input": input, "instructions": "be brief", "prompt_cache_key": "k"});
+    for (calls, limit) in [None, Some("1.00")].into_iter().enumerate() {
+        if let Some(limit) = limit {
+            strict(&stage, limit);
+        }
+        let (status, answer) = stage.ask("/v1/responses/compact", &body).await;
+        assert_eq!((status, &answer["object"]), (200, &json!("response.compaction")), "{answer}");
+        assert_eq!(answer["output"][1]["type"], "compaction", "{answer}");
+        assert!(answer["usage"]["cost"].as_f64().unwrap() > 0.0, "{answer}");
+        stage.assert_books_match(calls + 1).await;
+    }
+    assert!(stage.world.balance(BudgetId::from_u128(1)).await.spent.get() > 0);
+    let mut elsewhere = body.clone();
+    elsewhere["model"] = json!("google/talk");
+    let (status, answer) = stage.ask("/v1/responses/compact", &elsewhere).await;
+    assert_eq!((status, &answer["error"]["param"]), (400, &json!("input")), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("shorter"), "{answer}");
+    strict(&stage, "0.001");
+    let (status, answer) = stage.ask("/v1/responses/compact", &body).await;
+    assert_eq!(status, 402, "it may be as long as the model writes: {answer}");
+}
