@@ -170,7 +170,7 @@ pub fn answers(data: &[u8]) {
             }
             for (call, content_type) in asked().iter().flat_map(|call| [(call, JSON), (call, "text/plain")]) {
                 let received = Payload { bytes: body.clone(), content_type: content_type.into() };
-                let _ = task::complete(call, target, "openai", &received, &facts());
+                let _ = task::complete(call, target, "openai", &received, None, &facts());
             }
         }
     });

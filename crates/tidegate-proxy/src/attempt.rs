@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::{Response, header};
+use http::{HeaderMap, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tidegate_dialect::answer::{self, AnswerFacts};
@@ -112,13 +112,12 @@ async fn exchange(gateway: Arc<Gateway>, mut attempt: Attempt, outbound: Outboun
     if !response.status().is_success() {
         return Exchanged::Failed(read_error(attempt, response, target, sign_in.as_deref()).await);
     }
-    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or("application/octet-stream").to_owned();
+    let head = TaskHead::of(response.headers());
     let body = response.into_body();
     let exchanged = if counting {
         counted(attempt, body, surface, target).await
     } else if let Some(task) = task {
-        task_done(&gateway, attempt, body, content_type, target, &task, &facts).await
+        task_done(&gateway, attempt, body, head, target, &task, &facts).await
     } else if stream {
         let live = Live::new(gateway, attempt, body, AnswerStream::new(surface, target, &facts));
         until_first_event(Box::new(live)).await
@@ -228,19 +227,35 @@ async fn counted(
     Ok(Exchanged::Whole(Payload::json(bytes)))
 }
 
+/// What the head says of an answer to something else than a call of a language model.
+struct TaskHead {
+    content_type: String,
+    input_tokens: Option<u64>,
+}
+
+impl TaskHead {
+    fn of(headers: &HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        Self {
+            content_type: text("content-type").unwrap_or("application/octet-stream").to_owned(),
+            input_tokens: text(task::INPUT_TOKENS).and_then(|count| count.parse().ok()),
+        }
+    }
+}
+
 /// The whole answer to something else than a call of a language model.
 async fn task_done(
     gateway: &Gateway,
     mut attempt: Attempt,
     body: ResponseBody,
-    content_type: String,
+    head: TaskHead,
     target: Dialect,
     (call, provider): &(CallBody, String),
     facts: &AnswerFacts,
 ) -> Result<Exchanged, Failed> {
     let bytes = whole_body(gateway, &mut attempt, body).await?;
-    let received = Payload { bytes, content_type: content_type.into() };
-    match task::complete(call, target, provider, &received, facts) {
+    let received = Payload { bytes, content_type: head.content_type.into() };
+    match task::complete(call, target, provider, &received, head.input_tokens, facts) {
         Ok(finished) => {
             attempt.answers();
             attempt.task_completed(finished.usage);

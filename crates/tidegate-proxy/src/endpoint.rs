@@ -93,7 +93,9 @@ fn call(path: &str) -> Option<Face<'_>> {
         Some(("proxy", rest)) => proxied(rest),
         Some(("gateway", rest)) => mlflow(rest),
         _ => plain(rest.strip_prefix("v1/").unwrap_or(rest))
-            .or_else(|| model_in_path(rest.strip_prefix("v1beta/").or(rest.strip_prefix("v1/"))?)),
+            .or_else(|| model_in_path(rest.strip_prefix("v1beta/").or(rest.strip_prefix("v1/"))?))
+            // AWS's clients know no version.
+            .or_else(|| rest.starts_with("model/").then(|| model_in_path(rest))?),
     }
 }
 
@@ -277,6 +279,10 @@ mod tests {
                 (Surface::Gemini, Manner::Mlflow, None, Some("e"), Some(false)),
             ),
             ("/v4/ai/language-model", (Surface::AiSdkLanguage, Manner::AiSdk, None, None, None)),
+            (
+                "/model/amazon.nova%3A0/converse-stream",
+                (Surface::BedrockConverse, Manner::Plain, None, Some("amazon.nova%3A0"), Some(true)),
+            ),
             ("/v1/ai/embedding-model", (Surface::AiSdkEmbedding, Manner::AiSdk, None, None, None)),
         ] {
             assert_eq!(found(path), expected, "{path}");

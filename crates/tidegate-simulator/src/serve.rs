@@ -112,7 +112,8 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, reset: ResetFlag
             Ok(job_call(state, &query, &head.headers))
         }
         (Method::POST, path) if tasks::find(path).is_some() => {
-            task_call(state, path, &head.headers, &body, reset).await
+            let address = head.uri.path_and_query().map_or(path, |address| address.as_str());
+            task_call(state, (path, address), &head.headers, &body, reset).await
         }
         _ => Ok(plain_answer(404, json!({"error": {"message": "not found"}}).to_string().into_bytes())),
     }

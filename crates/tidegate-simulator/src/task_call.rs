@@ -8,16 +8,18 @@ use http_body_util::Either;
 use serde_json::Value;
 
 use crate::ask::Invalid;
+use crate::bedrock;
 use crate::delivery::{Charge, Delivery, ResetFlag};
+use crate::dialect::Dialect;
 use crate::reply::{Answer, Hangup, add_headers, plain_answer, presented_key};
 use crate::script::Call;
 use crate::state::{Received, State};
-use crate::tasks;
+use crate::tasks::{self, House};
 
 /// A call of something else than a language model.
 pub(crate) async fn task_call(
     state: &Arc<State>,
-    path: &str,
+    (path, address): (&str, &str),
     headers: &HeaderMap,
     body: &[u8],
     reset: ResetFlag,
@@ -36,17 +38,14 @@ pub(crate) async fn task_call(
             .collect(),
         body: serde_json::from_slice(body).unwrap_or(Value::Null),
     });
-    let key = if house == tasks::House::Gemini { header("x-goog-api-key") } else { presented_key(headers) };
-    if !state.accepts(key) {
-        let message = "Incorrect API key provided.".to_owned();
-        let invalid = Invalid { status: 401, message, param: None, code: Some("invalid_api_key") };
-        return Ok(plain_answer(401, house.error_body(&invalid)));
+    if let Err(invalid) = sign_in(state, house, address, headers, body) {
+        return Ok(refusal(house, &invalid));
     }
     let received =
         tasks::Received { path, content_type: header("content-type"), body, number: state.next_call() };
     let made = match answered(&received) {
         Ok(made) => made,
-        Err(invalid) => return Ok(plain_answer(invalid.status, house.error_body(&invalid))),
+        Err(invalid) => return Ok(refusal(house, &invalid)),
     };
     let call =
         Call { provider: house.provider(), model: &made.model, last_text: &made.last_text, stream: false };
@@ -55,13 +54,14 @@ pub(crate) async fn task_call(
     if let Some(status) = faults.status {
         let message = format!("Scripted error {status}.");
         let invalid = Invalid { status, message, param: None, code: None };
-        let mut answer = plain_answer(status, house.error_body(&invalid));
+        let mut answer = refusal(house, &invalid);
         add_headers(&mut answer, &faults);
         return Ok(answer);
     }
     if let Some(job) = made.job {
         state.begin_job(job);
     }
+    let counted = (house == House::Bedrock).then_some(made.counts.input);
     let charge = Charge {
         state: state.clone(),
         call_id,
@@ -80,6 +80,38 @@ pub(crate) async fn task_call(
     if let Some(length) = length {
         answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     }
+    if let Some(tokens) = counted {
+        answer.headers_mut().insert("x-amzn-bedrock-input-token-count", tokens.into());
+    }
     add_headers(&mut answer, &faults);
     Ok(answer)
+}
+
+/// The answer to a request that is not taken.
+fn refusal(house: House, invalid: &Invalid) -> Answer {
+    match house {
+        House::Bedrock => Dialect::Bedrock.refusal(invalid),
+        _ => plain_answer(invalid.status, house.error_body(invalid)),
+    }
+}
+
+fn sign_in(
+    state: &State,
+    house: House,
+    address: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(), Invalid> {
+    let key = match house {
+        House::Bedrock => return bedrock::sign_in(address, headers, body, |key| state.accepts(key)),
+        House::Gemini => {
+            headers.get("x-goog-api-key").and_then(|value| value.to_str().ok()).unwrap_or_default()
+        }
+        House::Openai | House::Cohere => presented_key(headers),
+    };
+    if state.accepts(key) {
+        return Ok(());
+    }
+    let message = "Incorrect API key provided.".to_owned();
+    Err(Invalid { status: 401, message, param: None, code: Some("invalid_api_key") })
 }

@@ -1,6 +1,7 @@
 //! Embeddings: texts or tokens in, vectors out.
 
 mod ai_sdk;
+mod bedrock;
 mod cohere;
 mod gemini;
 mod openai;
@@ -74,6 +75,7 @@ impl Kind for Embedding {
             Dialect::OpenaiChat | Dialect::OpenaiResponses => Some(&openai::PROVIDER),
             Dialect::Gemini => Some(&gemini::PROVIDER),
             Dialect::CohereChat => Some(&cohere::PROVIDER),
+            Dialect::BedrockConverse => Some(&bedrock::PROVIDER),
             _ => None,
         }
     }

@@ -70,6 +70,9 @@ pub struct Finished {
     pub usage: Option<Usage>,
 }
 
+/// The header in which Bedrock tells the tokens of an input, whatever the body says.
+pub const INPUT_TOKENS: &str = "x-amzn-bedrock-input-token-count";
+
 /// Reads a client's request for such an operation.
 ///
 /// # Errors
@@ -112,6 +115,7 @@ pub fn request(call: &CallBody, target: Dialect, edits: &Edits<'_>) -> Result<Pa
 }
 
 /// Reads the whole answer of the provider of this slug and gives it in the client's words.
+/// `input_tokens`: as a header tells them ([`INPUT_TOKENS`]).
 ///
 /// # Errors
 /// [`AnswerFault`] when it is no answer, or has a part that the client's family cannot carry.
@@ -120,9 +124,10 @@ pub fn complete(
     target: Dialect,
     provider: &str,
     received: &Payload,
+    input_tokens: Option<u64>,
     facts: &AnswerFacts,
 ) -> Result<Finished, AnswerFault> {
-    let from = From { target, provider };
+    let from = From { target, provider, input_tokens };
     match call.task.as_deref() {
         Some(Task::Embedding(task)) => complete_as::<Embedding>(call, task, from, received, facts),
         Some(Task::Reranking(task)) => complete_as::<Reranking>(call, task, from, received, facts),
@@ -208,6 +213,8 @@ fn passes(call: &CallBody, target: Dialect, provider: &str) -> bool {
 struct From<'a> {
     target: Dialect,
     provider: &'a str,
+    /// By its headers.
+    input_tokens: Option<u64>,
 }
 
 fn unspoken() -> RequestError {
@@ -245,7 +252,7 @@ fn complete_as<K: Kind>(
 ) -> Result<Finished, AnswerFault> {
     let provider = K::provider(from.target).ok_or(AnswerFault::Untranslatable("no such operation"))?;
     let client = K::client(call.surface).ok_or(AnswerFault::Untranslatable("no such operation"))?;
-    let heard = Received { payload: received, call: task };
+    let heard = Received { payload: received, call: task, input_tokens: from.input_tokens };
     if passes(call, from.target, from.provider) {
         let usage = (provider.weigh)(&heard)?;
         let payload = match client.finish {

@@ -53,6 +53,8 @@ pub(crate) struct Client<C, A> {
 pub(crate) struct Received<'a, C> {
     pub(crate) payload: &'a Payload,
     pub(crate) call: &'a C,
+    /// Tokens of the input, where a header tells them.
+    pub(crate) input_tokens: Option<u64>,
 }
 
 /// How providers of a family are asked, and how they answer.

@@ -76,7 +76,8 @@ fn pairs(operation: Operation) -> String {
 
 fn pair(out: &mut String, call: &CallBody, provider: &Value) {
     let (slug, target) = (provider["provider"].as_str().unwrap(), dialect(&provider["dialect"]));
-    let edits = Edits { provider: slug, vertex: provider["vertex"] == json!(true), ..edits("upstream") };
+    let model = provider["model"].as_str().unwrap_or("upstream");
+    let edits = Edits { provider: slug, vertex: provider["vertex"] == json!(true), ..edits(model) };
     match task::request(call, target, &edits) {
         Ok(sent) => writeln!(out, "sent {}", shown(&sent)).unwrap(),
         Err(error) => return writeln!(out, "not sent: {error}\n").unwrap(),
@@ -84,7 +85,8 @@ fn pair(out: &mut String, call: &CallBody, provider: &Value) {
     let answer = &provider["answer"];
     let bytes = answer.as_str().map_or_else(|| answer.to_string(), str::to_owned).into();
     let content_type = provider["content_type"].as_str().unwrap().to_owned().into();
-    match task::complete(call, target, slug, &Payload { bytes, content_type }, &facts(false)) {
+    let told = provider["input_tokens"].as_u64();
+    match task::complete(call, target, slug, &Payload { bytes, content_type }, told, &facts(false)) {
         Ok(done) => {
             let used = done.usage.map(|usage| {
                 let all = serde_json::to_value(usage).unwrap();
@@ -178,7 +180,7 @@ fn an_embedding_passes_byte_for_byte_but_for_the_model() {
     assert_eq!(sent.bytes, body.replace("\"m\"", "\"up\"").as_bytes());
     let answer = r#"{"data":[{"embedding":[1e400, 1.10],"index":0}],"usage":{"prompt_tokens":1},"x":{}}"#;
     let received = Payload { bytes: answer.into(), content_type: "application/json".into() };
-    let done = task::complete(&call, Dialect::OpenaiChat, "", &received, &facts(false)).unwrap();
+    let done = task::complete(&call, Dialect::OpenaiChat, "", &received, None, &facts(false)).unwrap();
     assert_eq!(done.payload, received);
 }
 
@@ -195,7 +197,7 @@ proptest! {
             let received = Payload { bytes: answer.into(), content_type: "application/json".into() };
             // Voyage's answers are always written anew.
             let done = |format| {
-                let done = task::complete(&ask(format), Dialect::OpenaiChat, "voyage", &received, &facts(false));
+                let done = task::complete(&ask(format), Dialect::OpenaiChat, "voyage", &received, None, &facts(false));
                 serde_json::from_slice::<Value>(&done.unwrap().payload.bytes).unwrap()["data"][0]["embedding"].clone()
             };
             prop_assert_eq!(done("base64"), json!(STANDARD.encode(&packed)));
@@ -252,7 +254,7 @@ proptest! {
                 }
                 for body in [&answer, &near] {
                     let received = Payload { bytes: body.to_string().into(), content_type: "application/json".into() };
-                    let _ = task::complete(&call, dialect(&provider["dialect"]), "", &received, &facts(false));
+                    let _ = task::complete(&call, dialect(&provider["dialect"]), "", &received, None, &facts(false));
                 }
             }
         }

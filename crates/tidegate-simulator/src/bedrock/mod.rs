@@ -28,6 +28,12 @@ pub(crate) fn route(path: &str) -> Option<(&str, bool)> {
     (!model.is_empty() && !model.contains('/')).then_some((model, stream))
 }
 
+/// The model of `/bedrock/model/{id}/invoke`, as the service reads it.
+pub(crate) fn invoked(path: &str) -> Option<String> {
+    let model = path.strip_prefix("/bedrock/model/")?.strip_suffix("/invoke")?;
+    (!model.is_empty() && !model.contains('/')).then(|| request::decoded(model))
+}
+
 /// A bearer key, or a signature.
 pub(crate) fn sign_in(
     address: &str,

@@ -83,7 +83,7 @@ pub(crate) fn read(address: &str, body: &Value) -> Result<Ask, Invalid> {
 }
 
 /// Percent signs of the path resolved.
-fn decoded(segment: &str) -> String {
+pub(super) fn decoded(segment: &str) -> String {
     let mut out = Vec::new();
     let mut bytes = segment.bytes();
     while let Some(byte) = bytes.next() {

@@ -147,3 +147,63 @@ pub(super) fn gemini(received: &Received<'_>) -> Answered {
     let answer = json!({"embeddings": embeddings, "usageMetadata": {"promptTokenCount": input}});
     Ok(Made::json(model, &last, &answer, Counts { input, ..Counts::default() }))
 }
+
+/// `InvokeModel` of Bedrock: the body is that of the model's maker.
+pub(super) fn bedrock(received: &Received<'_>) -> Answered {
+    let model = crate::bedrock::invoked(received.path).unwrap_or_default();
+    let body = object(received.body)?;
+    let malformed = |what: String| {
+        Invalid::new(
+            format!("Malformed input request: {what}, please reformat your input and try again."),
+            "body",
+        )
+    };
+    let known = |names: &[&str]| match body.keys().find(|key| !names.contains(&key.as_str())) {
+        Some(key) => Err(malformed(format!("#: extraneous key [{key}] is not permitted"))),
+        None => Ok(()),
+    };
+    if model.starts_with("amazon.titan-embed-text-v2") {
+        known(&["inputText", "dimensions", "normalize", "embeddingTypes"])?;
+        let said = body.get("inputText").and_then(Value::as_str).filter(|text| !text.is_empty());
+        let said = said.ok_or_else(|| malformed("#: required key [inputText] not found".to_owned()))?;
+        let dimensions = count(body.get("dimensions"), 1, "dimensions")?.unwrap_or(1024);
+        if ![256, 512, 1024].contains(&dimensions) {
+            return Err(malformed(format!("#/dimensions: {dimensions} is not a valid enum value")));
+        }
+        let (vector, input) = (vector(said, dimensions), tokens(said));
+        let answer =
+            json!({"embedding": vector, "embeddingsByType": {"float": vector}, "inputTextTokenCount": input});
+        return Ok(Made::json(&model, said, &answer, Counts { input, ..Counts::default() }));
+    }
+    if !model.contains("cohere.embed") {
+        return Err(Invalid {
+            status: 404,
+            ..Invalid::new("Could not resolve the foundation model.", "model")
+        });
+    }
+    let v4 = model.contains("embed-v4");
+    let own = ["texts", "input_type", "embedding_types", "truncate", "images"];
+    let newer = ["inputs", "output_dimension", "max_tokens"];
+    known(&if v4 { [&own[..], &newer[..]].concat() } else { own.to_vec() })?;
+    let kinds = ["search_document", "search_query", "classification", "clustering", "image"];
+    if word(body.get("input_type"), &kinds, "input_type")?.is_none() {
+        return Err(malformed("#: required key [input_type] not found".to_owned()));
+    }
+    let texts = texts(body.get("texts"), "texts")?;
+    if texts.len() > 96 {
+        return Err(malformed("#/texts: expected maximum item count: 96".to_owned()));
+    }
+    let dimensions = count(body.get("output_dimension"), 1, "output_dimension")?.unwrap_or(1024);
+    let vectors: Vec<Vec<f32>> = texts.iter().map(|text| vector(text, dimensions)).collect();
+    let by_type = body.get("embedding_types") == Some(&json!(["float"]));
+    let (embeddings, kind) = if by_type {
+        (json!({"float": vectors}), "embeddings_by_type")
+    } else {
+        (json!(vectors), "embeddings_floats")
+    };
+    // What was counted stands in a header only.
+    let answer = json!({"id": "sim", "embeddings": embeddings, "texts": texts, "response_type": kind});
+    let input = texts.iter().map(|text| tokens(text)).sum();
+    let last = texts.last().map(String::as_str).unwrap_or_default();
+    Ok(Made::json(&model, last, &answer, Counts { input, ..Counts::default() }))
+}

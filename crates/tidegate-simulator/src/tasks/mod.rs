@@ -22,6 +22,7 @@ pub(crate) enum House {
     Openai,
     Cohere,
     Gemini,
+    Bedrock,
 }
 
 impl House {
@@ -30,6 +31,7 @@ impl House {
             Self::Openai => "sim-openai",
             Self::Cohere => "sim-cohere",
             Self::Gemini => "sim-gemini",
+            Self::Bedrock => "sim-bedrock",
         }
     }
 
@@ -37,6 +39,7 @@ impl House {
     pub(crate) fn error_body(self, invalid: &Invalid) -> Vec<u8> {
         match self {
             Self::Openai => crate::openai::error_body(invalid),
+            Self::Bedrock => crate::bedrock::error_body(invalid),
             Self::Cohere => serde_json::json!({"message": invalid.message}).to_string().into_bytes(),
             Self::Gemini => serde_json::json!({"error": {
                 "code": invalid.status, "message": invalid.message, "status": "INVALID_ARGUMENT"}})
@@ -97,6 +100,7 @@ pub(crate) fn find(path: &str) -> Option<(House, Service)> {
         "/openai/v1/rerank" => (House::Openai, rank::jina),
         "/cohere/v2/embed" => (House::Cohere, embed::cohere),
         "/cohere/v2/rerank" => (House::Cohere, rank::cohere),
+        _ if crate::bedrock::invoked(path).is_some() => (House::Bedrock, embed::bedrock),
         _ if path.starts_with("/gemini/v1beta/models/") && path.ends_with(":batchEmbedContents") => {
             (House::Gemini, embed::gemini)
         }
