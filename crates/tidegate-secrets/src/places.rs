@@ -38,3 +38,13 @@ pub fn credential(organization: OrganizationId, credential: CredentialId, secret
         .with(credential.to_u128().to_be_bytes())
         .with(secret_version.to_be_bytes())
 }
+
+/// The secret that signs what a webhook is told, under the organization's data key. `webhook`: the
+/// bits of its id.
+#[must_use]
+pub fn webhook(organization: OrganizationId, webhook: u128, secret_version: u32) -> Aad {
+    Aad::new("webhook at rest")
+        .with(organization.to_u128().to_be_bytes())
+        .with(webhook.to_be_bytes())
+        .with(secret_version.to_be_bytes())
+}

@@ -36,6 +36,8 @@ pub mod sign_in;
 pub mod wrapped;
 
 pub mod calls;
+pub mod credits;
+pub mod decisions;
 pub mod epochs;
 pub mod feed;
 pub mod fleet;
@@ -43,11 +45,14 @@ pub mod intake;
 pub mod join_tokens;
 pub mod ledger;
 pub mod missing;
+pub mod notices;
+pub mod placement;
 pub mod reconcile;
 pub mod reports;
 pub mod upkeep;
 pub mod usage;
 pub mod watch;
+pub mod webhooks;
 
 #[cfg(feature = "testing")]
 pub mod testing;

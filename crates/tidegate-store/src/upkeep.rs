@@ -113,7 +113,7 @@ async fn reap_node(store: &Store, node: NodeId, now: Timestamp, absent_since: Ti
             books.add_spend(*organization, hold, 0, hold.amount);
         }
     }
-    add_to_budgets(&mut tx, &books.budgets).await?;
+    add_to_budgets(&mut tx, &books.budgets, now).await?;
     tx.commit().await?;
     Ok(rows.len() as u64)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_store::{Store, StoreError, budgets, upkeep};
+use tidegate_store::{Store, StoreError, budgets, credits, upkeep};
 use tidegate_types::Timestamp;
 use tokio::time::Instant;
 
@@ -19,12 +19,15 @@ pub(crate) enum Duty {
     Reap,
     /// What was spent before a budget was made is counted again.
     Pasts,
+    /// Allowances begin and lapse.
+    Credits,
     /// Expired rows go.
     Sweep,
 }
 
 impl Duty {
-    pub(crate) const ALL: [Self; 5] = [Self::Partitions, Self::Pools, Self::Reap, Self::Pasts, Self::Sweep];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Partitions, Self::Pools, Self::Reap, Self::Pasts, Self::Credits, Self::Sweep];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -32,6 +35,7 @@ impl Duty {
             Self::Pools => "pools",
             Self::Reap => "reap",
             Self::Pasts => "pasts",
+            Self::Credits => "credits",
             Self::Sweep => "sweep",
         }
     }
@@ -42,6 +46,7 @@ impl Duty {
             Self::Pools => settings.pools_every,
             Self::Reap => settings.reap_every,
             Self::Pasts => settings.pasts_every,
+            Self::Credits => settings.credits_every,
             Self::Sweep => settings.sweep_every,
         }
     }
@@ -74,6 +79,9 @@ impl Duty {
             Self::Reap => {}
             Self::Pasts => {
                 budgets::recount_pasts(store, now).await?;
+            }
+            Self::Credits => {
+                credits::roll(store, now).await?;
             }
             Self::Sweep => upkeep::sweep(store, now).await?,
         }

@@ -23,6 +23,8 @@ pub struct Settings {
     pub pasts_every: Duration,
     /// How often partitions are made.
     pub partitions_every: Duration,
+    /// How often allowances are looked at.
+    pub credits_every: Duration,
     /// How often expired rows are deleted.
     pub sweep_every: Duration,
     /// A node not heard of for so long is away. Longer than a node's longest wait before it
@@ -40,6 +42,7 @@ impl Default for Settings {
             reap_every: Duration::from_secs(10),
             pasts_every: Duration::from_secs(2),
             partitions_every: Duration::from_secs(3600),
+            credits_every: Duration::from_secs(2),
             sweep_every: Duration::from_secs(600),
             absent_after: Duration::from_secs(90),
             partition_days: 9,

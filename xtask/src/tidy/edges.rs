@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidegate-admin", &["types", "policy", "pricing", "catalogue", "secrets", "store"]),
     ("tidegate-push", &["types", "proto", "pricing", "secrets", "store"]),
     ("tidegate-treasury", &["types", "pricing", "store", "limits"]),
+    ("tidegate-notify", &["types", "secrets", "store", "upstream"]),
     ("tidegate-proxy", &["types", "pricing", "policy", "dialect", "secrets", "limits", "upstream"]),
     ("tidegate-node", &["proxy", "proto", "secrets", "types", "policy", "limits"]),
     ("tidegate-simulator", &[]),
@@ -95,7 +96,7 @@ fn faults(packages: &[Package]) -> Vec<Fault> {
 
 /// Tests may reach further, but never from one plane into the other.
 fn planes(package: &Package) -> Option<Fault> {
-    let control = ["tidegate-admin", "tidegate-push", "tidegate-treasury"];
+    let control = ["tidegate-admin", "tidegate-push", "tidegate-treasury", "tidegate-notify"];
     let data = ["tidegate-proxy", "tidegate-node"];
     let name = package.name.as_str();
     let other: &[&str] = if control.contains(&name) {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::change::Change;
 use crate::convert::{name_of, time, uuid_of};
 use crate::tenant::TenantTx;
-use crate::{Page, Result, Stored, document};
+use crate::{Page, Result, Stored, credits, document, notices};
 
 pub use past::{calendar, count as count_past, recount as recount_pasts};
 
@@ -71,6 +71,7 @@ pub async fn update(
     tightens: bool,
 ) -> Result<()> {
     document::lock(change, KIND, budget.id, expected).await?;
+    credits::guard(change, budget.id).await?;
     change.write(Some(budget.id.to_uuid()), &Resource::Budget(budget.clone()), tightens)?;
     store(
         change,
@@ -80,7 +81,8 @@ pub async fn update(
              mode = $15, count_byok = $16, alert_at_percent = $17
          WHERE organization_id = $1 AND budget_id = $2",
     )
-    .await
+    .await?;
+    notices::after_change(change, budget).await
 }
 
 async fn store(change: &mut Change, budget: &Budget, statement: &'static str) -> Result<()> {
@@ -158,6 +160,7 @@ pub async fn spend(tx: &mut TenantTx, ids: &[BudgetId], at: Timestamp) -> Result
 /// [`crate::StoreError::NotFound`], [`crate::StoreError::VersionConflict`], [`crate::StoreError::InUse`].
 pub async fn delete(change: &mut Change, id: BudgetId, expected: Option<i64>) -> Result<()> {
     document::lock(change, KIND, id, expected).await?;
+    credits::guard(change, id).await?;
     document::remove(change, KIND, id);
     let organization = change.organization();
     sqlx::query("DELETE FROM budgets WHERE organization_id = $1 AND budget_id = $2")

@@ -17,7 +17,7 @@ use crate::change::{AuditNote, Change};
 use crate::connect::Store;
 use crate::convert::{time, uuid_of};
 use crate::tenant::TenantTx;
-use crate::{Result, StoreError, document, organizations};
+use crate::{Result, StoreError, document, notices, organizations};
 
 /// The bound organization's calendar.
 ///
@@ -162,7 +162,9 @@ async fn recount_one(
         before: amount(before.past),
         after: amount(past),
     };
-    change.write(Some(id.to_uuid()), &Resource::Budget(Budget { past, ..before }), true)?;
+    let after = Budget { past, ..before };
+    notices::after_change(&mut change, &after).await?;
+    change.write(Some(id.to_uuid()), &Resource::Budget(after), true)?;
     change.commit(audit).await?;
     Ok(true)
 }

@@ -10,15 +10,16 @@ mod lanes;
 mod rows;
 mod write;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::postgres::PgConnection;
-use tidegate_types::usage::{BillingEvent, CallRecord, RecordKey};
+use tidegate_types::usage::{BillingEvent, CallOutcome, CallRecord, RecordKey, RefusalCause};
 use tidegate_types::{NanoUsd, NodeId, OrganizationId, Timestamp};
 use uuid::Uuid;
 
 use crate::connect::Store;
-use crate::{Result, StoreError};
+use crate::decisions::{self, SealedBatch};
+use crate::{Result, StoreError, notices};
 
 pub use lanes::marks;
 
@@ -81,12 +82,26 @@ pub struct Ingested {
 /// [`StoreError::NotFound`] when a record names another node; [`StoreError::Dangling`] for a
 /// node that is not enrolled; [`StoreError::Unavailable`]: nothing was stored, ship again.
 pub async fn ingest(store: &Store, node: NodeId, batch: &[Shipped], now: Timestamp) -> Result<Ingested> {
+    ingest_sealed(store, node, batch, None, now).await
+}
+
+/// The same with the node's seal over the decisions of the batch's calls.
+///
+/// # Errors
+/// As [`ingest`]; [`StoreError::VersionConflict`] when the seal is not the next one of its boot.
+pub async fn ingest_sealed(
+    store: &Store,
+    node: NodeId,
+    batch: &[Shipped],
+    seal: Option<&SealedBatch>,
+    now: Timestamp,
+) -> Result<Ingested> {
     if batch.iter().any(|shipped| shipped.key.node_id != node) {
         return Err(StoreError::NotFound);
     }
     let mut tx = store.feed().begin().await?;
     lock_node(&mut tx, node.to_uuid()).await?;
-    let known = known_organizations(&mut tx, batch).await?;
+    let known = known_organizations(&mut tx, node, batch).await?;
     let (accepted, refused): (Vec<_>, Vec<_>) = batch
         .iter()
         .map(|shipped| (shipped, check::fault(shipped, &known)))
@@ -96,8 +111,12 @@ pub async fn ingest(store: &Store, node: NodeId, batch: &[Shipped], now: Timesta
 
     let mut books = Books::default();
     let new_events = store_events(&mut tx, &accepted, &mut books).await?;
-    let new_calls = store_calls(&mut tx, &accepted, &mut books).await?;
+    let new_calls = store_calls(&mut tx, &accepted, &mut books, now).await?;
     write::books(&mut tx, &books, node, now).await?;
+    if let Some(seal) = seal {
+        let links = seal.links.iter().filter(|link| known.contains(&link.organization_id)).cloned().collect();
+        decisions::write(&mut tx, node, &SealedBatch { links, ..seal.clone() }, now).await?;
+    }
     let marks = lanes::advance(&mut tx, node, batch).await?;
     tx.commit().await?;
     Ok(Ingested {
@@ -115,18 +134,24 @@ pub(crate) async fn lock_node(connection: &mut PgConnection, node: Uuid) -> Resu
     Ok(())
 }
 
+/// Those that there are and that the node's pool serves, or served once.
 async fn known_organizations(
     connection: &mut PgConnection,
+    node: NodeId,
     batch: &[Shipped],
 ) -> Result<HashSet<OrganizationId>> {
     let named: HashSet<Uuid> =
         batch.iter().map(|shipped| organization_of(&shipped.record).to_uuid()).collect();
     let named: Vec<Uuid> = named.into_iter().collect();
     let rows: Vec<(Uuid,)> =
-        sqlx::query_as("SELECT organization_id FROM organizations WHERE organization_id = ANY($1)")
-            .bind(&named)
-            .fetch_all(connection)
-            .await?;
+        sqlx::query_as(
+            "SELECT organization_id FROM organizations o, nodes n
+             WHERE o.organization_id = ANY($1) AND n.node_id = $2 AND ever_served_in(o.organization_id, n.pool)",
+        )
+        .bind(&named)
+        .bind(node.to_uuid())
+        .fetch_all(connection)
+        .await?;
     Ok(rows.into_iter().map(|(id,)| OrganizationId::from_uuid(id)).collect())
 }
 
@@ -182,6 +207,7 @@ async fn store_calls(
     connection: &mut PgConnection,
     accepted: &[&Shipped],
     books: &mut Books,
+    now: Timestamp,
 ) -> Result<usize> {
     let mut calls = HashMap::new();
     let mut rows = Vec::new();
@@ -195,7 +221,16 @@ async fn store_calls(
         return Ok(0);
     }
     let inserted = write::calls(connection, &rows).await?;
-    inserted.iter().filter_map(|key| calls.get(key)).for_each(|call| books.count_call(call));
+    let mut refusals = BTreeMap::new();
+    for call in inserted.iter().filter_map(|key| calls.get(key)) {
+        books.count_call(call);
+        if let CallOutcome::Refused { cause: RefusalCause::Budget, budget_id: Some(budget) } = call.outcome {
+            let first = refusals.entry((call.organization_id, budget)).or_insert(call.at);
+            *first = call.at.min(*first);
+        }
+    }
+    let refusals: Vec<_> = refusals.into_iter().map(|((owner, budget), at)| (owner, budget, at)).collect();
+    notices::exhausted(connection, &refusals, now).await?;
     Ok(inserted.len())
 }
 

@@ -155,6 +155,7 @@ pub(super) struct CallRow {
     tags: Vec<String>,
     shard: i16,
     revision_n: i64,
+    zdr: String,
 }
 
 impl CallRow {
@@ -185,6 +186,7 @@ impl CallRow {
             tags: call.tags.iter().map(bytea).collect(),
             shard: shard_index(call.revision.shard),
             revision_n: signed(call.revision.n),
+            zdr: name_of(&call.zdr)?,
         })
     }
 }

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::books::{Books, Known, Spend, UsageChange, UsageKey, WindowKey};
 use super::rows::{AttemptKey, CallRow, EventRow};
 use super::{EventKey, Shipped};
-use crate::Result;
 use crate::convert::{signed, time, to_json};
+use crate::{Result, credits, notices};
 
 /// What is stored of an attempt.
 #[derive(Debug, Default)]
@@ -74,10 +74,10 @@ pub(super) async fn calls(connection: &mut PgConnection, rows: &[CallRow]) -> Re
     Ok(sqlx::query_as(
         "INSERT INTO call_records (organization_id, day, call_id, at, node_id, team_id, key_id, surface, stream, model_id,
              route_id, status, outcome, attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session,
-             app, tags, shard, revision_n)
+             app, tags, shard, revision_n, zdr)
          SELECT organization_id, day, call_id, at, node_id, team_id, key_id, surface, stream, model_id,
              route_id, status, outcome, attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session,
-             app, tags, shard, revision_n
+             app, tags, shard, revision_n, zdr
          FROM jsonb_populate_recordset(NULL::call_records, $1)
          ON CONFLICT DO NOTHING RETURNING organization_id, call_id",
     )
@@ -187,16 +187,17 @@ pub(crate) async fn books(
     node: NodeId,
     now: Timestamp,
 ) -> Result<()> {
-    add_to_budgets(connection, &books.budgets).await?;
+    add_to_budgets(connection, &books.budgets, now).await?;
     add_to_usage(connection, books).await?;
     post(connection, books, node, now).await
 }
 
 /// Adds to what budgets' windows have used. A budget whose window was made longer goes on in the
-/// row that begins at the same time.
+/// row that begins at the same time. Alerts that become due by it are noted with it.
 pub(crate) async fn add_to_budgets(
     connection: &mut PgConnection,
     changes: &BTreeMap<WindowKey, Spend>,
+    now: Timestamp,
 ) -> Result<()> {
     let rows: Vec<Value> = changes
         .iter()
@@ -211,16 +212,18 @@ pub(crate) async fn add_to_budgets(
     if rows.is_empty() {
         return Ok(());
     }
-    sqlx::query(
+    let used: Vec<notices::Window> = sqlx::query_as(
         "INSERT INTO budget_spend AS b SELECT * FROM jsonb_populate_recordset(NULL::budget_spend, $1)
          ON CONFLICT (organization_id, budget_id, window_start) DO UPDATE SET
              spent = b.spent + excluded.spent, unresolved = b.unresolved + excluded.unresolved,
-             window_end = greatest(b.window_end, excluded.window_end)",
+             window_end = greatest(b.window_end, excluded.window_end)
+         RETURNING b.organization_id, b.budget_id, b.window_start, b.window_end, b.spent, b.unresolved",
     )
     .bind(Value::Array(rows))
-    .execute(connection)
+    .fetch_all(&mut *connection)
     .await?;
-    Ok(())
+    credits::draw(connection, &used, now).await?;
+    notices::thresholds(connection, &used, now).await
 }
 
 async fn add_to_usage(connection: &mut PgConnection, books: &Books) -> Result<()> {

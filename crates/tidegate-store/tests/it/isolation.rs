@@ -46,6 +46,13 @@ async fn populate(f: &Fixture, tenant: &Tenant) {
         "INSERT INTO budget_raises SELECT organization_id, budget_id, budget_id, 5, now(), now() + '1 day', 'r', 'c' FROM budgets WHERE organization_id = $1",
         "INSERT INTO budget_pasts SELECT organization_id, budget_id, 0, now(), now() FROM budgets WHERE organization_id = $1",
         "INSERT INTO budget_alerts SELECT organization_id, budget_id, 0, 50, now() FROM budgets WHERE organization_id = $1",
+        "INSERT INTO notices SELECT organization_id, budget_id, 'webhook.test', 'x', now(), '{}' FROM budgets WHERE organization_id = $1",
+        "INSERT INTO webhooks SELECT organization_id, budget_id, 'w', 'https://x', '{}', true, '', 1, 1, NULL, NULL, NULL, now(), now() FROM budgets WHERE organization_id = $1",
+        "INSERT INTO credit_accounts (organization_id, budget_id, markup_bps, since_cost, since_charged, ends_with_top_up, created_at) SELECT organization_id, budget_id, 0, 0, 0, false, now() FROM budgets WHERE organization_id = $1",
+        "INSERT INTO credit_draws SELECT organization_id, 0, 0 FROM credit_accounts WHERE organization_id = $1",
+        "INSERT INTO credit_entries SELECT a.organization_id, a.budget_id, 'top_up', 1, now(), 'r', '', NULL, 'x', b.batch_id FROM credit_accounts a JOIN ledger_batches b USING (organization_id) WHERE a.organization_id = $1 LIMIT 1",
+        "INSERT INTO credit_periods SELECT organization_id, 0, 1, 1, budget_id, NULL FROM credit_accounts WHERE organization_id = $1",
+        "INSERT INTO webhook_deliveries SELECT organization_id, budget_id, budget_id, 'pending', 0, now() FROM budgets WHERE organization_id = $1",
     ] {
         sqlx::query(statement).bind(tenant.organization.id.to_uuid()).execute(&superuser).await.unwrap();
     }

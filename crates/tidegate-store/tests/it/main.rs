@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod changes;
+mod credits;
 mod epochs;
 mod fixture;
 mod fleet;
@@ -9,6 +10,7 @@ mod intake;
 mod isolation;
 mod logins;
 mod missing;
+mod notices;
 mod people;
 mod reconcile;
 mod resources;
