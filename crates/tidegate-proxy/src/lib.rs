@@ -12,6 +12,7 @@ mod authenticate;
 mod body;
 mod byok;
 mod connection;
+mod decompress;
 mod edges;
 mod endpoint;
 mod face;
@@ -37,6 +38,7 @@ mod settle;
 mod target;
 mod ticket;
 mod trial;
+mod unserved;
 mod vitals;
 
 pub use connection::serve_connection;

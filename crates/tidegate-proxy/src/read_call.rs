@@ -17,6 +17,7 @@ use tidegate_types::{CallId, LabelHash};
 use tokio::time::Instant;
 
 use crate::authenticate::Caller;
+use crate::decompress::Coding;
 use crate::face::Face;
 use crate::gateway::Settings;
 use crate::refusal::{Refusal, Refused};
@@ -54,9 +55,8 @@ pub(crate) async fn read_call<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    refuse_encodings(headers)?;
     let said = face.outside(headers)?;
-    let bytes = collect(settings, body).await?;
+    let bytes = collect(settings, headers, body).await?;
     let (operation, dialect) = (face.surface.operation(), face.surface.dialect());
     let body = match operation {
         Operation::Language => read::call(dialect, said.outside(), bytes)?,
@@ -139,23 +139,21 @@ fn content_type(headers: &HeaderMap) -> &str {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-pub(crate) fn refuse_encodings(headers: &HeaderMap) -> Result<(), Refused> {
-    let identity = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    if headers.get_all(header::CONTENT_ENCODING).iter().any(|value| !identity(value)) {
-        let message = "a compressed body is not read; send it without content-encoding";
-        return Err(Refusal::new(RefusalCause::BadRequest, message)
-            .status(415)
-            .param("content-encoding")
-            .closing());
-    }
-    Ok(())
-}
-
 /// How long the rest of a body that is too large is read away.
 const DISCARD: Duration = Duration::from_secs(2);
 
+/// The whole body, decompressed.
+pub(crate) async fn collect<B>(settings: &Settings, headers: &HeaderMap, body: B) -> Result<Bytes, Refused>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let coding = Coding::of(headers)?;
+    let bytes = collect_as_sent(settings, body).await?;
+    coding.open(settings, bytes).await
+}
+
 /// The whole body. Its usual form, one piece that came with the head, is not copied.
-pub(crate) async fn collect<B>(settings: &Settings, mut body: B) -> Result<Bytes, Refused>
+async fn collect_as_sent<B>(settings: &Settings, mut body: B) -> Result<Bytes, Refused>
 where
     B: Body<Data = Bytes> + Unpin,
 {

@@ -25,7 +25,7 @@ use crate::failover::{Answer, Content, Planned, call_with_failover};
 use crate::gateway::Gateway;
 use crate::read_call::read_call;
 use crate::refusal::Refused;
-use crate::{ask, job, listing, own_key, probe};
+use crate::{ask, job, listing, own_key, probe, unserved};
 
 /// Answers one request.
 pub(crate) async fn serve<B>(
@@ -75,8 +75,13 @@ async fn own(
         Endpoint::Query(query) => ask::answer(gateway, arrival, head, query).await,
         Endpoint::Live => Ok(probe::live()),
         Endpoint::Ready => Ok(probe::ready(gateway)),
-        Endpoint::WrongMethod(allowed) => Err(probe::wrong_method(allowed)),
-        Endpoint::Unknown | Endpoint::Call(_) | Endpoint::Job => Err(probe::unknown()),
+        Endpoint::WrongMethod(allowed) => Err(match unserved::upgrade(&head.headers) {
+            Some(what) => unserved::refusal(what),
+            None => probe::wrong_method(allowed),
+        }),
+        Endpoint::Unknown | Endpoint::Call(_) | Endpoint::Job => {
+            Err(unserved::find(head.uri.path()).map_or_else(probe::unknown, unserved::refusal))
+        }
     };
     let voice = crate::endpoint::voice(head.uri.path(), &head.headers);
     crate::answer::small(gateway, arrival, voice, underway, found)

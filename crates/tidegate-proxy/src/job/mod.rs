@@ -18,7 +18,7 @@ use crate::account::Arrival;
 use crate::authenticate::authenticate;
 use crate::gateway::Gateway;
 use crate::headers::JSON;
-use crate::read_call::{collect, refuse_encodings};
+use crate::read_call::collect;
 use crate::refusal::{Refusal, Refused};
 use crate::ticket::Ticket;
 
@@ -41,8 +41,7 @@ where
 {
     let caller = authenticate(gateway, &head.headers, arrival.at)?;
     caller.admit(arrival.at, arrival.peer)?;
-    refuse_encodings(&head.headers)?;
-    let body = collect(&gateway.settings, body).await?;
+    let body = collect(&gateway.settings, &head.headers, body).await?;
     let question: Question = serde_json::from_slice(&body).map_err(|_| {
         let message = "the body must be an object with `operation`, as it was given when the job began";
         Refusal::new(RefusalCause::BadRequest, message).param("operation")

@@ -67,7 +67,7 @@ async fn an_edit_that_cannot_be_is_refused_by_name() {
     assert_eq!(status, 400, "a form is needed: {answer}");
     assert!(answer["error"]["message"].as_str().unwrap().contains("multipart/form-data"), "{answer}");
     let (status, answer) = stage.ask("/v1/images/variations", &json!({})).await;
-    assert_eq!((status, &answer["error"]["code"]), (404, &json!("not_found")), "{answer}");
+    assert_eq!((status, &answer["error"]["code"]), (404, &json!("not_supported")), "{answer}");
     assert!(stage.world.finals().is_empty(), "nothing was sent");
 }
 
@@ -96,4 +96,33 @@ async fn a_conversation_is_made_shorter_where_the_provider_speaks_responses() {
     strict(&stage, "0.001");
     let (status, answer) = stage.ask("/v1/responses/compact", &body).await;
     assert_eq!(status, 402, "it may be as long as the model writes: {answer}");
+}
+
+#[tokio::test]
+async fn what_is_not_served_is_refused_at_once_by_name_in_the_callers_dialect() {
+    let stage = Stage::start().await;
+    for (path, told) in [
+        ("/v1/batches", "batches"),
+        ("/v1/files", "files"),
+        ("/v1/realtime/client-secrets", "realtime"),
+        ("/v1/videos", "/v4/ai/video-model"),
+        ("/v4/ai/batch/start", "one by one"),
+        ("/v4/ai/decision-model", "decision models"),
+    ] {
+        let (status, answer) = stage.ask(path, &json!({})).await;
+        let said = answer["error"]["message"].as_str().unwrap();
+        assert!(status == 404 && said.contains(told), "{path}: {status} {answer}");
+    }
+    let (status, answer) = stage.ask("/v1/messages/batches", &json!({"requests": []})).await;
+    assert_eq!((status, &answer["type"]), (404, &json!("error")), "Anthropic's form: {answer}");
+    for path in
+        ["/v1/responses", "/v1/realtime?model=openai/talk", "/v4/ai/speech-model", "/v4/ai/realtime-model"]
+    {
+        let url = format!("http://{}{path}", stage.world.address);
+        let request = stage.client.get(url).header("connection", "upgrade").header("upgrade", "websocket");
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let said = answer.text().await.unwrap();
+        assert!(status == 404 && said.contains("WebSockets"), "{path}: {status} {said}");
+    }
 }
