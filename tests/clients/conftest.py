@@ -61,10 +61,12 @@ class Installation:
         }
         return self.admin("POST", "/budgets?wait=fleet", body)
 
-    def new_model(self, *providers, like="sim/", kind="language", prices=PRICES, max_output_tokens=16_384):
-        """A fresh model at these providers only, whose failures concern nobody else. Its name begins as told."""
+    def new_model(
+        self, *providers, like="sim/", kind="language", prices=PRICES, max_output_tokens=16_384, upstream="upstream-"
+    ):
+        """A fresh model at these providers only, whose failures concern nobody else. Its names begin as told."""
         tag = uuid.uuid4().hex[:12]
-        model = Model(f"{like}{tag}", f"upstream-{tag}")
+        model = Model(f"{like}{tag}", f"{upstream}{tag}")
         can = {"tools": True, "vision": True, "reasoning": True, "structured_output": True}
         body = {"name": model.name, "kind": kind, "context_window": 128_000, "max_output_tokens": max_output_tokens}
         self.admin("POST", "/models", body | {"capabilities": can})
@@ -75,6 +77,14 @@ class Installation:
             price = {"offering_id": offering["id"], "tiers": tiers, "source": "simulator"}
             self.admin("POST", "/prices?wait=fleet", price)
         return model
+
+    def charged_as_billed(self, simulator, calls):
+        """These calls were charged what the simulated providers bill for them, to the nano-dollar."""
+        assert calls, "no provider was asked"
+        for call_id in dict.fromkeys(calls):
+            billed = sum(line["nano_usd"] for line in simulator.bill(call_id))
+            record = self.record(call_id)
+            assert Decimal(record["cost"]) * 10**9 == billed > 0, record
 
     def record(self, call_id):
         """The call's record; it may take seconds until it is there."""

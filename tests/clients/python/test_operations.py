@@ -38,6 +38,17 @@ def test_embeddings_come_as_base64_unless_asked_otherwise(client, tidegate, simu
         assert decoded.embedding == pytest.approx(number.embedding, abs=1e-6)
 
 
+@pytest.mark.parametrize("upstream, most", [("amazon.titan-embed-text-v2:0-", 1), ("us.cohere.embed-v4:0-", 96)])
+def test_embeddings_of_bedrock(client, tidegate, simulator, upstream, most):
+    model = tidegate.new_model("sim-bedrock", kind="embedding", upstream=upstream)
+    inputs = ["the tide", "the gate"][:most]
+    raw = client.embeddings.with_raw_response.create(model=model.name, input=inputs, dimensions=256)
+    usage = costs_what_was_billed(tidegate, simulator, raw.headers["x-tidegate-id"])
+    answer = raw.parse()
+    assert [len(row.embedding) for row in answer.data] == [256] * len(inputs)
+    assert answer.usage.prompt_tokens == usage["input_tokens"] > 0
+
+
 @pytest.mark.parametrize("form", ["url", "b64_json"])
 def test_a_picture_is_drawn(client, tidegate, simulator, form):
     options = {"model": tidegate.image_model, "prompt": "a harbour", "n": 2, "response_format": form}

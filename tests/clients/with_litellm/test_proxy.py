@@ -71,20 +71,29 @@ def client(proxy):
     return openai.OpenAI(base_url=url, api_key=key, max_retries=0)
 
 
+@pytest.fixture
+def charged(model, tidegate, at_openai, at_anthropic, simulator):
+    """What the test's calls cost is what the providers bill."""
+    asked = at_openai if model == "vercel" else at_anthropic
+    seen = len(simulator.calls(asked))
+    yield
+    tidegate.charged_as_billed(simulator, simulator.calls(asked)[seen:])
+
+
 def ask(text):
     return [{"role": "user", "content": text}]
 
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("model", ["vercel", "claude"])
-def test_plain(client, model):
+def test_plain(client, model, charged):
     answer = client.chat.completions.create(model=model, messages=ask("Hello"))
     assert "Hello" in answer.choices[0].message.content and answer.usage.completion_tokens > 0
 
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("model", ["vercel", "claude"])
-def test_streamed(client, model):
+def test_streamed(client, model, charged):
     options = {"stream": True, "stream_options": {"include_usage": True}}
     chunks = list(client.chat.completions.create(model=model, messages=ask("say 20 words"), **options))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)

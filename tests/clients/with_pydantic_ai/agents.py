@@ -17,10 +17,8 @@ class Kind:
 
     def __init__(self, upstream, provider, like):
         self.upstream, self.provider, self.like = upstream, provider, like
-        # Groq's client looks for a stream's usage in a field that only Groq itself sends.
-        self.streams_tell_usage = upstream != "groq"
         # Google's and Bedrock's streams could tell the cost in the head only, before it is known.
-        self.streams_tell_cost = upstream not in ("groq", "google-cloud", "bedrock")
+        self.streams_tell_cost = upstream not in ("google-cloud", "bedrock")
 
 
 KINDS = [

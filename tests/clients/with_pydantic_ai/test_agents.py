@@ -47,11 +47,22 @@ def test_plain(gateway, kind, simulator, seen):
 def test_streamed(gateway, kind, simulator, seen):
     pieces, used = gateway.stream(kind.upstream, kind.model.bare, "say 20 words")
     assert "".join(pieces).split() == ["word"] * 20 and len(pieces) > 1
-    if kind.streams_tell_usage:
-        [call] = simulator.calls(kind.model)[seen:]
-        [line] = simulator.bill(call)
-        told = (used.input_tokens, used.output_tokens)
-        assert told == (line["usage"]["input_tokens"], line["usage"]["output_tokens"])
+    [call] = simulator.calls(kind.model)[seen:]
+    [line] = simulator.bill(call)
+    told = (used.input_tokens, used.output_tokens)
+    assert told == (line["usage"]["input_tokens"], line["usage"]["output_tokens"])
+
+
+def test_usage_that_comes_as_groq_tells_it(gateway, kind, simulator):
+    """Whichever client asks: the provider's stream has its usage where only Groq puts it."""
+    if kind.provider != "sim-openai":
+        pytest.skip("no stream of OpenAI's chat completions")
+    simulator.script({"when": {"model": kind.model.upstream}, "then": {"usage_in_x_groq": True}})
+    seen = len(simulator.calls(kind.model))
+    _, used = gateway.stream(kind.upstream, kind.model.bare, "say 5 words")
+    [call] = simulator.calls(kind.model)[seen:]
+    [line] = simulator.bill(call)
+    assert (used.input_tokens, used.output_tokens) == (line["usage"]["input_tokens"], line["usage"]["output_tokens"])
 
 
 def test_a_stream_tells_its_cost(gateway, kind_with_costs, simulator):
