@@ -8,14 +8,14 @@ use tidegate_types::NanoUsd;
 use tidegate_types::usage::Usage;
 
 use crate::codec::{self, Weight};
-use crate::json::Value;
+use crate::json::Document;
 use crate::{AnswerFault, Asked, Dialect, note};
 
 /// What the gateway puts into answers that it writes itself.
 #[derive(Debug, Clone)]
 pub struct AnswerFacts {
     /// The call's id, the answer's id in translated answers.
-    pub call_id: String,
+    pub call_id: Arc<str>,
     /// Model's name for translated answers whose provider gave none.
     pub model: String,
     /// Unix seconds.
@@ -62,12 +62,12 @@ impl fmt::Debug for Seal {
 #[derive(Debug, Clone)]
 pub struct Note {
     /// `gen_…`: by it the call can be asked for afterwards.
-    pub generation_id: String,
+    pub generation_id: Arc<str>,
     /// What usage costs.
     pub costing: Costing,
     /// Where the caller's client looks for it.
     pub place: NotePlace,
-    /// Slug of the provider that answers.
+    /// Slug of the provider that answers, for [`NotePlace::Mlflow`] alone.
     pub provider: String,
     /// JSON object of `gateway.routing`: the plan and the attempts so far.
     pub routing: Option<Bytes>,
@@ -133,7 +133,8 @@ pub fn complete(
     body: &Bytes,
     facts: &AnswerFacts,
 ) -> Result<Complete, AnswerFault> {
-    let root = Value::parse(body).map_err(|_| AnswerFault::Malformed("not JSON"))?;
+    let document = Document::parse(body).map_err(|_| AnswerFault::Malformed("not JSON"))?;
+    let root = document.root();
     let Weight { usage, visible_bytes } = (codec::of(target).weigh)(&root)?;
     let noted = facts.note.as_ref().zip(usage.as_ref());
     let bytes = if surface == target {

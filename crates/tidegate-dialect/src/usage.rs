@@ -13,13 +13,18 @@ const MOST_TOKENS: f64 = 1e12;
 pub(crate) fn count(object: &Value<'_>, key: &str) -> Result<Option<u64>, Garbage> {
     match object.get(key).filter(|value| !value.is_null()) {
         None => Ok(None),
-        Some(value) => match value.number() {
-            Some(number) if number.fract() == 0.0 && (0.0..=MOST_TOKENS).contains(&number) => {
-                Ok(Some(number as u64))
-            }
-            _ => Err(Garbage),
+        Some(value) => match value.whole() {
+            Some(count) if count as f64 <= MOST_TOKENS => Ok(Some(count)),
+            _ => odd_count(&value),
         },
     }
+}
+
+/// A count in another notation than all providers': `12.0`, `1e3`.
+fn odd_count(value: &Value<'_>) -> Result<Option<u64>, Garbage> {
+    let number =
+        value.number().filter(|number| number.fract() == 0.0 && (0.0..=MOST_TOKENS).contains(number));
+    number.map(|number| Some(number as u64)).ok_or(Garbage)
 }
 
 /// Something that is no count.

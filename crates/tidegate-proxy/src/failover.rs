@@ -251,7 +251,7 @@ async fn outbound(
     let tail = target::operation(provider, target, account.surface.operation(), model, call.body.stream);
     let tail = tail.and_then(|tail| target::way(tail, call.body.way));
     let path = tail.and_then(|tail| endpoint.path(&tail)).ok_or(Failed::NoEndpoint)?;
-    let call_id = account.arrival.call_id.to_string();
+    let call_id: Arc<str> = account.arrival.call_id.to_string().into();
     let mut out = forwarded(headers, target, surface == target);
     if let Ok(id) = HeaderValue::from_str(&call_id) {
         out.insert(CLIENT_REQUEST_ID, id);
@@ -278,11 +278,11 @@ async fn outbound(
         counting: call.body.counting,
         task: call.body.is_task().then(|| Box::new((call.body.clone(), provider.slug.to_string()))),
         facts: AnswerFacts {
+            note: Some(note(planned, candidate, call_id.clone())),
             call_id,
-            model: candidate.model.name.to_string(),
+            model: candidate.model.name.as_str().to_owned(),
             created: account.arrival.at.as_seconds(),
             asked_usage: call.body.asked_usage,
-            note: Some(note(planned, candidate)),
             spec: call.body.spec,
             warnings: call.body.gateway.warnings(),
             asked: if surface == target { Asked::default() } else { call.body.asked() },
@@ -316,14 +316,18 @@ fn written(
 }
 
 /// What the gateway adds to the answer about itself.
-fn note(planned: &Planned<'_>, candidate: &Candidate) -> Note {
+fn note(planned: &Planned<'_>, candidate: &Candidate, generation_id: Arc<str>) -> Note {
     let tariff = candidate.tariff.clone();
     let place = planned.account.note_place;
     Note {
-        generation_id: planned.account.arrival.call_id.to_string(),
+        generation_id,
         costing: Costing::new(move |usage| tariff.cost(usage)),
         place,
-        provider: candidate.provider.slug.to_string(),
+        provider: if place == NotePlace::Mlflow {
+            candidate.provider.slug.to_string()
+        } else {
+            String::new()
+        },
         routing: (place == NotePlace::AiSdk).then(|| routing::of(planned, candidate)),
     }
 }

@@ -247,11 +247,22 @@ fn decode(text: &[u8]) -> Option<u128> {
         return None;
     }
     text.iter().try_fold(0u128, |raw, c| {
-        let upper = c.to_ascii_uppercase();
-        let value = ALPHABET.iter().position(|a| *a == upper)?;
-        Some((raw << 5) | value as u128)
+        let value = VALUES[usize::from(*c)];
+        (value < 32).then_some((raw << 5) | u128::from(value))
     })
 }
+
+/// The value of each character, whichever case it is in; 32 for those that have none.
+const VALUES: [u8; 256] = {
+    let mut values = [32; 256];
+    let mut value = 0;
+    while value < ALPHABET.len() {
+        values[ALPHABET[value] as usize] = value as u8;
+        values[ALPHABET[value].to_ascii_lowercase() as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
 
 /// A text that is not an identifier of the expected kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -276,10 +287,16 @@ impl<K: IdKind> FromStr for Id<K> {
 
 impl<K: IdKind> fmt::Display for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = encode(self.raw);
-        f.write_str(K::PREFIX)?;
-        f.write_str("_")?;
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        // In one piece: a text that is made of it then grows once.
+        const LONGEST: usize = 16;
+        let mut text = [b'_'; LONGEST + 1 + 26];
+        let (prefix, ulid) = (K::PREFIX.as_bytes(), encode(self.raw));
+        let end = prefix.len() + 1 + ulid.len();
+        let places = text.get_mut(..end).and_then(|text| text.split_at_mut_checked(prefix.len()));
+        let Some((before, behind)) = places else { return Err(fmt::Error) };
+        before.copy_from_slice(prefix);
+        behind[1..].copy_from_slice(&ulid);
+        f.write_str(std::str::from_utf8(&text[..end]).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -84,7 +84,7 @@ fn messages(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> 
         let role =
             fields.get("role").ok_or_else(|| RequestError::Missing { path: path.key("role").to_string() })?;
         text(&role, path.key("role"))?;
-        call.spots.note_echoes(&message);
+        call.spots.note_echoes(&fields);
         if memmem::find(message.raw(), br#""thinking""#).is_some() {
             fields.get("content").iter().for_each(|content| take_out_foreign(content, call));
         }

@@ -104,7 +104,7 @@ fn messages(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> 
                 return Err(RequestError::Missing { path: path.key(key).to_string() });
             }
         }
-        call.spots.note_echoes(&message);
+        call.spots.note_echoes(&fields);
         let Some(content) = fields.get("content") else { return Ok(()) };
         array(&content, path.key("content"), |value, path| block(&value, path, call))
     })

@@ -12,7 +12,7 @@ use crate::json::Writer;
 
 /// State of such a stream.
 pub(super) struct Encoder {
-    call_id: String,
+    call_id: std::sync::Arc<str>,
     /// Blocks of content and tool calls begun so far.
     blocks: u64,
     tools: u64,

@@ -59,7 +59,7 @@ fn messages(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> 
         let role =
             fields.get("role").ok_or_else(|| RequestError::Missing { path: path.key("role").to_string() })?;
         text(&role, path.key("role"))?;
-        call.spots.note_echoes(&message);
+        call.spots.note_echoes(&fields);
         if let Some(calls) = fields.get("tool_calls") {
             array(&calls, path.key("tool_calls"), |call, path| Fields::read(&call, path).map(drop))?;
         }

@@ -2,6 +2,8 @@
 
 use memchr::memchr2;
 
+use super::index::{Index, LONG};
+
 /// Deepest nesting that is read.
 pub const MAX_DEPTH: u32 = 128;
 
@@ -16,11 +18,12 @@ pub struct JsonError {
 }
 
 /// Proves that `bytes` are one JSON value (UTF-8, nested at most [`MAX_DEPTH`] deep); its start and end.
-pub(super) fn validate(bytes: &[u8]) -> Result<(usize, usize), JsonError> {
+/// What `index` wants to know is noted on the way.
+pub(super) fn validate(bytes: &[u8], index: Option<&mut Index>) -> Result<(usize, usize), JsonError> {
     if let Err(error) = std::str::from_utf8(bytes) {
         return Err(JsonError { at: error.valid_up_to(), why: "invalid UTF-8" });
     }
-    let mut scan = Scan { bytes, pos: 0 };
+    let mut scan = Scan { bytes, pos: 0, index };
     scan.space();
     let start = scan.pos;
     // One bit per open container, the innermost lowest: 1 for an object, 0 for an array.
@@ -33,11 +36,15 @@ pub(super) fn validate(bytes: &[u8]) -> Result<(usize, usize), JsonError> {
                 if depth == MAX_DEPTH {
                     return Err(scan.error("nested too deeply"));
                 }
+                let at = scan.pos;
                 scan.pos += 1;
                 scan.space();
                 if scan.peek() == Some(bracket + 2) {
                     scan.pos += 1;
                 } else {
+                    if let Some(index) = &mut scan.index {
+                        index.open(at);
+                    }
                     (open, depth) = (open << 1 | u128::from(object), depth + 1);
                     if object {
                         scan.key()?;
@@ -69,6 +76,9 @@ pub(super) fn validate(bytes: &[u8]) -> Result<(usize, usize), JsonError> {
                 }
                 Some(close) if close == if object { b'}' } else { b']' } => {
                     scan.pos += 1;
+                    if let Some(index) = &mut scan.index {
+                        index.close(scan.pos);
+                    }
                     (open, depth) = (open >> 1, depth - 1);
                 }
                 _ => return Err(scan.error(if object { "expected , or }" } else { "expected , or ]" })),
@@ -83,30 +93,67 @@ fn trim_end(bytes: &[u8]) -> usize {
 
 /// Length of the plain text at the start of `rest`: up to a quote, a backslash or a control character.
 fn string_stop(rest: &[u8]) -> Option<usize> {
-    /// Most strings are shorter than this, and a plain loop is faster for them than a vector search.
-    const SHORT: usize = 24;
-    let stops = |b: &u8| matches!(*b, b'"' | b'\\' | 0..0x20);
-    let head = rest.get(..SHORT).unwrap_or(rest);
-    if let Some(stop) = head.iter().position(stops) {
+    if let Found::At(stop) = short_stop(rest) {
         return Some(stop);
     }
-    let tail = rest.get(head.len()..).unwrap_or_default();
+    let (head, tail) = rest.split_at_checked(LONG)?;
     let stop = memchr2(b'"', b'\\', tail)?;
     let plain = tail.get(..stop).unwrap_or_default();
-    let control = if plain.iter().any(|b| *b < 0x20) { plain.iter().position(stops) } else { None };
+    // Asked of all at once first: control characters are an error and all but never there.
+    let control = if plain.iter().any(|b| *b < 0x20) { plain.iter().position(|b| *b < 0x20) } else { None };
     Some(head.len() + control.unwrap_or(stop))
+}
+
+/// What the beginning of a string holds.
+pub(super) enum Found {
+    /// A quote, a backslash or a control character here.
+    At(usize),
+    /// None of them within [`LONG`] bytes.
+    Nothing,
+}
+
+/// Looks for the first quote, backslash or control character of [`LONG`] bytes, eight at a time: most
+/// strings are shorter, and for them a vector search has not begun when this ends.
+pub(super) fn short_stop(rest: &[u8]) -> Found {
+    let mut at = 0;
+    while at < LONG {
+        let Some(eight) = rest.get(at..).and_then(<[u8]>::first_chunk::<8>) else {
+            let stops = |b: &u8| matches!(*b, b'"' | b'\\' | 0..0x20);
+            let stop = rest.get(at..).and_then(|last| last.iter().position(stops));
+            return stop.map_or(Found::Nothing, |stop| Found::At(at + stop));
+        };
+        let stops = stops_of(u64::from_le_bytes(*eight));
+        if stops != 0 {
+            return Found::At(at + (stops.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    Found::Nothing
+}
+
+/// The highest bit of each byte that is a quote, a backslash or a control character. Right for the
+/// lowest such byte; above it a borrow may have set more.
+const fn stops_of(eight: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let quote = eight ^ (ONES * b'"' as u64);
+    let backslash = eight ^ (ONES * b'\\' as u64);
+    let zero_of = quote.wrapping_sub(ONES) & !quote | backslash.wrapping_sub(ONES) & !backslash;
+    let control = eight.wrapping_sub(ONES * 0x20) & !eight;
+    (zero_of | control) & HIGH
 }
 
 pub(super) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
-struct Scan<'a> {
+struct Scan<'a, 'i> {
     bytes: &'a [u8],
     pos: usize,
+    index: Option<&'i mut Index>,
 }
 
-impl Scan<'_> {
+impl Scan<'_, '_> {
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.pos).copied()
     }
@@ -164,6 +211,7 @@ impl Scan<'_> {
     }
 
     fn string(&mut self) -> Result<(), JsonError> {
+        let start = self.pos;
         self.pos += 1;
         loop {
             let rest = self.bytes.get(self.pos..).unwrap_or_default();
@@ -176,6 +224,11 @@ impl Scan<'_> {
             }
             self.pos += stop + 1;
             if tail.first() == Some(&b'"') {
+                if self.pos - start >= LONG
+                    && let Some(index) = &mut self.index
+                {
+                    index.long_string(start, self.pos);
+                }
                 return Ok(());
             }
             let escape = match tail.get(1) {

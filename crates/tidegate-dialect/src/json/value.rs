@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 
 use memchr::memchr2;
 
-use super::scan::{JsonError, is_space, validate};
+use super::index::Index;
+use super::scan::{Found, JsonError, is_space, short_stop, validate};
 use super::splice::Span;
 use super::text;
 
@@ -32,6 +33,7 @@ pub struct Value<'a> {
     bytes: &'a [u8],
     start: usize,
     end: usize,
+    index: Option<&'a Index>,
 }
 
 /// A member of an object.
@@ -51,13 +53,18 @@ impl<'a> Value<'a> {
     /// # Errors
     /// [`JsonError`] when they are not JSON; linear in their length.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, JsonError> {
-        let (start, end) = validate(bytes)?;
-        Ok(Self { bytes, start, end })
+        let (start, end) = validate(bytes, None)?;
+        Ok(Self { bytes, start, end, index: None })
+    }
+
+    /// The value at this place of bytes that were validated into `index`.
+    pub(super) fn indexed(bytes: &'a [u8], start: usize, end: usize, index: Option<&'a Index>) -> Self {
+        Self { bytes, start, end, index }
     }
 
     /// The value at `span` of bytes that were validated before.
     pub(crate) fn validated(bytes: &'a [u8], span: Span) -> Self {
-        Self { bytes, start: span.start, end: span.end }
+        Self { bytes, start: span.start, end: span.end, index: None }
     }
 
     /// Where the value lies in the whole text.
@@ -166,15 +173,13 @@ struct Walk<'a> {
     bytes: &'a [u8],
     pos: usize,
     end: usize,
+    index: Option<&'a Index>,
 }
 
 impl<'a> Walk<'a> {
     fn over(value: &Value<'a>, kind: Kind) -> Self {
-        if value.kind() == kind {
-            Self { bytes: value.bytes, pos: value.start + 1, end: value.end - 1 }
-        } else {
-            Self { bytes: value.bytes, pos: 0, end: 0 }
-        }
+        let (pos, end) = if value.kind() == kind { (value.start + 1, value.end - 1) } else { (0, 0) };
+        Self { bytes: value.bytes, pos, end, index: value.index }
     }
 
     /// Moves over white space and one separator to the next item; `None` at the end.
@@ -189,10 +194,10 @@ impl<'a> Walk<'a> {
     }
 
     fn element(&mut self) -> Option<Value<'a>> {
-        self.next()?;
+        let first = self.next()?;
         let start = self.pos;
-        self.pos = end_of(self.bytes, start).min(self.end);
-        Some(Value { bytes: self.bytes, start, end: self.pos })
+        self.pos = end_of(self.bytes, start, first, self.index).min(self.end);
+        Some(Value { bytes: self.bytes, start, end: self.pos, index: self.index })
     }
 
     fn member(&mut self) -> Option<Member<'a>> {
@@ -202,11 +207,14 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// End of the value that starts at `start` of validated bytes.
-fn end_of(bytes: &[u8], start: usize) -> usize {
-    match bytes.get(start) {
-        Some(b'"') => end_of_string(bytes, start),
-        Some(b'{' | b'[') => end_of_container(bytes, start),
+/// End of the value that starts with `first` at `start` of validated bytes.
+fn end_of(bytes: &[u8], start: usize, first: u8, index: Option<&Index>) -> usize {
+    match first {
+        b'"' => end_of_string(bytes, start, index),
+        b'{' | b'[' => {
+            // Empty containers are not in the index.
+            index.and_then(|index| index.end_of(start)).unwrap_or_else(|| end_of_container(bytes, start))
+        }
         _ => {
             let rest = bytes.get(start..).unwrap_or_default();
             let len = rest.iter().position(|b| is_space(*b) || matches!(b, b',' | b'}' | b']'));
@@ -215,15 +223,14 @@ fn end_of(bytes: &[u8], start: usize) -> usize {
     }
 }
 
-fn end_of_string(bytes: &[u8], start: usize) -> usize {
+fn end_of_string(bytes: &[u8], start: usize, index: Option<&Index>) -> usize {
     let mut pos = start + 1;
-    let stops = |b: &u8| matches!(*b, b'"' | b'\\');
-    // Keys and words are short: a plain loop finds their end faster than a vector search.
-    let short = bytes.get(pos..(pos + 24).min(bytes.len())).unwrap_or_default();
-    match short.iter().position(stops) {
-        Some(stop) if short.get(stop) == Some(&b'"') => return pos + stop + 1,
-        Some(_) => {}
-        None => pos += short.len(),
+    match short_stop(bytes.get(pos..).unwrap_or_default()) {
+        Found::At(stop) if bytes.get(pos + stop) == Some(&b'"') => return pos + stop + 1,
+        _ => {}
+    }
+    if let Some(end) = index.and_then(|index| index.end_of(start)) {
+        return end;
     }
     while let Some(stop) = bytes.get(pos..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
         if bytes.get(pos + stop) == Some(&b'"') {
@@ -240,7 +247,7 @@ fn end_of_container(bytes: &[u8], start: usize) -> usize {
     while let Some(byte) = bytes.get(pos) {
         match byte {
             b'"' => {
-                pos = end_of_string(bytes, pos);
+                pos = end_of_string(bytes, pos, None);
                 continue;
             }
             b'{' | b'[' => depth += 1,

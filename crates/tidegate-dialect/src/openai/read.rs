@@ -96,7 +96,7 @@ fn messages(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> 
         let role =
             fields.get("role").ok_or_else(|| RequestError::Missing { path: path.key("role").to_string() })?;
         text(&role, path.key("role"))?;
-        call.spots.note_echoes(&message);
+        call.spots.note_echoes(&fields);
         if fields.get("audio").is_some() {
             call.survey().unboundable(path.key("audio"));
         }

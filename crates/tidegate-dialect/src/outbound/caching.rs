@@ -31,8 +31,10 @@ pub(super) fn mark(call: &mut Call, target: Dialect, edits: &Edits<'_>) {
 /// Puts the marker into a body that stays in Anthropic's dialect, whose provider then finds the places.
 pub(super) fn edit(body: &mut Body<'_>) {
     let call = body.call;
-    let marked = memchr::memmem::find(&call.bytes, br#""cache_control""#).is_some();
-    if call.gateway.caching && call.surface == Dialect::AnthropicMessages && !marked {
+    if call.gateway.caching
+        && call.surface == Dialect::AnthropicMessages
+        && memchr::memmem::find(&call.bytes, br#""cache_control""#).is_none()
+    {
         body.set("cache_control", MARKER);
     }
 }

@@ -34,25 +34,41 @@ impl Stored {
     }
 }
 
-/// Without one of these nothing is named, and nothing needs to be walked. Escapes may hide any.
-const HINTS: [&[u8]; 16] = [
-    b"\\u00",
-    b"file",
-    b"File",
-    b"s3",
-    b"S3",
-    b"gs:",
-    b"GS:",
-    b"ached",
-    b"\"previous",
-    b"ontainer",
-    b"\"conversation\"",
-    b"_reference\"",
-    b"ector",
-    b"ertex",
-    b"kill",
-    b"\"id\"",
+/// Without one of these nothing is named, and nothing needs to be walked. Escapes may hide any. Each
+/// with the place of the byte in it that is rarest in prompts.
+const HINTS: [(&[u8], usize); 16] = [
+    (b"\\u00", 0),
+    (b"file", 0),
+    (b"File", 0),
+    (b"s3", 1),
+    (b"S3", 1),
+    (b"gs:", 0),
+    (b"GS:", 0),
+    (b"ached", 1),
+    (b"\"previous", 4),
+    (b"ontainer", 7),
+    (b"\"conversation\"", 4),
+    (b"_reference\"", 0),
+    (b"ector", 1),
+    (b"ertex", 4),
+    (b"kill", 0),
+    (b"\"id\"", 2),
 ];
+
+/// For each byte the hints, one bit each, whose rarest byte it is.
+const HINTED: [u16; 256] = {
+    let mut hinted = [0; 256];
+    let mut hint = 0;
+    while hint < HINTS.len() {
+        let (word, rarest) = HINTS[hint];
+        hinted[word[rarest] as usize] |= 1 << hint;
+        hint += 1;
+    }
+    hinted
+};
+
+/// From this length on one fast search after the other is faster than one look at each byte.
+const LONG: usize = 16 * 1024;
 
 /// Members that name a stored thing whatever they hold; without underscores, in small letters.
 const NAMES: [&str; 16] = [
@@ -101,11 +117,29 @@ const FREE: [&str; 17] = [
 /// # Errors
 /// [`RequestError::Untranslatable`] naming the first such field.
 pub fn refuse_stored(body: &[u8], why: Stored) -> Result<(), RequestError> {
-    if HINTS.iter().all(|hint| memmem::find(body, hint).is_none()) {
+    if !is_hinted(body) {
         return Ok(());
     }
     let Ok(root) = Value::parse(body) else { return Ok(()) };
     walk(&root, Path::Root).map_err(|field| RequestError::Untranslatable { field, why: why.why() })
+}
+
+fn is_hinted(body: &[u8]) -> bool {
+    if body.len() >= LONG {
+        return HINTS.iter().any(|(hint, _)| memmem::find(body, hint).is_some());
+    }
+    body.iter().enumerate().any(|(at, byte)| {
+        let mut left = HINTED[usize::from(*byte)];
+        while left != 0 {
+            let (hint, rarest) = HINTS[left.trailing_zeros() as usize];
+            let start = at.checked_sub(rarest).and_then(|start| body.get(start..));
+            if start.is_some_and(|rest| rest.starts_with(hint)) {
+                return true;
+            }
+            left &= left - 1;
+        }
+        false
+    })
 }
 
 /// The path of the first stored thing, as an error.
@@ -296,6 +330,19 @@ mod tests {
         ),
         (r#"{"container":{"skills":[{"type":"custom","skill_id":"s"}]}}"#, "container.skills[0].skill_id"),
     ];
+
+    #[test]
+    fn hints_are_found_in_short_and_long_bodies() {
+        for (hint, _) in HINTS {
+            for fill in ["", "x", "ooo\"\"\"ppprrreee"] {
+                let short = [fill.as_bytes(), hint, fill.as_bytes()].concat();
+                let long = [&b".".repeat(LONG)[..], hint].concat();
+                assert!(is_hinted(&short) && is_hinted(&long), "{}", String::from_utf8_lossy(hint));
+                assert!(!is_hinted(&short[..fill.len() + hint.len() - 1]));
+            }
+        }
+        assert!(!is_hinted(&b".".repeat(LONG)));
+    }
 
     #[test]
     fn whatever_lies_in_the_account_is_found_by_name() {

@@ -1,6 +1,6 @@
 //! What both dialects' messages have in common: counting, and echoes of our own answers.
 
-use super::place::{Path, array, wrong};
+use super::place::{Fields, Path, array, wrong};
 use super::{Finding, FindingKind, InputSize, Spots};
 use crate::RequestError;
 use crate::json::{Kind, Span, Value};
@@ -97,13 +97,14 @@ pub(crate) fn parts<'a>(
 
 impl Spots {
     /// Notes the members of a message that must not reach the provider.
-    pub(crate) fn note_echoes(&mut self, message: &Value<'_>) {
-        if !ECHOES.iter().any(|echo| memchr::memmem::find(message.raw(), echo.as_bytes()).is_some()) {
+    pub(crate) fn note_echoes(&mut self, message: &Fields<'_>) {
+        let is_echo = |key: &str| ECHOES.contains(&key);
+        if !message.iter().any(|member| is_echo(&member.key)) {
             return;
         }
         let members: Vec<(bool, usize, usize)> = message
-            .members()
-            .map(|member| (ECHOES.contains(&&*member.key), member.start, member.value.span().end))
+            .iter()
+            .map(|member| (is_echo(&member.key), member.start, member.value.span().end))
             .collect();
         self.echoes.extend(removals(&members));
     }

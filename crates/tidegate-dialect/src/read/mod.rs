@@ -25,7 +25,7 @@ pub use size::{InputBound, InputSize};
 
 pub(crate) use messages::{Survey, parts, removals};
 
-use crate::json::{Member, Span, Value};
+use crate::json::{Document, Member, Span};
 use crate::registry::{self, Effect, Field};
 use crate::task::Task;
 use crate::{Dialect, RequestError, codec};
@@ -241,7 +241,8 @@ impl Default for Outside<'_> {
 pub fn call(surface: Dialect, outside: Outside<'_>, body: Bytes) -> Result<CallBody, RequestError> {
     // A second handle on the same bytes, so that the walk and the result do not borrow from each other.
     let bytes = body.clone();
-    let root = Value::parse(&bytes)?;
+    let document = Document::parse(&bytes)?;
+    let root = document.root();
     let fields = Fields::read(&root, Path::Root)?;
     let mut labels = Labels::default();
     let gateway = GatewayOptions::read(&fields, &mut labels, surface == Dialect::AiSdk)?;
@@ -266,6 +267,7 @@ pub fn call(surface: Dialect, outside: Outside<'_>, body: Bytes) -> Result<CallB
     call.way = outside.way;
     // The other handle goes first, so that they can be wiped where they lie.
     drop(fields);
+    drop(document);
     drop(bytes);
     call.forget_credentials();
     Ok(call)

@@ -70,8 +70,13 @@ impl CallBody {
 /// Whether some string of the body is `1h`, however it is escaped: every dialect that can ask for
 /// cache writes of an hour does it with this word.
 fn names_an_hour(body: &[u8]) -> bool {
-    const SPELLINGS: [&[u8]; 4] = [br#""1h""#, br#""\u0031h""#, br#""1\u0068""#, br#""\u0031\u0068""#];
-    SPELLINGS.iter().any(|word| memchr::memmem::find(body, word).is_some())
+    const BEFORE: [&[u8]; 2] = [b"\"", br#""\u003"#];
+    const BEHIND: [&[u8]; 2] = [b"h\"", br#"\u0068""#];
+    memchr::memchr_iter(b'1', body).any(|at| {
+        let (before, behind) = body.split_at(at);
+        BEFORE.iter().any(|word| before.ends_with(word))
+            && behind.get(1..).is_some_and(|behind| BEHIND.iter().any(|word| behind.starts_with(word)))
+    })
 }
 
 #[cfg(test)]
@@ -80,9 +85,14 @@ mod tests {
 
     #[test]
     fn an_hour_is_seen_in_every_spelling_and_not_in_texts() {
-        for body in [r#"{"ttl":"1h"}"#, r#"{"ttl":"\u0031h"}"#, r#"{"ttl":"1\u0068"}"#] {
+        for body in [
+            r#"{"ttl":"1h"}"#,
+            r#"{"ttl":"\u0031h"}"#,
+            r#"{"ttl":"1\u0068"}"#,
+            r#"{"a":11,"ttl":"\u0031\u0068"}"#,
+        ] {
             assert!(names_an_hour(body.as_bytes()), "{body}");
         }
-        assert!(!names_an_hour(br#"{"ttl":"5m","text":"say \"1h\" or 1h"}"#));
+        assert!(!names_an_hour(br#"{"ttl":"5m","text":"say \"1h\" or 1h or 11h","n":1}"#));
     }
 }

@@ -127,7 +127,6 @@ fn input(body: &Fields<'_>, call: &mut CallBody) -> Result<(), RequestError> {
     let mut items = Vec::new();
     array(&value, path, |value, path| {
         call.input.messages += 1;
-        call.spots.note_echoes(&value);
         let span = value.span();
         items.push((foreign(&value), span.start, span.end));
         item(&value, path, call)
@@ -150,6 +149,7 @@ fn foreign(item: &Value<'_>) -> bool {
 
 fn item(value: &Value<'_>, path: Path<'_>, call: &mut CallBody) -> Result<(), RequestError> {
     let item = Fields::read(value, path)?;
+    call.spots.note_echoes(&item);
     let kind = match item.get("type") {
         Some(kind) => text(&kind, path.key("type"))?,
         None if item.get("role").is_some() => "message".into(),
