@@ -12,6 +12,7 @@ pub mod journal;
 mod link;
 mod listen;
 mod node;
+mod notary;
 mod observe;
 mod opener;
 mod outage;

@@ -19,6 +19,7 @@ use crate::error::NodeError;
 use crate::identity::{self, Identity};
 use crate::journal::{Journal, JournalSettings};
 use crate::link::Link;
+use crate::notary::Notary;
 use crate::observe::Gauges;
 use crate::opener::Opener;
 use crate::outage::Outage;
@@ -242,7 +243,9 @@ fn run_tasks(
     tasks.spawn(client.run(stop.clone()));
     tasks.spawn(ship::run(journal, Arc::clone(&link), stop.clone()));
     let clock = Arc::clone(&settings.clock);
-    tasks.spawn(identity::keep_fresh(identity, state, settings.control, link, clock, stop.clone()));
+    let notary = Arc::new(Notary::new(Arc::clone(&identity), journal.boot(), Arc::clone(&clock)));
+    tasks.spawn(ship::run(journal, Arc::clone(&link), Arc::clone(&notary), stop.clone()));
+    tasks.spawn(identity::keep_fresh(identity, state, settings.control, link, notary, clock, stop.clone()));
     tasks.spawn(opener.prepare_all(budgets, stop.clone()));
     let gauges = Gauges::register(&settings.metrics);
     tasks.spawn(observe::look(pulse, settings.limiter, settings.clock, gauges, stop));

@@ -4,7 +4,7 @@
 use bytes::BufMut;
 use http::uri::PathAndQuery;
 use prost::Message;
-use tidegate_proto::usage::{LanePosition, ReportRequest, ReportResponse};
+use tidegate_proto::usage::{DecisionSeal, LanePosition, ReportRequest, ReportResponse};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::{Codec, EncodeBuf, Encoder};
 use tonic::transport::Channel;
@@ -20,8 +20,15 @@ pub(crate) struct Report(Vec<u8>);
 
 impl Report {
     /// The first of a call: what is still held of each lane.
-    pub(crate) fn opening(oldest_held: Vec<LanePosition>) -> Self {
-        Self(ReportRequest { records: Vec::new(), oldest_held }.encode_to_vec())
+    pub(crate) fn opening(oldest_held: Vec<LanePosition>, sealing_boot: u64) -> Self {
+        Self(ReportRequest { oldest_held, sealing_boot, ..Default::default() }.encode_to_vec())
+    }
+
+    /// Adds the signature over the decisions of its calls.
+    pub(crate) fn sealed(mut self, seal: DecisionSeal) -> Self {
+        let rest = ReportRequest { seal: Some(seal), ..Default::default() };
+        self.0.extend_from_slice(&rest.encode_to_vec());
+        self
     }
 
     /// Adds one record.
@@ -93,6 +100,8 @@ mod tests {
         let records = vec![record(1, 0), record(2, 20), record(3, 2_000)];
         let mut report = Report::default();
         records.iter().for_each(|record| report.push(&record.encode_to_vec()));
-        assert_eq!(report.0, ReportRequest { records, oldest_held: Vec::new() }.encode_to_vec());
+        let seal = DecisionSeal { number: 3, signature: vec![1; 70], ..Default::default() };
+        let whole = ReportRequest { records, seal: Some(seal.clone()), ..Default::default() };
+        assert_eq!(report.sealed(seal).0, whole.encode_to_vec());
     }
 }

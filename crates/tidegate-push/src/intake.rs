@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use tidegate_proto::usage::journal_record::Record as Wire;
 use tidegate_proto::usage::usage_service_server::UsageService;
-use tidegate_proto::usage::{JournalRecord, LanePosition, ReportRequest, ReportResponse};
+use tidegate_proto::usage::{DecisionSeal, JournalRecord, LanePosition, ReportRequest, ReportResponse};
+use tidegate_secrets::decision::Certificates;
+use tidegate_store::decisions::{self, SealedBatch};
 use tidegate_store::intake::{self, LaneMark, Record, Shipped};
 use tidegate_store::{Store, StoreError, missing};
 use tidegate_types::usage::{BillingEvent, CallRecord, RecordKey};
@@ -23,6 +25,7 @@ use crate::metrics::PushMetrics;
 use crate::nodes::{Admitted, Nodes, unavailable};
 use crate::peer;
 use crate::prices::Prices;
+use crate::seals;
 use crate::session::malformed;
 
 /// Records in one message; nodes send a tenth of it.
@@ -38,6 +41,8 @@ pub(crate) struct Intake {
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) prices: Arc<Prices>,
     pub(crate) metrics: PushMetrics,
+    /// By which nodes' seals are verified.
+    pub(crate) roots: Arc<Certificates>,
     pub(crate) tracker: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
@@ -79,7 +84,7 @@ impl Intake {
         // What is stored already need not be sent again.
         let marks = intake::marks(&self.store, node.node_id).await.map_err(|error| unavailable(&error))?;
         if !marks.is_empty() {
-            acknowledge(out, &marks).await?;
+            acknowledge(out, &marks, None).await?;
         }
         loop {
             // Between batches, never within one: what was stored is also acknowledged.
@@ -94,9 +99,19 @@ impl Intake {
                 return Err(Status::unauthenticated("the certificate has expired"));
             }
             let resumed = self.resume(node.node_id, &request.oldest_held).await?;
-            let stored = self.store_batch(node.node_id, request.records).await?;
-            acknowledge(out, &[resumed, stored].concat()).await?;
+            let known = self.known_seals(node.node_id, request.sealing_boot).await?;
+            let (stored, sealed) = self.store_batch(node.node_id, request.records, request.seal).await?;
+            acknowledge(out, &[resumed, stored].concat(), sealed.or(known)).await?;
         }
+    }
+
+    /// Number of the last seal of the boot that a node names when it begins.
+    async fn known_seals(&self, node: NodeId, boot: u64) -> Result<Option<u64>, Status> {
+        if !(1..=i64::MAX as u64).contains(&boot) {
+            return Ok(None);
+        }
+        let last = decisions::last_seal(&self.store, node, boot).await;
+        last.map(Some).map_err(|error| unavailable(&error))
     }
 
     /// Takes up the lanes that a node names where the store is. What the store lacks and the node no
@@ -127,7 +142,13 @@ impl Intake {
         Ok(resumed.marks)
     }
 
-    async fn store_batch(&self, node: NodeId, records: Vec<JournalRecord>) -> Result<Vec<LaneMark>, Status> {
+    /// Stores a batch; the number of its seal, if that holds.
+    async fn store_batch(
+        &self,
+        node: NodeId,
+        records: Vec<JournalRecord>,
+        seal: Option<DecisionSeal>,
+    ) -> Result<(Vec<LaneMark>, Option<u64>), Status> {
         if records.len() > MOST_RECORDS {
             self.metrics.malformed.inc();
             return Err(Status::invalid_argument("more than 5000 records in one message"));
@@ -136,10 +157,15 @@ impl Intake {
             self.metrics.malformed.inc();
         })?;
         if batch.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
-        let ingested = match intake::ingest(&self.store, node, &batch, self.clock.now()).await {
+        let sealed = seal.and_then(|seal| self.sealed(node, &seal, &batch));
+        let now = self.clock.now();
+        let ingested = match intake::ingest_sealed(&self.store, node, &batch, sealed.as_ref(), now).await {
             Ok(ingested) => ingested,
+            Err(StoreError::VersionConflict { .. }) => {
+                return Err(Status::aborted("this seal is not the next one; begin again"));
+            }
             Err(StoreError::NotFound | StoreError::Dangling(_)) => {
                 return Err(Status::permission_denied("no such node"));
             }
@@ -156,7 +182,21 @@ impl Intake {
         if ingested.refused > 0 {
             tracing::error!(%node, records = ingested.refused, "records that can never be stored were put aside");
         }
-        Ok(ingested.marks)
+        Ok((ingested.marks, sealed.map(|sealed| sealed.number)))
+    }
+
+    /// The seal as it is kept; `None` when it does not hold.
+    fn sealed(&self, node: NodeId, seal: &DecisionSeal, batch: &[Shipped]) -> Option<SealedBatch> {
+        let in_range = |number: u64| (1..=i64::MAX as u64).contains(&number);
+        if !in_range(seal.boot) || !in_range(seal.number) {
+            self.metrics.malformed.inc();
+            return None;
+        }
+        let checked = seals::check(node, seal, batch, &self.roots).inspect_err(|error| {
+            self.metrics.malformed.inc();
+            tracing::error!(%node, %error, "a node's signature over decisions does not hold");
+        });
+        checked.ok()
     }
 
     /// Reads the records and recomputes what they cost.
@@ -211,14 +251,14 @@ fn shipped(node_id: NodeId, message: JournalRecord) -> Result<Shipped, Status> {
     Ok(Shipped { key, record })
 }
 
-async fn acknowledge(out: &Out, marks: &[LaneMark]) -> Result<(), Status> {
+async fn acknowledge(out: &Out, marks: &[LaneMark], sealed: Option<u64>) -> Result<(), Status> {
     let position = |mark: &LaneMark| LanePosition {
         boot: mark.boot,
         lane: u32::from(mark.lane),
         sequence: mark.sequence,
     };
     let acknowledged = marks.iter().map(position).collect();
-    out.send(Ok(ReportResponse { acknowledged }))
+    out.send(Ok(ReportResponse { acknowledged, sealed }))
         .await
         .map_err(|_| Status::cancelled("the node no longer listens"))
 }

@@ -21,6 +21,7 @@ mod nodes;
 mod peer;
 mod prices;
 mod query;
+mod seals;
 mod server;
 mod service;
 mod session;

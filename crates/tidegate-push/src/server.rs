@@ -9,6 +9,7 @@ use tidegate_proto::config::config_service_server::ConfigServiceServer;
 use tidegate_proto::enroll::enroll_service_server::EnrollServiceServer;
 use tidegate_proto::query::query_service_server::QueryServiceServer;
 use tidegate_proto::usage::usage_service_server::UsageServiceServer;
+use tidegate_secrets::decision::Certificates;
 use tidegate_store::Store;
 use tidegate_types::Clock;
 use tokio::net::TcpListener;
@@ -161,6 +162,7 @@ impl PushServer {
         let digests = Digests::new(store.clone());
         let shared = Arc::new(Shared { store, clock, material, feed, digests, nodes, commands, metrics });
         let configuration = Configuration {
+            roots: Arc::new(Certificates::new(&material.roots)),
             shared,
             admission: admission(settings.streams_per_second, settings.streams_burst),
             tracker: tracker.clone(),

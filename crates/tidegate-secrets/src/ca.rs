@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber, SigningKey as _,
 };
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tidegate_telemetry::entropy;
@@ -106,6 +106,14 @@ impl CertificateAuthority {
     #[must_use]
     pub fn expose_key(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(self.issuer.key().serialize_der())
+    }
+
+    /// Signs a text with the root's own key: ECDSA P-256 with SHA-256, ASN.1.
+    ///
+    /// # Errors
+    /// [`SecretsError::Certificate`].
+    pub fn sign_text(&self, text: &[u8]) -> Result<Vec<u8>, SecretsError> {
+        self.issuer.key().sign(text).map_err(|_| SecretsError::Certificate("cannot sign"))
     }
 
     /// Makes a control plane's key and certificate for these host names and addresses.
@@ -223,6 +231,14 @@ impl NodeKey {
     #[must_use]
     pub fn expose(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(self.0.serialize_der())
+    }
+
+    /// Signs a text: ECDSA P-256 with SHA-256, ASN.1.
+    ///
+    /// # Errors
+    /// [`SecretsError::Certificate`].
+    pub fn sign(&self, text: &[u8]) -> Result<Vec<u8>, SecretsError> {
+        self.0.sign(text).map_err(|_| SecretsError::Certificate("cannot sign"))
     }
 
     /// A certificate request for `Enroll` or `Renew` (PKCS#10, DER).

@@ -55,6 +55,7 @@ struct Row {
     tags: Vec<Vec<u8>>,
     shard: i16,
     revision_n: i64,
+    zdr: String,
 }
 
 fn record(row: Row) -> Result<CallRecord> {
@@ -81,6 +82,7 @@ fn record(row: Row) -> Result<CallRecord> {
         app: row.app.map(label).transpose()?,
         tags: row.tags.into_iter().map(label).collect::<Result<_>>()?,
         revision: Revision { shard: shard(row.shard)?, n: unsigned(row.revision_n) },
+        zdr: from_name(&row.zdr)?,
     })
 }
 
@@ -99,7 +101,7 @@ fn label(bytes: Vec<u8>) -> Result<LabelHash> {
 pub async fn get(tx: &mut TenantTx, id: CallId) -> Result<CallRecord> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT organization_id, call_id, at, team_id, key_id, surface, stream, model_id, route_id, status, outcome,
-             attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n
+             attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n, zdr
          FROM call_records
          WHERE organization_id = $1 AND day = id_day($2) AND call_id = $2",
     )
@@ -123,7 +125,7 @@ pub async fn list(
     // The day comes from the call's id, which its node's clock made: a day more on both sides.
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT organization_id, call_id, at, team_id, key_id, surface, stream, model_id, route_id, status, outcome,
-             attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n
+             attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n, zdr
          FROM call_records
          WHERE organization_id = $1 AND at >= $2 AND at < $3
              AND day >= ($2::timestamptz AT TIME ZONE 'UTC')::date - 1
@@ -146,4 +148,21 @@ pub async fn list(
     .await?;
     let records: Result<Vec<_>> = rows.into_iter().map(record).collect();
     Ok(Page::of(records?, limit))
+}
+
+/// The records of these calls, those that are there.
+pub(crate) async fn of(tx: &mut TenantTx, calls: &[CallId]) -> Result<Vec<CallRecord>> {
+    let calls: Vec<Uuid> = calls.iter().map(|call| call.to_uuid()).collect();
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT r.organization_id, r.call_id, r.at, r.team_id, r.key_id, r.surface, r.stream, r.model_id, r.route_id,
+             r.status, r.outcome, r.attempts, r.usage, r.cost, r.ttft_ms, r.duration_ms, r.overhead_us, r.end_user,
+             r.session, r.app, r.tags, r.shard, r.revision_n, r.zdr
+         FROM unnest($2::uuid[]) AS k (call_id)
+         JOIN call_records r ON r.organization_id = $1 AND r.day = id_day(k.call_id) AND r.call_id = k.call_id",
+    )
+    .bind(tx.organization())
+    .bind(&calls)
+    .fetch_all(tx.connection())
+    .await?;
+    rows.into_iter().map(record).collect()
 }

@@ -6,6 +6,7 @@ mod renew;
 
 use prost::Message;
 use tidegate_proto::enroll::EnrollResponse;
+use tidegate_secrets::SecretsError;
 use tidegate_secrets::ca::{self, NodeKey};
 use tidegate_secrets::sealing::SealingKeyPair;
 use tidegate_types::{NodeId, Timestamp};
@@ -92,6 +93,16 @@ impl Identity {
         let chain: String = self.answer.certificate_chain.iter().map(|der| pem("CERTIFICATE", der)).collect();
         let key = Zeroizing::new(pem("PRIVATE KEY", &self.key.expose()));
         dial(control, &roots, Some((&chain, &key)))
+    /// Signs a text with the certificate's key.
+    pub(crate) fn sign(&self, text: &[u8]) -> Result<Vec<u8>, SecretsError> {
+        self.key.sign(text)
+    }
+
+    /// The certificate itself, DER.
+    pub(crate) fn certificate(&self) -> &[u8] {
+        self.answer.certificate_chain.first().map_or(&[], |leaf| leaf)
+    }
+
     }
 }
 

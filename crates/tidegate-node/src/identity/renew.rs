@@ -14,6 +14,7 @@ use super::{Identity, bad};
 use crate::backoff::Backoff;
 use crate::error::NodeError;
 use crate::link::{ControlPlane, Link};
+use crate::notary::Notary;
 use crate::outage::{Outage, why};
 use crate::state::State;
 
@@ -26,6 +27,7 @@ pub(crate) async fn keep_fresh(
     state: Arc<State>,
     control: ControlPlane,
     link: Arc<Link>,
+    notary: Arc<Notary>,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) {
@@ -38,6 +40,7 @@ pub(crate) async fn keep_fresh(
             match renew(&identity, &state, &control, &link, &*clock).await {
                 Ok(fresh) => {
                     identity = Arc::new(fresh);
+                    notary.renew(Arc::clone(&identity));
                     backoff = Backoff::default();
                     outage.ends();
                     continue;

@@ -464,7 +464,7 @@ impl UsageService for Service {
                 if has_records && take_one(&shared.lost_acks) {
                     return;
                 }
-                if sender.send(Ok(ReportResponse { acknowledged })).await.is_err() {
+                if sender.send(Ok(ReportResponse { acknowledged, sealed: None })).await.is_err() {
                     return;
                 }
             }

@@ -82,7 +82,7 @@ impl Reporter {
 
     /// Sends a batch and returns how far the lane is acknowledged then.
     pub(crate) async fn report(&mut self, records: Vec<JournalRecord>) -> Result<u64, Status> {
-        self.say.send(ReportRequest { records, oldest_held: Vec::new() }).await.unwrap();
+        self.say.send(ReportRequest { records, ..ReportRequest::default() }).await.unwrap();
         self.acknowledged().await
     }
 
@@ -98,7 +98,7 @@ impl Reporter {
     /// Says where a lane begins that the node still holds, and returns where it goes on.
     pub(crate) async fn resume(&mut self, sequence: u64) -> Result<u64, Status> {
         let oldest_held = vec![LanePosition { boot: 1, lane: 0, sequence }];
-        self.say.send(ReportRequest { records: Vec::new(), oldest_held }).await.unwrap();
+        self.say.send(ReportRequest { oldest_held, ..ReportRequest::default() }).await.unwrap();
         self.acknowledged().await
     }
 }

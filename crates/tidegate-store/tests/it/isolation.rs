@@ -42,6 +42,11 @@ async fn populate(f: &Fixture, tenant: &Tenant) {
     };
     epochs::open(&f.store, &asked, "permit", NOW).await.unwrap();
     let superuser = PgPool::connect(&f.database.superuser_url).await.unwrap();
+    sqlx::query("INSERT INTO node_certificates VALUES (sha256($1::text::bytea), $1, '', now())")
+        .bind(node.to_uuid())
+        .execute(&superuser)
+        .await
+        .unwrap();
     for statement in [
         "INSERT INTO budget_raises SELECT organization_id, budget_id, budget_id, 5, now(), now() + '1 day', 'r', 'c' FROM budgets WHERE organization_id = $1",
         "INSERT INTO budget_pasts SELECT organization_id, budget_id, 0, now(), now() FROM budgets WHERE organization_id = $1",
@@ -53,6 +58,7 @@ async fn populate(f: &Fixture, tenant: &Tenant) {
         "INSERT INTO credit_entries SELECT a.organization_id, a.budget_id, 'top_up', 1, now(), 'r', '', NULL, 'x', b.batch_id FROM credit_accounts a JOIN ledger_batches b USING (organization_id) WHERE a.organization_id = $1 LIMIT 1",
         "INSERT INTO credit_periods SELECT organization_id, 0, 1, 1, budget_id, NULL FROM credit_accounts WHERE organization_id = $1",
         "INSERT INTO webhook_deliveries SELECT organization_id, budget_id, budget_id, 'pending', 0, now() FROM budgets WHERE organization_id = $1",
+        "INSERT INTO decision_links SELECT $1, c.node_id, 1, 1, 1, now(), c.fingerprint, '{}', c.fingerprint, '', '', c.fingerprint FROM node_certificates c LIMIT 1",
     ] {
         sqlx::query(statement).bind(tenant.organization.id.to_uuid()).execute(&superuser).await.unwrap();
     }

@@ -3,9 +3,11 @@
 //! Ids, integers, enums and keyed hashes only: no free text can travel here.
 
 mod call;
+mod decision;
 mod event;
 mod metered;
 
 pub use call::{AttemptRecord, CallOutcome, CallRecord, Evidence, RefusalCause, Surface};
+pub use decision::{AttemptDecision, Decision};
 pub use event::{BillingEvent, CredentialType, EventKind, HeldBudget, Outcome, RecordKey};
 pub use metered::{MeterMethod, Usage};
