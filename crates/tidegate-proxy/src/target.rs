@@ -23,7 +23,10 @@ pub(crate) fn operation(
         Operation::Language => spoken.as_str(),
         other => other.as_str(),
     };
-    let ending = ending(provider, spoken, operation, stream);
+    // Gemini's own models draw in answers; Imagen's predict.
+    let draws =
+        operation == Operation::Image && spoken == DialectName::Gemini && model.starts_with("gemini-");
+    let ending = if draws { Some(":generateContent") } else { ending(provider, spoken, operation, stream) };
     let pattern = match provider.quirks.paths.get(key) {
         Some(own) if own.ends_with("{model}") => [own, ending.unwrap_or_default()].concat(),
         Some(own) => own.clone(),

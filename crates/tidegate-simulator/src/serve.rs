@@ -96,6 +96,10 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, reset: ResetFlag
         (Method::POST, "/anthropic/v1/messages" | "/anthropic/v1/messages/count_tokens") => {
             model_call(state, Dialect::Anthropic, path, &head.headers, &body, reset).await
         }
+        (Method::POST, path) if tasks::find(path).is_some() => {
+            let address = head.uri.path_and_query().map_or(path, |address| address.as_str());
+            task_call(state, (path, address), &head.headers, &body, reset).await
+        }
         (Method::POST, path) if gemini::Route::read(path).is_some() => {
             let address = head.uri.path_and_query().map_or(path, |address| address.as_str());
             model_call(state, Dialect::Gemini, address, &head.headers, &body, reset).await
@@ -110,10 +114,6 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, reset: ResetFlag
         (method, path) if tasks::video::query(&method, path, &body).is_some() => {
             let query = tasks::video::query(&method, path, &body).ok_or(Hangup)?;
             Ok(job_call(state, &query, &head.headers))
-        }
-        (Method::POST, path) if tasks::find(path).is_some() => {
-            let address = head.uri.path_and_query().map_or(path, |address| address.as_str());
-            task_call(state, (path, address), &head.headers, &body, reset).await
         }
         _ => Ok(plain_answer(404, json!({"error": {"message": "not found"}}).to_string().into_bytes())),
     }

@@ -104,6 +104,8 @@ fn sign_in(
 ) -> Result<(), Invalid> {
     let key = match house {
         House::Bedrock => return bedrock::sign_in(address, headers, body, |key| state.accepts(key)),
+        // Vertex AI takes tokens of an account.
+        House::Gemini if address.contains("/publishers/google/") => presented_key(headers),
         House::Gemini => {
             headers.get("x-goog-api-key").and_then(|value| value.to_str().ok()).unwrap_or_default()
         }

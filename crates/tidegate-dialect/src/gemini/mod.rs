@@ -44,6 +44,11 @@ pub(crate) const CODEC: Codec = Codec {
     error_event: error::event,
 };
 
+/// Usage of a whole answer.
+pub(crate) fn usage_of(root: &Value<'_>) -> Option<tidegate_types::usage::Usage> {
+    watch::glance(root).usage
+}
+
 fn weigh(root: &Value<'_>) -> Result<Weight, AnswerFault> {
     let seen = watch::glance(root);
     if !seen.answer {

@@ -1,8 +1,8 @@
-//! Imagen's predictions, at AI Studio and Vertex AI. Source: the API reference, read November 2026.
+//! Imagen's predictions, and [`super::gemini`] for models that draw in answers, at AI Studio and Vertex AI. Source: the API reference, read November 2026.
 
 use tidegate_types::usage::Usage;
 
-use super::{ImageAnswer, ImageCall, Picture};
+use super::{ImageAnswer, ImageCall, Picture, gemini};
 use crate::json::{Kind, Value, Writer};
 use crate::outbound::Edits;
 use crate::task::{Payload, Provider, Received};
@@ -16,6 +16,9 @@ pub(super) const PROVIDER: Provider<ImageCall, ImageAnswer> = Provider {
 };
 
 fn encode(call: &ImageCall, edits: &Edits<'_>) -> Result<Payload, RequestError> {
+    if gemini::draws(edits.model) {
+        return gemini::encode(call, edits);
+    }
     let refuse = |field: &str, why| Err(RequestError::Untranslatable { field: field.to_owned(), why });
     if let Some((field, _)) = call.further.first() {
         return refuse(field, "Imagen has no counterpart");
@@ -57,6 +60,9 @@ fn encode(call: &ImageCall, edits: &Edits<'_>) -> Result<Payload, RequestError> 
 /// Pictures that the provider's own rules kept back are no pictures, and are not billed.
 fn decode(received: &Received<'_, ImageCall>) -> Result<ImageAnswer, AnswerFault> {
     let root = Value::parse(&received.payload.bytes).map_err(|_| AnswerFault::Malformed("not JSON"))?;
+    if root.get("candidates").is_some() {
+        return gemini::decode(received);
+    }
     let list = root.get("predictions").filter(|list| list.kind() == Kind::Array);
     let list = list.ok_or(AnswerFault::Malformed("no predictions"))?;
     let picture = |item: Value<'_>| {

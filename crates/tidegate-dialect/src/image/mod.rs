@@ -2,6 +2,7 @@
 
 mod ai_sdk;
 mod edit;
+mod gemini;
 mod imagen;
 mod openai;
 

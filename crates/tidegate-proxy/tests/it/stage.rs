@@ -27,13 +27,36 @@ struct Offered {
 /// What the simulator asks for tokens; the rest is the same for all models there.
 const TOKENS: ModelPrice = ModelPrice { input: 500_000, output: 2_000_000, cached_input: 250_000 };
 
+/// Models that make videos.
+fn films() -> impl Iterator<Item = Offered> {
+    let at = [
+        ("openai/film", "sim-openai", "sora"),
+        ("xai/film", "xai", "grok-imagine"),
+        ("google/film", "sim-gemini", "veo"),
+        ("vertex/film", "vertex", "veo"),
+    ];
+    at.into_iter().map(|(name, provider, upstream)| Offered {
+        name,
+        provider,
+        upstream,
+        kind: ModelKind::Video,
+        prices: vec![(Unit::VideoSecond, UnitPrices::VIDEO_SECOND)],
+    })
+}
+
 fn offered() -> Vec<Offered> {
+    models().into_iter().chain(films()).collect()
+}
+
+fn models() -> Vec<Offered> {
     let tokens = || vec![(Unit::InputToken, TOKENS.input), (Unit::OutputToken, TOKENS.output)];
     let one = |unit, price| vec![(unit, price)];
     let offered = |name, provider, upstream, kind, prices| Offered { name, provider, upstream, kind, prices };
     vec![
         offered("openai/emb", "sim-openai", "emb", ModelKind::Embedding, tokens()),
         offered("cohere/emb", "sim-cohere", "embed-v4", ModelKind::Embedding, tokens()),
+        offered("amazon/emb", "sim-bedrock", "amazon.titan-embed-text-v2:0", ModelKind::Embedding, tokens()),
+        offered("bedrock/emb", "sim-bedrock", "cohere.embed-v4:0", ModelKind::Embedding, tokens()),
         offered("google/emb", "sim-gemini", "gemini-embedding", ModelKind::Embedding, tokens()),
         offered(
             "cohere/rank",
@@ -44,6 +67,15 @@ fn offered() -> Vec<Offered> {
         ),
         offered("jina/rank", "sim-openai", "jina-rerank", ModelKind::Reranking, tokens()),
         offered("openai/draw", "sim-openai", "dall-e", ModelKind::Image, one(Unit::Image, UnitPrices::IMAGE)),
+        offered(
+            "google/draw",
+            "sim-gemini",
+            "imagen-4",
+            ModelKind::Image,
+            one(Unit::Image, UnitPrices::IMAGE),
+        ),
+        offered("google/paint", "sim-gemini", "gemini-2.5-flash-image", ModelKind::Image, tokens()),
+        offered("vertex/emb", "vertex", "text-embedding-005", ModelKind::Embedding, tokens()),
         offered("openai/paint", "sim-openai", "gpt-image-1", ModelKind::Image, tokens()),
         offered(
             "openai/tts",
@@ -61,41 +93,6 @@ fn offered() -> Vec<Offered> {
             one(Unit::AudioSecond, UnitPrices::AUDIO_SECOND),
         ),
         offered("openai/hear", "sim-openai", "gpt-4o-transcribe", ModelKind::Transcription, tokens()),
-        offered(
-            "openai/film",
-            "sim-openai",
-            "sora",
-            ModelKind::Video,
-            one(Unit::VideoSecond, UnitPrices::VIDEO_SECOND),
-        ),
-        offered(
-            "xai/film",
-            "xai",
-            "grok-imagine",
-            ModelKind::Video,
-            one(Unit::VideoSecond, UnitPrices::VIDEO_SECOND),
-        ),
-        offered(
-            "google/film",
-            "sim-gemini",
-            "veo",
-            ModelKind::Video,
-            one(Unit::VideoSecond, UnitPrices::VIDEO_SECOND),
-        ),
-        offered(
-            "vertex/film",
-            "vertex",
-            "veo",
-            ModelKind::Video,
-            one(Unit::VideoSecond, UnitPrices::VIDEO_SECOND),
-        ),
-        searching("openai/seek", "sim-openai", "gpt-seek"),
-        searching("openai/seek-chat", "sim-chat", "gpt-seek"),
-        searching("openai/seek-responses", "sim-responses", "gpt-seek"),
-        searching("anthropic/seek", "sim-anthropic", "claude-seek"),
-        searching("google/seek", "sim-gemini", "gemini-3-seek"),
-        searching("google/seek-2", "sim-gemini", "gemini-2.5-seek"),
-        searching("amazon/seek", "sim-bedrock", "amazon.nova-seek-v1:0"),
         offered("openai/talk", "sim-openai", "gpt", ModelKind::Language, tokens()),
         offered("google/talk", "sim-gemini", "gemini", ModelKind::Language, tokens()),
         // Named by a unit that such models are not billed by.
@@ -204,6 +201,12 @@ fn prices() -> BTreeMap<PriceId, Price> {
 }
 
 fn catalogue(url: &str) -> Vec<Resource> {
+    let mut all = providers(url);
+    all.extend(offerings());
+    all
+}
+
+fn providers(url: &str) -> Vec<Resource> {
     let system = OrganizationId::SYSTEM;
     let houses = [
         ("sim-openai", DialectName::OpenaiChat, AuthScheme::Bearer, "openai/v1"),
@@ -260,6 +263,12 @@ fn catalogue(url: &str) -> Vec<Resource> {
             attestation: None,
         }));
     }
+    all
+}
+
+fn offerings() -> Vec<Resource> {
+    let system = OrganizationId::SYSTEM;
+    let mut all = Vec::new();
     for ((place, offered), price) in offered().into_iter().enumerate().zip(prices().into_values()) {
         let place = 100 + place as u128;
         all.push(Resource::Model(Model {

@@ -61,6 +61,37 @@ async fn embeddings_are_the_same_vectors_on_every_surface_from_every_family() {
 }
 
 #[tokio::test]
+async fn bedrock_gives_the_vectors_of_titan_and_of_cohere_and_counts_their_tokens() {
+    let stage = Stage::start().await;
+    strict(&stage, "1.00");
+    let ask = async |model: &str, input: Value, dimensions: u64| {
+        let body = json!({"model": model, "input": input, "dimensions": dimensions});
+        stage.ask("/v1/embeddings", &body).await
+    };
+    let texts = json!(["the tide", "the gate"]);
+    let (status, answer) = ask("bedrock/emb", texts.clone(), 256).await;
+    assert_eq!((status, answer["data"].as_array().map(Vec::len)), (200, Some(2)), "{answer}");
+    assert!(answer["usage"]["prompt_tokens"].as_u64().unwrap() >= 4, "a header tells: {answer}");
+    let of_cohere = floats(&answer["data"][0]["embedding"]);
+    let (status, answer) = ask("amazon/emb", json!(["the tide"]), 256).await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer["usage"]["prompt_tokens"].as_u64().unwrap() >= 2, "{answer}");
+    assert_eq!(
+        floats(&answer["data"][0]["embedding"]),
+        of_cohere,
+        "the simulator's vectors depend on the text"
+    );
+    let body = json!({"values": ["the tide"], "providerOptions": {"bedrock": {"dimensions": 512}}});
+    let (status, answer) = stage.ask_sdk("embedding", 4, "amazon/emb", &body).await;
+    assert_eq!((status, answer["embeddings"][0].as_array().map(Vec::len)), (200, Some(512)), "{answer}");
+    stage.assert_books_match(3).await;
+    let (status, answer) = ask("amazon/emb", texts, 256).await;
+    assert_eq!((status, &answer["error"]["param"]), (400, &json!("input")), "one text per call: {answer}");
+    let (status, answer) = ask("amazon/emb", json!("the tide"), 7).await;
+    assert_eq!(status, 400, "the service's own refusal: {answer}");
+}
+
+#[tokio::test]
 async fn token_ids_go_to_openai_and_are_refused_by_name_elsewhere() {
     let stage = Stage::start().await;
     strict(&stage, "1.00");
@@ -123,6 +154,23 @@ async fn pictures_are_billed_each_or_by_their_tokens() {
         .await;
     assert_eq!(status, 400, "{answer}");
     assert!(answer.to_string().contains("aspectRatio"), "{answer}");
+}
+
+#[tokio::test]
+async fn google_draws_by_predictions_and_by_answers() {
+    let stage = Stage::start().await;
+    strict(&stage, "10.00");
+    for (model, n) in [("google/draw", 2), ("google/paint", 1)] {
+        let body = json!({"model": model, "prompt": "a gate", "n": n, "response_format": "b64_json"});
+        let (status, answer) = stage.ask("/v1/images/generations", &body).await;
+        assert_eq!((status, answer["data"].as_array().map(Vec::len)), (200, Some(n)), "{model}: {answer}");
+        let body =
+            json!({"prompt": "a gate", "n": 1, "aspectRatio": "16:9", "seed": 7, "providerOptions": {}});
+        let (status, answer) = stage.ask_sdk("image", 4, model, &body).await;
+        assert_eq!(status, 200, "{model}: {answer}");
+        assert!(answer["images"][0].as_str().unwrap().starts_with("iVBOR"), "{answer}");
+    }
+    stage.assert_books_match(4).await;
 }
 
 #[tokio::test]

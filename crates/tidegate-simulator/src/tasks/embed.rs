@@ -13,7 +13,7 @@ const DEFAULT_DIMENSIONS: u64 = 8;
 const MOST_INPUTS: usize = 2048;
 
 /// A unit vector made of the text by a small generator.
-fn vector(text: &str, dimensions: u64) -> Vec<f32> {
+pub(super) fn vector(text: &str, dimensions: u64) -> Vec<f32> {
     let mut state = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -9,7 +9,7 @@ use crate::complete::{Counts, Units};
 use crate::count::tokens;
 
 /// One transparent pixel.
-const PNG: &str =
+pub(super) const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 /// What models that bill images in tokens count for a small one.
 const IMAGE_TOKENS: u64 = 272;

@@ -7,6 +7,7 @@ mod audio;
 mod compact;
 mod embed;
 mod form;
+mod google;
 mod image;
 mod rank;
 pub(crate) mod video;
@@ -103,6 +104,10 @@ pub(crate) fn find(path: &str) -> Option<(House, Service)> {
         _ if crate::bedrock::invoked(path).is_some() => (House::Bedrock, embed::bedrock),
         _ if path.starts_with("/gemini/v1beta/models/") && path.ends_with(":batchEmbedContents") => {
             (House::Gemini, embed::gemini)
+        }
+        _ if path.starts_with("/gemini/") && path.ends_with(":predict") => (House::Gemini, google::predict),
+        _ if path.starts_with("/gemini/") && path.ends_with("-image:generateContent") => {
+            (House::Gemini, google::picture)
         }
         _ if video::google_model(path, ":predictLongRunning").is_some() => (House::Gemini, video::google),
         _ => return None,
