@@ -234,16 +234,7 @@ async fn outbound(
         vertex: target::is_vertex(provider),
     };
     let Payload { bytes: body, content_type } = written(&call.body, target, &edits, provider)?;
-    if plan.policy.zdr >= ZdrTier::ZdrWithSafetyRetention {
-        outbound::refuse_stored(&body, Stored::Forbidden).map_err(Failed::Untranslatable)?;
-    } else if candidate.credential_type == CredentialType::System {
-        outbound::refuse_stored(&body, Stored::Operators).map_err(Failed::Untranslatable)?;
-    }
-    if account.surface == Surface::AiSdkVideo && candidate.credential_type == CredentialType::Client {
-        let why = "a video is asked for again later, without the request's credentials";
-        let field = "providerOptions.gateway.byok".to_owned();
-        return Err(Failed::Untranslatable(RequestError::Untranslatable { field, why }));
-    }
+    refuse_by_credential(planned, candidate, &body).map_err(Failed::Untranslatable)?;
     let sign_in = sign_in(planned, candidate)?;
     let base_url = base_url(provider, sign_in.as_deref()).map_err(|_| Failed::NoEndpoint)?;
     let endpoint = gateway.upstreams.endpoint(&base_url).map_err(|_| Failed::NoEndpoint)?;
@@ -289,6 +280,26 @@ async fn outbound(
             seal: (account.surface == Surface::AiSdkVideo).then(|| Ticket::seal(caller, candidate)),
         },
     })
+}
+
+/// Refuses what may not be done with this candidate's credential: reach what is stored with it, or ask
+/// again later with one that only this request has.
+fn refuse_by_credential(
+    planned: &Planned<'_>,
+    candidate: &Candidate,
+    body: &[u8],
+) -> Result<(), RequestError> {
+    if planned.plan.policy.zdr >= ZdrTier::ZdrWithSafetyRetention {
+        outbound::refuse_stored(body, Stored::Forbidden)?;
+    } else if candidate.credential_type == CredentialType::System {
+        outbound::refuse_stored(body, Stored::Operators)?;
+    }
+    if planned.account.surface == Surface::AiSdkVideo && candidate.credential_type == CredentialType::Client {
+        let why = "a video is asked for again later, without the request's credentials";
+        let field = "providerOptions.gateway.byok".to_owned();
+        return Err(RequestError::Untranslatable { field, why });
+    }
+    Ok(())
 }
 
 /// The body for this provider.
