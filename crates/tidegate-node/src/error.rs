@@ -21,9 +21,12 @@ pub enum NodeError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// No identity, and no join token to get one.
-    #[error("this node has no identity yet: give it a join token")]
+    /// No identity, and nothing to get one by.
+    #[error("this node has no identity yet: give it a join token or a service account's token")]
     NoJoinToken,
+    /// A journal was not shipped to its end.
+    #[error("the journal is not shipped: {0}")]
+    Unshipped(String),
     /// The control plane's answer to a join token or renewal.
     #[error("enrol: {0}")]
     Enrolment(String),

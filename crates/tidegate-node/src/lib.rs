@@ -20,6 +20,7 @@ mod pulse;
 mod records;
 mod report;
 mod running;
+mod salvage;
 mod settings;
 mod ship;
 mod state;
@@ -27,7 +28,9 @@ mod sync;
 mod vault;
 
 pub use error::NodeError;
+pub use identity::Enrolling;
 pub use link::ControlPlane;
 pub use node::Node;
 pub use running::RunningNode;
-pub use settings::{Edges, MakeGateway, NodeSettings};
+pub use salvage::{Salvage, Salvaged};
+pub use settings::{Edges, MakeGateway, NodeSettings, ServiceAccount};

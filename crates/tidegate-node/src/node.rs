@@ -112,7 +112,7 @@ async fn make(
     let (stop, tasks) = (stop.clone(), tasks.clone());
     let state = Arc::new(State::open(&settings.state)?);
     let clock = Arc::clone(&settings.clock);
-    let identity = Arc::new(identify(&state, settings).await?);
+    let identity = Arc::new(identity::obtain(&state, &settings.enrolling(), &*clock).await?);
     let mut journal = JournalSettings::new(state.path("journal"));
     journal.owner = identity.node_id.to_u128();
     journal.limit_bytes = settings.journal_limit_bytes.unwrap_or(journal.limit_bytes);
@@ -164,21 +164,7 @@ async fn make(
     Ok(Made { identity, state, journal, link, handle, vault, opener, gateway, pulse, budgets, stop, tasks })
 }
 
-async fn identify(state: &State, settings: &NodeSettings) -> Result<Identity, NodeError> {
-    let held = Identity::load(state)?;
-    let valid = held.filter(|identity| identity.not_after() > settings.clock.now());
-    match (valid, &settings.join_token) {
-        (Some(identity), _) => Ok(identity),
-        (None, None) => Err(NodeError::NoJoinToken),
-        (None, Some(token)) => {
-            let about =
-                identity::About { name: &settings.name, software_version: &settings.software_version };
-            identity::enrol(state, &settings.control, token, about, &*settings.clock).await
-        }
-    }
-}
-
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, NodeError> + Send + 'static,
 ) -> Result<T, NodeError> {
     tokio::task::spawn_blocking(work)
@@ -241,7 +227,6 @@ fn run_tasks(
         outage: Outage::default(),
     };
     tasks.spawn(client.run(stop.clone()));
-    tasks.spawn(ship::run(journal, Arc::clone(&link), stop.clone()));
     let clock = Arc::clone(&settings.clock);
     let notary = Arc::new(Notary::new(Arc::clone(&identity), journal.boot(), Arc::clone(&clock)));
     tasks.spawn(ship::run(journal, Arc::clone(&link), Arc::clone(&notary), stop.clone()));

@@ -30,6 +30,8 @@ use crate::link::Link;
 const CALL_WAITS: Duration = Duration::from_secs(5);
 /// An opening gives up after this time; the next call begins another.
 const GIVE_UP: Duration = Duration::from_secs(30);
+/// After hearing that the organization's budgets are counted in another pool.
+const ELSEWHERE: Duration = Duration::from_secs(10);
 /// One answer of the control plane.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Between two tries, at least and at most.
@@ -84,12 +86,20 @@ impl Opener {
         let shared = Arc::clone(&self.shared);
         self.shared.tasks.spawn(async move {
             let opened = tokio::select! {
-                () = shared.stop.cancelled() => false,
-                opened = timeout(GIVE_UP, shared.open(organization)) => opened.unwrap_or(false),
+                () = shared.stop.cancelled() => None,
+                opened = timeout(GIVE_UP, shared.open(organization)) => opened.ok(),
             };
+            if opened == Some(Ended::Elsewhere) {
+                // Who asks meanwhile hears it at once, and the control plane is not asked again and again.
+                let _ = done.send(Some(false));
+                tokio::select! {
+                    () = shared.stop.cancelled() => {}
+                    () = sleep(ELSEWHERE) => {}
+                }
+            }
             shared.flights.lock().remove(&organization);
             // Nobody may be waiting any more.
-            let _ = done.send(Some(opened));
+            let _ = done.send(Some(opened == Some(Ended::Open)));
         });
         flight
     }
@@ -155,21 +165,31 @@ impl Authority for Opener {
     }
 }
 
+/// How an opening ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Open,
+    /// The organization's budgets are counted in another pool.
+    Elsewhere,
+}
+
 /// What one try came to.
 enum Step {
     Open,
+    Elsewhere,
     Again(Duration),
 }
 
 impl Shared {
-    async fn open(&self, organization: OrganizationId) -> bool {
+    async fn open(&self, organization: OrganizationId) -> Ended {
         let began = Instant::now();
         loop {
             let wait = match self.step(organization).await {
                 Ok(Step::Open) => {
                     tracing::info!(%organization, took_ms = began.elapsed().as_millis() as u64, "budget counters are open");
-                    return true;
+                    return Ended::Open;
                 }
+                Ok(Step::Elsewhere) => return Ended::Elsewhere,
                 Ok(Step::Again(wait)) => wait,
                 Err(error) => {
                     tracing::debug!(%organization, %error, "budget counters cannot be opened yet");
@@ -205,6 +225,7 @@ impl Shared {
             Some(Outcome::Already(already)) if already.epoch == found => Ok(Step::Open),
             // Opened or lost since the look at the store: it is looked at again.
             Some(Outcome::Already(_)) => Ok(Step::Again(Duration::from_millis(100))),
+            Some(Outcome::Retry(retry)) if retry.reason == "elsewhere" => Ok(Step::Elsewhere),
             Some(Outcome::Retry(retry)) => Ok(Step::Again(Duration::from_millis(u64::from(retry.after_ms)))),
             None => Err(OpenError::Malformed),
         }

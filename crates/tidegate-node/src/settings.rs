@@ -11,6 +11,7 @@ use tidegate_proxy::{Authority, Gateway, Questions, Records, Vault};
 use tidegate_telemetry::Metrics;
 use tidegate_types::{Clock, Secret};
 
+use crate::identity::Enrolling;
 use crate::link::ControlPlane;
 
 /// Makes the request's path out of what the node lends it.
@@ -28,6 +29,8 @@ pub struct NodeSettings {
     pub control: ControlPlane,
     /// Needed once, until the state folder holds an identity.
     pub join_token: Option<Secret>,
+    /// Instead of a join token: the pod's service account.
+    pub service_account: Option<ServiceAccount>,
     /// The gateway's address.
     pub gateway_listen: SocketAddr,
     /// TLS for it.
@@ -44,6 +47,27 @@ pub struct NodeSettings {
     pub metrics: Metrics,
     /// Most bytes of the journal; `None`: 4 GiB.
     pub journal_limit_bytes: Option<u64>,
+}
+
+impl NodeSettings {
+    pub(crate) fn enrolling(&self) -> Enrolling {
+        Enrolling {
+            control: self.control.clone(),
+            join_token: self.join_token.clone(),
+            service_account: self.service_account.clone(),
+            name: self.name.clone(),
+            software_version: self.software_version.clone(),
+        }
+    }
+}
+
+/// How a node in a Kubernetes pod shows who it is.
+#[derive(Debug, Clone)]
+pub struct ServiceAccount {
+    /// File with the projected token; read anew for every try, since it is rotated.
+    pub token_file: PathBuf,
+    /// The pool to join.
+    pub pool: String,
 }
 
 impl std::fmt::Debug for NodeSettings {

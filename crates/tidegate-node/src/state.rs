@@ -66,6 +66,15 @@ impl State {
         opened.map(Some).map_err(|error| NodeError::state(name, error))
     }
 
+    /// Removes a sealed file, durably.
+    pub(crate) fn remove(&self, name: &'static str) -> Result<(), NodeError> {
+        let removed = match std::fs::remove_file(self.path(name)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            done => done.and_then(|()| File::open(&self.folder)?.sync_all()),
+        };
+        removed.map_err(NodeError::io("remove from the state folder"))
+    }
+
     /// Replaces a sealed file, durably.
     pub(crate) fn write(&self, name: &'static str, plain: &[u8]) -> Result<(), NodeError> {
         let sealed = envelope::seal(&self.key, &aad(name), plain).map_err(|e| NodeError::state(name, e))?;

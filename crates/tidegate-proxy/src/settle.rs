@@ -125,7 +125,8 @@ impl Attempt {
     fn is_burnt(&self) -> bool {
         let present =
             || self.gateway.config.organization(self.event.organization_id).map(|held| held.epoch());
-        self.grant.amount > NanoUsd::ZERO && present().is_some_and(|present| present > self.event.epoch)
+        // An organization that is gone from here may be counted in another pool by now.
+        self.grant.amount > NanoUsd::ZERO && present().is_none_or(|present| present > self.event.epoch)
     }
 
     /// From here on the provider may see the request.
@@ -312,8 +313,8 @@ impl Attempt {
             status: self.status,
             started_ms: millis(self.account.arrival.clock).saturating_sub(duration_ms),
             duration_ms,
-        }
             evidence: self.vouched.iter().map(|evidence| Evidence::clone(evidence)).collect(),
+        }
     }
 }
 

@@ -1,28 +1,48 @@
 //! From stored versions to wire messages, in parts that fit a message.
 //!
-//! Facts of one pool go to its nodes only. A stored resource that cannot be read is left out and
+//! A node gets what is placed in its pool: facts of that pool, resources of the organizations that it
+//! serves, secrets sealed for it. What was placed there once is told to be gone. A stored resource that cannot be read is left out and
 //! counted; it never ends a stream.
 
 use prost::Message as _;
 use tidegate_proto::config as wire;
 use tidegate_store::feed::Item;
+use tidegate_store::placement::Told;
 use tidegate_types::Shard;
-use tidegate_types::resource::Resource;
+use tidegate_types::resource::{Credential, Resource, Versioned};
 
 /// Bytes of resources in one message: well under what either side accepts, and little enough that
 /// a thousand nodes may each have some waiting.
 const PART_BYTES: usize = 256 * 1024;
 
 /// The version as a node of this pool gets it; `None` when it is not for this pool or not readable.
-fn version(item: &Item, pool: &str) -> Option<wire::VersionedResource> {
-    if item.is_unreadable() {
+/// A node that begins afresh holds nothing that it would have to drop.
+fn version(item: &Item, pool: &str, afresh: bool) -> Option<wire::VersionedResource> {
+    if item.is_unreadable() || !is_for_pool(item.versioned.key.kind.as_str(), &item.versioned.key.id, pool) {
         return None;
     }
-    match &item.versioned.resource {
-        Some(Resource::BudgetEpoch(epoch)) if epoch.pool != pool => None,
-        Some(Resource::Pool(state)) if state.name != pool => None,
-        _ => Some(wire::VersionedResource::from(&item.versioned)),
+    match item.placement.told(item.versioned.key.organization_id, pool) {
+        Told::Nothing => None,
+        Told::Gone if afresh => None,
+        Told::Gone => {
+            let gone = Versioned { resource: None, tightens: true, ..item.versioned.clone() };
+            Some(wire::VersionedResource::from(&gone))
+        }
+        Told::Present => match &item.versioned.resource {
+            Some(Resource::Credential(credential)) => {
+                let own = Some(Resource::Credential(sealed_for(credential, pool)));
+                Some(wire::VersionedResource::from(&Versioned { resource: own, ..item.versioned.clone() }))
+            }
+            _ => Some(wire::VersionedResource::from(&item.versioned)),
+        },
     }
+}
+
+/// The credential without what is sealed for other pools. The content hash does not cover the bytes.
+fn sealed_for(credential: &Credential, pool: &str) -> Credential {
+    let mut own = credential.clone();
+    own.sealed.iter_mut().filter(|sealed| sealed.pool != pool).for_each(|sealed| sealed.bytes.clear());
+    own
 }
 
 /// Whether a resource of this kind and id is for the nodes of this pool.
@@ -43,7 +63,7 @@ impl Parts<'_> {
     pub(crate) fn cut(&self, items: &[Item]) -> Vec<wire::Delta> {
         let mut parts = Vec::new();
         let (mut resources, mut bytes) = (Vec::new(), 0);
-        for version in items.iter().filter_map(|item| version(item, self.pool)) {
+        for version in items.iter().filter_map(|item| version(item, self.pool, self.replace)) {
             let size = version.encoded_len();
             if bytes + size > PART_BYTES && !resources.is_empty() {
                 parts.push(self.delta(std::mem::take(&mut resources), self.from, false));

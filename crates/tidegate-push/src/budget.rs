@@ -48,6 +48,7 @@ impl BudgetService for Authority {
                 let reason = match wait {
                     Wait::Opening => "opening",
                     Wait::Shipping => "shipping",
+                    Wait::Elsewhere => "elsewhere",
                 };
                 Outcome::Retry(wire::RetryLater { after_ms, reason: reason.to_owned() })
             }

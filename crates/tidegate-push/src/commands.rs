@@ -24,10 +24,23 @@ pub struct Commands {
     shared: Arc<Shared>,
 }
 
+/// A node that is connected here.
+struct Connected {
+    pool: String,
+    orders: mpsc::Sender<Order>,
+}
+
+/// Whom to ask.
+enum Whom<'a> {
+    Node(NodeId),
+    /// Any node of these pools.
+    OneOf(&'a [String]),
+}
+
 #[derive(Default)]
 struct Shared {
     next: AtomicU64,
-    nodes: Mutex<HashMap<NodeId, mpsc::Sender<Order>>>,
+    nodes: Mutex<HashMap<NodeId, Connected>>,
     waiting: Mutex<HashMap<(NodeId, u64), oneshot::Sender<wire::CommandResult>>>,
 }
 
@@ -62,18 +75,20 @@ pub enum CommandError {
 }
 
 impl Commands {
-    /// Has a node try a credential at its provider.
+    /// Has a node of one of these pools try a credential at its provider.
     ///
     /// # Errors
-    /// When no node is connected or it does not answer within 15 seconds.
+    /// When no such node is connected or it does not answer within 15 seconds.
     pub async fn test_credential(
         &self,
         organization: OrganizationId,
         credential: CredentialId,
+        pools: &[String],
     ) -> Result<Tested, CommandError> {
         let (organization_id, credential_id) = (organization.to_string(), credential.to_string());
         let test = wire::TestCredential { organization_id, credential_id };
-        let (node_id, result) = self.ask(None, wire::command::Command::TestCredential(test)).await?;
+        let (node_id, result) =
+            self.ask(Whom::OneOf(pools), wire::command::Command::TestCredential(test)).await?;
         let status = u16::try_from(result.status).ok().filter(|status| *status != 0);
         // A node may say anything; only what could be a name is repeated.
         let word = |text: &str, most| text.chars().filter(char::is_ascii_graphic).take(most).collect();
@@ -93,15 +108,15 @@ impl Commands {
     /// # Errors
     /// When the node is not connected here or does not answer within 15 seconds.
     pub async fn drain(&self, node: NodeId) -> Result<(), CommandError> {
-        self.ask(Some(node), wire::command::Command::Drain(wire::Drain {})).await.map(|_| ())
+        self.ask(Whom::Node(node), wire::command::Command::Drain(wire::Drain {})).await.map(|_| ())
     }
 
     async fn ask(
         &self,
-        node: Option<NodeId>,
+        whom: Whom<'_>,
         command: wire::command::Command,
     ) -> Result<(NodeId, wire::CommandResult), CommandError> {
-        let (node_id, orders) = self.choose(node).ok_or(CommandError::NoNode)?;
+        let (node_id, orders) = self.choose(&whom).ok_or(CommandError::NoNode)?;
         let id = self.shared.next.fetch_add(1, Ordering::Relaxed) + 1;
         let (answer, answered) = oneshot::channel();
         self.shared.waiting.lock().insert((node_id, id), answer);
@@ -115,28 +130,28 @@ impl Commands {
         result.map(|result| (node_id, result))
     }
 
-    fn choose(&self, node: Option<NodeId>) -> Option<(NodeId, mpsc::Sender<Order>)> {
+    fn choose(&self, whom: &Whom<'_>) -> Option<(NodeId, mpsc::Sender<Order>)> {
         let nodes = self.shared.nodes.lock();
-        match node {
-            Some(node) => nodes.get(&node).map(|orders| (node, orders.clone())),
-            None => nodes
+        let (node, connected) = match whom {
+            Whom::Node(node) => nodes.get_key_value(node),
+            Whom::OneOf(pools) => nodes
                 .iter()
-                .find(|(_, orders)| !orders.is_closed())
-                .map(|(node, orders)| (*node, orders.clone())),
-        }
+                .find(|(_, connected)| !connected.orders.is_closed() && pools.contains(&connected.pool)),
+        }?;
+        Some((*node, connected.orders.clone()))
     }
 
     /// A node's session began: where its orders go. A session that was there before is replaced.
-    pub(crate) fn connected(&self, node: NodeId) -> mpsc::Receiver<Order> {
-        let (sender, receiver) = mpsc::channel(16);
-        self.shared.nodes.lock().insert(node, sender);
+    pub(crate) fn connected(&self, node: NodeId, pool: &str) -> mpsc::Receiver<Order> {
+        let (orders, receiver) = mpsc::channel(16);
+        self.shared.nodes.lock().insert(node, Connected { pool: pool.to_owned(), orders });
         receiver
     }
 
     /// A node's session ended; another one of the same node may have begun.
     pub(crate) fn disconnected(&self, node: NodeId) {
         let mut nodes = self.shared.nodes.lock();
-        if nodes.get(&node).is_some_and(mpsc::Sender::is_closed) {
+        if nodes.get(&node).is_some_and(|connected| connected.orders.is_closed()) {
             nodes.remove(&node);
         }
     }

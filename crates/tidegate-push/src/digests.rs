@@ -61,7 +61,7 @@ impl Digests {
             Some(reading) if reading.n == at.n && rejected.is_empty() => reading.digest,
             Some(reading) if reading.at.elapsed() < PERIOD => return Ok(Compared::NotNow),
             _ => {
-                let (n, resources) = watch::hashes(&self.store, at.shard).await?;
+                let (n, resources) = watch::hashes(&self.store, at.shard, pool).await?;
                 let nothing = HashSet::new();
                 let plain = digest(&resources, at.shard, pool, &nothing);
                 self.readings.lock().insert(place, Reading { at: Instant::now(), n, digest: plain });

@@ -1,14 +1,16 @@
-//! Enrolment: a single-use join token becomes a certificate; a valid certificate becomes a fresh one.
+//! Enrolment: a single-use join token, or a pod's service-account token, becomes a certificate; a valid
+//! certificate becomes a fresh one.
 
 use std::sync::Arc;
 
 use tidegate_proto::enroll::enroll_service_server::EnrollService;
-use tidegate_proto::enroll::{EnrollRequest, EnrollResponse, RenewRequest};
+use tidegate_proto::enroll::{EnrollRequest, EnrollResponse, RenewRequest, RetireRequest, RetireResponse};
 use tidegate_secrets::ca::SignedChain;
 use tidegate_secrets::envelope::Aad;
 use tidegate_secrets::sealing;
 use tidegate_secrets::token::{self, TokenKind};
 use tidegate_store::fleet::{self, Enrolment};
+use tidegate_store::placement::DEFAULT;
 use tidegate_store::{Store, StoreError, join_tokens};
 use tidegate_telemetry::entropy;
 use tidegate_types::id::kind;
@@ -20,6 +22,7 @@ use crate::material::Material;
 use crate::metrics::PushMetrics;
 use crate::nodes::{Nodes, unavailable};
 use crate::peer;
+use crate::workload::Workloads;
 
 const LONGEST_NAME: usize = 100;
 
@@ -31,6 +34,15 @@ pub(crate) struct Enroller {
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) metrics: PushMetrics,
+    /// Pods enrol by their service account, where that is set up.
+    pub(crate) workloads: Option<Workloads>,
+}
+
+/// What a newcomer has shown.
+enum Shown {
+    JoinToken([u8; 32]),
+    /// The pod's uid.
+    Pod(String),
 }
 
 #[tonic::async_trait]
@@ -42,18 +54,21 @@ impl EnrollService for Enroller {
             .take(now)
             .map_err(|_| Status::resource_exhausted("too many enrolments; try again later"))?;
         let request = request.into_inner();
-        let refused = || Status::unauthenticated("the join token is unknown, used or expired");
-        let presented =
-            token::parse::<kind::Node>(TokenKind::Join, &request.join_token).ok_or_else(refused)?;
-        let name = readable(&request.name)?;
-        let sealing_key = sealing_key(&request.sealing_key)?;
-        let node_id: NodeId = entropy::new_id(now);
-        // Everything else is checked first: a malformed request does not use the token up.
-        self.sign(&request.certificate_request, node_id, "unchecked", now)?;
-        let redeemed = join_tokens::redeem(&self.store, presented.hash(), node_id, now).await;
-        let pool = redeemed.map_err(|error| unavailable(&error))?.ok_or_else(refused)?;
+        let (name, sealing_key) = (readable(&request.name)?, sealing_key(&request.sealing_key)?);
+        let fresh: NodeId = entropy::new_id(now);
+        // Everything else is checked first: a malformed request does not use a token up.
+        self.sign(&request.certificate_request, fresh, "unchecked", now)?;
+        let shown = self.shown(&request).await?;
+        let (node_id, pool, pod) = match shown {
+            Shown::JoinToken(hash) => {
+                let redeemed = join_tokens::redeem(&self.store, &hash, fresh, now).await;
+                let pool = redeemed.map_err(|error| unavailable(&error))?.ok_or_else(bad_join_token)?;
+                (fresh, pool, None)
+            }
+            Shown::Pod(uid) => (self.node_of_pod(&uid, fresh).await?, pool_of(&request), Some(uid)),
+        };
         let signed = self.sign(&request.certificate_request, node_id, &pool, now)?;
-        self.remember(node_id, &pool, &name, sealing_key, &signed).await?;
+        self.remember(node_id, &pool, &name, sealing_key, &signed, pod.as_deref()).await?;
         self.metrics.enrolled.inc();
         tracing::info!(node = %node_id, pool, "node enrolled");
         Ok(Response::new(self.answer(node_id, pool, &signed)))
@@ -68,12 +83,44 @@ impl EnrollService for Enroller {
         let request = request.into_inner();
         let sealing_key = sealing_key(&request.sealing_key)?;
         let signed = self.sign(&request.certificate_request, node.node_id, &node.pool, now)?;
-        self.remember(node.node_id, &node.pool, "", sealing_key, &signed).await?;
+        self.remember(node.node_id, &node.pool, "", sealing_key, &signed, None).await?;
         Ok(Response::new(self.answer(node.node_id, node.pool, &signed)))
+    }
+
+    async fn retire(&self, request: Request<RetireRequest>) -> Result<Response<RetireResponse>, Status> {
+        let node = self.nodes.admit(peer::identity(&request)?).await?;
+        let retired = fleet::retire_itself(&self.store, node.node_id, self.clock.now()).await;
+        retired.map_err(|error| unavailable(&error))?;
+        tracing::info!(node = %node.node_id, "the node has shipped everything and ended for good");
+        Ok(Response::new(RetireResponse {}))
     }
 }
 
 impl Enroller {
+    /// Checks what a newcomer shows, without using it up.
+    async fn shown(&self, request: &EnrollRequest) -> Result<Shown, Status> {
+        if request.kubernetes_token.is_empty() {
+            let token = token::parse::<kind::Node>(TokenKind::Join, &request.join_token);
+            return token.map(|token| Shown::JoinToken(*token.hash())).ok_or_else(bad_join_token);
+        }
+        let Some(workloads) = &self.workloads else {
+            return Err(Status::failed_precondition(
+                "this control plane does not take service-account tokens; use a join token",
+            ));
+        };
+        workloads.pod(&request.kubernetes_token, &pool_of(request)).await.map(Shown::Pod)
+    }
+
+    /// The identity of a pod: the one it was given when the answer never reached it, else a fresh one.
+    /// A pod whose node has spoken has its identity.
+    async fn node_of_pod(&self, uid: &str, fresh: NodeId) -> Result<NodeId, Status> {
+        match fleet::of_pod(&self.store, uid).await.map_err(|error| unavailable(&error))? {
+            None => Ok(fresh),
+            Some((node, false)) => Ok(node),
+            Some((_, true)) => Err(already_enrolled()),
+        }
+    }
+
     fn sign(&self, request: &[u8], node: NodeId, pool: &str, now: Timestamp) -> Result<SignedChain, Status> {
         let signed = self.material.authority.sign_node(request, node, pool, now);
         signed.map_err(|error| Status::invalid_argument(error.to_string()))
@@ -87,6 +134,7 @@ impl Enroller {
         name: &str,
         sealing_key: [u8; 32],
         signed: &SignedChain,
+        pod: Option<&str>,
     ) -> Result<(), Status> {
         let enrolment = Enrolment {
             node_id,
@@ -96,8 +144,10 @@ impl Enroller {
             certificate_expires_at: signed.not_after,
             sealing_key,
         };
-        match fleet::enrol(&self.store, &enrolment, self.clock.now()).await {
+        match fleet::enrol_in_pod(&self.store, &enrolment, pod, self.clock.now()).await {
             Ok(()) => Ok(()),
+            Err(StoreError::Taken(_)) => Err(already_enrolled()),
+            Err(StoreError::Dangling(_)) => Err(Status::failed_precondition("there is no such pool")),
             Err(StoreError::NotFound) => Err(Status::permission_denied("this node may not connect any more")),
             Err(error) => Err(unavailable(&error)),
         }
@@ -112,6 +162,18 @@ impl Enroller {
             not_after_micros: signed.not_after.as_micros(),
         }
     }
+}
+
+fn bad_join_token() -> Status {
+    Status::unauthenticated("the join token is unknown, used or expired")
+}
+
+fn already_enrolled() -> Status {
+    Status::already_exists("this pod has enrolled a node already; make a new pod")
+}
+
+fn pool_of(request: &EnrollRequest) -> String {
+    Some(request.pool.clone()).filter(|pool| !pool.is_empty()).unwrap_or_else(|| DEFAULT.to_owned())
 }
 
 /// A public key that something can be sealed to.

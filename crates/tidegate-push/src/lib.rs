@@ -27,9 +27,11 @@ mod service;
 mod session;
 mod snapshot;
 mod speak;
+mod workload;
 
 pub use commands::{CommandError, Commands, Tested};
 pub use error::PushError;
 pub use material::{Material, prepare};
 pub use metrics::PushMetrics;
 pub use server::{PushServer, PushSettings};
+pub use workload::{Allowed, NotVerified, Verified, Workload, WorkloadVerifier, Workloads};

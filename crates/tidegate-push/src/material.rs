@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 use tidegate_secrets::SecretsError;
 use tidegate_secrets::ca::{self, CertificateAuthority};
@@ -31,8 +32,11 @@ pub struct Material {
     pub authority: Arc<CertificateAuthority>,
     /// Every root that is trusted, the signing one first.
     pub roots: Vec<CertificateDer<'static>>,
-    /// The secrets of each pool, at their newest version.
+    /// The secrets of each pool that was there at the start, at their newest version.
     pub pools: HashMap<String, Arc<PoolSecrets>>,
+    /// Those of pools made since, and what opens them.
+    late: Arc<Mutex<HashMap<String, Arc<PoolSecrets>>>>,
+    kek: KeyEncryptionKey,
 }
 
 impl Material {
@@ -40,6 +44,22 @@ impl Material {
     #[must_use]
     pub fn roots_pem(&self) -> String {
         ca::roots_pem(self.roots.iter().map(AsRef::as_ref))
+    }
+
+    /// The secrets of a pool, also of one that was made after the start; `None`: there is no such pool.
+    pub(crate) async fn pool(
+        &self,
+        store: &Store,
+        name: &str,
+    ) -> Result<Option<Arc<PoolSecrets>>, PushError> {
+        if let Some(known) = self.pools.get(name).cloned().or_else(|| self.late.lock().get(name).cloned()) {
+            return Ok(Some(known));
+        }
+        let mut tx = store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
+        let peppers = open_peppers(&wrapped::peppers(&mut tx).await?, &self.kek)?;
+        let Some(opened) = open_pool(&mut tx, &self.kek, name, &peppers).await? else { return Ok(None) };
+        self.late.lock().insert(name.to_owned(), Arc::clone(&opened));
+        Ok(Some(opened))
     }
 }
 
@@ -114,16 +134,25 @@ async fn open(tx: &mut TenantTx, kek: &KeyEncryptionKey) -> Result<Material, Pus
     let peppers = open_peppers(&wrapped::peppers(tx).await?, kek)?;
     let mut pools = HashMap::new();
     for pool in wrapped::pools(tx).await? {
-        let keys = wrapped::pool_keys(tx, &pool).await?;
-        let newest = keys.first().ok_or(SecretsError::MalformedMaterial)?;
-        let version = newest.version;
-        let key = kek
-            .unwrap_key(&places::pool_key(&pool, version), &newest.bytes)
-            .map_err(|_| PushError::ForeignKey)?;
-        let secrets = PoolSecrets { pool: pool.clone(), version, key, peppers: peppers.clone() };
-        pools.insert(pool, Arc::new(secrets));
+        let opened = open_pool(tx, kek, &pool, &peppers).await?.ok_or(SecretsError::MalformedMaterial)?;
+        pools.insert(pool, opened);
     }
-    Ok(Material { authority: Arc::new(authority), roots, pools })
+    let (late, kek) = (Arc::default(), kek.clone());
+    Ok(Material { authority: Arc::new(authority), roots, pools, late, kek })
+}
+
+/// The newest secrets of a pool, if it has any.
+async fn open_pool(
+    tx: &mut TenantTx,
+    kek: &KeyEncryptionKey,
+    pool: &str,
+    peppers: &Peppers,
+) -> Result<Option<Arc<PoolSecrets>>, PushError> {
+    let keys = wrapped::pool_keys(tx, pool).await?;
+    let Some(Wrapped { version, bytes }) = keys.first() else { return Ok(None) };
+    let key = kek.unwrap_key(&places::pool_key(pool, *version), bytes).map_err(|_| PushError::ForeignKey)?;
+    let secrets = PoolSecrets { pool: pool.to_owned(), version: *version, key, peppers: peppers.clone() };
+    Ok(Some(Arc::new(secrets)))
 }
 
 fn open_peppers(rows: &[Wrapped], kek: &KeyEncryptionKey) -> Result<Peppers, PushError> {

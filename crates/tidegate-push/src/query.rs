@@ -9,12 +9,12 @@ use tidegate_proto::query::{
     ReportRow,
 };
 use tidegate_store::reports::{self, Group, Wanted};
-use tidegate_store::{Store, StoreError, SystemActor, TenantTx, calls};
+use tidegate_store::{Store, StoreError, SystemActor, TenantTx, calls, placement};
 use tidegate_types::usage::{CallOutcome, CallRecord, CredentialType};
 use tidegate_types::{CallId, LabelHash, OrganizationId};
 use tonic::{Request, Response, Status};
 
-use crate::nodes::{Nodes, unavailable};
+use crate::nodes::{Admitted, Nodes, unavailable};
 use crate::peer;
 
 /// The service behind `/v1/credits`, `/v1/generation` and `/v1/report`.
@@ -29,12 +29,16 @@ const MOST_TAGS: usize = 64;
 const LONGEST_NAME: usize = 256;
 
 impl Questions {
-    /// A transaction that sees the organization and no other.
-    async fn within(&self, organization: &str) -> Result<TenantTx, Status> {
+    /// A transaction that sees the organization and no other: one that the node's pool serves.
+    async fn within(&self, node: &Admitted, organization: &str) -> Result<TenantTx, Status> {
         let organization: OrganizationId =
             organization.parse().map_err(|_| Status::invalid_argument("organization_id is malformed"))?;
         if organization == OrganizationId::SYSTEM {
             return Err(Status::invalid_argument("organization_id is malformed"));
+        }
+        let served = placement::is_served(&self.store, organization, &node.pool).await;
+        if !served.map_err(|error| refusal(&error))? {
+            return Err(Status::permission_denied("this pool does not serve that organization"));
         }
         let actor = SystemActor::new("query").acting_for(organization);
         self.store.begin(&actor).await.map_err(|error| refusal(&error))
@@ -44,8 +48,8 @@ impl Questions {
 #[tonic::async_trait]
 impl QueryService for Questions {
     async fn credits(&self, request: Request<CreditsRequest>) -> Result<Response<CreditsResponse>, Status> {
-        self.nodes.admit(peer::identity(&request)?).await?;
-        let mut tx = self.within(&request.get_ref().organization_id).await?;
+        let node = self.nodes.admit(peer::identity(&request)?).await?;
+        let mut tx = self.within(&node, &request.get_ref().organization_id).await?;
         let total = reports::charged_ever(&mut tx).await.map_err(|error| refusal(&error))?;
         Ok(Response::new(CreditsResponse { total_used_nano_usd: total.get() }))
     }
@@ -54,9 +58,9 @@ impl QueryService for Questions {
         &self,
         request: Request<GenerationRequest>,
     ) -> Result<Response<GenerationResponse>, Status> {
-        self.nodes.admit(peer::identity(&request)?).await?;
+        let node = self.nodes.admit(peer::identity(&request)?).await?;
         let request = request.into_inner();
-        let mut tx = self.within(&request.organization_id).await?;
+        let mut tx = self.within(&node, &request.organization_id).await?;
         let id: CallId =
             request.call_id.parse().map_err(|_| Status::invalid_argument("call_id is malformed"))?;
         let record = calls::get(&mut tx, id).await.map_err(|error| refusal(&error))?;
@@ -64,9 +68,9 @@ impl QueryService for Questions {
     }
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
-        self.nodes.admit(peer::identity(&request)?).await?;
+        let node = self.nodes.admit(peer::identity(&request)?).await?;
         let request = request.into_inner();
-        let mut tx = self.within(&request.organization_id).await?;
+        let mut tx = self.within(&node, &request.organization_id).await?;
         let sums = reports::sums(&mut tx, &wanted(request)?).await.map_err(|error| refusal(&error))?;
         let rows = sums.into_iter().map(|sum| ReportRow {
             key: sum.key,

@@ -33,6 +33,7 @@ use crate::prices::Prices;
 use crate::query::Questions;
 use crate::service::Configuration;
 use crate::session::Shared;
+use crate::workload::Workloads;
 
 /// Bytes of a message of the config stream and of small calls.
 const SMALL_MESSAGE: usize = 1024 * 1024;
@@ -73,6 +74,7 @@ pub struct PushServer {
     settings: PushSettings,
     metrics: PushMetrics,
     commands: Commands,
+    workloads: Option<Workloads>,
 }
 
 impl PushServer {
@@ -86,7 +88,13 @@ impl PushServer {
         metrics: PushMetrics,
     ) -> Self {
         let material = Arc::new(material);
-        Self { store, material, clock, settings, metrics, commands: Commands::default() }
+        Self { store, material, clock, settings, metrics, commands: Commands::default(), workloads: None }
+    }
+
+    /// The same with pods that enrol by the token of their service account.
+    #[must_use]
+    pub fn with_workloads(self, workloads: Option<Workloads>) -> Self {
+        Self { workloads, ..self }
     }
 
     /// The way to command nodes that are connected here.
@@ -133,7 +141,7 @@ impl PushServer {
         nodes: Arc<Nodes>,
         stop: &CancellationToken,
     ) -> tonic::transport::server::Router {
-        let Self { store, material, clock, settings, metrics, commands } = self;
+        let Self { store, material, clock, settings, metrics, commands, workloads } = self;
         let now = clock.now();
         let admission = |rate: u32, burst: u32| Arc::new(Admission::new(rate, burst, now));
         let enroller = Enroller {
@@ -146,6 +154,7 @@ impl PushServer {
                 settings.enrolments_per_second.saturating_mul(10),
             ),
             metrics: metrics.clone(),
+            workloads,
         };
         let intake = Intake {
             store: store.clone(),
@@ -153,6 +162,7 @@ impl PushServer {
             nodes: Arc::clone(&nodes),
             prices: Arc::new(Prices::new(store.clone())),
             metrics: metrics.clone(),
+            roots: Arc::new(Certificates::new(&material.roots)),
             tracker: tracker.clone(),
             stop: stop.clone(),
         };
@@ -162,7 +172,6 @@ impl PushServer {
         let digests = Digests::new(store.clone());
         let shared = Arc::new(Shared { store, clock, material, feed, digests, nodes, commands, metrics });
         let configuration = Configuration {
-            roots: Arc::new(Certificates::new(&material.roots)),
             shared,
             admission: admission(settings.streams_per_second, settings.streams_burst),
             tracker: tracker.clone(),

@@ -82,7 +82,7 @@ async fn converse(
         Ok(greeted) => greeted,
         Err(status) => return status,
     };
-    let orders = shared.commands.connected(node.node_id);
+    let orders = shared.commands.connected(node.node_id, &node.pool);
     let status = Mutex::new(NodeStatus::new(&hello, position.clone()));
     let speaker = Speaker { shared, node, out, position };
     let (heal, heals) = mpsc::channel(Shard::COUNT);

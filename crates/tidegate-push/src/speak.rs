@@ -84,10 +84,14 @@ impl Speaker<'_> {
             control_time_micros: self.shared.clock.now().as_micros(),
         };
         self.say(Say::Welcome(welcome)).await?;
-        let Some(secrets) = self.shared.material.pools.get(&node.pool) else {
-            return Err(Status::failed_precondition(
-                "this control plane started before the node's pool existed",
-            ));
+        let found = self.shared.material.pool(&self.shared.store, &node.pool).await;
+        let secrets = match found {
+            Ok(Some(secrets)) => secrets,
+            Ok(None) => return Err(Status::failed_precondition("the node's pool has no key")),
+            Err(error) => {
+                tracing::warn!(%error, pool = node.pool, "the pool's key cannot be opened");
+                return Err(Status::unavailable("the pool's key cannot be opened"));
+            }
         };
         let sealed = secrets
             .seal_to_node(node.node_id, &node.sealing_key)

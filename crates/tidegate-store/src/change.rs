@@ -43,6 +43,7 @@ pub struct Change {
     tx: TenantTx,
     now: Timestamp,
     written: Vec<Document>,
+    renews: bool,
 }
 
 #[derive(Debug)]
@@ -56,7 +57,7 @@ struct Document {
 
 impl Change {
     pub(crate) const fn new(tx: TenantTx, now: Timestamp) -> Self {
-        Self { tx, now, written: Vec::new() }
+        Self { tx, now, written: Vec::new(), renews: false }
     }
 
     /// The time written on the change's rows.
@@ -80,6 +81,11 @@ impl Change {
     /// Notes a deletion; a deletion always takes something away.
     pub(crate) fn remove(&mut self, uid: Option<Uuid>, key: ResourceKey) {
         self.note(Document { key, uid, tightens: true, content: None, content_hash: None });
+    }
+
+    /// Has every resource of the organization come with the next delta, whether or not it changed.
+    pub(crate) const fn renew_all(&mut self) {
+        self.renews = true;
     }
 
     fn note(&mut self, document: Document) {
@@ -108,9 +114,29 @@ impl Change {
         self.tx.commit().await
     }
 
+    /// Gives what there is new revisions, in the order that it had.
+    async fn renew(&mut self) -> Result<()> {
+        sqlx::query(
+            "WITH present AS (SELECT kind, id, row_number() OVER (ORDER BY n) AS place FROM config_resources
+                              WHERE organization_id = $1 AND content IS NOT NULL),
+                  head AS (UPDATE feed_head SET n = n + (SELECT count(*) FROM present) WHERE shard = $2
+                           RETURNING n - (SELECT count(*) FROM present) AS before)
+             UPDATE config_resources c SET n = head.before + present.place, tightens = false FROM present, head
+             WHERE c.organization_id = $1 AND c.kind = present.kind AND c.id = present.id",
+        )
+        .bind(self.tx.organization())
+        .bind(shard_index(Shard::of(self.tx.organization_id())))
+        .execute(self.tx.connection())
+        .await?;
+        Ok(())
+    }
+
     /// Takes the next revisions of the shard and writes the documents under them: one statement,
     /// so that the counter is locked as briefly as possible.
     async fn publish(&mut self) -> Result<Option<Revision>> {
+        if self.renews {
+            self.renew().await?;
+        }
         if self.written.is_empty() {
             return Ok(None);
         }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::connect::Store;
 use crate::convert::{bytes32, from_json, shard, shard_index, signed, unsigned};
+use crate::placement::Placement;
 use crate::{Result, StoreError};
 
 /// A version of a resource with the hash of its canonical content (`None`: deleted).
@@ -18,6 +19,8 @@ pub struct Item {
     pub versioned: Versioned,
     /// SHA-256 of the canonical content without sealed bytes.
     pub content_hash: Option<[u8; 32]>,
+    /// Where its organization was served when it was read.
+    pub placement: Placement,
 }
 
 impl Item {
@@ -43,9 +46,22 @@ pub async fn heads(store: &Store) -> Result<Position> {
     Ok(position)
 }
 
-type Row = (Uuid, String, String, i64, bool, Option<Value>, Option<Vec<u8>>);
+type Row = (
+    Uuid,
+    String,
+    String,
+    i64,
+    bool,
+    Option<Value>,
+    Option<Vec<u8>>,
+    Option<Vec<String>>,
+    Option<Vec<String>>,
+);
 
-fn item(in_shard: Shard, (organization, kind, id, n, tightens, content, hash): Row) -> Result<Item> {
+fn item(
+    in_shard: Shard,
+    (organization, kind, id, n, tightens, content, hash, serving, former): Row,
+) -> Result<Item> {
     let kind = ResourceKind::parse(&kind).ok_or(StoreError::Unreadable("resource kind"))?;
     let resource = content.and_then(|content| from_json(content, "resource").ok());
     Ok(Item {
@@ -56,6 +72,7 @@ fn item(in_shard: Shard, (organization, kind, id, n, tightens, content, hash): R
             resource,
         },
         content_hash: hash.map(|hash| bytes32(&hash, "content hash")).transpose()?,
+        placement: Placement::new(serving, former),
     })
 }
 
@@ -66,7 +83,10 @@ fn item(in_shard: Shard, (organization, kind, id, n, tightens, content, hash): R
 /// When the database is away.
 pub async fn changes_since(store: &Store, of: Shard, n: u64, limit: u32) -> Result<Vec<Item>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT organization_id, kind, id, n, tightens, content, content_hash FROM config_resources
+        "SELECT c.organization_id, kind, id, n, tightens, content, content_hash, serving, former FROM config_resources c,
+             LATERAL (SELECT array_agg(pool) FILTER (WHERE rank IS NOT NULL) AS serving,
+                             array_agg(pool) FILTER (WHERE rank IS NULL) AS former
+                      FROM organization_pools p WHERE p.organization_id = c.organization_id) AS placed
          WHERE shard = $1 AND n > $2 ORDER BY n LIMIT $3",
     )
     .bind(shard_index(of))
@@ -85,7 +105,10 @@ pub async fn changes_since(store: &Store, of: Shard, n: u64, limit: u32) -> Resu
 /// When the database is away.
 pub async fn snapshot_page(store: &Store, of: Shard, n: u64, upto: u64, limit: u32) -> Result<Vec<Item>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT organization_id, kind, id, n, tightens, content, content_hash FROM config_resources
+        "SELECT c.organization_id, kind, id, n, tightens, content, content_hash, serving, former FROM config_resources c,
+             LATERAL (SELECT array_agg(pool) FILTER (WHERE rank IS NOT NULL) AS serving,
+                             array_agg(pool) FILTER (WHERE rank IS NULL) AS former
+                      FROM organization_pools p WHERE p.organization_id = c.organization_id) AS placed
          WHERE shard = $1 AND n > $2 AND n <= $3 AND content IS NOT NULL ORDER BY n LIMIT $4",
     )
     .bind(shard_index(of))

@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_types::resource::ResourceKey;
-use tidegate_types::{NodeId, Position, Timestamp};
+use tidegate_types::{NodeId, OrganizationId, Position, Timestamp};
 use uuid::Uuid;
 
-use crate::change::Change;
+use crate::actor::SystemActor;
+use crate::change::{AuditNote, Change};
 use crate::connect::Store;
 use crate::convert::{
     bytes32, from_json, from_name, name_of, positions, signed, time, timestamp, to_json, unsigned,
@@ -117,9 +118,22 @@ pub struct Node {
 /// # Errors
 /// [`StoreError::NotFound`] for a node that is revoked or drained.
 pub async fn enrol(store: &Store, node: &Enrolment<'_>, now: Timestamp) -> Result<()> {
+    enrol_in_pod(store, node, None, now).await
+}
+
+/// The same for a node in a Kubernetes pod, which has one identity.
+///
+/// # Errors
+/// As [`enrol`]; [`StoreError::Taken`] when another node of this pod is enrolled.
+pub async fn enrol_in_pod(
+    store: &Store,
+    node: &Enrolment<'_>,
+    pod_uid: Option<&str>,
+    now: Timestamp,
+) -> Result<()> {
     let enrolled = sqlx::query(
         "INSERT INTO nodes AS n (node_id, pool, name, state, enrolled_at, certificate_serial, certificate_expires_at,
-             sealing_key) VALUES ($1, $2, $3, 'enrolled', $4, $5, $6, $7)
+             sealing_key, pod_uid) VALUES ($1, $2, $3, 'enrolled', $4, $5, $6, $7, $8)
          ON CONFLICT (node_id) DO UPDATE SET certificate_serial = excluded.certificate_serial,
              certificate_expires_at = excluded.certificate_expires_at, sealing_key = excluded.sealing_key
              WHERE n.state = 'enrolled'",
@@ -131,9 +145,24 @@ pub async fn enrol(store: &Store, node: &Enrolment<'_>, now: Timestamp) -> Resul
     .bind(node.certificate_serial)
     .bind(time(node.certificate_expires_at))
     .bind(node.sealing_key.as_slice())
+    .bind(pod_uid)
     .execute(store.feed())
     .await?;
     if enrolled.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound) }
+}
+
+/// The enrolled node of a pod, and whether it has ever spoken.
+///
+/// # Errors
+/// When the database is away.
+pub async fn of_pod(store: &Store, pod_uid: &str) -> Result<Option<(NodeId, bool)>> {
+    let row: Option<(Uuid, bool)> = sqlx::query_as(
+        "SELECT node_id, last_seen IS NOT NULL FROM nodes WHERE pod_uid = $1 AND state = 'enrolled'",
+    )
+    .bind(pod_uid)
+    .fetch_optional(store.feed())
+    .await?;
+    Ok(row.map(|(node, spoke)| (NodeId::from_uuid(node), spoke)))
 }
 
 /// Stores what a node says of itself. Positions of `shipped` never go back.
@@ -287,4 +316,17 @@ pub async fn retire(change: &mut Change, id: NodeId, state: NodeState) -> Result
         .execute(change.connection())
         .await?;
     if retired.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound) }
+}
+
+/// A node says that it has shipped everything and ended for good.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when it is out already.
+pub async fn retire_itself(store: &Store, id: NodeId, now: Timestamp) -> Result<()> {
+    let actor = SystemActor::new("fleet").acting_for(OrganizationId::SYSTEM);
+    let mut change = store.change(&actor, now).await?;
+    retire(&mut change, id, NodeState::Drained).await?;
+    let note = AuditNote { action: "node.retired", object: id.to_string(), before: None, after: None };
+    change.commit(note).await?;
+    Ok(())
 }

@@ -60,17 +60,19 @@ pub struct Hashed {
     pub content_hash: [u8; 32],
 }
 
-/// The shard's newest revision and every resource in it, as of one instant.
+/// The shard's newest revision and every resource in it that nodes of `pool` get, as of one instant.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn hashes(store: &Store, of: Shard) -> Result<(u64, Vec<Hashed>)> {
+pub async fn hashes(store: &Store, of: Shard, pool: &str) -> Result<(u64, Vec<Hashed>)> {
     type Row = (i64, Option<Uuid>, Option<String>, Option<String>, Option<i64>, Option<Vec<u8>>);
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT h.n, c.organization_id, c.kind, c.id, c.n, c.content_hash FROM feed_head h
-         LEFT JOIN config_resources c ON c.shard = h.shard AND c.content_hash IS NOT NULL WHERE h.shard = $1",
+         LEFT JOIN config_resources c ON c.shard = h.shard AND c.content_hash IS NOT NULL
+             AND served_in(c.organization_id, $2) WHERE h.shard = $1",
     )
     .bind(shard_index(of))
+    .bind(pool)
     .fetch_all(store.feed())
     .await?;
     let head = rows.first().map_or(0, |row| unsigned(row.0));

@@ -9,16 +9,34 @@ use tidegate_proto::enroll::EnrollResponse;
 use tidegate_secrets::SecretsError;
 use tidegate_secrets::ca::{self, NodeKey};
 use tidegate_secrets::sealing::SealingKeyPair;
-use tidegate_types::{NodeId, Timestamp};
+use tidegate_types::{Clock, NodeId, Timestamp};
 use tonic::transport::Channel;
 use zeroize::Zeroizing;
 
-pub(crate) use enrol::{About, enrol};
+pub use enrol::Enrolling;
 pub(crate) use renew::keep_fresh;
 
 use crate::error::{NodeError, Problem};
 use crate::link::{ControlPlane, dial};
 use crate::state::State;
+
+/// The identity that the state folder holds while it is valid, else a fresh one.
+pub(crate) async fn obtain(
+    state: &State,
+    enrolling: &Enrolling,
+    clock: &dyn Clock,
+) -> Result<Identity, NodeError> {
+    let held = Identity::load(state)?;
+    match held.filter(|identity| identity.not_after() > clock.now()) {
+        Some(identity) => Ok(identity),
+        None => enrolling.enrol(state, clock).await,
+    }
+}
+
+/// Gives the identity up, durably.
+pub(crate) fn forget(state: &State) -> Result<(), NodeError> {
+    state.remove(FILE)
+}
 
 const FILE: &str = "identity";
 
@@ -75,6 +93,16 @@ impl Identity {
         Self::new(key, sealing, answer, Timestamp::from_micros(i64::from_be_bytes(obtained)))
     }
 
+    /// Signs a text with the certificate's key.
+    pub(crate) fn sign(&self, text: &[u8]) -> Result<Vec<u8>, SecretsError> {
+        self.key.sign(text)
+    }
+
+    /// The certificate itself, DER.
+    pub(crate) fn certificate(&self) -> &[u8] {
+        self.answer.certificate_chain.first().map_or(&[], |leaf| leaf)
+    }
+
     /// When the certificate ends.
     pub(crate) fn not_after(&self) -> Timestamp {
         Timestamp::from_micros(self.answer.not_after_micros)
@@ -93,16 +121,6 @@ impl Identity {
         let chain: String = self.answer.certificate_chain.iter().map(|der| pem("CERTIFICATE", der)).collect();
         let key = Zeroizing::new(pem("PRIVATE KEY", &self.key.expose()));
         dial(control, &roots, Some((&chain, &key)))
-    /// Signs a text with the certificate's key.
-    pub(crate) fn sign(&self, text: &[u8]) -> Result<Vec<u8>, SecretsError> {
-        self.key.sign(text)
-    }
-
-    /// The certificate itself, DER.
-    pub(crate) fn certificate(&self) -> &[u8] {
-        self.answer.certificate_chain.first().map_or(&[], |leaf| leaf)
-    }
-
     }
 }
 

@@ -20,7 +20,7 @@ use tidegate_proto::config::{
     Ack, ControlMessage, Delta, Heartbeat, Hello, NodeMessage, PoolKey, VersionedResource, Welcome,
 };
 use tidegate_proto::enroll::enroll_service_server::{EnrollService, EnrollServiceServer};
-use tidegate_proto::enroll::{EnrollRequest, EnrollResponse, RenewRequest};
+use tidegate_proto::enroll::{EnrollRequest, EnrollResponse, RenewRequest, RetireRequest, RetireResponse};
 use tidegate_proto::usage::usage_service_server::{UsageService, UsageServiceServer};
 use tidegate_proto::usage::{JournalRecord, LanePosition, ReportRequest, ReportResponse};
 use tidegate_secrets::ca::{self, CertificateAuthority};
@@ -353,6 +353,10 @@ impl EnrollService for Service {
         let sealing: [u8; 32] = request.sealing_key.as_slice().try_into().unwrap();
         SEALING.lock().insert(node.to_u128(), sealing);
         Ok(Response::new(self.sign(&request.certificate_request, node)))
+    }
+
+    async fn retire(&self, _: Request<RetireRequest>) -> Result<Response<RetireResponse>, Status> {
+        Err(Status::unimplemented("no story retires here"))
     }
 
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<EnrollResponse>, Status> {

@@ -153,6 +153,7 @@ pub(crate) fn settings_with_clock(
             roots_pem: control.roots(),
         },
         join_token: Some(Secret::new(JOIN_TOKEN)),
+        service_account: None,
         gateway_listen: "127.0.0.1:0".parse().unwrap(),
         gateway_tls: None,
         metrics_listen: "127.0.0.1:0".parse().unwrap(),

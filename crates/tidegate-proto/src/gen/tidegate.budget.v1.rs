@@ -46,7 +46,7 @@ pub struct OpenWith {
 pub struct RetryLater {
     #[prost(uint32, tag = "1")]
     pub after_ms: u32,
-    /// Enumerated: opening, shipping.
+    /// Enumerated: opening, shipping, elsewhere (the organization's budgets are counted in another pool).
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
 }

@@ -49,6 +49,7 @@ pub(crate) fn enroll_request(token: &str, key: &NodeKey, sealing: &SealingKeyPai
         sealing_key: sealing.public().to_vec(),
         name: "fake".to_owned(),
         software_version: "0.0.0".to_owned(),
+        ..EnrollRequest::default()
     }
 }
 
@@ -63,6 +64,11 @@ pub(crate) struct FakeNode {
 impl FakeNode {
     pub(crate) async fn enrol(plane: &Plane) -> Self {
         let token = plane.join_token(60_000).await;
+        Self::enrol_with(plane, token.expose()).await.unwrap()
+    }
+
+    pub(crate) async fn enrol_in(plane: &Plane, pool: &str) -> Self {
+        let token = plane.join_token_for(pool, 60_000).await;
         Self::enrol_with(plane, token.expose()).await.unwrap()
     }
 

@@ -85,7 +85,9 @@ async fn a_second_stream_of_a_node_ends_the_first() {
 async fn a_credential_is_tested_on_a_node_and_comes_back_without_content() {
     let plane = Plane::start().await;
     plane.organization("acme").await;
-    let test = || plane.commands.test_credential(OrganizationId::from_u128(1), CredentialId::from_u128(2));
+    let pools = ["default".to_owned()];
+    let test =
+        || plane.commands.test_credential(OrganizationId::from_u128(1), CredentialId::from_u128(2), &pools);
     assert_eq!(test().await, Err(CommandError::NoNode));
     let node = FakeNode::enrol(&plane).await;
     let mut stream = node.synchronised().await;

@@ -10,5 +10,7 @@ mod hostile;
 mod material;
 mod outage;
 mod plane;
+mod pools;
 mod samples;
 mod usage;
+mod workloads;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_push::{Commands, Material, PushMetrics, PushServer, PushSettings, prepare};
+use tidegate_push::{Commands, Material, PushMetrics, PushServer, PushSettings, Workloads, prepare};
 use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_secrets::keygen;
 use tidegate_secrets::token::{self, TokenKind};
@@ -61,11 +61,20 @@ impl Plane {
         Self::start_over(self.database.clone(), self.kek.clone(), PushSettings::default()).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the handle is kept and awaited")]
     pub(crate) async fn start_over(
         database: TestDatabase,
         kek: KeyEncryptionKey,
         settings: PushSettings,
+    ) -> Self {
+        Self::start_with(database, kek, settings, None).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the handle is kept and awaited")]
+    pub(crate) async fn start_with(
+        database: TestDatabase,
+        kek: KeyEncryptionKey,
+        settings: PushSettings,
+        workloads: Option<Workloads>,
     ) -> Self {
         let store = database.store().await.unwrap();
         let material = prepare(&store, &kek, now()).await.unwrap();
@@ -78,7 +87,8 @@ impl Plane {
             Arc::new(SystemClock),
             settings,
             metrics.clone(),
-        );
+        )
+        .with_workloads(workloads);
         let (commands, stop) = (server.commands(), CancellationToken::new());
         let serve = server.serve(listener, stop.clone());
         let serving = tokio::spawn(async move { serve.await.unwrap() });
@@ -95,12 +105,16 @@ impl Plane {
 
     /// A join token that is good for so many milliseconds.
     pub(crate) async fn join_token(&self, good_for_ms: i64) -> Secret {
+        self.join_token_for("default", good_for_ms).await
+    }
+
+    pub(crate) async fn join_token_for(&self, pool: &str, good_for_ms: i64) -> Secret {
         let mut random = [0; 32];
         entropy::fill(&mut random);
         let id: tidegate_types::Id<kind::Node> = entropy::new_id(now());
         let (text, hash) = token::issue(TokenKind::Join, id, random);
         let mut change = self.change(OrganizationId::SYSTEM).await;
-        join_tokens::insert(&mut change, &hash, "default", now().plus_millis(good_for_ms)).await.unwrap();
+        join_tokens::insert(&mut change, &hash, pool, now().plus_millis(good_for_ms)).await.unwrap();
         commit(change).await;
         text
     }

@@ -15,7 +15,7 @@ use crate::actor::SystemActor;
 use crate::change::{AuditNote, Change};
 use crate::connect::Store;
 use crate::convert::{shard_index, signed, time, timestamp, unsigned};
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, placement};
 
 /// How long a permit is good for.
 const PERMIT_MS: i64 = 2000;
@@ -45,6 +45,8 @@ pub enum Wait {
     Opening,
     /// Nodes have yet to ship what they had.
     Shipping,
+    /// The organization's budgets are counted in another pool.
+    Elsewhere,
 }
 
 /// The answer to a node.
@@ -92,10 +94,24 @@ struct Row {
 /// Decides what a node that found no counters, or foreign ones, may do. `permit`: a fresh random
 /// text.
 ///
+/// Only the organization's home pool gets an answer other than [`Wait::Elsewhere`], and not before
+/// every node of other pools has shipped what it spent there.
+///
 /// # Errors
-/// [`StoreError::Dangling`] for an unknown organization or pool; [`StoreError::Unavailable`].
+/// [`StoreError::Dangling`] for an unknown organization or pool; [`StoreError::NotFound`] for an
+/// organization that this pool does not serve; [`StoreError::Unavailable`].
 pub async fn open(store: &Store, asked: &Asked<'_>, permit: &str, now: Timestamp) -> Result<Decision> {
     let mut change = lock(store, asked.organization_id, asked.pool, now).await?;
+    let serving = placement::of(&mut change).await?;
+    if !serving.iter().any(|pool| pool == asked.pool) {
+        return Err(StoreError::NotFound);
+    }
+    if serving.first().is_some_and(|home| home != asked.pool) {
+        return Ok(Decision::Retry { after_ms: 1000, wait: Wait::Elsewhere });
+    }
+    if !placement::left_elsewhere(&mut change, asked.pool).await? {
+        return Ok(Decision::Retry { after_ms: 250, wait: Wait::Shipping });
+    }
     let Some(row) = current(&mut change, asked.pool).await? else {
         // Nothing was ever open here: nobody can have spent from counters.
         let first = asked.found_epoch.min(LAST_FOUND) + 1;
@@ -169,12 +185,19 @@ async fn lock(store: &Store, organization: OrganizationId, pool: &str, now: Time
         return Err(StoreError::NotFound);
     }
     let mut change = store.change(&SystemActor::new("epochs").acting_for(organization), now).await?;
+    decide_alone(&mut change, pool).await?;
+    Ok(change)
+}
+
+/// Waits until nobody else decides on the organization's epoch in this pool.
+pub(crate) async fn decide_alone(change: &mut Change, pool: &str) -> Result<()> {
+    let organization = change.organization_id().to_string();
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1 || '/' || $2, 0))")
-        .bind(organization.to_string())
+        .bind(organization)
         .bind(pool)
         .execute(change.connection())
         .await?;
-    Ok(change)
+    Ok(())
 }
 
 async fn current(change: &mut Change, pool: &str) -> Result<Option<Row>> {

@@ -6,6 +6,7 @@
 mod books;
 mod check;
 mod correct;
+mod foreign;
 mod lanes;
 mod rows;
 mod write;
@@ -102,9 +103,10 @@ pub async fn ingest_sealed(
     let mut tx = store.feed().begin().await?;
     lock_node(&mut tx, node.to_uuid()).await?;
     let known = known_organizations(&mut tx, node, batch).await?;
+    let foreign = foreign::Foreign::of(&mut tx, node, batch, now).await?;
     let (accepted, refused): (Vec<_>, Vec<_>) = batch
         .iter()
-        .map(|shipped| (shipped, check::fault(shipped, &known)))
+        .map(|shipped| (shipped, check::fault(shipped, &known).or_else(|| foreign.fault(shipped))))
         .partition(|(_, fault)| fault.is_none());
     let accepted: Vec<&Shipped> = accepted.into_iter().map(|(shipped, _)| shipped).collect();
     write::refused(&mut tx, &refused).await?;

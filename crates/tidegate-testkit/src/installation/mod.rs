@@ -7,6 +7,7 @@ mod config;
 mod program;
 mod provision;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub struct Installation {
     pub postgres: postgres::Server,
     /// The counters' server; may be stopped, frozen, emptied.
     pub redis: Option<redis::Server>,
+    /// Further pools, each with a counters' server of its own.
+    pub pools: BTreeMap<String, redis::Server>,
     /// The simulated providers.
     pub simulator: Option<Program>,
     /// Control planes.
@@ -122,6 +125,7 @@ impl Installation {
             folder,
             postgres,
             redis,
+            pools: BTreeMap::new(),
             simulator,
             control_planes,
             nodes: vec![],
@@ -234,10 +238,28 @@ impl Installation {
     /// # Errors
     /// When it does not start.
     pub async fn add_node(&mut self) -> Result<()> {
-        let token = self.admin.post("/join-tokens", &json!({})).await?;
+        self.add_node_in("default").await
+    }
+
+    /// Makes a pool with a counters' server of its own.
+    ///
+    /// # Errors
+    /// When the management API refuses, or the server does not start.
+    pub async fn add_pool(&mut self, name: &str) -> Result<()> {
+        self.admin.post("/pools?organization=system", &json!({"name": name})).await?;
+        self.pools.insert(name.to_owned(), redis::Server::start()?);
+        Ok(())
+    }
+
+    /// Starts one more node of a pool and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn add_node_in(&mut self, pool: &str) -> Result<()> {
+        let token = self.admin.post("/join-tokens", &json!({"pool": pool})).await?;
         let index = self.nodes.len();
         let grpc = self.control_planes.iter().map(|p| p.url("grpc on ")).collect::<Result<Vec<_>>>()?;
-        let redis = self.redis.as_ref().map(redis::Server::url);
+        let redis = self.pools.get(pool).or(self.redis.as_ref()).map(redis::Server::url);
         config::node(
             self.folder.path(),
             index,
