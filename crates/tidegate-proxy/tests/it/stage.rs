@@ -93,6 +93,13 @@ fn models() -> Vec<Offered> {
             one(Unit::AudioSecond, UnitPrices::AUDIO_SECOND),
         ),
         offered("openai/hear", "sim-openai", "gpt-4o-transcribe", ModelKind::Transcription, tokens()),
+        searching("openai/seek", "sim-openai", "gpt-seek"),
+        searching("openai/seek-chat", "sim-chat", "gpt-seek"),
+        searching("openai/seek-responses", "sim-responses", "gpt-seek"),
+        searching("anthropic/seek", "sim-anthropic", "claude-seek"),
+        searching("google/seek", "sim-gemini", "gemini-3-seek"),
+        searching("google/seek-2", "sim-gemini", "gemini-2.5-seek"),
+        searching("amazon/seek", "sim-bedrock", "amazon.nova-seek-v1:0"),
         offered("openai/talk", "sim-openai", "gpt", ModelKind::Language, tokens()),
         offered("google/talk", "sim-gemini", "gemini", ModelKind::Language, tokens()),
         // Named by a unit that such models are not billed by.
