@@ -4,7 +4,7 @@
 //! older than what this node is known to have seen is dropped as a whole and fetched again.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tidegate_telemetry::entropy;
 use tidegate_types::{NodeId, Shard};
 
 use super::floor::Floor;
-use super::fold::Fold;
+use super::fold::{Fold, Newest};
 use crate::error::NodeError;
 use crate::state::State;
 
@@ -28,6 +28,8 @@ const HEADER: usize = 20;
 const MOST: usize = 2 * tidegate_proto::MAX_MESSAGE_BYTES;
 /// A log is folded when it has grown by this much and has at least doubled.
 const FOLD_AFTER: u64 = 1 << 20;
+/// Most resources in one record of a log that was folded.
+const AT_ONCE: usize = 1000;
 
 /// The logs of all shards. Used by one thread.
 pub(crate) struct Cache {
@@ -96,18 +98,38 @@ impl Cache {
 
     /// Reads one shard's log; `None` when there is nothing that can be trusted.
     fn load(&self, shard: Shard) -> Option<Delta> {
-        let mut bytes = Vec::new();
-        File::open(self.path(shard, false)).ok()?.read_to_end(&mut bytes).ok()?;
-        let (header, mut rest) = bytes.split_first_chunk::<HEADER>()?;
-        let name: [u8; 16] = header.strip_prefix(&MAGIC)?.try_into().ok()?;
         let mut fold = Fold::default();
-        let mut index = 0;
-        while let Some(delta) = next_record(&mut rest, self.state.key(), |i| self.aad(shard, &name, i), index)
-        {
-            index += 1;
-            fold.add(delta);
-        }
+        self.records(shard)?.for_each(|delta| fold.add(delta));
         fold.finish(shard)
+    }
+
+    /// What one shard's log holds, in parts of bounded size. Reads it twice and holds one record of it,
+    /// however many resources there are.
+    fn replay(&self, shard: Shard, mut take: impl FnMut(&Delta) -> io::Result<()>) -> io::Result<()> {
+        let mut newest = Newest::default();
+        self.records(shard).into_iter().flatten().for_each(|delta| newest.note(&delta));
+        let Some(mut part) = newest.begin(shard) else { return Ok(()) };
+        for delta in self.records(shard).into_iter().flatten() {
+            for resource in newest.take(delta) {
+                if part.resources.len() == AT_ONCE {
+                    take(&part)?;
+                    part.resources.clear();
+                }
+                part.resources.push(resource);
+            }
+        }
+        part.last = true;
+        take(&part)
+    }
+
+    /// The records of one shard's log, up to the first that is not sound.
+    fn records(&self, shard: Shard) -> Option<Records<'_, impl Fn(u64) -> Aad>> {
+        let mut reader = BufReader::new(File::open(self.path(shard, false)).ok()?);
+        let mut header = [0; HEADER];
+        reader.read_exact(&mut header).ok()?;
+        let name: [u8; 16] = header.strip_prefix(&MAGIC)?.try_into().ok()?;
+        let aad = move |index| self.aad(shard, &name, index);
+        Some(Records { reader, key: self.state.key(), aad, index: 0 })
     }
 
     fn path(&self, shard: Shard, draft: bool) -> PathBuf {
@@ -162,13 +184,8 @@ impl Cache {
 
     /// Writes what the log holds afresh, and goes on behind it: no torn end, no spare history.
     fn resume(&self, shard: Shard) -> io::Result<Log> {
-        let held = self.load(shard);
         let mut log = self.begin(shard, true)?;
-        if let Some(delta) = &held {
-            for part in split(delta) {
-                self.write(shard, &mut log, &part)?;
-            }
-        }
+        self.replay(shard, |part| self.write(shard, &mut log, part))?;
         log.file.sync_data()?;
         std::fs::rename(self.path(shard, true), self.path(shard, false))?;
         log.draft = false;
@@ -217,28 +234,29 @@ impl Cache {
     }
 }
 
-/// Opens the next record; `None` at the end and at anything that is not sound.
-fn next_record(rest: &mut &[u8], key: &DataKey, aad: impl Fn(u64) -> Aad, index: u64) -> Option<Delta> {
-    let (length, after) = rest.split_first_chunk::<4>()?;
-    let length = u32::from_le_bytes(*length) as usize;
-    if length > MOST {
-        return None;
-    }
-    let (sealed, after) = after.split_at_checked(length)?;
-    let opened = envelope::open(key, &aad(index), sealed).ok()?;
-    *rest = after;
-    Delta::decode(opened.as_slice()).ok()
+/// The records of a log, one after the other.
+struct Records<'a, A> {
+    reader: BufReader<File>,
+    key: &'a DataKey,
+    aad: A,
+    index: u64,
 }
 
-/// Cuts a folded delta into records of bounded size.
-fn split(delta: &Delta) -> Vec<Delta> {
-    const AT_ONCE: usize = 1000;
-    let count = delta.resources.len().div_ceil(AT_ONCE).max(1);
-    (0..count)
-        .map(|part| Delta {
-            resources: delta.resources.iter().skip(part * AT_ONCE).take(AT_ONCE).cloned().collect(),
-            last: part + 1 == count,
-            ..Delta { resources: Vec::new(), ..*delta }
-        })
-        .collect()
+impl<A: Fn(u64) -> Aad> Iterator for Records<'_, A> {
+    type Item = Delta;
+
+    /// `None` at the end and at anything that is not sound.
+    fn next(&mut self) -> Option<Delta> {
+        let mut length = [0; 4];
+        self.reader.read_exact(&mut length).ok()?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > MOST {
+            return None;
+        }
+        let mut sealed = Vec::new();
+        (&mut self.reader).take(length as u64).read_to_end(&mut sealed).ok()?;
+        let opened = envelope::open(self.key, &(self.aad)(self.index), &sealed).ok()?;
+        self.index += 1;
+        Delta::decode(opened.as_slice()).ok()
+    }
 }
