@@ -113,6 +113,11 @@ impl Maker<'_> {
         }
         if founds.is_empty() {
             founds = theirs;
+        } else {
+            let names: BTreeSet<String> = founds.iter().map(|found| bare(&found.upstream)).collect();
+            let wanted = |found: &Found| found.facts.kind.is_some_and(|kind| import.further.contains(&kind));
+            let new = |found: &Found| wanted(found) && !names.contains(&bare(&found.upstream));
+            founds.extend(theirs.into_iter().filter(new));
         }
         let mut taken = BTreeSet::new();
         for found in founds {

@@ -36,7 +36,10 @@ pub(crate) fn read(text: &str, source: &str) -> Result<BTreeMap<String, Vec<Foun
     for (name, entry) in file.into_iter().filter(|(name, _)| name != "sample_spec") {
         let fields: Fields<'_> = serde_json::from_str(entry.get()).map_err(bad)?;
         let Some(provider) = word(&fields, "litellm_provider") else { continue };
-        let upstream = name.strip_prefix(&format!("{provider}/")).unwrap_or(&name).to_owned();
+        // Vertex AI's models are listed by kind, `vertex_ai-image-models`, and named `vertex_ai/…`.
+        let house = provider.split('-').next().filter(|house| *house == "vertex_ai");
+        let prefix = format!("{}/", house.unwrap_or(&provider));
+        let upstream = name.strip_prefix(&prefix).unwrap_or(&name).to_owned();
         found.entry(provider).or_default().push(found_in(upstream, &fields, source));
     }
     Ok(found)

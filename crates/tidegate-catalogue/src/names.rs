@@ -71,6 +71,10 @@ fn creator_of(rules: &Rules, written: &str) -> String {
 /// Without `-v1:0`, `@20251001` and `-20251001` at the end.
 fn undated(name: &str) -> &str {
     let name = name.split_once('@').map_or(name, |(name, _)| name);
+    // Vectors of two versions do not mix: there the version is part of the name.
+    if name.contains("embed") && name.contains(':') {
+        return name.split_once(':').map_or(name, |(name, _)| name);
+    }
     let name = match name.rsplit_once("-v") {
         Some((name, version)) if version.contains(':') && is_version(version) => name,
         _ => name,
@@ -124,6 +128,7 @@ mod tests {
         for name in names {
             assert_eq!(bare(name), "claude-sonnet-4-5", "{name}");
         }
+        assert_eq!(bare("us.cohere.embed-v4:0"), "embed-v4", "vectors of versions do not mix");
         assert_eq!(bare("accounts/fireworks/models/glm-4p7"), "glm-4p7");
     }
 }

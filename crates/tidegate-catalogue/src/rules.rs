@@ -85,6 +85,9 @@ pub struct Import {
     pub genai: Vec<String>,
     /// Its names in LiteLLM's file: prices where genai-prices has none, facts about models.
     pub litellm: Vec<String>,
+    /// Kinds of models that are taken from LiteLLM's file too, where genai-prices knows the provider but
+    /// not them: it has few that do not talk.
+    pub further: Vec<ModelKind>,
     /// Who made the models whose names do not say so.
     pub creator: Option<String>,
     /// Written before a price file's name when the provider is asked.

@@ -104,10 +104,12 @@ fn sign_in(
 ) -> Result<(), Invalid> {
     let key = match house {
         House::Bedrock => return bedrock::sign_in(address, headers, body, |key| state.accepts(key)),
-        // Vertex AI takes tokens of an account.
-        House::Gemini if address.contains("/publishers/google/") => presented_key(headers),
         House::Gemini => {
-            headers.get("x-goog-api-key").and_then(|value| value.to_str().ok()).unwrap_or_default()
+            let key = headers.get("x-goog-api-key").and_then(|value| value.to_str().ok());
+            // Vertex AI takes tokens of an account, too.
+            key.unwrap_or_else(|| {
+                if address.contains("/publishers/google/") { presented_key(headers) } else { "" }
+            })
         }
         House::Openai | House::Cohere => presented_key(headers),
     };

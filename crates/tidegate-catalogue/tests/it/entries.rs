@@ -13,11 +13,12 @@ use crate::store::Store;
 fn served(dialect: DialectName) -> &'static [Operation] {
     use Operation::{CountTokens, Embedding, Image, Language, Reranking, Speech, Transcription};
     match dialect {
-        DialectName::OpenaiChat => &[Language, Embedding, Image, Speech, Transcription],
+        DialectName::OpenaiChat => &[Language, Embedding, Image, Speech, Transcription, Reranking],
         DialectName::AnthropicMessages => &[Language, CountTokens],
         DialectName::CohereChat => &[Language, Embedding, Reranking],
-        DialectName::Gemini => &[Language, Embedding],
-        DialectName::OpenaiResponses | DialectName::BedrockConverse => &[Language],
+        DialectName::Gemini => &[Language, Embedding, Image],
+        DialectName::BedrockConverse => &[Language, Embedding],
+        DialectName::OpenaiResponses => &[Language],
         DialectName::AiSdk => &[],
     }
 }

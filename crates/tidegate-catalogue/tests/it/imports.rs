@@ -121,6 +121,27 @@ fn litellm_prices_are_read_from_their_text_with_tiers_and_facts() {
 }
 
 #[test]
+fn kinds_that_one_file_lacks_are_taken_from_the_other_where_the_rules_say_so() {
+    let genai = r#"[{"id": "acme", "name": "Acme", "models": [
+        {"id": "one", "context_window": 1000, "prices": {"input_mtok": 1, "output_mtok": 4}}]}]"#;
+    let litellm = r#"{
+        "acme/one": {"litellm_provider": "acme", "mode": "chat", "max_input_tokens": 9, "input_cost_per_token": 1e-3, "output_cost_per_token": 1e-3},
+        "acme/two": {"litellm_provider": "acme", "mode": "chat", "max_input_tokens": 9, "input_cost_per_token": 1e-3, "output_cost_per_token": 1e-3},
+        "acme/vectors": {"litellm_provider": "acme", "mode": "embedding", "max_input_tokens": 9, "input_cost_per_token": 1e-6}}"#;
+    let built = |rules: &str| {
+        let files = PriceFiles {
+            genai: Some((source("genai-prices"), genai.to_owned())),
+            litellm: Some((source("litellm"), litellm.to_owned())),
+        };
+        let offerings = build(&Rules::parse(rules).unwrap(), &files).unwrap().catalogue.offerings;
+        offerings.iter().map(|offering| offering.upstream_name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(built(RULES), ["one"]);
+    let further = RULES.replace("creator =", r#"further = ["embedding"], creator ="#);
+    assert_eq!(built(&further), ["one", "vectors"]);
+}
+
+#[test]
 fn importing_twice_changes_nothing() {
     let (catalogue, mut store) = (builtin().unwrap(), Store::default());
     let (made, _) = store.import(&catalogue, Timestamp::from_seconds(1));

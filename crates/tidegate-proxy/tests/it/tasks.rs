@@ -27,7 +27,7 @@ async fn embeddings_are_the_same_vectors_on_every_surface_from_every_family() {
     let stage = Stage::start().await;
     strict(&stage, "1.00");
     let mut seen: BTreeMap<&str, Vec<Vec<f32>>> = BTreeMap::new();
-    for model in ["openai/emb", "cohere/emb", "google/emb"] {
+    for model in ["openai/emb", "cohere/emb", "google/emb", "vertex/emb"] {
         let vectors = seen.entry(model).or_default();
         for format in [None, Some("float"), Some("base64")] {
             let mut body = json!({"model": model, "input": ["the tide", "the gate"], "dimensions": 5});
@@ -56,7 +56,7 @@ async fn embeddings_are_the_same_vectors_on_every_surface_from_every_family() {
     for (model, vectors) in &seen {
         assert!(vectors.iter().all(|vector| *vector == first), "{model}: {vectors:?}");
     }
-    stage.assert_books_match(18).await;
+    stage.assert_books_match(24).await;
     assert!(stage.world.balance(BudgetId::from_u128(1)).await.spent > NanoUsd::ZERO);
 }
 
