@@ -80,7 +80,7 @@ async fn strangers_and_lost_requests_are_told_in_the_dialect_of_their_path() {
         ("no key, chat", "POST", "/v1/chat/completions"),
         ("no key, messages", "POST", "/v1/messages"),
         ("no path", "GET", "/v2/anything"),
-        ("no path, messages", "POST", "/v1/messages/batches"),
+        ("no path, messages", "POST", "/v1/messages/anything"),
         ("wrong method, chat", "GET", "/chat/completions"),
         ("wrong method, messages", "PUT", "/v1/messages"),
     ] {
