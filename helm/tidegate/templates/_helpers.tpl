@@ -37,6 +37,56 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- else }}{{ default "default" .Values.serviceAccount.name }}{{ end }}
 {{- end }}
 
+{{/* The service account of a pool's nodes; call with (list $ pool), the pool with its defaults. */}}
+{{- define "tidegate.nodeAccount" -}}
+{{- $root := index . 0 }}{{ $pool := index . 1 -}}
+{{- if $pool.serviceAccountName }}{{ $pool.serviceAccountName }}
+{{- else if $root.Values.serviceAccount.create }}{{ include "tidegate.poolName" (list $root $pool.name) }}
+{{- else }}default{{ end }}
+{{- end }}
+
+{{- define "tidegate.byAccount" -}}
+{{- if eq .Values.enrolment.method "serviceAccount" }}true{{ end }}
+{{- end }}
+
+{{/* Fetches what a node needs before its first start; call with (list $ poolName). */}}
+{{- define "tidegate.joinContainer" -}}
+{{- $root := index . 0 -}}
+name: join
+image: {{ include "tidegate.image" $root }}
+imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+command: [/usr/local/bin/tidegate, join]
+args:
+  - --control-url=http://{{ include "tidegate.fullname" $root }}-control:8081
+  - --pool={{ index . 1 }}
+  {{- if not (include "tidegate.byAccount" $root) }}
+  - --seed-file=/run/secrets/enrolment/{{ $root.Values.enrolment.key }}
+  {{- end }}
+  - --state-dir=/var/lib/tidegate/node
+  - --out=/var/lib/tidegate/join
+securityContext: {{- include "tidegate.containerSecurity" $root | nindent 2 }}
+resources: {{- toYaml $root.Values.migrations.resources | nindent 2 }}
+volumeMounts:
+  - {name: state, mountPath: /var/lib/tidegate}
+  {{- if not (include "tidegate.byAccount" $root) }}
+  - {name: enrolment, mountPath: /run/secrets/enrolment, readOnly: true}
+  {{- end }}
+{{- end }}
+
+{{/* By what a node enrols: a volume of the pod. */}}
+{{- define "tidegate.enrolmentVolume" -}}
+{{- if include "tidegate.byAccount" . }}
+- name: account
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken: {path: token, audience: {{ .Values.enrolment.audience | quote }}, expirationSeconds: 3600}
+{{- else }}
+- name: enrolment
+  secret: {secretName: {{ include "tidegate.enrolmentSecret" . }}, defaultMode: 0440}
+{{- end }}
+{{- end }}
+
 {{- define "tidegate.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -146,12 +196,21 @@ resources: {{- toYaml .Values.migrations.resources | nindent 2 }}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
 {{- fail "httpRoute.enabled needs httpRoute.parentRefs" }}
 {{- end }}
-{{- $seen := dict }}
+{{- $seen := dict }}{{ $redises := dict }}{{ $accounts := dict }}
 {{- range .Values.pools }}
 {{- if hasKey $seen .name }}{{ fail (printf "pools: the name %q is there twice" .name) }}{{ end }}
 {{- $_ := set $seen .name true }}
-{{- if ne .name "default" }}{{ fail (printf "pools: %q: this version of the control plane knows the pool default only; another one's nodes could not join" .name) }}{{ end }}
 {{- $pool := include "tidegate.pool" (list $ .) | fromJson }}
+{{- with $pool.redis.existingSecret }}
+{{- $redis := printf "%s/%s" . $pool.redis.urlKey }}
+{{- if hasKey $redises $redis }}{{ fail (printf "pools: %q and %q have the same Redis (%s): the counters of one would burn those of the other" (get $redises $redis) $pool.name $redis) }}{{ end }}
+{{- $_ := set $redises $redis $pool.name }}
+{{- end }}
+{{- if include "tidegate.byAccount" $ }}
+{{- $account := include "tidegate.nodeAccount" (list $ $pool) }}
+{{- if hasKey $accounts $account }}{{ fail (printf "pools: %q and %q have the same service account (%s): nodes of one could join the other; give each its serviceAccountName" (get $accounts $account) $pool.name $account) }}{{ end }}
+{{- $_ := set $accounts $account $pool.name }}
+{{- end }}
 {{- $several := or (gt (int $pool.replicas) 1) $pool.autoscaling.enabled }}
 {{- if and $several (not $pool.redis.existingSecret) (not $.Values.devDatabase.enabled) }}
 {{- fail (printf "pools: %q has more than one node and no redis.existingSecret: limits and budgets are counted in a Redis of the pool" .name) }}
@@ -159,6 +218,16 @@ resources: {{- toYaml .Values.migrations.resources | nindent 2 }}
 {{- if and $pool.autoscaling.enabled (lt (int $pool.autoscaling.maxReplicas) (int $pool.replicas)) }}
 {{- fail (printf "pools: %q: autoscaling.maxReplicas is less than replicas" .name) }}
 {{- end }}
+{{- end }}
+{{- range .Values.orphanedJournals }}
+{{- $name := .pool }}{{ $found := false }}
+{{- range $.Values.pools }}
+{{- if eq .name $name }}
+{{- $found = true }}
+{{- if not (include "tidegate.pool" (list $ .) | fromJson).persistence.enabled }}{{ fail (printf "orphanedJournals: the pool %q has no volumes that could hold any" $name) }}{{ end }}
+{{- end }}
+{{- end }}
+{{- if not $found }}{{ fail (printf "orphanedJournals: there is no pool %q in pools" $name) }}{{ end }}
 {{- end }}
 {{- $least := add (int .Values.nodes.preStopSeconds) (int .Values.nodes.drainTimeoutSeconds) 35 }}
 {{- with .Values.nodes.terminationGracePeriodSeconds }}
