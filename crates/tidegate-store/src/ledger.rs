@@ -9,7 +9,8 @@ use crate::{Result, StoreError};
 /// Sum of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Total {
-    /// `charges`, `providers`, `byok` or `byok_providers`.
+    /// `charges`, `providers`, `byok`, `byok_providers`, `credit`, `payments`, `allowances`, `charges_paid` or
+    /// `markup`.
     pub account: String,
     /// The provider, for accounts that are per provider.
     pub provider_id: Option<ProviderId>,
@@ -55,7 +56,9 @@ pub async fn check(tx: &mut TenantTx) -> Result<()> {
         "WITH last AS (
              SELECT DISTINCT ON (call_id, attempt) outcome, cost, credential_type FROM billing_events
              WHERE organization_id = $1 AND kind <> 'intent' ORDER BY call_id, attempt, kind),
-         billed AS (SELECT coalesce(sum(cost), 0) AS cost FROM last WHERE outcome IN ('completed', 'interrupted'))
+         billed AS (SELECT coalesce(sum(cost), 0)
+             + (SELECT coalesce(sum(amount), 0) FROM charge_adjustments WHERE organization_id = $1) AS cost
+             FROM last WHERE outcome IN ('completed', 'interrupted'))
          SELECT (SELECT coalesce(sum(nano_usd), 0) = 0 FROM ledger_postings WHERE organization_id = $1),
                 (SELECT coalesce(sum(nano_usd), 0) FROM ledger_postings
                      WHERE organization_id = $1 AND account IN ('charges', 'byok')) = (SELECT cost FROM billed),

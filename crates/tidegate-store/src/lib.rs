@@ -49,6 +49,7 @@ pub mod notices;
 pub mod placement;
 pub mod reconcile;
 pub mod reports;
+pub mod rerate;
 pub mod upkeep;
 pub mod usage;
 pub mod watch;

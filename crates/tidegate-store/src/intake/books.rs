@@ -142,6 +142,17 @@ impl Books {
         spend.end = spend.end.max(hold.end);
     }
 
+    /// Adds to what an attempt cost, where that alone changes. `of`: team, key, model, provider.
+    pub(crate) fn add_cost(&mut self, key: &AttemptKey, of: [Uuid; 4], amount: i64, byok: bool) {
+        let [team_id, key_id, model_id, provider_id] = of;
+        let hour = hour_of(CallId::from_uuid(key.call_id));
+        let key =
+            UsageKey { organization_id: key.organization_id, hour, team_id, key_id, model_id, provider_id };
+        let row = self.usage.entry(key).or_default();
+        row.cost += amount;
+        row.byok_cost += if byok { amount } else { 0 };
+    }
+
     fn add_usage(&mut self, event: &Known, sign: i64) {
         let key = UsageKey {
             organization_id: event.organization_id,

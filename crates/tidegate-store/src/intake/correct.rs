@@ -31,6 +31,7 @@ pub(crate) async fn correct(
     books: &mut Books,
 ) -> Result<bool> {
     let keys = HashSet::from([key.clone()]);
+    crate::rerate::take_back(connection, key, now).await?;
     let before = write::attempts(connection, &keys).await?.remove(key).ok_or(StoreError::NotFound)?;
     let (outcome, method, cost) = match finding {
         Finding::Billed(cost) => ("completed", "reported", cost),

@@ -28,6 +28,7 @@ pub(crate) use books::Books;
 pub(crate) use correct::{Finding, correct};
 pub(crate) use rows::{AttemptKey, HoldRow};
 pub(crate) use write::add_to_budgets;
+pub(crate) use write::add_to_usage;
 pub(crate) use write::books as write_books;
 
 /// A journal record with its place.

@@ -226,7 +226,8 @@ pub(crate) async fn add_to_budgets(
     notices::thresholds(connection, &used, now).await
 }
 
-async fn add_to_usage(connection: &mut PgConnection, books: &Books) -> Result<()> {
+/// Adds to the roll-ups.
+pub(crate) async fn add_to_usage(connection: &mut PgConnection, books: &Books) -> Result<()> {
     let rows: Vec<Value> =
         books.usage.iter().map(|(key, change)| usage_row(key, change)).collect::<Result<_>>()?;
     if rows.is_empty() {

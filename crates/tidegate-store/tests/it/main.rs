@@ -13,6 +13,7 @@ mod missing;
 mod notices;
 mod people;
 mod reconcile;
+mod rerate;
 mod resources;
 mod samples;
 mod upkeep;

@@ -1,9 +1,9 @@
 //! Usage reports.
 
 use tidegate_store::intake::{Record, ingest};
-use tidegate_store::usage::{Dimension, Interval, Query, report};
+use tidegate_store::usage::{Dimension, Interval, Query, Row, Rows, report};
 use tidegate_types::usage::{CredentialType, EventKind, Outcome, Usage};
-use tidegate_types::{CallId, NanoUsd, ProviderId, Timestamp};
+use tidegate_types::{CallId, LabelHash, NanoUsd, ProviderId, Timestamp};
 
 use crate::fixture::{Fixture, NOW, new_id};
 use crate::samples::{billed, call_record, event, node, shipped};
@@ -77,4 +77,83 @@ async fn every_unit_is_kept_summed_and_corrected() {
     let row = report(&mut tx, &total, 0, 10).await.unwrap().data.remove(0);
     // Calls are counted by their records.
     assert_eq!(row.usage, Usage { requests: 0, ..counts(4) });
+}
+
+#[tokio::test]
+async fn users_tags_credential_types_and_months_come_from_the_events_and_agree_with_the_roll_ups() {
+    let f = Fixture::new().await;
+    let node = node(&f.store).await;
+    let mut tagged = event(&f.acme, new_id(), EventKind::Final, Outcome::Completed, 100);
+    tagged.tags = vec![LabelHash::from_bytes([8; 16]), LabelHash::from_bytes([9; 16])];
+    let mut byok = event(&f.acme, new_id(), EventKind::Final, Outcome::Completed, 30);
+    (byok.credential_type, byok.end_user, byok.tags) = (CredentialType::Byok, None, vec![]);
+    let mut answered = call_record(&f.acme, tagged.call_id, false);
+    answered.end_user = tagged.end_user;
+    let records = [billed(tagged), billed(byok), Record::Call(answered)];
+    ingest(&f.store, node, &shipped(node, 1, records), NOW).await.unwrap();
+    let mut tx = f.store.begin(&f.acme.actor).await.unwrap();
+    let mut rows = async |query: Query| report(&mut tx, &query, 0, 100).await.unwrap().data;
+    let total = |by| Query { interval: Interval::Total, by, ..Query::last_30_days(NOW) };
+    let costs = |rows: &[Row]| rows.iter().map(|row| row.total_cost.get()).collect::<Vec<_>>();
+
+    let users = rows(total(vec![Dimension::User])).await;
+    assert_eq!((costs(&users), users[0].request_count), (vec![100, 30], 1));
+    assert_eq!((users[0].user, users[1].user), (Some(LabelHash::from_bytes([1; 16])), None));
+    let tags = rows(total(vec![Dimension::Tag])).await;
+    assert_eq!(costs(&tags), [100, 100, 30], "a call with two tags is in both rows");
+    let types = rows(total(vec![Dimension::CredentialType])).await;
+    let names: Vec<_> = types.iter().filter_map(|row| row.credential_type.as_deref()).collect();
+    assert_eq!((names, costs(&types)), (vec!["byok", "system"], vec![30, 100]));
+    let one = Query { user: Some(LabelHash::from_bytes([1; 16])), ..total(vec![]) };
+    assert_eq!(costs(&rows(one).await), [100]);
+    let coarse = rows(total(vec![Dimension::Key])).await;
+    let fine = rows(Query { credential_type: Some("system".into()), ..total(vec![Dimension::Key]) }).await;
+    assert_eq!((coarse[0].total_cost.get(), fine[0].total_cost.get()), (130, 100));
+    assert_eq!(coarse[0].usage.input_tokens, 2 * fine[0].usage.input_tokens);
+
+    // 2026-11-21T10:00Z is the 21st in Kolkata, half past three in the afternoon.
+    for (zone, start) in [
+        ("UTC", "2026-11-01T00:00:00Z"),
+        ("Asia/Kolkata", "2026-10-31T18:30:00Z"),
+        ("America/New_York", "2026-11-01T04:00:00Z"),
+    ] {
+        let months =
+            rows(Query { interval: Interval::Month, zone: zone.into(), ..Query::last_30_days(NOW) }).await;
+        let used: Vec<_> = months.iter().filter(|row| row.total_cost.get() > 0).collect();
+        assert_eq!(
+            (used.len(), used[0].start, used[0].total_cost.get()),
+            (1, Some(start.parse().unwrap()), 130),
+            "{zone}"
+        );
+        let days = rows(Query { zone: zone.into(), ..Query::last_30_days(NOW) }).await;
+        assert!((30..=31).contains(&days.len()), "{zone}: {}", days.len());
+        assert_eq!(days.iter().map(|row| row.total_cost.get()).sum::<i64>(), 130);
+    }
+}
+
+#[tokio::test]
+async fn a_long_report_is_read_part_by_part() {
+    let f = Fixture::new().await;
+    let node = node(&f.store).await;
+    let charges: Vec<Record> = (0..25u128)
+        .map(|n| {
+            let mut charge = event(&f.acme, new_id(), EventKind::Final, Outcome::Completed, 1);
+            charge.provider_id = ProviderId::from_u128(1_000 + n);
+            billed(charge)
+        })
+        .collect();
+    ingest(&f.store, node, &shipped(node, 1, charges), NOW).await.unwrap();
+    let query =
+        Query { interval: Interval::Total, by: vec![Dimension::Provider], ..Query::last_30_days(NOW) };
+    let tx = f.store.begin(&f.acme.actor).await.unwrap();
+    let mut rows = Rows::open(tx, &query).await.unwrap();
+    let mut parts = Vec::new();
+    loop {
+        let part = rows.next(10).await.unwrap();
+        if part.is_empty() {
+            break;
+        }
+        parts.push(part.len());
+    }
+    assert_eq!(parts, [10, 10, 5]);
 }
