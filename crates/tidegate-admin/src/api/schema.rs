@@ -98,6 +98,35 @@ pub(crate) struct DataHandlingSchema {
     /// Counts as unknown from this time on.
     #[schema(format = DateTime)]
     expires_at: String,
+    /// Facts of single operations, features and regions, which differ from those above: the most specific
+    /// one holds.
+    #[schema(default = json!([]))]
+    also: Vec<PartHandlingSchema>,
+}
+
+/// Data-handling facts of a part of an offering; names at least one of operation, feature and region.
+#[derive(ToSchema)]
+#[schema(as = PartHandling)]
+pub(crate) struct PartHandlingSchema {
+    /// `language`, `count_tokens`, `embedding`, `image`, `speech`, `transcription`, `reranking` or `video`.
+    operation: Option<String>,
+    /// A tool that the provider runs, by its name in requests.
+    #[schema(example = "web_search_20250305")]
+    feature: Option<String>,
+    /// Over credentials of this region.
+    region: Option<String>,
+    /// `none`, `safety_only` or `retains`.
+    retention: String,
+    /// `never` or `may`.
+    training: String,
+    /// Where this was read.
+    source: String,
+    /// When it was read.
+    #[schema(format = DateTime)]
+    read_at: String,
+    /// Counts as unknown from this time on.
+    #[schema(format = DateTime)]
+    expires_at: String,
 }
 
 /// Price of one unit.

@@ -5,6 +5,7 @@
 //! their leaves one into the other. A *seal* signs the Merkle root of a batch's links with the key of the
 //! node's certificate, so that a signature is made once for hundreds of calls.
 
+pub mod file;
 mod seal;
 mod verify;
 

@@ -114,6 +114,23 @@ pub(crate) enum Verb {
         #[command(flatten)]
         secret: SecretFlags,
     },
+    /// States that the contract under which an own credential is used meets a tier of data handling.
+    Attest {
+        /// Its id.
+        id: String,
+        /// no_training, zdr_with_safety_retention or zdr.
+        #[arg(long, required_unless_present = "withdraw")]
+        tier: Option<String>,
+        /// The contract: its number, or where it lies.
+        #[arg(long, required_unless_present = "withdraw")]
+        statement: Option<String>,
+        /// Until when, at most 400 days ahead.
+        #[arg(long, required_unless_present = "withdraw")]
+        expires_at: Option<String>,
+        /// Takes it back.
+        #[arg(long, conflicts_with_all = ["tier", "statement", "expires_at"])]
+        withdraw: bool,
+    },
     /// Has a node try one at its provider.
     Test {
         /// Its id.
@@ -218,6 +235,11 @@ impl Verb {
                     .set("position", position)
                     .set("secret", secret.read(false)?.map(|secret| secret.fields));
                 Request::patch(one(&id), body.change()?, COLUMNS)
+            }
+            Self::Attest { id, tier, statement, expires_at, withdraw } => {
+                let said = json!({"tier": tier, "statement": statement, "expires_at": expires_at});
+                let said = if withdraw { Value::Null } else { said };
+                Request::patch(one(&id), json!({ "attestation": said }), COLUMNS)
             }
             Self::Test { id } => Request::post(format!("{}/test", one(&id)), Value::Null, TRIAL),
             Self::Delete { id } => Request::delete(one(&id)),

@@ -89,6 +89,10 @@ impl OfferingSpec {
         }
         if let Some(facts) = &self.data_handling {
             checks.text("data_handling.source", &facts.source, 512);
+            checks.at_most("data_handling.also", &facts.also, 200);
+            for (place, part) in facts.also.iter().enumerate() {
+                checks.text(&format!("data_handling.also[{place}].source"), &part.source, 512);
+            }
         }
         checks.done()?;
         Ok(Offering {
