@@ -42,7 +42,7 @@ pub enum Noun {
     Explain,
     /// `/fleet`, `/join-tokens`.
     Fleet,
-    /// `/audit`.
+    /// `/audit`, `/zdr`.
     Audit,
 }
 
@@ -89,8 +89,10 @@ impl Noun {
             "usage" => Self::Usage,
             "calls" => Self::Calls,
             "explain" => Self::Explain,
-            "fleet" | "join-tokens" => Self::Fleet,
-            "audit" => Self::Audit,
+            "fleet" | "join-tokens" | "pools" => Self::Fleet,
+            "audit" | "zdr" => Self::Audit,
+            "webhooks" | "notices" => Self::Webhooks,
+            "credits" => Self::Credits,
             _ => return None,
         })
     }

@@ -3,6 +3,7 @@
 //! Nothing is cached: a rotation by another control plane takes effect at once. The rows are
 //! made by whoever needs them first; the insert of a version happens once.
 
+use tidegate_secrets::ca::CertificateAuthority;
 use tidegate_secrets::envelope::DataKey;
 use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_secrets::pool::PoolSecrets;
@@ -96,6 +97,20 @@ impl Vault {
             Ok(PepperBytes { version: row.version, bytes })
         };
         let peppers: Vec<PepperBytes> =
+    /// The installation's roots, the signing one first, and what signs with it. For platform roles.
+    pub(crate) async fn authority(
+        &self,
+        store: &Store,
+    ) -> Result<(CertificateAuthority, Vec<Vec<u8>>), Problem> {
+        let mut tx = store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
+        let all = wrapped::authorities(&mut tx).await?;
+        let newest = all.first().ok_or_else(Problem::internal)?;
+        let place = places::certificate_authority(newest.version);
+        let key = self.kek.unwrap(&place, &newest.wrapped_key).map_err(broken)?;
+        let authority = CertificateAuthority::from_parts(&newest.certificate, &key).map_err(broken)?;
+        Ok((authority, all.into_iter().map(|one| one.certificate).collect()))
+    }
+
             rows.iter().take(2).map(open).collect::<Result<_, _>>().map_err(broken)?;
         Peppers::new(&peppers).map_err(broken)
     }

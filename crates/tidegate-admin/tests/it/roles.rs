@@ -35,7 +35,12 @@ calls          r  r  r  r  r    -  -    -  -
 explain        rw rw rw rw -    rw r    rw r
 fleet          -  -  -  -  -    rw r    rw r
 join-tokens    -  -  -  -  -    rw r    rw r
-audit          r  r  -  -  -    r  r    r  r";
+pools          -  -  -  -  -    rw r    rw r
+audit          r  r  -  -  -    r  r    r  r
+zdr            r  r  -  -  -    r  r    r  r
+webhooks       rw rw -  r  rw   rw r    rw r
+notices        rw rw -  r  rw   rw r    rw r
+credits        r  r  -  r  r    rw r    rw r";
 
 #[test]
 fn the_capability_table_says_what_was_decided() {

@@ -34,6 +34,7 @@ mod tests;
 
 use std::process::ExitCode;
 
+mod zdr;
 use clap::{Args, Subcommand};
 
 use self::client::Client;
@@ -128,6 +129,12 @@ pub(crate) enum Admin {
 impl Admin {
     fn plan(self) -> anyhow::Result<(Connection, Request)> {
         Ok(match self {
+    /// What was decided about data handling, call by call, signed by the nodes.
+    Zdr(Noun<zdr::Verb>),
+    /// What is paid in advance, or given each period.
+    Credit(Noun<credit::Verb>),
+    /// Where you are told of budgets, credentials and bills.
+    Webhook(Noun<webhook::Verb>),
             Self::Catalogue(_) | Self::Reconcile(_) => anyhow::bail!("takes more than one request"),
             Self::Session(noun) => (noun.connection, noun.verb.request()?),
             Self::Org(noun) => (noun.connection, noun.verb.request()?),
@@ -166,6 +173,7 @@ pub(crate) async fn run(command: Admin) -> ExitCode {
             return exit::INVALID;
         }
     };
+        Admin::Zdr(Noun { verb: zdr::Verb::Verify(file), .. }) => return zdr::verify(&file),
     let format = connection.output;
     let outcome = match Client::new(&connection) {
         Ok(client) => client.send(&request).await,

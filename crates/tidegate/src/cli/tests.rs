@@ -113,6 +113,22 @@ fleet revoke ID
 fleet drained ID
 audit list
 audit verify
+zdr records --from 2026-01-01T00:00:00Z
+credit show
+credit set-up --markup 5 --allowance 10 --every month
+credit top-up 100 --reference i-1
+credit adjust ID --amount -1 --reference i-1b --note typo
+credit entries
+webhook list
+webhook create pager --to https://x.example/hook --kind budget.exhausted
+webhook get ID
+webhook update ID --enabled false
+webhook rotate ID
+webhook test ID
+webhook deliveries ID
+webhook redeliver ID --notice msg_1
+webhook notices
+webhook delete ID
 ";
 
 fn parse(line: &str) -> Line {
