@@ -19,5 +19,5 @@ mod settings;
 pub use admit::{Admit, Admitted, BucketState, Permit, RateScope, Rates, Release, ScopeLimits};
 pub use budget::{Balance, BudgetHold, End, Hold, MAX_AMOUNT, Settlement};
 pub use error::{LimitError, RateKind, Refusal, Refused, Unfit};
-pub use limiter::{Limiter, Mode, Stats};
+pub use limiter::{Limiter, Mode, Stats, UnderWay};
 pub use settings::{RedisSettings, Timing};

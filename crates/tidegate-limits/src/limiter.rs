@@ -9,7 +9,7 @@ use tidegate_types::window::Window;
 use tidegate_types::{BudgetId, Clock, OrganizationId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::admit::{Admit, Admitted, Lease, Permit, Rates, Release};
+use crate::admit::{Admit, Admitted, Lease, Permit, Rates, Release, ScopeLimits};
 use crate::budget::{Balance, End, Hold, MAX_AMOUNT, Settlement};
 use crate::error::{LimitError, Refusal};
 use crate::memory::MemoryStore;
@@ -53,6 +53,10 @@ pub struct Stats {
     /// Times the breaker opened.
     pub trips: u64,
 }
+
+/// What was on its way to the store at some moment.
+#[derive(Debug, Clone, Copy)]
+pub struct UnderWay(Option<u64>);
 
 impl Limiter {
     /// A limiter in this process's memory, for `dev` and single nodes. `run_id` names the run
@@ -226,6 +230,29 @@ impl Limiter {
     pub fn set_live_nodes(&self, nodes: u32) {
         if let Store::Redis(store) = &self.store {
             store.set_live_nodes(nodes);
+        }
+    }
+
+    /// The settlements and releases that are on their way to the store at this moment.
+    #[must_use]
+    pub fn under_way(&self) -> UnderWay {
+        match &self.store {
+            Store::Memory(_) => UnderWay(None),
+            Store::Redis(store) => UnderWay(store.under_way()),
+        }
+    }
+
+    /// Whether a refusal may have come too early: something was under way when the store was asked.
+    /// Waits, but not long, until that is through; asking again tells then.
+    pub async fn caught_up(
+        &self,
+        before: UnderWay,
+        organization: OrganizationId,
+        scopes: &[ScopeLimits],
+    ) -> bool {
+        match (&self.store, before.0) {
+            (Store::Redis(store), Some(place)) => store.caught_up(place, organization, scopes).await,
+            _ => false,
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use smallvec::SmallVec;
-use tidegate_limits::{Admit, Hold, LimitError, RateScope, Refusal as LimitRefusal, ScopeLimits};
+use tidegate_limits::{Admit, Admitted, Hold, LimitError, RateScope, Refusal as LimitRefusal, ScopeLimits};
 use tidegate_policy::{Candidate, Plan, RateScope as PlanScope, Role};
 use tidegate_types::{NanoUsd, OrganizationId};
 
@@ -175,21 +175,64 @@ fn left(error: &LimitError) -> Option<NanoUsd> {
     }
 }
 
-async fn admit_in_epoch(gateway: &Gateway, ask: &Admit) -> Result<tidegate_limits::Admitted, LimitError> {
-    match gateway.limiter.admit(ask).await {
-        Err(LimitError::NoEpoch { .. }) if is_soft(ask.hold.as_ref()) => {
-            begin_epoch(gateway, ask.organization_id);
-            gateway.limiter.admit(&Admit { hold: None, ..ask.clone() }).await
-        }
-        Err(LimitError::NoEpoch { .. }) => {
-            open_epoch(gateway, ask.organization_id).await?;
-            gateway.limiter.admit(ask).await
+/// Asks, and once more where it was refused for what calls before it had not given back yet.
+async fn admit_in_epoch(gateway: &Gateway, ask: &Admit) -> Result<Admitted, LimitError> {
+    let under_way = gateway.limiter.under_way();
+    match admit_as_it_is(gateway, ask).await {
+        Err(error)
+            if may_be_early(&error)
+                && gateway.limiter.caught_up(under_way, ask.organization_id, &ask.scopes).await =>
+        {
+            admit_as_it_is(gateway, ask).await
         }
         decided => decided,
     }
 }
 
+/// Whether settlements and releases could make the call pass.
+fn may_be_early(error: &LimitError) -> bool {
+    let LimitError::Refused(refused) = error else { return false };
+    match refused.refusal {
+        LimitRefusal::Concurrency { .. } => true,
+        LimitRefusal::Budget { held, .. } => held > NanoUsd::ZERO,
+        LimitRefusal::Rate { .. } => false,
+    }
+}
+
+async fn admit_as_it_is(gateway: &Gateway, ask: &Admit) -> Result<Admitted, LimitError> {
+    match gateway.limiter.admit(ask).await {
+        // Seldom, and kept out of every call's state.
+        Err(LimitError::NoEpoch { .. }) => Box::pin(admit_again(gateway, ask)).await,
+        decided => decided,
+    }
+}
+
+async fn admit_again(gateway: &Gateway, ask: &Admit) -> Result<tidegate_limits::Admitted, LimitError> {
+    if is_soft(ask.hold.as_ref()) {
+        begin_epoch(gateway, ask.organization_id);
+        return gateway.limiter.admit(&Admit { hold: None, ..ask.clone() }).await;
+    }
+    open_epoch(gateway, ask.organization_id).await?;
+    gateway.limiter.admit(ask).await
+}
+
 async fn hold_in_epoch(
+    gateway: &Gateway,
+    organization: OrganizationId,
+    hold: &Hold,
+) -> Result<u64, LimitError> {
+    let under_way = gateway.limiter.under_way();
+    match hold_as_it_is(gateway, organization, hold).await {
+        Err(error)
+            if may_be_early(&error) && gateway.limiter.caught_up(under_way, organization, &[]).await =>
+        {
+            hold_as_it_is(gateway, organization, hold).await
+        }
+        decided => decided,
+    }
+}
+
+async fn hold_as_it_is(
     gateway: &Gateway,
     organization: OrganizationId,
     hold: &Hold,

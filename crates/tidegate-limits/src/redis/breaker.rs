@@ -72,6 +72,11 @@ impl Breaker {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// Longest silence of the store that a caller waits for.
+    pub(super) const fn decision(&self) -> Duration {
+        self.decision
+    }
+
     pub(super) fn trips(&self) -> u64 {
         self.trips.load(Ordering::Relaxed)
     }

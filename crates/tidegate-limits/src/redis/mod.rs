@@ -32,7 +32,7 @@ use self::fallback::FairShares;
 use self::queue::{Outlet, Queue};
 use self::running::Running;
 use self::script::Scripts;
-use crate::admit::Lease;
+use crate::admit::{Lease, ScopeLimits};
 use crate::budget::Settlement;
 use crate::error::LimitError;
 use crate::limiter::{Mode, Stats};
@@ -149,6 +149,25 @@ impl RedisStore {
 
     pub(crate) async fn idle(&self) {
         self.queue.idle().await;
+    }
+
+    pub(crate) fn under_way(&self) -> Option<u64> {
+        self.queue.under_way()
+    }
+
+    /// Whether the queue got as far as `place` in the time that a decision may take. Refusals for slots
+    /// that are given back with it are forgotten.
+    pub(crate) async fn caught_up(
+        &self,
+        place: u64,
+        organization: OrganizationId,
+        scopes: &[ScopeLimits],
+    ) -> bool {
+        let reached = tokio::time::timeout(self.breaker.decision(), self.queue.reach(place)).await.is_ok();
+        for entry in scopes.iter().filter(|_| reached) {
+            self.denied.freed(organization, entry.scope);
+        }
+        reached
     }
 
     pub(crate) async fn stopped(&self) {

@@ -127,3 +127,43 @@ async fn three_nodes_on_one_budget_never_pass_its_limit() {
     assert!(served.load(Ordering::Relaxed) < 48 * 120, "some were refused");
     assert!(total.get() > LIMIT / 2, "much was spent: {total}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_call_before_gives_back_is_there_for_the_next_one() {
+    let server = tidegate_testkit::redis::Server::start().unwrap();
+    let stop = CancellationToken::new();
+    let limiter = connect(&server, 1, &stop).await;
+    limiter.open_epoch(ORGANIZATION, 1, &[], &[]).await.unwrap();
+    let ask = || {
+        let hold = Hold {
+            call_id: call(),
+            attempt: 0,
+            step: 0,
+            epoch: 1,
+            deadline: limiter.now().plus_millis(60_000),
+            budgets: [hard(1, 1_000, 900)].into_iter().collect(),
+        };
+        admit(hold.call_id, &[], 0, Some(hold))
+    };
+    let mut early = 0;
+    for _ in 0..200 {
+        let ask = ask();
+        let under_way = limiter.under_way();
+        let mut decided = limiter.admit(&ask).await;
+        if let Err(LimitError::Refused(_)) = decided {
+            early += 1;
+            assert!(limiter.caught_up(under_way, ORGANIZATION, &[]).await, "nothing was under way");
+            decided = limiter.admit(&ask).await;
+        }
+        decided.expect("nobody else holds anything");
+        limiter.settle(ask.hold.unwrap().settlement(ORGANIZATION, 1, End::Void));
+    }
+    assert!(early > 0, "a settlement is not through before the next question");
+    // With nothing under way a refusal stands, and is not waited for.
+    tokio::time::timeout(SOON, limiter.idle()).await.unwrap();
+    limiter.admit(&ask()).await.unwrap();
+    let under_way = limiter.under_way();
+    assert!(matches!(limiter.admit(&ask()).await, Err(LimitError::Refused(_))));
+    assert!(!limiter.caught_up(under_way, ORGANIZATION, &[]).await);
+    stop.cancel();
+}
