@@ -11,12 +11,12 @@ use crate::store::Store;
 
 /// What can be asked of a provider in each dialect: what has a codec.
 fn served(dialect: DialectName) -> &'static [Operation] {
-    use Operation::{CountTokens, Embedding, Image, Language, Reranking, Speech, Transcription};
+    use Operation::{CountTokens, Embedding, Image, Language, Reranking, Speech, Transcription, Video};
     match dialect {
-        DialectName::OpenaiChat => &[Language, Embedding, Image, Speech, Transcription, Reranking],
+        DialectName::OpenaiChat => &[Language, Embedding, Image, Speech, Transcription, Reranking, Video],
         DialectName::AnthropicMessages => &[Language, CountTokens],
         DialectName::CohereChat => &[Language, Embedding, Reranking],
-        DialectName::Gemini => &[Language, Embedding, Image],
+        DialectName::Gemini => &[Language, Embedding, Image, Video],
         DialectName::BedrockConverse => &[Language, Embedding],
         DialectName::OpenaiResponses => &[Language],
         DialectName::AiSdk => &[],
