@@ -39,7 +39,9 @@ pub(super) fn glance(root: &Value<'_>) -> Glance {
             _ => {}
         }
     }
-    if seen.searches > 1 && root.get("modelVersion").and_then(|model| model.text()).is_some_and(by_prompt) {
+    if seen.searches > 1
+        && root.get("modelVersion").and_then(|model| model.text()).is_some_and(|model| by_prompt(&model))
+    {
         seen.searches = 1;
     }
     if let Some(usage) = &mut seen.usage {
@@ -50,7 +52,7 @@ pub(super) fn glance(root: &Value<'_>) -> Glance {
 
 /// Models before Gemini 3 bill a prompt that was grounded, later ones each query.
 /// Source: <https://ai.google.dev/gemini-api/docs/pricing>, read November 2026.
-fn by_prompt(model: std::borrow::Cow<'_, str>) -> bool {
+fn by_prompt(model: &str) -> bool {
     model.starts_with("gemini-1") || model.starts_with("gemini-2")
 }
 

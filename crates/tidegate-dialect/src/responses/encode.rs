@@ -140,8 +140,12 @@ fn write_reasoning(json: &mut Writer, call: &Call) {
     let sealed = effort.is_some() || thinks || call.turns.iter().any(has_reasoning);
     if sealed || call.logprobs.is_some() {
         json.key("include").array(|json| {
-            sealed.then(|| json.text("reasoning.encrypted_content").done());
-            call.logprobs.map(|_| json.text(LOGPROBS).done());
+            if sealed {
+                json.text("reasoning.encrypted_content");
+            }
+            if call.logprobs.is_some() {
+                json.text(LOGPROBS);
+            }
         });
     }
 }

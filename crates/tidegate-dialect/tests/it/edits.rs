@@ -156,7 +156,11 @@ pub(crate) fn document(out: &mut String) {
         "\nBesides: a provider's entry may name top-level fields that it does not take (`drops`, `refuses`). Answers of Gemini and \
          Converse pass untouched: their clients' schemas are strict, so on `/proxy/…` the header `logfire-ai-gateway-cost` tells the cost. \
          A stream that breaks off gets an error event at its end. Embeddings, images, speech, transcripts and rerankings in their own \
-         family: `model` and the gateway's fields, and `usage.cost` where the answer has a usage.\n\n",
+         family: `model` and the gateway's fields, and `usage.cost` where the answer has a usage.\n\n\
+         Searches of the web that a provider runs need a price of searches on every surface, and are counted as answers tell them: \
+         `server_tool_use.web_search_requests` (Anthropic), `tool_usage.web_search.num_requests` (responses), one for a chat completion \
+         that cites pages, the queries of `groundingMetadata` (Gemini 3; one a prompt before), calls of `nova_grounding` (Bedrock). \
+         Groq's `x_groq.usage` counts as usage where a stream tells no other.\n\n",
     );
 }
 
