@@ -151,7 +151,14 @@ impl UnitCosts {
     /// gave the price. Everything beyond tokens, a call by itself included, costs nothing:
     /// [`covers`] keeps away calls that would be billed by it.
     pub(crate) fn of(tier: &PriceTier) -> Self {
-        let given = |unit| named(tier, unit).map(|pico| pico.max(0));
+        let mut prices = [None; Unit::ALL.len()];
+        // From behind: of a unit that stands there twice the first counts.
+        for entry in tier.prices.iter().rev() {
+            if let Some(price) = prices.get_mut(entry.unit as usize) {
+                *price = Some(entry.price.get().max(0));
+            }
+        }
+        let given = |unit: Unit| prices.get(unit as usize).copied().flatten();
         let (input, output) = (given(Unit::InputToken), given(Unit::OutputToken));
         let input_cost = input.or(output).unwrap_or(0);
         let output_cost = output.or(input).unwrap_or(0);

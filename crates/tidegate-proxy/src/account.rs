@@ -112,10 +112,6 @@ impl Account {
         self.sent.load(Ordering::Relaxed)
     }
 
-    fn elapsed_ms(&self) -> u32 {
-        millis(self.arrival.clock)
-    }
-
     pub(crate) fn note_caller(&self, caller: &Caller) {
         let view = &caller.view;
         self.state.lock().record = Some(Box::new(CallRecord {
@@ -216,20 +212,22 @@ impl Account {
         attempt: AttemptRecord,
         usage: &Usage,
         cost: NanoUsd,
+        now: Instant,
     ) -> Option<Box<CallRecord>> {
         self.note_attempt(attempt, usage, cost);
         self.note_outcome(200, CallOutcome::Answered);
         let mut state = self.state.lock();
         let mut record = state.record.take()?;
-        record.duration_ms = self.elapsed_ms();
+        record.duration_ms = millis(self.arrival.clock, now);
         state.tokens_used = Some(tokens(&record.usage));
         Some(record)
     }
 
     /// The attempt at this model is the one that answers.
     pub(crate) fn note_first_event(&self, model_id: tidegate_types::ModelId) {
-        self.gateway.meters.first_event(self.arrival.clock.elapsed());
-        let ms = self.elapsed_ms();
+        let now = Instant::now();
+        self.gateway.meters.first_event(now.saturating_duration_since(self.arrival.clock));
+        let ms = millis(self.arrival.clock, now);
         self.note(|record| {
             record.ttft_ms = Some(ms);
             record.model_id = Some(model_id);
@@ -257,11 +255,11 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let duration_ms = self.elapsed_ms();
+        let now = Instant::now();
         let state = self.state.get_mut();
         let mut tokens_used = state.tokens_used;
         if let Some(mut record) = state.record.take() {
-            record.duration_ms = duration_ms;
+            record.duration_ms = millis(self.arrival.clock, now);
             tokens_used = Some(tokens(&record.usage));
             if self.gateway.records.append(Record::Call(&record)).is_err() {
                 tracing::error!(call = %record.call_id, "a call record could not be written");
@@ -270,7 +268,8 @@ impl Drop for Account {
         if let Some(permit) = state.permit.take() {
             self.gateway.limiter.release(Release { permit, tokens_used });
         }
-        self.gateway.meters.answered(Some(self.surface), state.status, self.arrival.clock.elapsed());
+        let took = now.saturating_duration_since(self.arrival.clock);
+        self.gateway.meters.answered(Some(self.surface), state.status, took);
         self.gateway.meters.in_flight.dec();
     }
 }
@@ -279,6 +278,6 @@ fn tokens(usage: &Usage) -> u64 {
     usage.input_tokens.saturating_add(usage.output_tokens)
 }
 
-pub(crate) fn millis(since: Instant) -> u32 {
-    u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX)
+pub(crate) fn millis(since: Instant, now: Instant) -> u32 {
+    u32::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u32::MAX)
 }

@@ -81,7 +81,8 @@ pub(crate) async fn call_with_failover(planned: &Planned<'_>, permit: Permit) ->
             Some(held) => held,
             None => {
                 let organization = planned.caller.view.organization_id();
-                match hold_further(gateway, account, organization, call, plan, candidate, number).await {
+                let held = hold_further(gateway, account, organization, call, plan, candidate, number);
+                match Box::pin(held).await {
                     Ok(held) => held,
                     Err(refused) => {
                         return Err(refusal(planned, last).unwrap_or(refused));
@@ -179,7 +180,7 @@ async fn attempt(
     let mut attempt = Attempt::held(gateway, account, whose, candidate, number, held);
     let longest = plan.policy.attempt_timeout_ms.map_or(gateway.settings.attempt_timeout, millis);
     let longest = byok::timeout(call, candidate).map_or(longest, |own| own.min(longest));
-    let deadline = deadline.min(Instant::now() + longest);
+    let deadline = deadline.min(attempt.began() + longest);
     let outbound = match outbound(planned, candidate, limit, deadline).await {
         Ok(outbound) => outbound,
         Err(failed) => {

@@ -1,8 +1,10 @@
 //! Headers of our answers: the call's id, the state of the rate limits.
 
+use std::fmt;
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_limits::{BucketState, Rates};
 use tidegate_types::resource::DialectName;
@@ -82,13 +84,14 @@ pub(crate) fn put_simulated(headers: &mut HeaderMap) {
 
 /// The tightest buckets, in the dialect's words.
 pub(crate) fn put_rates(headers: &mut HeaderMap, dialect: DialectName, rates: &Rates, now: Timestamp) {
+    let mut room = BytesMut::with_capacity(128);
     let (requests, tokens) = match dialect {
         DialectName::AnthropicMessages => (ANTHROPIC_REQUESTS, ANTHROPIC_TOKENS),
         _ => (OPENAI_REQUESTS, OPENAI_TOKENS),
     };
     for (names, state) in [(requests, rates.requests), (tokens, rates.tokens)] {
         if let Some(state) = state {
-            put_bucket(headers, names, dialect, state, now);
+            put_bucket(headers, names, dialect, state, now, &mut room);
         }
     }
 }
@@ -99,29 +102,42 @@ fn put_bucket(
     dialect: DialectName,
     state: BucketState,
     now: Timestamp,
+    room: &mut BytesMut,
 ) {
     let [limit, remaining, reset] = names;
-    headers.insert(limit, HeaderValue::from(state.limit));
-    headers.insert(remaining, HeaderValue::from(state.remaining));
-    let text = match dialect {
+    put(headers, limit, room, format_args!("{}", state.limit));
+    put(headers, remaining, room, format_args!("{}", state.remaining));
+    match dialect {
         DialectName::AnthropicMessages => {
             let ms = i64::try_from(state.reset_ms).unwrap_or(i64::MAX);
-            Timestamp::from_seconds(now.plus_millis(ms.saturating_add(999)).as_seconds()).to_string()
+            let at = Timestamp::from_seconds(now.plus_millis(ms.saturating_add(999)).as_seconds());
+            put(headers, reset, room, format_args!("{at}"));
         }
-        _ => span(state.reset_ms),
-    };
-    if let Ok(value) = HeaderValue::try_from(text) {
-        headers.insert(reset, value);
+        _ => put(headers, reset, room, format_args!("{}", Span(state.reset_ms))),
+    }
+}
+
+/// Adds a header whose value is a part of `room`: one allocation for all of them.
+fn put(headers: &mut HeaderMap, name: HeaderName, room: &mut BytesMut, value: fmt::Arguments<'_>) {
+    let written = room.write_fmt(value);
+    let value = HeaderValue::from_maybe_shared(room.split().freeze());
+    if let (Ok(()), Ok(value)) = (written, value) {
+        headers.insert(name, value);
     }
 }
 
 /// A span of time as OpenAI writes it: `250ms`, `1.5s`, `6m0s`.
-fn span(ms: u64) -> String {
-    match ms {
-        0..1_000 => format!("{ms}ms"),
-        1_000..60_000 if ms.is_multiple_of(1_000) => format!("{}s", ms / 1_000),
-        1_000..60_000 => format!("{}.{:03}s", ms / 1_000, ms % 1_000),
-        _ => format!("{}m{}s", ms / 60_000, ms % 60_000 / 1_000),
+struct Span(u64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(ms) = *self;
+        match ms {
+            0..1_000 => write!(f, "{ms}ms"),
+            1_000..60_000 if ms.is_multiple_of(1_000) => write!(f, "{}s", ms / 1_000),
+            1_000..60_000 => write!(f, "{}.{:03}s", ms / 1_000, ms % 1_000),
+            _ => write!(f, "{}m{}s", ms / 60_000, ms % 60_000 / 1_000),
+        }
     }
 }
 
@@ -132,7 +148,7 @@ mod tests {
     #[test]
     fn spans_read_as_openai_writes_them() {
         for (ms, text) in [(0, "0ms"), (250, "250ms"), (1_000, "1s"), (1_500, "1.500s"), (360_000, "6m0s")] {
-            assert_eq!(span(ms), text);
+            assert_eq!(Span(ms).to_string(), text);
         }
     }
 

@@ -42,13 +42,14 @@ where
     let (head, body) = request.into_parts();
     let endpoint = find(&head.method, head.uri.path());
     let mut response = match endpoint {
-        Endpoint::Call(face) => call(gateway, arrival, face, underway, &head, body).await,
+        // In a place of its own until it is answered: a connection that waits or streams is small.
+        Endpoint::Call(face) => Box::pin(call(gateway, arrival, face, underway, &head, body)).await,
         Endpoint::Job => {
             let found = job::status(gateway, arrival, &head, body).await;
             let voice = crate::endpoint::voice(head.uri.path(), &head.headers);
             crate::answer::small(gateway, arrival, voice, underway, found)
         }
-        other => own(gateway, arrival, underway, &head, other).await,
+        other => Box::pin(own(gateway, arrival, underway, &head, other)).await,
     };
     if head.headers.contains_key(header::TRANSFER_ENCODING) {
         // It may have come with a content length, by which somebody before us saw another

@@ -146,6 +146,11 @@ impl Attempt {
         self.account.note_first_event(self.event.model_id);
     }
 
+    /// When it was begun.
+    pub(crate) fn began(&self) -> tokio::time::Instant {
+        self.began.into()
+    }
+
     /// Whether it is settled.
     pub(crate) fn is_ended(&self) -> bool {
         self.stage == Stage::Ended
@@ -251,8 +256,9 @@ impl Attempt {
         if self.grant.amount > NanoUsd::ZERO && cost > self.grant.amount {
             self.gateway.meters.bound_violations.inc();
         }
+        let now = Instant::now();
         let record = match place {
-            Place::Last => self.account.close(self.record(), &usage, cost),
+            Place::Last => self.account.close(self.record(now), &usage, cost, now),
             Place::Within => None,
         };
         // The journal first: what it holds can be settled again, what is settled cannot be told again.
@@ -263,11 +269,12 @@ impl Attempt {
         if outcome == Outcome::Completed && self.measured {
             let Self { event, began, .. } = &*self;
             let measured = &self.gateway.health.measured;
-            measured.completed(event.provider_id, event.model_id, usage.output_tokens, began.elapsed());
+            let took = now.saturating_duration_since(*began);
+            measured.completed(event.provider_id, event.model_id, usage.output_tokens, took);
         }
         self.gateway.meters.attempt(outcome_name(outcome));
         if place == Place::Within {
-            self.account.note_attempt(self.record(), &usage, cost);
+            self.account.note_attempt(self.record(now), &usage, cost);
         }
     }
 
@@ -303,15 +310,15 @@ impl Attempt {
         self.gateway.limiter.settle(settlement);
     }
 
-    fn record(&self) -> AttemptRecord {
-        let duration_ms = millis(self.began);
+    fn record(&self, now: Instant) -> AttemptRecord {
+        let duration_ms = millis(self.began, now);
         AttemptRecord {
             provider_id: self.event.provider_id,
             offering_id: self.event.offering_id,
             credential_id: self.event.credential_id,
             credential_type: self.event.credential_type,
             status: self.status,
-            started_ms: millis(self.account.arrival.clock).saturating_sub(duration_ms),
+            started_ms: millis(self.account.arrival.clock, now).saturating_sub(duration_ms),
             duration_ms,
             evidence: self.vouched.iter().map(|evidence| Evidence::clone(evidence)).collect(),
         }

@@ -17,8 +17,11 @@ use super::cursor::{self, Positions};
 use super::status::Rate;
 use super::stream::Stream;
 
-/// Between two commits while there is traffic; with the sync itself below 10 ms.
-const COMMIT_EVERY: Duration = Duration::from_millis(3);
+/// A record that comes while a commit runs waits for its end, for the pause and for the next commit:
+/// within this time.
+const DURABLE_WITHIN: Duration = Duration::from_millis(9);
+/// Shortest pause between two commits while there is traffic, where the disk is slow.
+const LEAST_PAUSE: Duration = Duration::from_millis(3);
 /// Quiet rounds after which a thread sleeps until it is woken.
 const QUIET_ROUNDS: u32 = 200;
 /// Sleep of a quiet thread.
@@ -67,18 +70,21 @@ fn commit_lane(shared: &Shared, index: usize) {
     let (Some(lane), Some(sleeps)) = (shared.lanes.get(index), shared.keeper_sleeps.get(index)) else {
         return;
     };
-    let mut quiet = 0;
+    let (mut quiet, mut pause) = (0, LEAST_PAUSE);
     while !shared.is_stopping() {
         if lane.is_dirty() {
             quiet = 0;
-            if lane.commit().is_err() && lane.commit().is_err() {
+            let began = Instant::now();
+            let committed = lane.commit().or_else(|_| lane.commit());
+            pause = DURABLE_WITHIN.saturating_sub(began.elapsed() * 2).max(LEAST_PAUSE);
+            if committed.is_err() {
                 thread::park_timeout(AFTER_FAILURE);
             }
         } else {
             quiet += 1;
         }
         if quiet < QUIET_ROUNDS {
-            thread::park_timeout(COMMIT_EVERY);
+            thread::park_timeout(pause);
         } else {
             sleeps.store(true, Ordering::SeqCst);
             // An append between the look above and the flag would otherwise wait for the timeout.

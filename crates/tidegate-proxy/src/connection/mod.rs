@@ -40,6 +40,7 @@ where
     });
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
         () = gateway.stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
