@@ -179,11 +179,17 @@ fn left(error: &LimitError) -> Option<NanoUsd> {
 async fn admit_in_epoch(gateway: &Gateway, ask: &Admit) -> Result<Admitted, LimitError> {
     let under_way = gateway.limiter.under_way();
     match admit_as_it_is(gateway, ask).await {
-        Err(error)
-            if may_be_early(&error)
-                && gateway.limiter.caught_up(under_way, ask.organization_id, &ask.scopes).await =>
-        {
-            admit_as_it_is(gateway, ask).await
+        // Seldom, and kept out of every call's state.
+        Err(error) if may_be_early(&error) => {
+            Box::pin(async move {
+                let limiter = &gateway.limiter;
+                if limiter.caught_up(under_way, ask.organization_id, &ask.scopes).await {
+                    admit_as_it_is(gateway, ask).await
+                } else {
+                    Err(error)
+                }
+            })
+            .await
         }
         decided => decided,
     }
@@ -201,7 +207,6 @@ fn may_be_early(error: &LimitError) -> bool {
 
 async fn admit_as_it_is(gateway: &Gateway, ask: &Admit) -> Result<Admitted, LimitError> {
     match gateway.limiter.admit(ask).await {
-        // Seldom, and kept out of every call's state.
         Err(LimitError::NoEpoch { .. }) => Box::pin(admit_again(gateway, ask)).await,
         decided => decided,
     }
