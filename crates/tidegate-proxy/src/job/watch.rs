@@ -27,6 +27,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Questions without an answer, one after the other, until nobody asks any more.
 const MOST_FAILURES: usize = 5;
 
+/// What the AI SDK calls a failed dependency, and does not try again.
+const FAILED_DEPENDENCY: u16 = 424;
+
 /// Follows a job that has begun. Ends with the job, with its reader, or with the node.
 pub(crate) fn watch(
     gateway: &Arc<Gateway>,
@@ -116,7 +119,10 @@ fn told(refusal: &Refusal, account: &Account) -> Bytes {
     let body = tidegate_dialect::refusal::body(account.dialect(), &failure(refusal, &id));
     let written: Value = serde_json::from_slice(&body.bytes).unwrap_or_default();
     let error = &written["error"];
+    // The job was begun and is charged: a status that SDKs try again would begin, and charge, another one.
+    let again = |status| status >= 500 || matches!(status, 408 | 409 | 429);
+    let status = if again(body.status) { FAILED_DEPENDENCY } else { body.status };
     let event = json!({"type": "error", "message": error["message"], "errorType": error["type"],
-        "statusCode": body.status, "param": error["param"]});
+        "statusCode": status, "param": error["param"]});
     Bytes::from(format!("data: {event}\n\n"))
 }

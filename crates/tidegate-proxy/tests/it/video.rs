@@ -149,7 +149,7 @@ async fn a_job_that_fails_says_so_and_a_refused_one_costs_nothing() {
     stage.assert_books_match(4).await;
     let body = json!({"prompt": "this will fail", "n": 1, "providerOptions": {}});
     let failed = stage.wait_for_video("/v4/ai/video-model", "openai/film", &body).await;
-    assert_eq!((&failed["type"], &failed["statusCode"]), (&json!("error"), &json!(502)), "{failed}");
+    assert_eq!((&failed["type"], &failed["statusCode"]), (&json!("error"), &json!(424)), "{failed}");
     assert!(failed["message"].as_str().unwrap().contains("moderation"), "{failed}");
     assert!(failed["errorType"].is_string() && failed.as_object().unwrap().contains_key("param"), "{failed}");
     // The provider takes 4, 8 or 12 seconds.
