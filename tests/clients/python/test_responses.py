@@ -136,7 +136,9 @@ def test_a_conversation_moves_between_providers_with_its_reasoning(client, tideg
         items += [item.model_dump(exclude_none=True) for item in answer.output]
 
 
-def test_a_conversation_is_made_shorter_where_the_provider_can(client, tidegate):
+def test_a_conversation_is_made_shorter_where_the_provider_can(tidegate):
+    # Not strict: the user's messages, which are in the answer, are not in the SDK's own types of output.
+    client = openai.OpenAI(base_url=f"{tidegate.gateway_url}/v1", api_key=tidegate.virtual_key, max_retries=0)
     items = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
     shorter = client.responses.compact(model=tidegate.new_model("sim-openai").name, input=items)
     assert shorter.object == "response.compaction"
