@@ -15,12 +15,13 @@ use crate::{SURFACES, targets};
 
 const FORM: &str = "multipart/form-data; boundary=\"b\"";
 const JSON: &str = "application/json";
-const TASKS: [Operation; 5] = [
+const TASKS: [Operation; 6] = [
     Operation::Embedding,
     Operation::Reranking,
     Operation::Image,
     Operation::Speech,
     Operation::Transcription,
+    Operation::Video,
 ];
 
 fn edits(rich: bool) -> Edits<'static> {
