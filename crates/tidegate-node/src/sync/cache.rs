@@ -16,7 +16,7 @@ use tidegate_telemetry::entropy;
 use tidegate_types::{NodeId, Shard};
 
 use super::floor::Floor;
-use super::fold::{Fold, Newest};
+use super::fold::Newest;
 use crate::error::NodeError;
 use crate::state::State;
 
@@ -57,8 +57,8 @@ struct Log {
 pub(crate) enum Kept {
     /// Nothing, and there never was anything.
     Nothing,
-    /// One delta from 0 that replaces the shard.
-    Whole(Delta),
+    /// Everything up to this change.
+    Whole(u64),
     /// Damaged, or older than what the node has had: not to be served.
     Unfit,
 }
@@ -82,10 +82,11 @@ impl Cache {
         self.floor.complete
     }
 
-    /// What the disk has of a shard.
-    pub(crate) fn kept(&self, shard: Shard) -> Kept {
-        let delta = self.load(shard);
-        let position = delta.as_ref().map_or(0, |delta| delta.to);
+    /// What the disk has of a shard: one delta from 0 that replaces it, handed over in parts of bounded
+    /// size. Whether `take` could take them all decides whether it is fit.
+    pub(crate) fn kept(&self, shard: Shard, mut take: impl FnMut(&Delta) -> bool) -> Kept {
+        let newest = self.survey(shard);
+        let position = newest.to();
         if position < self.floor.get(shard) {
             tracing::error!(
                 shard = shard.index(),
@@ -93,21 +94,28 @@ impl Cache {
             );
             return Kept::Unfit;
         }
-        delta.map_or(Kept::Nothing, Kept::Whole)
+        let refused = || io::Error::other("a part was not taken");
+        match self.replay(shard, newest, |part| take(part).then_some(()).ok_or_else(refused)) {
+            Ok(()) if position == 0 => Kept::Nothing,
+            Ok(()) => Kept::Whole(position),
+            Err(_) => Kept::Unfit,
+        }
     }
 
-    /// Reads one shard's log; `None` when there is nothing that can be trusted.
-    fn load(&self, shard: Shard) -> Option<Delta> {
-        let mut fold = Fold::default();
-        self.records(shard)?.for_each(|delta| fold.add(delta));
-        fold.finish(shard)
-    }
-
-    /// What one shard's log holds, in parts of bounded size. Reads it twice and holds one record of it,
-    /// however many resources there are.
-    fn replay(&self, shard: Shard, mut take: impl FnMut(&Delta) -> io::Result<()>) -> io::Result<()> {
+    /// The first of two passes over a shard's log: where the newest versions stand.
+    fn survey(&self, shard: Shard) -> Newest {
         let mut newest = Newest::default();
         self.records(shard).into_iter().flatten().for_each(|delta| newest.note(&delta));
+        newest
+    }
+
+    /// The second pass: what the log holds, in parts. One record is held, however many resources there are.
+    fn replay(
+        &self,
+        shard: Shard,
+        mut newest: Newest,
+        mut take: impl FnMut(&Delta) -> io::Result<()>,
+    ) -> io::Result<()> {
         let Some(mut part) = newest.begin(shard) else { return Ok(()) };
         for delta in self.records(shard).into_iter().flatten() {
             for resource in newest.take(delta) {
@@ -185,7 +193,7 @@ impl Cache {
     /// Writes what the log holds afresh, and goes on behind it: no torn end, no spare history.
     fn resume(&self, shard: Shard) -> io::Result<Log> {
         let mut log = self.begin(shard, true)?;
-        self.replay(shard, |part| self.write(shard, &mut log, part))?;
+        self.replay(shard, self.survey(shard), |part| self.write(shard, &mut log, part))?;
         log.file.sync_data()?;
         std::fs::rename(self.path(shard, true), self.path(shard, false))?;
         log.draft = false;

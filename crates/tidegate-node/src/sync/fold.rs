@@ -1,63 +1,10 @@
-//! Folds deltas of one shard into the newest version of each resource: at once, or in two passes over
-//! a log that is too large to be held.
+//! Folds deltas of one shard into the newest version of each resource, in two passes over a log that
+//! may be too large to be held.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use tidegate_proto::config::{Delta, ResourceKey, VersionedResource};
 use tidegate_types::Shard;
-
-type Key = (String, String, String);
-
-/// What has been folded so far. Parts count once their last one is there.
-#[derive(Default)]
-pub(crate) struct Fold {
-    held: BTreeMap<Key, VersionedResource>,
-    to: u64,
-    parts: Vec<Delta>,
-    /// Something is missing: what follows cannot be taken.
-    broken: bool,
-}
-
-impl Fold {
-    /// Adds the next part.
-    pub(crate) fn add(&mut self, delta: Delta) {
-        let (last, to) = (delta.last, delta.to);
-        self.broken |= !delta.replace && delta.from != self.to;
-        self.parts.push(delta);
-        if !last || self.broken {
-            return;
-        }
-        let parts = std::mem::take(&mut self.parts);
-        if parts.iter().any(|part| part.replace) {
-            self.held.clear();
-        }
-        for resource in parts.into_iter().flat_map(|part| part.resources) {
-            let Some(key) = resource.key.as_ref().map(key) else { continue };
-            if self.held.get(&key).is_none_or(|held| held.n <= resource.n) {
-                self.held.insert(key, resource);
-            }
-        }
-        self.to = to;
-    }
-
-    /// One delta from 0 that replaces the shard; `None` when nothing was complete.
-    pub(crate) fn finish(self, shard: Shard) -> Option<Delta> {
-        (self.to > 0).then(|| Delta {
-            shard: shard.index() as u32,
-            from: 0,
-            to: self.to,
-            replace: true,
-            last: true,
-            // Loaded into an empty configuration: what was deleted need not be said.
-            resources: self.held.into_values().filter(|held| held.resource.is_some()).collect(),
-            synchronised: false,
-        })
-    }
-}
-
-fn key(key: &ResourceKey) -> Key {
-    (key.organization_id.clone(), key.kind.clone(), key.id.clone())
-}
 
 /// Where the newest version of each resource stands in a log: the first of two passes over it.
 #[derive(Default)]
@@ -103,6 +50,11 @@ impl Newest {
         self.to = delta.to;
     }
 
+    /// How far what is complete reaches; 0 when nothing is.
+    pub(crate) const fn to(&self) -> u64 {
+        self.to
+    }
+
     /// Ends the first pass: a delta from 0 that replaces the shard, still empty and not the last part;
     /// `None` when nothing was complete.
     pub(crate) fn begin(&mut self, shard: Shard) -> Option<Delta> {
@@ -138,7 +90,62 @@ fn name(key: &ResourceKey) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    type Key = (String, String, String);
+
+    /// The same by holding everything: what the two passes must find.
+    #[derive(Default)]
+    struct Fold {
+        held: BTreeMap<Key, VersionedResource>,
+        to: u64,
+        parts: Vec<Delta>,
+        /// Something is missing: what follows cannot be taken.
+        broken: bool,
+    }
+
+    impl Fold {
+        /// Adds the next part.
+        fn add(&mut self, delta: Delta) {
+            let (last, to) = (delta.last, delta.to);
+            self.broken |= !delta.replace && delta.from != self.to;
+            self.parts.push(delta);
+            if !last || self.broken {
+                return;
+            }
+            let parts = std::mem::take(&mut self.parts);
+            if parts.iter().any(|part| part.replace) {
+                self.held.clear();
+            }
+            for resource in parts.into_iter().flat_map(|part| part.resources) {
+                let Some(key) = resource.key.as_ref().map(key) else { continue };
+                if self.held.get(&key).is_none_or(|held| held.n <= resource.n) {
+                    self.held.insert(key, resource);
+                }
+            }
+            self.to = to;
+        }
+
+        /// One delta from 0 that replaces the shard; `None` when nothing was complete.
+        fn finish(self, shard: Shard) -> Option<Delta> {
+            (self.to > 0).then(|| Delta {
+                shard: shard.index() as u32,
+                from: 0,
+                to: self.to,
+                replace: true,
+                last: true,
+                // Loaded into an empty configuration: what was deleted need not be said.
+                resources: self.held.into_values().filter(|held| held.resource.is_some()).collect(),
+                synchronised: false,
+            })
+        }
+    }
+
+    fn key(key: &ResourceKey) -> Key {
+        (key.organization_id.clone(), key.kind.clone(), key.id.clone())
+    }
 
     fn resource(id: u64, n: u64, present: bool) -> VersionedResource {
         let key = ResourceKey { organization_id: "org".into(), kind: "key".into(), id: id.to_string() };

@@ -61,15 +61,15 @@ impl Handle {
         let mut shards = vec![ShardPlace::default(); Shard::COUNT];
         // One shard after the other: all of them at once would need the memory twice.
         for (shard, place) in Shard::all().zip(&mut shards) {
-            match cache.kept(shard) {
+            let mut first = true;
+            let kept = cache.kept(shard, |part| {
+                let first = std::mem::replace(&mut first, false);
+                let restored = restore(&config, shard, part, first);
+                restored.map(|with_budgets| touched.extend(with_budgets)).is_ok()
+            });
+            match kept {
                 Kept::Nothing => {}
-                Kept::Whole(delta) => match restore(&config, shard, &delta) {
-                    Ok(with_budgets) => {
-                        place.n = delta.to;
-                        touched.extend(with_budgets);
-                    }
-                    Err(_) => complete = false,
-                },
+                Kept::Whole(to) => place.n = to,
                 Kept::Unfit => complete = false,
             }
         }
@@ -188,10 +188,16 @@ impl Handle {
     }
 }
 
-fn restore(config: &Config, shard: Shard, delta: &Delta) -> Result<BTreeSet<OrganizationId>, NotTaken> {
-    let changes = apply::changes(shard, &delta.resources);
+fn restore(
+    config: &Config,
+    shard: Shard,
+    part: &Delta,
+    first: bool,
+) -> Result<BTreeSet<OrganizationId>, NotTaken> {
+    let changes = apply::changes(shard, &part.resources);
     let touched = apply::with_budgets(&changes);
-    catch_unwind(AssertUnwindSafe(|| config.apply(shard, changes, Part::WHOLE)))
+    let part = Part::Snapshot { first, last: part.last };
+    catch_unwind(AssertUnwindSafe(|| config.apply(shard, changes, part)))
         .map(|_| touched)
         .map_err(|_| NotTaken::Panicked)
 }
