@@ -20,4 +20,4 @@ pub use admit::{Admit, Admitted, BucketState, Permit, RateScope, Rates, Release,
 pub use budget::{Balance, BudgetHold, End, Hold, MAX_AMOUNT, Settlement};
 pub use error::{LimitError, RateKind, Refusal, Refused, Unfit};
 pub use limiter::{Limiter, Mode, Stats, UnderWay};
-pub use settings::{RedisSettings, Timing};
+pub use settings::{GrantSettings, RedisSettings, Timing};

@@ -52,6 +52,12 @@ pub struct Stats {
     pub denied_locally: u64,
     /// Times the breaker opened.
     pub trips: u64,
+    /// Holds placed on grants, without asking the store.
+    pub held_locally: u64,
+    /// Trips to the store that told what was used of grants and took more.
+    pub exchanges: u64,
+    /// Nano-USD granted to this process and not held: what it keeps from others at the moment.
+    pub granted_free: i64,
 }
 
 /// What was on its way to the store at some moment.
@@ -198,6 +204,25 @@ impl Limiter {
         }
     }
 
+    /// Permits this process to take up to `percent` of each budget's limit in advance, per window,
+    /// under this epoch: the control plane has noted it. Until then, and over memory, nothing is
+    /// taken in advance. Ends with the epoch.
+    pub fn allow_grants(&self, organization: OrganizationId, epoch: u64, percent: u8) {
+        if let Store::Redis(store) = &self.store {
+            store.allow_grants(organization, epoch, percent);
+        }
+    }
+
+    /// Organizations whose traffic of late is worth a permission for grants, with their epoch;
+    /// each is told again while that goes on.
+    #[must_use]
+    pub fn take_wanting_grants(&self) -> Vec<(OrganizationId, u64)> {
+        match &self.store {
+            Store::Redis(store) => store.take_wanting_grants(),
+            Store::Memory(_) => Vec::new(),
+        }
+    }
+
     /// The store's time: the local clock, corrected by the measured offset to Redis.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -256,8 +281,8 @@ impl Limiter {
         }
     }
 
-    /// Waits until all queued settlements and releases are through (those that wait for an
-    /// epoch do not count). Bound it with a timeout when the store may be away.
+    /// Waits until all queued settlements and releases are through and grants are given back, but
+    /// for what is held (what waits for an epoch does not count). Bound it with a timeout when the store may be away.
     pub async fn idle(&self) {
         if let Store::Redis(store) = &self.store {
             store.idle().await;

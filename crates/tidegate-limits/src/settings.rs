@@ -26,6 +26,33 @@ impl Default for Timing {
     }
 }
 
+/// How much of budgets a node takes in advance, once [`crate::Limiter::allow_grants`] permits it.
+#[derive(Debug, Clone, Copy)]
+pub struct GrantSettings {
+    /// How much traffic a grant is for.
+    pub ahead: Duration,
+    /// A budget unused for so long gives its grant back.
+    pub idle: Duration,
+    /// Between two reports of what was used.
+    pub report: Duration,
+    /// How long a refused call waits for what other nodes have in advance, in all.
+    pub recall: Duration,
+    /// Whether a call waits for a grant when there is none, instead of asking for itself alone.
+    pub eager: bool,
+}
+
+impl Default for GrantSettings {
+    fn default() -> Self {
+        Self {
+            ahead: Duration::from_secs(10),
+            idle: Duration::from_millis(500),
+            report: Duration::from_millis(50),
+            recall: Duration::from_millis(700),
+            eager: false,
+        }
+    }
+}
+
 /// How to reach and use Redis (6.2 or later, `maxmemory-policy noeviction`, a master). The user
 /// needs `~tg:*` and `+evalsha +script|load +info +time +zrangebyscore +hkeys`, and for the scripts
 /// `+get +set +mget +del +hget +hmget +hset +hincrby +persist +pexpire +pexpireat +zadd +zrem
@@ -43,17 +70,15 @@ pub struct RedisSettings {
     pub seed: u64,
     /// Spans of time.
     pub timing: Timing,
+    /// Grants of budgets.
+    pub grants: GrantSettings,
 }
 
 impl RedisSettings {
     /// Defaults for this URL.
     #[must_use]
-    pub const fn new(url: Secret, seed: u64) -> Self {
-        let timing = Timing {
-            grace: Duration::from_secs(30),
-            sweep: Duration::from_secs(10),
-            lease: Duration::from_secs(30),
-        };
-        Self { url, connections: 1, decision: Duration::from_millis(25), seed, timing }
+    pub fn new(url: Secret, seed: u64) -> Self {
+        let (timing, grants) = (Timing::default(), GrantSettings::default());
+        Self { url, connections: 1, decision: Duration::from_millis(25), seed, timing, grants }
     }
 }

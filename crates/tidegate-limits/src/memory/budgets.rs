@@ -13,7 +13,7 @@ use crate::error::{LimitError, Refusal};
 use crate::expiry;
 
 /// A budget and the start of one of its windows, in microseconds.
-type CounterKey = (BudgetId, i64);
+pub(crate) type CounterKey = (BudgetId, i64);
 
 #[derive(Default)]
 struct Counter {
@@ -41,7 +41,7 @@ struct Entry {
 
 /// All budgets of an organization. Settlements that arrive while no epoch is open wait for one.
 #[derive(Default)]
-pub(super) struct Budgets {
+pub(crate) struct Budgets {
     epoch: Option<u64>,
     counters: AHashMap<CounterKey, Counter>,
     holds: AHashMap<(CallId, u16), Entry>,
@@ -57,13 +57,13 @@ const FEW: usize = 1024;
 /// Settlements kept while no epoch is open; beyond, the ledger alone carries them.
 const MOST_WAITING: usize = 100_000;
 
-fn key(budget: BudgetId, window: Window) -> CounterKey {
+pub(crate) fn key(budget: BudgetId, window: Window) -> CounterKey {
     (budget, window.start.as_micros())
 }
 
 impl Budgets {
     /// The open epoch, when the caller's is the same or unknown (0).
-    pub(super) fn epoch(&self, expected: u64) -> Result<u64, LimitError> {
+    pub(crate) fn epoch(&self, expected: u64) -> Result<u64, LimitError> {
         match self.epoch {
             Some(open) if expected == 0 || expected == open => Ok(open),
             found => Err(LimitError::NoEpoch { found: found.unwrap_or(0) }),
@@ -71,7 +71,7 @@ impl Budgets {
     }
 
     /// Whether this step was already placed.
-    pub(super) fn has_step(&self, hold: &Hold) -> Result<bool, LimitError> {
+    pub(crate) fn has_step(&self, hold: &Hold) -> Result<bool, LimitError> {
         match self.holds.get(&(hold.call_id, hold.attempt)) {
             None => Ok(false),
             Some(entry) if entry.state == State::Open => Ok(hold.step <= entry.step),
@@ -80,7 +80,7 @@ impl Budgets {
     }
 
     /// Notes limits, then says which hard budget cannot afford the hold.
-    pub(super) fn check(&mut self, hold: &Hold) -> Result<(), Refusal> {
+    pub(crate) fn check(&mut self, hold: &Hold) -> Result<(), Refusal> {
         for part in &hold.budgets {
             let counter = self.counters.entry(key(part.budget_id, part.window)).or_default();
             counter.expires = counter.expires.max(expiry::of_window(part.window, Timestamp::default(), 0));
@@ -106,7 +106,7 @@ impl Budgets {
         Ok(())
     }
 
-    pub(super) fn place(&mut self, hold: &Hold, grace: i64) {
+    pub(crate) fn place(&mut self, hold: &Hold, grace: i64) {
         let (deadline, id) = (hold.deadline.as_micros(), (hold.call_id, hold.attempt));
         let entry = self.holds.entry(id).or_insert_with(|| Entry {
             state: State::Open,
@@ -132,7 +132,7 @@ impl Budgets {
         }
     }
 
-    pub(super) fn settle(&mut self, settlement: Settlement, now: i64, grace: i64) {
+    pub(crate) fn settle(&mut self, settlement: Settlement, now: i64, grace: i64) {
         let Some(open) = self.epoch.filter(|open| *open >= settlement.epoch) else {
             if self.waiting.len() < MOST_WAITING {
                 self.waiting.push(settlement);
@@ -187,7 +187,7 @@ impl Budgets {
     }
 
     /// Holds past deadline and grace become unresolved.
-    pub(super) fn turn_overdue(&mut self, now: i64, grace: i64) {
+    pub(crate) fn turn_overdue(&mut self, now: i64, grace: i64) {
         while let Some((deadline, call, attempt)) = self.deadlines.first().copied() {
             if deadline.saturating_add(grace) > now {
                 return;
@@ -203,7 +203,7 @@ impl Budgets {
         }
     }
 
-    pub(super) fn balance(&self, budget_id: BudgetId, window: Window) -> Balance {
+    pub(crate) fn balance(&self, budget_id: BudgetId, window: Window) -> Balance {
         let counter = self.counters.get(&key(budget_id, window));
         let read = |field: fn(&Counter) -> i64| NanoUsd::new(counter.map_or(0, field));
         Balance {
@@ -216,8 +216,31 @@ impl Budgets {
         }
     }
 
+    /// Whether there is, or was lately, a hold of this attempt.
+    pub(crate) fn knows(&self, call: CallId, attempt: u16) -> bool {
+        self.holds.contains_key(&(call, attempt))
+    }
+
+    /// Remembers an ended attempt until `at` only.
+    pub(crate) fn remember_until(&mut self, call: CallId, attempt: u16, at: i64) {
+        if let Some(entry) = self.holds.get_mut(&(call, attempt)).filter(|entry| entry.state == State::Done) {
+            entry.expires = at;
+        }
+    }
+
+    /// Attempts that have not ended for good, with their deadlines.
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = ((CallId, u16), i64)> + '_ {
+        let unfinished = self.holds.iter().filter(|(_, entry)| entry.state != State::Done);
+        unfinished.map(|(id, entry)| (*id, entry.deadline))
+    }
+
+    /// Spent, held and unresolved of a window; `None`: never used, or forgotten.
+    pub(crate) fn figures(&self, at: CounterKey) -> Option<[i64; 3]> {
+        self.counters.get(&at).map(|counter| [counter.spent, counter.held, counter.unresolved])
+    }
+
     /// Begins an epoch with these counters; the same epoch again changes nothing.
-    pub(super) fn open(
+    pub(crate) fn open(
         &mut self,
         epoch: u64,
         balances: &[OpeningBalance],
@@ -249,7 +272,7 @@ impl Budgets {
     }
 
     /// Burns this epoch, when it is the open one.
-    pub(super) fn close(&mut self, epoch: u64) {
+    pub(crate) fn close(&mut self, epoch: u64) {
         if self.epoch == Some(epoch) {
             self.clear();
         }
@@ -263,7 +286,7 @@ impl Budgets {
     }
 
     /// Forgets when there is twice as much as after the last time: each call pays for a few.
-    pub(super) fn forget_in_passing(&mut self, now: i64) {
+    pub(crate) fn forget_in_passing(&mut self, now: i64) {
         if self.kept() >= self.forget_at.max(FEW) {
             self.forget(now);
             self.forget_at = 2 * self.kept();
@@ -271,11 +294,11 @@ impl Budgets {
     }
 
     /// Counters and holds there are.
-    pub(super) fn kept(&self) -> usize {
+    pub(crate) fn kept(&self) -> usize {
         self.counters.len() + self.holds.len()
     }
 
-    pub(super) fn forget(&mut self, now: i64) {
+    pub(crate) fn forget(&mut self, now: i64) {
         self.counters.retain(|_, counter| counter.expires > now || counter.held != 0);
         self.holds.retain(|_, entry| entry.expires > now || entry.state == State::Open);
     }

@@ -3,7 +3,7 @@
 //! Sharded by organization; what one organization does never waits for another's lock for
 //! longer than one map operation. Counters end with the process: the run is the node's boot.
 
-mod budgets;
+pub(crate) mod budgets;
 mod rates;
 
 use std::sync::Arc;

@@ -3,16 +3,22 @@
 //! A decision whose answer is lost may have been carried out: it is undone from the queue, also
 //! when the caller goes away while it waits.
 
+use std::time::Duration;
+
 use redis::Value;
 use smallvec::SmallVec;
 use tidegate_types::{NanoUsd, OrganizationId, Timestamp};
 
 use super::RedisStore;
 use super::command::{Bucket, Question, buckets_of, slots_of};
+use super::grants::Local;
 use crate::admit::{Admit, Lease, Rates, ScopeLimits};
 use crate::budget::{End, Hold};
 use crate::error::{LimitError, Refusal};
 use crate::rate;
+
+/// Between two questions for money that nodes are asked to give back.
+pub(super) const RECALL_PAUSE: Duration = Duration::from_millis(40);
 
 /// A call that may pass.
 pub(crate) struct Decision {
@@ -30,7 +36,11 @@ enum Verdict {
         at: i64,
         rates: Rates,
     },
-    Refused(LimitError),
+    /// Refused; `missing`: how long nodes have been asked for what they have in advance of it.
+    Refused {
+        error: LimitError,
+        missing: Option<Duration>,
+    },
     /// Not a reply of this script.
     Garbled,
 }
@@ -66,26 +76,69 @@ impl Drop for Undecided<'_> {
     }
 }
 
+/// A hold that was placed on this process's grants; given up unless the call is in.
+struct Reversible<'a> {
+    store: &'a RedisStore,
+    organization: OrganizationId,
+    hold: Option<(&'a Hold, u64)>,
+}
+
+impl Drop for Reversible<'_> {
+    fn drop(&mut self) {
+        if let Some((hold, epoch)) = self.hold {
+            self.store.settle(hold.settlement(self.organization, epoch, End::Void));
+        }
+    }
+}
+
 impl RedisStore {
     pub(crate) async fn admit(&self, admit: &Admit) -> Result<Decision, LimitError> {
         if let Some(refused) = self.denied.check(admit) {
             return Err(LimitError::Refused(Box::new(refused)));
         }
         let organization = admit.organization_id;
+        let local = match &admit.hold {
+            Some(hold) => self.place(organization, hold).await?,
+            None => Local::Elsewhere,
+        };
+        let Local::Held { epoch, again } = local else {
+            return self.admit_with(admit, admit.hold.as_ref()).await;
+        };
+        if again {
+            return Ok(Decision { epoch, rates: Rates::default(), at: self.now(), local: true });
+        }
+        let hold = admit.hold.as_ref().map(|hold| (hold, epoch));
+        let mut reversible = Reversible { store: self, organization, hold };
+        let decision = self.admit_with(admit, None).await?;
+        reversible.hold = None;
+        Ok(Decision { epoch, ..decision })
+    }
+
+    /// Places a hold on what is granted to this process, as far as that reaches.
+    async fn place(&self, organization: OrganizationId, hold: &Hold) -> Result<Local, LimitError> {
+        let mut patient = self.grants.settings().eager;
+        loop {
+            match self.grants.place(organization, hold, self.now(), patient)? {
+                Local::Short => self.need(organization, hold).await?,
+                Local::Hungry => {
+                    self.exchange_now(organization).await;
+                    patient = false;
+                }
+                placed => return Ok(placed),
+            }
+        }
+    }
+
+    /// Asks the store for what is left to ask: rates, slots, and the hold if it is not placed yet.
+    async fn admit_with(&self, admit: &Admit, hold: Option<&Hold>) -> Result<Decision, LimitError> {
+        let organization = admit.organization_id;
         let buckets = buckets_of(&admit.scopes, admit.tokens, |scope| self.shares.floor(organization, scope));
         let limited = !buckets.is_empty() || slots_of(&admit.scopes).next().is_some();
-        if !limited && admit.hold.is_none() {
+        if !limited && hold.is_none() {
             return Ok(Decision { epoch: 0, rates: Rates::default(), at: self.now(), local: true });
         }
-        let undecided = Undecided {
-            store: self,
-            organization,
-            admit: Some(admit),
-            hold: admit.hold.as_ref(),
-            armed: true,
-        };
         let call = admit.call_id.ulid_bytes();
-        match self.ask(undecided, &buckets, &admit.scopes, &call).await {
+        match self.ask(organization, Some(admit), hold, &buckets, &admit.scopes, &call).await {
             Ok(decision) => {
                 self.running.insert(organization, admit.call_id, &admit.scopes);
                 Ok(decision)
@@ -94,7 +147,7 @@ impl RedisStore {
                 self.denied.note(admit, &refused);
                 Err(LimitError::Refused(refused))
             }
-            Err(LimitError::Away) if !admit.hold.as_ref().is_some_and(is_hard) => {
+            Err(LimitError::Away) if !hold.is_some_and(is_hard) => {
                 self.shares.admit(admit, &self.running)?;
                 self.running.insert(organization, admit.call_id, &admit.scopes);
                 Ok(Decision { epoch: 0, rates: Rates::default(), at: self.now(), local: true })
@@ -104,27 +157,62 @@ impl RedisStore {
     }
 
     pub(crate) async fn hold(&self, organization: OrganizationId, hold: &Hold) -> Result<u64, LimitError> {
-        let undecided = Undecided { store: self, organization, admit: None, hold: Some(hold), armed: true };
-        match self.ask(undecided, &[], &[], &[]).await {
+        if let Local::Held { epoch, .. } = self.place(organization, hold).await? {
+            return Ok(epoch);
+        }
+        match self.ask(organization, None, Some(hold), &[], &[], &[]).await {
             Ok(decision) => Ok(decision.epoch),
             Err(LimitError::Away) if !is_hard(hold) => Ok(0),
             Err(error) => Err(error),
         }
     }
 
+    /// Asks the store, again for a while as long as what is missing is on its way back from nodes.
     async fn ask(
+        &self,
+        organization: OrganizationId,
+        admit: Option<&Admit>,
+        hold: Option<&Hold>,
+        buckets: &[Bucket],
+        scopes: &[ScopeLimits],
+        call: &[u8],
+    ) -> Result<Decision, LimitError> {
+        loop {
+            let undecided = Undecided { store: self, organization, admit, hold, armed: true };
+            let (error, missing) = match self.ask_once(undecided, buckets, scopes, call).await {
+                Ok(decision) => {
+                    if let Some(hold) = hold {
+                        self.grants.granted(organization, hold, decision.epoch);
+                    }
+                    return Ok(decision);
+                }
+                Err(refused) => refused,
+            };
+            if missing.is_some_and(|since| since < self.grants.settings().recall) {
+                self.grants.recall(organization, self.now());
+                tokio::time::sleep(RECALL_PAUSE).await;
+                continue;
+            }
+            if let (Some(hold), false) = (hold, matches!(error, LimitError::HoldEnded | LimitError::Away)) {
+                self.grants.refused(organization, hold);
+            }
+            return Err(error);
+        }
+    }
+
+    async fn ask_once(
         &self,
         mut undecided: Undecided<'_>,
         buckets: &[Bucket],
         scopes: &[ScopeLimits],
         call: &[u8],
-    ) -> Result<Decision, LimitError> {
+    ) -> Result<Decision, (LimitError, Option<Duration>)> {
         let (organization, hold) = (undecided.organization, undecided.hold);
         // Low bits of a ULID are random: organizations spread over the connections.
         let spread = u64::try_from(organization.to_u128() & u128::from(u32::MAX)).unwrap_or(0);
         let Some(link) = self.breaker.front(spread) else {
             undecided.armed = false;
-            return Err(LimitError::Away);
+            return Err((LimitError::Away, None));
         };
         if hold.is_some() && !self.seen.contains(&organization) {
             self.seen.insert(organization);
@@ -140,20 +228,22 @@ impl RedisStore {
             lease_ms: self.lease_ms(),
         };
         let command = question.command(&self.scripts);
-        let Ok(reply) = self.breaker.ask(&link, &command).await else { return Err(LimitError::Away) };
+        let Ok(reply) = self.breaker.ask(&link, &command).await else {
+            return Err((LimitError::Away, None));
+        };
         match read(&reply, buckets, scopes, hold) {
             Verdict::Granted { epoch, at, rates } => {
                 undecided.armed = false;
                 Ok(Decision { epoch, rates, at: Timestamp::from_micros(at), local: false })
             }
-            Verdict::Refused(error) => {
+            Verdict::Refused { error, missing } => {
                 undecided.armed = false;
-                Err(error)
+                Err((error, missing))
             }
             Verdict::Garbled => {
                 tracing::error!("redis answered a decision with something else");
                 self.breaker.trip();
-                Err(LimitError::Away)
+                Err((LimitError::Away, None))
             }
         }
     }
@@ -178,7 +268,7 @@ fn read(reply: &Value, buckets: &[Bucket], scopes: &[ScopeLimits], hold: Option<
         return Verdict::Garbled;
     };
     let refused = |refusal: Option<Refusal>, rates| match refusal {
-        Some(refusal) => Verdict::Refused(LimitError::refused(refusal, rates)),
+        Some(refusal) => Verdict::Refused { error: LimitError::refused(refusal, rates), missing: None },
         None => Verdict::Garbled,
     };
     let nth = |index: i64| usize::try_from(index - 1).ok();
@@ -200,20 +290,29 @@ fn read(reply: &Value, buckets: &[Bucket], scopes: &[ScopeLimits], hold: Option<
             let refusal = slot.map(|(scope, limit)| Refusal::Concurrency { scope, limit });
             refused(refusal, rates(buckets, tats, at))
         }
-        [3, at, index, spent, held, unresolved, limit, ref tats @ ..] => {
+        [3, at, index, spent, held, unresolved, limit, granted, since, ref tats @ ..] => {
             let part = hold.and_then(|hold| hold.budgets.get(nth(index)?));
             let refusal = part.map(|part| Refusal::Budget {
                 budget_id: part.budget_id,
                 limit: NanoUsd::new(limit),
                 spent: NanoUsd::new(spent),
-                held: NanoUsd::new(held),
+                held: NanoUsd::new(held + granted),
                 unresolved: NanoUsd::new(unresolved),
                 resets_at: (part.window.end.as_micros() != i64::MAX).then_some(part.window.end),
             });
-            refused(refusal, rates(buckets, tats, at))
+            match refused(refusal, rates(buckets, tats, at)) {
+                Verdict::Refused { error, .. } => {
+                    let since = Duration::from_millis(since.unsigned_abs());
+                    Verdict::Refused { error, missing: (granted > 0).then_some(since) }
+                }
+                other => other,
+            }
         }
-        [4, _, found] => Verdict::Refused(LimitError::NoEpoch { found: found.unsigned_abs() }),
-        [5, _] => Verdict::Refused(LimitError::HoldEnded),
+        [4, _, found] => {
+            let error = LimitError::NoEpoch { found: found.unsigned_abs() };
+            Verdict::Refused { error, missing: None }
+        }
+        [5, _] => Verdict::Refused { error: LimitError::HoldEnded, missing: None },
         _ => Verdict::Garbled,
     }
 }

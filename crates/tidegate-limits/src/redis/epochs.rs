@@ -29,6 +29,7 @@ impl RedisStore {
         balances: &[OpeningBalance],
         holds: &[OpenHold],
     ) -> Result<(), LimitError> {
+        self.grants.end_before(organization, epoch);
         let link = self.breaker.back().ok_or(LimitError::Away)?;
         let permit = self.permits.fetch_add(1, Ordering::Relaxed);
         let nonce = format!("{:x}.{permit:x}", self.seed);
@@ -56,6 +57,7 @@ impl RedisStore {
         organization: OrganizationId,
         epoch: u64,
     ) -> Result<(), LimitError> {
+        self.grants.end_before(organization, epoch.saturating_add(1));
         let link = self.breaker.back().ok_or(LimitError::Away)?;
         let writer =
             EpochWriter { scripts: &self.scripts, organization, epoch, run_id: link.run_id(), nonce: "-" };
@@ -110,5 +112,7 @@ fn balance(budget_id: BudgetId, window: Window, row: &Value) -> Result<Balance, 
     let (Some(spent), Some(held), Some(unresolved)) = (read(0), read(1), read(2)) else {
         return Err(LimitError::Away);
     };
-    Ok(Balance { budget_id, window, spent, held, unresolved, limit: read(3) })
+    // What nodes have in advance is as good as held: some of it is.
+    let granted = read(4).unwrap_or_default();
+    Ok(Balance { budget_id, window, spent, held: held + granted, unresolved, limit: read(3) })
 }

@@ -10,6 +10,7 @@ mod denied;
 mod epoch_command;
 mod epochs;
 mod fallback;
+mod grants;
 mod link;
 mod names;
 mod queue;
@@ -29,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use self::breaker::Breaker;
 use self::denied::Denied;
 use self::fallback::FairShares;
+use self::grants::Grants;
 use self::queue::{Outlet, Queue};
 use self::running::Running;
 use self::script::Scripts;
@@ -49,6 +51,7 @@ pub(crate) struct RedisStore {
     shares: FairShares,
     running: Running,
     queue: Queue,
+    grants: Grants,
     /// Organizations that had holds since the start: those that are swept.
     seen: DashSet<OrganizationId, RandomState>,
     timing: Timing,
@@ -65,7 +68,8 @@ impl RedisStore {
     ) -> Result<Arc<Self>, LimitError> {
         let client = link::client(&settings.url)?;
         let scripts = Arc::new(Scripts::new());
-        let RedisSettings { connections, decision, seed, timing, .. } = settings;
+        let RedisSettings { connections, decision, seed, timing, grants, .. } = settings;
+        let grace_micros = i64::try_from(timing.grace.as_micros()).unwrap_or(i64::MAX);
         let breaker = Breaker::new(client, Arc::clone(&scripts), clock, decision, connections, seed);
         if let Ok(begun) = tokio::time::timeout(START, breaker.begin()).await {
             begun?;
@@ -77,6 +81,7 @@ impl RedisStore {
             shares: FairShares::default(),
             running: Running::default(),
             queue: Queue::default(),
+            grants: Grants::new(grants, seed, grace_micros),
             seen: DashSet::default(),
             timing,
             seed,
@@ -105,6 +110,8 @@ impl RedisStore {
         });
         let (store, token) = (Arc::clone(self), stop.clone());
         self.tasks.spawn(async move { store.sweep_until(token).await });
+        let (store, token) = (Arc::clone(self), stop.clone());
+        self.tasks.spawn(async move { store.exchange_until(token).await });
         self.tasks.close();
     }
 
@@ -117,7 +124,17 @@ impl RedisStore {
     }
 
     pub(crate) fn settle(&self, settlement: Settlement) {
-        self.queue.settle(settlement);
+        if let Some(settlement) = self.grants.settle(settlement, self.now()) {
+            self.queue.settle(settlement);
+        }
+    }
+
+    pub(crate) fn allow_grants(&self, organization: OrganizationId, epoch: u64, percent: u8) {
+        self.grants.allow(organization, epoch, percent);
+    }
+
+    pub(crate) fn take_wanting_grants(&self) -> Vec<(OrganizationId, u64)> {
+        self.grants.take_wanting()
     }
 
     pub(crate) fn give_back(&self, lease: Lease, tokens_used: Option<u64>) {
@@ -145,9 +162,14 @@ impl RedisStore {
 
     pub(crate) fn set_live_nodes(&self, nodes: u32) {
         self.shares.set_nodes(nodes);
+        self.grants.set_nodes(nodes);
     }
 
     pub(crate) async fn idle(&self) {
+        self.move_settlements();
+        self.queue.idle().await;
+        self.settle_up().await;
+        self.move_settlements();
         self.queue.idle().await;
     }
 
@@ -176,6 +198,16 @@ impl RedisStore {
 
     pub(crate) fn stats(&self) -> Stats {
         let (queued, waiting, dropped) = self.queue.counts();
-        Stats { queued, waiting, dropped, denied_locally: self.denied.hits(), trips: self.breaker.trips() }
+        let (held_locally, exchanges) = self.grants.counts();
+        Stats {
+            queued,
+            waiting,
+            dropped,
+            denied_locally: self.denied.hits(),
+            trips: self.breaker.trips(),
+            held_locally,
+            exchanges,
+            granted_free: self.grants.free(),
+        }
     }
 }

@@ -55,6 +55,16 @@ impl Names {
         name
     }
 
+    /// What one process has of a budget's window in advance (hash).
+    pub(super) fn grant(&self, process: u64, field: &[u8]) -> Name {
+        let mut name = self.key(b'n');
+        name.push(b':');
+        name.extend_from_slice(itoa::Buffer::new().format(process).as_bytes());
+        name.push(b':');
+        name.extend_from_slice(field);
+        name
+    }
+
     /// A bucket's TAT (string).
     pub(super) fn bucket(&self, kind: RateKind, scope: RateScope) -> Name {
         let kind = match kind {
@@ -135,6 +145,7 @@ mod tests {
             names.deadlines(),
             names.hold(&member(CallId::from_u128(seed), 7)),
             names.budget(&budget_field(BudgetId::from_u128(seed), window)),
+            names.grant(u64::MAX - 1, &budget_field(BudgetId::from_u128(seed), window)),
         ];
         for scope in scopes {
             keys.push(names.bucket(RateKind::Requests, scope));

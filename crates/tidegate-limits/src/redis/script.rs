@@ -29,6 +29,7 @@ pub(super) struct Scripts {
     pub(super) renew: Script,
     pub(super) epoch: Script,
     pub(super) balances: Script,
+    pub(super) exchange: Script,
 }
 
 impl Scripts {
@@ -40,12 +41,14 @@ impl Scripts {
             renew: Script::new(include_str!("scripts/renew.lua")),
             epoch: Script::new(include_str!("scripts/epoch.lua")),
             balances: Script::new(include_str!("scripts/balances.lua")),
+            exchange: Script::new(include_str!("scripts/exchange.lua")),
         }
     }
 
     /// Makes the server know every script.
     pub(super) fn load(&self, pipeline: &mut Pipeline) {
-        for script in [&self.admit, &self.settle, &self.release, &self.renew, &self.epoch, &self.balances] {
+        let Self { admit, settle, release, renew, epoch, balances, exchange } = self;
+        for script in [admit, settle, release, renew, epoch, balances, exchange] {
             pipeline.cmd("SCRIPT").arg("LOAD").arg(script.code);
         }
     }

@@ -34,6 +34,7 @@ impl RedisStore {
 
     /// Turns every overdue hold of the organizations seen.
     pub(crate) async fn sweep(&self) {
+        self.grants.sweep(self.now());
         let organizations: Vec<OrganizationId> = self.seen.iter().map(|id| *id).collect();
         for some in organizations.chunks(BATCH) {
             let Some(link) = self.breaker.back() else { return };

@@ -3,6 +3,7 @@
 
 mod epochs;
 mod faults;
+mod grants;
 mod hot_keys;
 mod model;
 mod semantics;

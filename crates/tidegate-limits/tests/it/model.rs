@@ -11,7 +11,7 @@ use tidegate_types::resource::{OpenHold, OpeningBalance};
 use tidegate_types::{BudgetId, CallId, Clock, NanoUsd, OrganizationId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{HandClock, TIMING, admit, call, connect, hard, key, month};
+use crate::support::{HandClock, TIMING, admit, call, connect, connect_granted, hard, key, month};
 
 /// Budget 0: hard, one limit. Budget 1: hard, its limit changes. Budget 2: soft.
 const BUDGETS: usize = 3;
@@ -130,6 +130,8 @@ fn index(part: &BudgetHold) -> usize {
 struct Run<'a> {
     limiter: &'a Limiter,
     clock: Option<&'a HandClock>,
+    /// Holds are placed on grants wherever that is possible.
+    granted: bool,
     organization: OrganizationId,
     model: Model,
 }
@@ -201,7 +203,13 @@ impl Run<'_> {
             }
         };
         let budgets = (0..BUDGETS).filter(|b| mask & (1 << b) != 0).map(part).collect();
-        let epoch = if stale { self.model.last_epoch + 1 } else { self.model.last_epoch };
+        // A later epoch than the store's ends what a process has in advance, for good.
+        let stale = stale && !(self.granted && self.model.last_epoch == 1);
+        let epoch = match (stale, self.granted) {
+            (false, _) => self.model.last_epoch,
+            (true, false) => self.model.last_epoch + 1,
+            (true, true) => self.model.last_epoch - 1,
+        };
         let deadline = self.limiter.now().plus_millis(60_000);
         let hold = Hold { call_id: call(), attempt: 0, step: 0, epoch, deadline, budgets };
         let result = self.ask(&hold).await;
@@ -318,6 +326,9 @@ impl Run<'_> {
         }
         let balances: Vec<_> = (0..BUDGETS).map(|b| balance(b, spent[b], unresolved[b])).collect();
         self.limiter.open_epoch(self.organization, model.last_epoch, &balances, &holds).await.unwrap();
+        if self.granted {
+            self.limiter.allow_grants(self.organization, model.last_epoch, 100);
+        }
         model.open = true;
         model.limits = [None; BUDGETS];
         if let Some(clock) = self.clock {
@@ -382,7 +393,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let clock = HandClock::new();
         let limiter = Limiter::memory("boot".into(), Arc::clone(&clock) as Arc<dyn Clock>, TIMING);
-        let mut run = Run { limiter: &limiter, clock: Some(&clock), organization: organization(), model: Model::default() };
+        let mut run = Run { limiter: &limiter, clock: Some(&clock), granted: false, organization: organization(), model: Model::default() };
         runtime.block_on(run.go(&ops));
     }
 
@@ -412,10 +423,22 @@ proptest! {
 
 #[test]
 fn redis_does_what_the_model_does() {
+    redis_against_the_model(false);
+}
+
+#[test]
+fn redis_with_grants_does_what_the_model_does() {
+    redis_against_the_model(true);
+}
+
+fn redis_against_the_model(granted: bool) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let server = Server::start().unwrap();
     let stop = CancellationToken::new();
-    let limiter = runtime.block_on(connect(&server, 11, &stop));
+    let limiter = match granted {
+        false => runtime.block_on(connect(&server, 11, &stop)),
+        true => runtime.block_on(connect_granted(&server, 11, &stop)),
+    };
     let config = ProptestConfig {
         cases: 40,
         max_shrink_iters: 200,
@@ -424,11 +447,18 @@ fn redis_does_what_the_model_does() {
     };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let result = runner.run(&vec(op(), 1..60), |ops| {
-        let mut run =
-            Run { limiter: &limiter, clock: None, organization: organization(), model: Model::default() };
+        let mut run = Run {
+            limiter: &limiter,
+            clock: None,
+            granted,
+            organization: organization(),
+            model: Model::default(),
+        };
         runtime.block_on(run.go(&ops));
         Ok(())
     });
     stop.cancel();
     result.unwrap();
+    // Positive control: grants were used, or were not.
+    assert_eq!(limiter.stats().held_locally > 100, granted, "{:?}", limiter.stats());
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use smallvec::{SmallVec, smallvec};
 use tidegate_limits::{
-    Admit, Balance, BudgetHold, Hold, LimitError, Limiter, RateScope, RedisSettings, Refusal, ScopeLimits,
-    Timing,
+    Admit, Balance, BudgetHold, GrantSettings, Hold, LimitError, Limiter, RateScope, RedisSettings, Refusal,
+    ScopeLimits, Timing,
 };
 use tidegate_testkit::redis::Server;
 use tidegate_types::resource::KeyLimits;
@@ -61,6 +61,7 @@ pub(crate) struct Bench {
     pub(crate) server: Option<Server>,
     clock: Option<Arc<HandClock>>,
     stop: CancellationToken,
+    granted: bool,
 }
 
 pub(crate) fn settings(server: &Server, seed: u64) -> RedisSettings {
@@ -74,18 +75,35 @@ pub(crate) async fn connect(server: &Server, seed: u64, stop: &CancellationToken
     Limiter::redis(settings, Arc::new(RealClock), stop.clone()).await.unwrap()
 }
 
+/// A process that places holds on grants wherever it can.
+pub(crate) async fn connect_granted(server: &Server, seed: u64, stop: &CancellationToken) -> Limiter {
+    let mut settings = settings(server, seed);
+    settings.decision = Duration::from_secs(2);
+    let (report, recall) = (Duration::from_millis(10), Duration::from_millis(60));
+    settings.grants = GrantSettings { eager: true, report, recall, ..settings.grants };
+    Limiter::redis(settings, Arc::new(RealClock), stop.clone()).await.unwrap()
+}
+
 impl Bench {
     pub(crate) fn memory() -> Self {
         let clock = HandClock::new();
         let limiter = Limiter::memory("boot-1".into(), Arc::clone(&clock) as Arc<dyn Clock>, TIMING);
-        Self { limiter, server: None, clock: Some(clock), stop: CancellationToken::new() }
+        Self { limiter, server: None, clock: Some(clock), stop: CancellationToken::new(), granted: false }
     }
 
     pub(crate) async fn redis() -> Self {
         let server = Server::start().unwrap();
         let stop = CancellationToken::new();
         let limiter = connect(&server, 7, &stop).await;
-        Self { limiter, server: Some(server), clock: None, stop }
+        Self { limiter, server: Some(server), clock: None, stop, granted: false }
+    }
+
+    /// Over Redis, with every hold placed on a grant where that is possible.
+    pub(crate) async fn granted() -> Self {
+        let server = Server::start().unwrap();
+        let stop = CancellationToken::new();
+        let limiter = connect_granted(&server, 7, &stop).await;
+        Self { limiter, server: Some(server), clock: None, stop, granted: true }
     }
 
     /// Lets time pass: at once in memory, really with Redis.
@@ -115,6 +133,9 @@ impl Bench {
 
     pub(crate) async fn open(&self, epoch: u64) {
         self.limiter.open_epoch(ORGANIZATION, epoch, &[], &[]).await.unwrap();
+        if self.granted {
+            self.limiter.allow_grants(ORGANIZATION, epoch, 100);
+        }
     }
 
     pub(crate) fn deadline(&self) -> Timestamp {
@@ -147,12 +168,14 @@ impl Drop for Bench {
     }
 }
 
-/// Runs a scenario over memory, then over Redis.
+/// Runs a scenario over memory, then over Redis, then over Redis with grants.
 pub(crate) async fn on_both<F: Future<Output = ()>>(scenario: impl Fn(Arc<Bench>) -> F) {
     println!("over memory");
     scenario(Arc::new(Bench::memory())).await;
     println!("over redis");
     scenario(Arc::new(Bench::redis().await)).await;
+    println!("over redis, on grants");
+    scenario(Arc::new(Bench::granted().await)).await;
 }
 
 /// Asks until `check` holds; panics with `what` when it does not come true.

@@ -6,7 +6,8 @@
 --         then per budget: field, hard, amount, limit, revision, expiry ms (0: never)
 --       per bucket: cost us, least TAT us.  Slots: call, lease ms, then per slot: limit.
 -- Reply {0 granted, now us, epoch, TATs} {1 rate, now, bucket, wait us, TATs} {2 slot, now, slot, TATs}
---       {3 budget, now, budget, spent, held, unresolved, limit, TATs} {4 no epoch, now, found} {5 ended, now}
+--       {3 budget, now, budget, spent, held, unresolved, limit, granted to nodes, ms since they are recalled, TATs}
+--       {4 no epoch, now, found} {5 ended, now}
 local call, K, A = redis.call, KEYS, ARGV
 local budgets, buckets, slots = tonumber(A[1]), tonumber(A[2]), tonumber(A[3])
 local time = call('TIME')
@@ -60,7 +61,7 @@ local counters = {}
 for i = 1, budgets do
   local key, at = K[3 + i], 3 + 6 * i
   -- at + 1 field, + 2 hard, + 3 amount, + 4 limit, + 5 revision, + 6 expiry
-  local b = call('HMGET', key, 'n', 's', 'h', 'u', 'l', 'v', 'p')
+  local b = call('HMGET', key, 'n', 's', 'h', 'u', 'l', 'v', 'p', 'g', 'r')
   if b[1] ~= nonce then
     if b[1] then call('DEL', key) end
     call('HSET', key, 'n', nonce, 's', '0', 'h', '0', 'u', '0', 'l', A[at + 4], 'v', A[at + 5], 'p', A[at + 6])
@@ -74,8 +75,19 @@ for i = 1, budgets do
 end
 for i = 1, budgets do
   local b, at = counters[i], 3 + 6 * i
-  if A[at + 2] == '1' and tonumber(A[at + 3]) > tonumber(b[5]) - tonumber(b[2]) - tonumber(b[3]) - tonumber(b[4]) then
-    return with_tats({3, now, i, b[2], b[3], b[4], b[5]})
+  local granted = tonumber(b[8] or '0')
+  if A[at + 2] == '1' and tonumber(A[at + 3]) > tonumber(b[5]) - tonumber(b[2]) - tonumber(b[3]) - tonumber(b[4]) - granted then
+    -- What nodes have in advance comes back when it is missed.
+    local since = 0
+    if granted > 0 then
+      local ms = math.floor(now / 1000)
+      since = ms - tonumber(b[9] or '0')
+      if since >= 10000 then
+        call('HSET', K[3 + i], 'r', text(ms))
+        since = 0
+      end
+    end
+    return with_tats({3, now, i, b[2], b[3], b[4], b[5], text(granted), since})
   end
 end
 

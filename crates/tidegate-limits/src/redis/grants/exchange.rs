@@ -1,0 +1,270 @@
+//! Exchanges with the store: what was used and is given back goes there, grants come back.
+
+use redis::{Cmd, Pipeline, Value};
+use smallvec::SmallVec;
+use tidegate_types::{OrganizationId, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use super::Grants;
+use super::book::{Aim, Exchange, Granted, refusal};
+use crate::budget::Hold;
+use crate::error::{LimitError, Refusal};
+use crate::redis::RedisStore;
+use crate::redis::command::{bytes, expiry_ms};
+use crate::redis::decide::{RECALL_PAUSE, number};
+use crate::redis::link::Link;
+use crate::redis::names::{Names, budget_field};
+use crate::redis::script::Scripts;
+
+/// Longest time for one trip; nobody waits for it as a rule.
+const TRIP: std::time::Duration = std::time::Duration::from_secs(2);
+/// Most organizations in one trip.
+const BATCH: usize = 100;
+/// Least time between two trips.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
+
+/// What came of an organization's exchange.
+enum Outcome {
+    /// There was nothing to say.
+    Silent,
+    Answered(Exchange, SmallVec<[Granted; 4]>),
+    /// The store is not at this epoch; a later one, when it has one, ends the grants.
+    OtherEpoch,
+    Unknown,
+}
+
+fn command(
+    scripts: &Scripts,
+    run_id: &str,
+    process: u64,
+    organization: OrganizationId,
+    exchange: &Exchange,
+) -> Cmd {
+    let (names, rows) = (Names::of(organization), &exchange.rows);
+    let mut command = scripts.exchange.call(1 + 2 * rows.len(), 5 + 9 * rows.len());
+    bytes(&mut command, &names.epoch());
+    for row in rows {
+        let field = budget_field(row.at.0, row.window);
+        bytes(&mut command, &names.budget(&field));
+        bytes(&mut command, &names.grant(process, &field));
+    }
+    command.arg(exchange.epoch).arg(run_id).arg(exchange.number).arg(exchange.share).arg(exchange.percent);
+    for row in rows {
+        command
+            .arg(u8::from(row.hard))
+            .arg(row.spent)
+            .arg(row.unresolved)
+            .arg(row.keep)
+            .arg(row.want)
+            .arg(row.least)
+            .arg(row.limit)
+            .arg(row.revision)
+            .arg(expiry_ms(row.expires));
+    }
+    command
+}
+
+/// What a reply says: the windows' figures, or the epoch that the store has.
+fn read(reply: &Value, rows: usize) -> Option<Result<SmallVec<[Granted; 4]>, u64>> {
+    let Value::Array(parts) = reply else { return None };
+    let numbers = parts.iter().map(number).collect::<Option<SmallVec<[i64; 32]>>>()?;
+    match *numbers.as_slice() {
+        [4, _, found] => Some(Err(found.unsigned_abs())),
+        [0, _, ref figures @ ..] if figures.len() == 7 * rows => {
+            let granted = figures.chunks_exact(7).map(|figures| match *figures {
+                [granted, spent, held, unresolved, out, limit, recalled] => {
+                    Some(Granted { granted, spent, held, unresolved, out, limit, recalled: recalled == 1 })
+                }
+                _ => None,
+            });
+            granted.collect::<Option<_>>().map(Ok)
+        }
+        _ => None,
+    }
+}
+
+impl Grants {
+    /// Takes in what the store answered.
+    fn take_in(
+        &self,
+        id: OrganizationId,
+        exchange: Exchange,
+        reply: Option<&Value>,
+        now: Timestamp,
+    ) -> Outcome {
+        let organization = self.organization(id);
+        let mut organization = organization.lock();
+        let Some(book) = organization.book.as_mut().filter(|book| book.epoch == exchange.epoch) else {
+            return Outcome::OtherEpoch;
+        };
+        let answer = reply.and_then(|reply| read(reply, exchange.rows.len()));
+        let stalled = matches!(answer, Some(Err(_)));
+        if let Some(Ok(granted)) = &answer {
+            book.answered(&exchange, granted, now.as_micros());
+        }
+        organization.stalled = stalled;
+        match answer {
+            None => Outcome::Unknown,
+            Some(Err(found)) => {
+                // Without counters, or with older ones, what is here stays good until this
+                // process has applied the next epoch: that one opens only afterwards.
+                if found > exchange.epoch {
+                    self.close(&mut organization, found);
+                }
+                Outcome::OtherEpoch
+            }
+            Some(Ok(granted)) => Outcome::Answered(exchange, granted),
+        }
+    }
+
+    /// Notes which organizations should be asked for again.
+    fn look_again(&self, id: OrganizationId) {
+        let organization = self.organization(id);
+        let mut organization = organization.lock();
+        if organization.book.as_ref().is_some_and(super::book::Book::is_due) {
+            self.make_due(id, &mut organization);
+        }
+    }
+}
+
+impl RedisStore {
+    /// Exchanges until `stop`: soon after something happened, at once where a grant runs low.
+    pub(in crate::redis) async fn exchange_until(&self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(self.grants.settings().report);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+                () = self.grants.hungry.notified() => tokio::time::sleep(PAUSE).await,
+            }
+            self.move_settlements();
+            if self.breaker.is_closed() {
+                self.exchange_due(false).await;
+                self.move_settlements();
+            }
+        }
+    }
+
+    /// Settlements of grants that are over go to the queue.
+    pub(in crate::redis) fn move_settlements(&self) {
+        for settlement in self.grants.take_moved() {
+            self.queue.settle(settlement);
+        }
+    }
+
+    /// One round over all organizations that are due.
+    async fn exchange_due(&self, give_back: bool) {
+        let _turn = self.grants.trip.lock().await;
+        let due = std::mem::take(&mut *self.grants.due.lock());
+        for id in &due {
+            self.grants.organization(*id).lock().due = false;
+        }
+        for some in due.chunks(BATCH) {
+            let aim = if give_back { Aim::Return } else { Aim::Usual };
+            let _outcomes = self.exchange(some, aim).await;
+            some.iter().for_each(|id| self.grants.look_again(*id));
+        }
+    }
+
+    async fn exchange(&self, organizations: &[OrganizationId], aim: Aim<'_>) -> Vec<Outcome> {
+        let Some(link) = self.breaker.back() else {
+            return organizations.iter().map(|_| Outcome::Unknown).collect();
+        };
+        let now = self.breaker.now();
+        let share = 2 * self.grants.nodes.load(std::sync::atomic::Ordering::Relaxed);
+        let exchanges: Vec<Option<Exchange>> = organizations
+            .iter()
+            .map(|id| {
+                let organization = self.grants.organization(*id);
+                let mut organization = organization.lock();
+                let book = organization.book.as_mut()?;
+                book.exchange(aim, now.as_micros(), share, self.grants.settings())
+            })
+            .collect();
+        let replies = self.send(&link, organizations, &exchanges).await;
+        let mut replies = replies.iter().flatten();
+        let taken = organizations.iter().zip(exchanges).map(|(id, exchange)| match exchange {
+            None => Outcome::Silent,
+            Some(exchange) => self.grants.take_in(*id, exchange, replies.next(), now),
+        });
+        taken.collect()
+    }
+
+    async fn send(
+        &self,
+        link: &Link,
+        organizations: &[OrganizationId],
+        exchanges: &[Option<Exchange>],
+    ) -> Option<Vec<Value>> {
+        let mut pipeline = Pipeline::with_capacity(exchanges.len());
+        for (id, exchange) in organizations.iter().zip(exchanges) {
+            if let Some(exchange) = exchange {
+                let process = self.grants.process;
+                pipeline.add_command(command(&self.scripts, link.run_id(), process, *id, exchange));
+            }
+        }
+        if pipeline.is_empty() {
+            return None;
+        }
+        self.grants.trips.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let replies = self.breaker.ask_many(link, &pipeline, TRIP).await.ok()?;
+        if replies.iter().any(|reply| matches!(reply, Value::ServerError(error) if error.kind() == Some(redis::ServerErrorKind::NoScript))) {
+            let _tried_again_anyway = link.teach(&self.scripts, TRIP).await;
+        }
+        Some(replies)
+    }
+
+    /// One exchange of an organization, now.
+    pub(in crate::redis) async fn exchange_now(&self, id: OrganizationId) {
+        let _turn = self.grants.trip.lock().await;
+        let _outcome = self.exchange(&[id], Aim::Usual).await;
+    }
+
+    /// Gets exactly what a hold lacks, in addition to what is granted. Waits for what other
+    /// processes have in advance, as long as any call does.
+    pub(in crate::redis) async fn need(&self, id: OrganizationId, hold: &Hold) -> Result<(), LimitError> {
+        let until = tokio::time::Instant::now() + self.grants.settings().recall;
+        loop {
+            match self.need_once(id, hold).await? {
+                None => return Ok(()),
+                Some((refusal, missing)) => {
+                    if !missing || tokio::time::Instant::now() >= until {
+                        return Err(LimitError::refused(refusal, crate::Rates::default()));
+                    }
+                }
+            }
+            tokio::time::sleep(RECALL_PAUSE).await;
+        }
+    }
+
+    /// The refusal, and whether others have something in advance.
+    async fn need_once(
+        &self,
+        id: OrganizationId,
+        hold: &Hold,
+    ) -> Result<Option<(Refusal, bool)>, LimitError> {
+        let _turn = self.grants.trip.lock().await;
+        match self.exchange(&[id], Aim::Need(hold)).await.pop() {
+            Some(Outcome::Answered(exchange, granted)) => {
+                let held = |row: &super::book::Row| row.keep - row.spent - row.unresolved;
+                let others = exchange.rows.iter().zip(&granted).any(|(row, answer)| answer.out > held(row));
+                Ok(refusal(&exchange, &granted, hold).map(|refusal| (refusal, others)))
+            }
+            Some(Outcome::Silent) => Ok(None),
+            Some(Outcome::OtherEpoch) => Err(LimitError::NoEpoch { found: 0 }),
+            Some(Outcome::Unknown) | None => Err(LimitError::Away),
+        }
+    }
+
+    /// Tells the store of everything and gives all back that is not held.
+    pub(in crate::redis) async fn settle_up(&self) {
+        while !self.grants.owes_nothing() {
+            self.breaker.wait_until_closed().await;
+            self.exchange_due(true).await;
+            if !self.grants.owes_nothing() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}

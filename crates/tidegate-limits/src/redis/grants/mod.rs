@@ -1,0 +1,307 @@
+//! Grants: money of budgets that this process may hold without asking the store.
+//!
+//! Under the store's epoch, and only where the control plane has noted it first. A hold that is
+//! covered is placed and ended here; one task tells the store in one trip what all organizations
+//! used, gives back and takes more. See `docs/budgets.md` for the proof.
+
+mod book;
+mod exchange;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use ahash::{AHashMap, RandomState};
+use dashmap::{DashMap, DashSet};
+use parking_lot::Mutex;
+use tidegate_types::{CallId, OrganizationId, Timestamp};
+use tokio::sync::Notify;
+
+use self::book::{Book, ENDED, Placed};
+use crate::budget::{End, Hold, Settlement};
+use crate::error::LimitError;
+use crate::settings::GrantSettings;
+
+/// Holds on hard budgets in one second that make grants worth their while.
+const OFTEN: u32 = 3;
+
+/// One organization.
+#[derive(Default)]
+struct Organization {
+    book: Option<Book>,
+    /// Attempts whose hold is in the store, with their deadline, and the least epoch under which
+    /// they are to be settled.
+    elsewhere: AHashMap<(CallId, u16), (i64, u64)>,
+    /// Holds that the store decided since the last second, and their epoch.
+    asked: (u32, u64),
+    /// Is among those of the next exchange.
+    due: bool,
+    /// The store is at no epoch, or an older one: nothing can be told now.
+    stalled: bool,
+}
+
+/// Where a hold is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Local {
+    /// Here, under this epoch.
+    Held { epoch: u64, again: bool },
+    /// The store decides.
+    Elsewhere,
+    /// A step of a hold that is here lacks money.
+    Short,
+    /// Perhaps here, after an exchange.
+    Hungry,
+}
+
+/// All grants of this process.
+pub(super) struct Grants {
+    settings: GrantSettings,
+    /// Names this process in the store's records.
+    process: u64,
+    grace_micros: i64,
+    organizations: DashMap<OrganizationId, Arc<Mutex<Organization>>, RandomState>,
+    due: Mutex<Vec<OrganizationId>>,
+    /// Settlements whose epoch ended before the store was told: they go the usual way.
+    moved: Mutex<Vec<Settlement>>,
+    wanting: DashSet<OrganizationId, RandomState>,
+    hungry: Notify,
+    /// One exchange at a time: the newest number is the one under way.
+    trip: tokio::sync::Mutex<()>,
+    nodes: AtomicU32,
+    held: AtomicU64,
+    trips: AtomicU64,
+}
+
+impl Grants {
+    pub(super) fn new(settings: GrantSettings, process: u64, grace_micros: i64) -> Self {
+        Self {
+            settings,
+            process,
+            grace_micros,
+            organizations: DashMap::default(),
+            due: Mutex::default(),
+            moved: Mutex::default(),
+            wanting: DashSet::default(),
+            hungry: Notify::new(),
+            trip: tokio::sync::Mutex::new(()),
+            nodes: AtomicU32::new(1),
+            held: AtomicU64::new(0),
+            trips: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) const fn settings(&self) -> &GrantSettings {
+        &self.settings
+    }
+
+    pub(super) fn set_nodes(&self, nodes: u32) {
+        self.nodes.store(nodes.max(1), Ordering::Relaxed);
+    }
+
+    /// Holds placed here, and exchanges made.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.held.load(Ordering::Relaxed), self.trips.load(Ordering::Relaxed))
+    }
+
+    fn organization(&self, id: OrganizationId) -> Arc<Mutex<Organization>> {
+        if let Some(known) = self.organizations.get(&id) {
+            return Arc::clone(&known);
+        }
+        Arc::clone(&self.organizations.entry(id).or_default())
+    }
+
+    /// The control plane has noted that this process may have so much of each window's limit in
+    /// advance, under this epoch.
+    pub(super) fn allow(&self, id: OrganizationId, epoch: u64, percent: u8) {
+        let organization = self.organization(id);
+        let mut organization = organization.lock();
+        if organization.book.as_ref().is_some_and(|book| book.epoch >= epoch) {
+            return;
+        }
+        self.close(&mut organization, epoch);
+        organization.book = Some(Book::new(epoch, percent.min(100)));
+    }
+
+    /// Organizations whose traffic asks for grants and that have no permission for them.
+    pub(super) fn take_wanting(&self) -> Vec<(OrganizationId, u64)> {
+        let wanting: Vec<OrganizationId> = self.wanting.iter().map(|id| *id).collect();
+        wanting
+            .into_iter()
+            .filter_map(|id| {
+                self.wanting.remove(&id);
+                let organization = self.organization(id);
+                let mut organization = organization.lock();
+                let (count, epoch) = std::mem::take(&mut organization.asked);
+                (count >= OFTEN && organization.book.is_none()).then_some((id, epoch))
+            })
+            .collect()
+    }
+
+    /// Places a hold on what is granted. `patient`: an exchange is worth waiting for.
+    pub(super) fn place(
+        &self,
+        id: OrganizationId,
+        hold: &Hold,
+        now: Timestamp,
+        patient: bool,
+    ) -> Result<Local, LimitError> {
+        let organization = self.organization(id);
+        let mut organization = organization.lock();
+        let attempt = (hold.call_id, hold.attempt);
+        if hold.epoch > 0 && organization.book.as_ref().is_some_and(|book| book.epoch < hold.epoch) {
+            self.close(&mut organization, hold.epoch);
+        }
+        let elsewhere = organization.elsewhere.contains_key(&attempt);
+        let deadline = hold.deadline.as_micros();
+        let Some(book) = organization
+            .book
+            .as_mut()
+            .filter(|book| !elsewhere && (hold.epoch == 0 || hold.epoch == book.epoch))
+        else {
+            organization.elsewhere.entry(attempt).or_insert((deadline, 0));
+            return Ok(Local::Elsewhere);
+        };
+        let (placed, low, epoch) =
+            (book.place(hold, now.as_micros(), self.grace_micros)?, book.is_low(), book.epoch);
+        self.make_due(id, &mut organization);
+        if low {
+            self.hungry.notify_one();
+        }
+        Ok(match placed {
+            Placed::Held { again } => {
+                self.held.fetch_add(u64::from(!again), Ordering::Relaxed);
+                Local::Held { epoch, again }
+            }
+            Placed::Short => Local::Short,
+            Placed::NotHere if patient && hold.step == 0 => Local::Hungry,
+            Placed::NotHere => {
+                organization.elsewhere.insert(attempt, (deadline, 0));
+                Local::Elsewhere
+            }
+        })
+    }
+
+    /// The store has this hold.
+    pub(super) fn granted(&self, id: OrganizationId, hold: &Hold, epoch: u64) {
+        if !hold.budgets.iter().any(|part| part.hard) {
+            return;
+        }
+        let organization = self.organization(id);
+        let mut organization = organization.lock();
+        if organization.book.is_none() {
+            organization.asked = (organization.asked.0.saturating_add(1), epoch);
+            if organization.asked.0 >= OFTEN {
+                self.wanting.insert(id);
+            }
+        }
+    }
+
+    /// The store has refused this hold.
+    pub(super) fn refused(&self, id: OrganizationId, hold: &Hold) {
+        if hold.step == 0 {
+            self.organization(id).lock().elsewhere.remove(&(hold.call_id, hold.attempt));
+        }
+    }
+
+    /// Ends a hold that is here, or says under which epoch the store is to end it.
+    pub(super) fn settle(&self, mut settlement: Settlement, now: Timestamp) -> Option<Settlement> {
+        let Some(organization) = self.organizations.get(&settlement.organization_id).map(|o| Arc::clone(&o))
+        else {
+            return Some(settlement);
+        };
+        let mut organization = organization.lock();
+        let attempt = (settlement.call_id, settlement.attempt);
+        let (now, grace) = (now.as_micros(), self.grace_micros);
+        if let Some((deadline, least)) = organization.elsewhere.get_mut(&attempt) {
+            if settlement.end != End::Unresolved {
+                *deadline = now.saturating_add(ENDED);
+            }
+            if settlement.epoch > 0 {
+                settlement.epoch = settlement.epoch.max(*least);
+            }
+            return Some(settlement);
+        }
+        let ours = organization.book.as_mut().is_some_and(|book| book.settle(&settlement, now, grace));
+        if !ours {
+            return Some(settlement);
+        }
+        self.make_due(settlement.organization_id, &mut organization);
+        None
+    }
+
+    fn make_due(&self, id: OrganizationId, organization: &mut Organization) {
+        if !organization.due {
+            organization.due = true;
+            self.due.lock().push(id);
+        }
+    }
+
+    /// Gives up the grants of an epoch, because a later one is known. What the store may not know
+    /// of is told to the later one's counters, which have these attempts from the ledger.
+    fn close(&self, organization: &mut Organization, later: u64) {
+        let Some(book) = organization.book.take() else { return };
+        let (mut unconfirmed, unfinished) = book.close();
+        for (attempt, deadline) in unfinished {
+            organization.elsewhere.insert(attempt, (deadline, later));
+        }
+        for settlement in &mut unconfirmed {
+            settlement.epoch = settlement.epoch.max(later);
+        }
+        self.moved.lock().append(&mut unconfirmed);
+    }
+
+    /// This process knows of a later epoch.
+    pub(super) fn end_before(&self, id: OrganizationId, later: u64) {
+        let organization = self.organization(id);
+        let mut organization = organization.lock();
+        if organization.book.as_ref().is_some_and(|book| book.epoch < later) {
+            self.close(&mut organization, later);
+        }
+    }
+
+    /// Settlements that now go the usual way.
+    pub(super) fn take_moved(&self) -> Vec<Settlement> {
+        std::mem::take(&mut *self.moved.lock())
+    }
+
+    /// Whether the store knows everything that it can be told, and nothing is kept in advance.
+    fn owes_nothing(&self) -> bool {
+        self.organizations.iter().all(|organization| {
+            let organization = organization.lock();
+            organization.stalled || organization.book.as_ref().is_none_or(|book| !book.is_due())
+        })
+    }
+
+    /// What is free here is wanted elsewhere: it goes back with the next exchange, now.
+    pub(super) fn recall(&self, id: OrganizationId, now: Timestamp) {
+        let organization = self.organization(id);
+        let mut organization = organization.lock();
+        if let Some(book) = &mut organization.book {
+            book.recall(now.as_micros());
+            self.make_due(id, &mut organization);
+            self.hungry.notify_one();
+        }
+    }
+
+    /// Granted and not held, of all organizations.
+    pub(super) fn free(&self) -> i64 {
+        let free =
+            |organization: &Mutex<Organization>| organization.lock().book.as_ref().map_or(0, Book::free);
+        self.organizations.iter().map(|organization| free(&organization)).sum()
+    }
+
+    /// Turns overdue holds, forgets what is long over.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        let (now, grace) = (now.as_micros(), self.grace_micros);
+        let all: Vec<_> = self.organizations.iter().map(|entry| (*entry.key(), Arc::clone(&entry))).collect();
+        for (id, organization) in all {
+            let mut organization = organization.lock();
+            organization.elsewhere.retain(|_, (deadline, _)| deadline.saturating_add(2 * grace) > now);
+            if let Some(book) = &mut organization.book {
+                book.sweep(now, grace);
+                if book.is_due() {
+                    self.make_due(id, &mut organization);
+                }
+            }
+        }
+    }
+}
