@@ -255,3 +255,43 @@ async fn apply(store: &Store, row: &Row, finding: Finding, now: Timestamp) -> Re
     }
     Ok(added)
 }
+
+/// What our books say of a span of time at a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Booked {
+    /// Charges over the operator's own credentials, adjustments included.
+    pub charged: NanoUsd,
+    /// Attempts over them whose outcome is not known.
+    pub unresolved: u64,
+}
+
+/// What calls begun in a span were charged at a provider, over the operator's own credentials: what
+/// the provider's own total of that time should be.
+///
+/// # Errors
+/// When the database is away.
+pub async fn booked(store: &Store, provider: ProviderId, span: Covered) -> Result<Booked> {
+    let (charged, unresolved): (i64, i64) = sqlx::query_as(
+        "WITH last AS (
+             SELECT DISTINCT ON (e.organization_id, e.day, e.call_id, e.attempt) e.organization_id, e.day, e.call_id,
+                 e.attempt, e.kind, e.outcome, e.cost FROM billing_events e
+             WHERE e.provider_id = $1 AND e.credential_type = 'system'
+                 AND e.day >= ($2 AT TIME ZONE 'UTC')::date AND e.day <= ($3 AT TIME ZONE 'UTC')::date
+                 AND ('x' || left(translate(e.call_id::text, '-', ''), 12))::bit(48)::bigint >= $4
+                 AND ('x' || left(translate(e.call_id::text, '-', ''), 12))::bit(48)::bigint < $5
+             ORDER BY e.organization_id, e.day, e.call_id, e.attempt, e.kind)
+         SELECT coalesce(sum(CASE WHEN outcome IN ('completed', 'interrupted') THEN cost
+                 + coalesce((SELECT sum(a.amount) FROM charge_adjustments a WHERE a.organization_id = last.organization_id
+                     AND a.day = last.day AND a.call_id = last.call_id AND a.attempt = last.attempt), 0) ELSE 0 END), 0)::bigint,
+             count(*) FILTER (WHERE outcome IN ('unresolved', 'open'))
+         FROM last",
+    )
+    .bind(provider.to_uuid())
+    .bind(time(span.from))
+    .bind(time(span.to))
+    .bind(span.from.as_millis())
+    .bind(span.to.as_millis())
+    .fetch_one(store.feed())
+    .await?;
+    Ok(Booked { charged: NanoUsd::new(charged), unresolved: crate::convert::unsigned(unresolved) })
+}

@@ -59,7 +59,29 @@ impl Client {
         Ok(answer)
     }
 
+    /// Writes an answer that is a file as it comes.
+    pub(crate) async fn download(
+        &self,
+        request: &Request,
+        out: &mut (dyn std::io::Write + Send),
+    ) -> Result<(), Failure> {
+        let mut response = self.respond(request, None).await?;
+        if !response.status().is_success() {
+            return read(response).await.map(|_| ());
+        }
+        loop {
+            let part = response.chunk().await;
+            let part = part.map_err(|error| Failure::Away(format!("the file broke off: {}", cause(&error))))?;
+            let Some(part) = part else { return Ok(()) };
+            out.write_all(&part).map_err(|error| Failure::Away(format!("write the file: {error}")))?;
+        }
+    }
+
     async fn send_once(&self, request: &Request, cursor: Option<&str>) -> Result<Value, Failure> {
+        read(self.respond(request, cursor).await?).await
+    }
+
+    async fn respond(&self, request: &Request, cursor: Option<&str>) -> Result<reqwest::Response, Failure> {
         let connection = &self.connection;
         let url = format!("{}/api/v1{}", connection.url.trim_end_matches('/'), request.path);
         let method = match request.method {
@@ -100,11 +122,10 @@ impl Client {
         if let Some(body) = &request.body {
             builder = builder.json(body);
         }
-        let response = builder
+        builder
             .send()
             .await
-            .map_err(|error| Failure::Away(format!("cannot reach {}: {}", connection.url, cause(&error))))?;
-        read(response).await
+            .map_err(|error| Failure::Away(format!("cannot reach {}: {}", connection.url, cause(&error))))
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tidegate_telemetry::SystemClock;
 use tidegate_types::{Clock as _, NanoUsd, Timestamp};
 
+use super::bills::{self, Buckets};
 use super::body::read_text;
 use super::client::{Client, Failure};
 use super::request::{Columns, Request};
@@ -25,6 +26,15 @@ const DIFFERENCES: Columns = &[
     ("settled", "/settled"),
 ];
 
+const SPANS: Columns = &[
+    ("from", "/from"),
+    ("to", "/to"),
+    ("ours", "/ours"),
+    ("theirs", "/theirs"),
+    ("difference", "/difference"),
+    ("unresolved attempts", "/unresolved"),
+];
+
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FileFormat {
@@ -34,6 +44,14 @@ pub(crate) enum FileFormat {
     Json,
     /// The simulator's `GET /bill`.
     Simulator,
+    /// OpenAI's `GET /v1/organization/costs`: by day.
+    OpenaiCosts,
+    /// Anthropic's `GET /v1/organizations/cost_report`: by day.
+    AnthropicCosts,
+    /// AWS' Cost and Usage Report as CSV, legacy or 2.0: by day.
+    AwsCur,
+    /// A FOCUS file as CSV: by day.
+    Focus,
 }
 
 /// Sets a provider's bill against the books.
@@ -45,8 +63,11 @@ pub(crate) struct Reconcile {
     #[arg(long)]
     provider: String,
     /// Its usage file, or - for standard input.
-    #[arg(long)]
+    #[arg(long, alias = "usage-file")]
     file: String,
+    /// Of an AWS or FOCUS file, only lines of services whose name contains this.
+    #[arg(long, default_value = "bedrock")]
+    service: String,
     /// What the file holds; by its name's ending when absent.
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
@@ -70,6 +91,14 @@ struct Bill {
 
 /// Carries the command out.
 pub(super) async fn run(command: Reconcile) -> ExitCode {
+    match command.buckets() {
+        Ok(None) => {}
+        Ok(Some(buckets)) => return command.compare(&buckets).await,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return exit::INVALID;
+        }
+    }
     let bill = match command.bill() {
         Ok(bill) => bill,
         Err(error) => {
@@ -99,6 +128,43 @@ pub(super) async fn run(command: Reconcile) -> ExitCode {
 }
 
 impl Reconcile {
+    /// What the file bills by day, where it is of such a kind.
+    fn buckets(&self) -> anyhow::Result<Option<Buckets>> {
+        let read = || read_text(&self.file);
+        Ok(Some(match self.format {
+            Some(FileFormat::OpenaiCosts) => bills::openai(&read()?)?,
+            Some(FileFormat::AnthropicCosts) => bills::anthropic(&read()?)?,
+            Some(FileFormat::AwsCur) => bills::aws(&read()?, &self.service)?,
+            Some(FileFormat::Focus) => bills::focus(&read()?, &self.service)?,
+            Some(FileFormat::Csv | FileFormat::Json | FileFormat::Simulator) | None => return Ok(None),
+        }))
+    }
+
+    /// Sets amounts by day against the books. Nothing is changed: no amount says for which call.
+    async fn compare(&self, buckets: &Buckets) -> ExitCode {
+        let spans: Vec<Value> = buckets
+            .iter()
+            .map(|((from, to), cost)| json!({"from": from, "to": to, "cost": cost}))
+            .collect();
+        let mut request =
+            Request::post(format!("/providers/{}/compare", self.provider), json!({"spans": spans}), SPANS);
+        request.push("dry_run", self.dry_run.then_some(true));
+        let sent = match Client::new(&self.connection) {
+            Ok(client) => client.send(&request).await,
+            Err(failure) => Err(failure),
+        };
+        match sent {
+            Ok(answer) => {
+                print!("{}", output::render(&answer, SPANS, self.connection.output));
+                ExitCode::SUCCESS
+            }
+            Err(failure) => {
+                eprint!("{}", output::render_failure(&failure, self.connection.output));
+                failure.code()
+            }
+        }
+    }
+
     fn bill(&self) -> anyhow::Result<Bill> {
         let text = read_text(&self.file)?;
         let ending = if self.file.ends_with(".csv") { FileFormat::Csv } else { FileFormat::Json };
@@ -107,6 +173,7 @@ impl Reconcile {
             FileFormat::Csv => csv(&text)?,
             FileFormat::Json => own(&text)?,
             FileFormat::Simulator => simulator(&text, &self.provider, SystemClock.now())?,
+            by_day => bail!("{by_day:?} names no calls"),
         };
         if let (Some(from), Some(to)) = (self.from, self.to) {
             bill.covers = Some((from, to));
@@ -146,7 +213,7 @@ impl Reconcile {
 }
 
 /// The sum of two answers.
-fn plus(mut sum: Value, more: &Value) -> Value {
+pub(super) fn plus(mut sum: Value, more: &Value) -> Value {
     let Some(fields) = sum.as_object_mut() else { return sum };
     for (name, value) in fields.iter_mut() {
         match (&mut *value, &more[name.as_str()]) {

@@ -1,8 +1,12 @@
 //! `tidegate usage …`: what was used and what it cost.
 
+use std::process::ExitCode;
+
 use clap::{Args, Subcommand};
 
+use super::client::Client;
 use super::request::{Columns, PageArgs, Request};
+use super::{Connection, exit, output};
 
 const NUMBERS: Columns = &[
     ("requests", "/request_count"),
@@ -27,7 +31,7 @@ pub(crate) struct Report {
     /// First instant after the span.
     #[arg(long)]
     to: Option<String>,
-    /// Comma-separated: day, hour, team, key, model, provider.
+    /// Comma-separated: hour, day or month, and team, key, model, provider, user, tag, credential_type.
     #[arg(long, default_value = "day")]
     by: String,
     /// Only this team's.
@@ -42,8 +46,46 @@ pub(crate) struct Report {
     /// Only this provider's (its id).
     #[arg(long)]
     provider: Option<String>,
+    /// Only this end user's: its id as calls name it.
+    #[arg(long)]
+    user: Option<String>,
+    /// Only calls with this tag: name=value.
+    #[arg(long)]
+    tag: Option<String>,
+    /// Only over credentials of this type: system, byok or client.
+    #[arg(long)]
+    credential_type: Option<String>,
+    /// Time zone of hours, days and months; the organization's own when absent.
+    #[arg(long)]
+    time_zone: Option<String>,
     #[command(flatten)]
     page: PageArgs,
+}
+
+/// Which export.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// csv or parquet.
+    #[arg(long, default_value = "csv")]
+    format: String,
+    /// usage (grouped as asked) or focus (the columns of FOCUS 1.0).
+    #[arg(long, default_value = "usage")]
+    columns: String,
+    /// First instant (RFC 3339); 30 days ago when absent.
+    #[arg(long)]
+    from: Option<String>,
+    /// First instant after the span.
+    #[arg(long)]
+    to: Option<String>,
+    /// As in `usage list`; day,team,key,model,provider when absent.
+    #[arg(long)]
+    by: Option<String>,
+    /// Time zone of hours, days and months; the organization's own when absent.
+    #[arg(long)]
+    time_zone: Option<String>,
+    /// The file to write, or - for standard output.
+    #[arg(long, default_value = "-")]
+    file: String,
 }
 
 /// What can be done.
@@ -51,12 +93,48 @@ pub(crate) struct Report {
 pub(crate) enum Verb {
     /// Reports usage; without flags the last 30 days, a row for each day.
     List(Report),
+    /// Writes usage and cost to a file.
+    Export(Export),
+}
+
+impl Export {
+    /// Writes the file.
+    pub(super) async fn run(self, connection: &Connection) -> ExitCode {
+        let mut request = Request::get("/usage/export", &[]);
+        request.push("format", Some(self.format));
+        request.push("columns", Some(self.columns));
+        request.push("from", self.from);
+        request.push("to", self.to);
+        request.push("group_by", self.by);
+        request.push("time_zone", self.time_zone);
+        let out: std::io::Result<Box<dyn std::io::Write + Send>> = match self.file.as_str() {
+            "-" => Ok(Box::new(std::io::stdout())),
+            file => std::fs::File::create(file).map(|file| Box::new(file) as Box<_>),
+        };
+        let mut out = match out {
+            Ok(out) => out,
+            Err(error) => {
+                eprintln!("error: write {}: {error}", self.file);
+                return exit::INVALID;
+            }
+        };
+        let done = match Client::new(connection) {
+            Ok(client) => client.download(&request, &mut out).await,
+            Err(failure) => Err(failure),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprint!("{}", output::render_failure(&failure, connection.output));
+                failure.code()
+            }
+        }
+    }
 }
 
 impl Verb {
-    #[expect(clippy::unnecessary_wraps, reason = "every noun has this face")]
     pub(super) fn request(self) -> anyhow::Result<Request> {
-        let Self::List(report) = self;
+        let Self::List(report) = self else { anyhow::bail!("an export is a file, not an answer") };
         let mut request = Request::list("/usage", report.page, &[]);
         request.columns = report.by.split(',').filter_map(|name| column(name.trim())).collect();
         request.columns.extend_from_slice(NUMBERS);
@@ -67,17 +145,24 @@ impl Verb {
         request.push("key_id", report.key);
         request.push("model_id", report.model);
         request.push("provider_id", report.provider);
+        request.push("user", report.user);
+        request.push("tag", report.tag);
+        request.push("credential_type", report.credential_type);
+        request.push("time_zone", report.time_zone);
         Ok(request)
     }
 }
 
 fn column(name: &str) -> Option<(&'static str, &'static str)> {
     Some(match name {
-        "day" | "hour" => ("start", "/start"),
+        "day" | "hour" | "month" => ("start", "/start"),
         "team" => ("team", "/team_id"),
         "key" => ("key", "/key_id"),
         "model" => ("model", "/model_id"),
         "provider" => ("provider", "/provider_id"),
+        "user" => ("user", "/user/text"),
+        "tag" => ("tag", "/tag/text"),
+        "credential_type" => ("paid by", "/credential_type"),
         _ => return None,
     })
 }

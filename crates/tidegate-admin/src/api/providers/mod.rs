@@ -1,6 +1,7 @@
 //! `/providers`: who is called. The system catalogue; read by everybody, written by platform
 //! administrators.
 
+mod compare;
 mod create;
 mod delete;
 mod get;
@@ -24,6 +25,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(reconcile::reconcile))
+        .routes(routes!(compare::compare))
 }
 
 /// What a client says about a provider.

@@ -6,6 +6,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tidegate_store::notices::{self, Notice, NoticeKind};
 use tidegate_store::reconcile::{Bill, Covered, Difference, Outcome, reconcile as settle};
 use tidegate_store::{AuditNote, epochs, providers, resources};
 use tidegate_types::resource::{Resource, ResourceKind};
@@ -30,7 +32,7 @@ const AWAY_MS: i64 = 90_000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReconcileQuery {
     /// Change nothing; only say what would change.
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 /// One line of a provider's bill.
@@ -144,6 +146,9 @@ pub(super) async fn reconcile(
             reopened.extend((!pools.is_empty()).then_some(*organization));
         }
     }
+    if !query.dry_run {
+        notices::raise_now(&app.store, differing(provider, &outcome, now), now).await?;
+    }
     let answer = answer(&outcome, query.dry_run, reopened);
     if query.dry_run {
         return Ok((StatusCode::OK, axum::Json(answer)).into_response());
@@ -152,6 +157,24 @@ pub(super) async fn reconcile(
     let after = Some(serde_json::to_value(told).map_err(|_| Problem::internal())?);
     let note = AuditNote { action: "provider.reconcile", object: provider.to_string(), before: None, after };
     Ok(write.finish(note, answer, StatusCode::OK, None).await?.into_response())
+}
+
+/// What is told to whom: each organization of its own calls, the platform of all.
+fn differing(provider: ProviderId, outcome: &Outcome, now: Timestamp) -> Vec<Notice> {
+    let mut sums: BTreeMap<OrganizationId, (u64, NanoUsd, NanoUsd)> = BTreeMap::new();
+    for found in &outcome.differences {
+        for owner in [Some(OrganizationId::SYSTEM), found.organization_id].into_iter().flatten() {
+            let (calls, ours, theirs) = sums.entry(owner).or_default();
+            (*calls, *ours, *theirs) = (*calls + 1, *ours + found.ours, *theirs + found.theirs);
+        }
+    }
+    let notice = |(organization_id, (calls, ours, theirs))| Notice {
+        organization_id,
+        kind: NoticeKind::ReconciliationDifference,
+        subject: format!("{provider}/{now}"),
+        data: json!({"provider_id": provider, "calls": calls, "ours": ours, "theirs": theirs}),
+    };
+    sums.into_iter().map(notice).collect()
 }
 
 fn answer(outcome: &Outcome, dry_run: bool, reopened: Vec<OrganizationId>) -> Reconciled {
@@ -183,7 +206,7 @@ fn bill(asked: BillSpec) -> Result<Bill, Problem> {
 }
 
 /// The shared catalogue's provider of this id or slug.
-async fn provider(write: &mut Write, named: &str) -> Result<ProviderId, Problem> {
+pub(super) async fn provider(write: &mut Write, named: &str) -> Result<ProviderId, Problem> {
     if let Ok(id) = named.parse::<ProviderId>() {
         return Ok(providers::get(write, OrganizationId::SYSTEM, id).await?.value.id);
     }

@@ -1,25 +1,44 @@
 //! `/usage`: what was used and what it cost, from the hourly roll-ups.
 
+mod export;
+mod focus;
 mod list;
+mod names;
+mod parquet;
+mod table;
+mod thrift;
 
 use serde::Serialize;
-use tidegate_store::usage::Row;
-use tidegate_types::{KeyId, ModelId, NanoUsd, ProviderId, TeamId, Timestamp};
+use tidegate_types::{KeyId, LabelHash, ModelId, NanoUsd, ProviderId, TeamId, Timestamp};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::App;
 
+use names::Names;
+
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list::list))
+    OpenApiRouter::new().routes(routes!(list::list)).routes(routes!(export::export))
+}
+
+/// A label: its keyed hash, and its readable form where one is kept.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = UsageLabel)]
+pub(crate) struct Label {
+    /// Keyed hash.
+    #[schema(value_type = String)]
+    hash: LabelHash,
+    /// Readable form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
 }
 
 /// A row of a report. Identities are there when the report is grouped by them.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UsageRow)]
 pub(crate) struct UsageRow {
-    /// First instant of the row's hour or day (UTC).
+    /// First instant of the row's hour, day or month.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     start: Option<Timestamp>,
@@ -39,6 +58,15 @@ pub(crate) struct UsageRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     provider_id: Option<ProviderId>,
+    /// The end user; absent also for calls that named none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Label>,
+    /// The tag; absent also for calls without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<Label>,
+    /// Who paid the provider: `system`, `byok` or `client`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential_type: Option<String>,
     /// Calls that were sent upstream.
     request_count: u64,
     /// The other calls.
@@ -81,36 +109,4 @@ pub(crate) struct UsageRow {
     searches: u64,
     /// Seconds of video made.
     video_seconds: u64,
-}
-
-impl From<&Row> for UsageRow {
-    fn from(row: &Row) -> Self {
-        Self {
-            start: row.start,
-            team_id: row.team_id,
-            key_id: row.key_id,
-            model_id: row.model_id,
-            provider_id: row.provider_id,
-            request_count: row.request_count,
-            refused_count: row.refused_count,
-            error_count: row.error_count,
-            total_cost: row.total_cost,
-            byok_cost: row.byok_cost,
-            input_tokens: row.usage.input_tokens,
-            output_tokens: row.usage.output_tokens,
-            cached_input_tokens: row.usage.cached_input_tokens,
-            cache_creation_input_tokens: row.usage.cache_creation_input_tokens,
-            reasoning_tokens: row.usage.reasoning_tokens,
-            cache_creation_1h_input_tokens: row.usage.cache_creation_1h_input_tokens,
-            audio_input_tokens: row.usage.audio_input_tokens,
-            image_input_tokens: row.usage.image_input_tokens,
-            audio_output_tokens: row.usage.audio_output_tokens,
-            image_output_tokens: row.usage.image_output_tokens,
-            images: row.usage.images,
-            audio_seconds: row.usage.audio_seconds,
-            characters: row.usage.characters,
-            searches: row.usage.searches,
-            video_seconds: row.usage.video_seconds,
-        }
-    }
 }
