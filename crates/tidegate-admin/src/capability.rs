@@ -40,7 +40,7 @@ pub enum Noun {
     Calls,
     /// `/explain`.
     Explain,
-    /// `/fleet`, `/join-tokens`.
+    /// `/fleet`, `/join-tokens`, `/pools`, `/encryption`.
     Fleet,
     /// `/audit`, `/zdr`.
     Audit,

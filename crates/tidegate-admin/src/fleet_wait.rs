@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tidegate_store::SystemActor;
 use tidegate_store::fleet::{self, Node, NodeState};
+use tidegate_store::{SystemActor, placement};
 use tidegate_types::{NodeId, OrganizationId, Revision, Timestamp};
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks.
 const PERIOD: Duration = Duration::from_millis(50);
 /// A node that has been silent for so long is not waited for.
-const LIVE_MS: i64 = 30_000;
+pub(crate) const LIVE_MS: i64 = 30_000;
 
 /// How far a change has got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -27,10 +27,23 @@ pub(crate) struct FleetOutcome {
     /// Live nodes.
     nodes: usize,
     /// Nodes that have not applied it in time.
-    #[schema(value_type = Vec<String>)]
-    laggards: Vec<NodeId>,
+    laggards: Vec<Laggard>,
     /// Nodes that reject a resource of the caller's organization.
     rejections: Vec<FleetRejection>,
+}
+
+/// A node that has not applied a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Laggard {
+    /// The node.
+    #[schema(value_type = String)]
+    node_id: NodeId,
+    /// Its name for people.
+    name: String,
+    /// Its pool.
+    pool: String,
+    /// Changes of the same shard that it has not applied, this one included.
+    behind: u64,
 }
 
 /// A resource that a node refuses to apply.
@@ -39,6 +52,8 @@ pub(crate) struct FleetRejection {
     /// The node.
     #[schema(value_type = String)]
     node_id: NodeId,
+    /// Its name for people.
+    name: String,
     /// Kind and id of the resource.
     resource: String,
     /// What is wrong with it.
@@ -52,11 +67,15 @@ pub(crate) async fn wait(
     revision: Revision,
 ) -> Result<FleetOutcome, Problem> {
     let actor = SystemActor::new("fleet-wait").acting_for(OrganizationId::SYSTEM);
+    // Nobody else gets the change, but for pools that are told that the organization has left them.
+    let pools = placement::ever_serving(&app.store, organization).await?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         let nodes = {
             let mut tx = app.store.begin(&actor).await?;
-            fleet::list(&mut tx).await?
+            let mut nodes = fleet::list(&mut tx).await?;
+            nodes.retain(|node| pools.contains(&node.pool));
+            nodes
         };
         let outcome = judge(&nodes, organization, revision, app.clock.now());
         if outcome.laggards.is_empty() || Instant::now() >= deadline {
@@ -74,7 +93,13 @@ pub(crate) fn is_live(node: &Node, now: Timestamp) -> bool {
 fn judge(nodes: &[Node], organization: OrganizationId, revision: Revision, now: Timestamp) -> FleetOutcome {
     let live: Vec<&Node> = nodes.iter().filter(|node| is_live(node, now)).collect();
     let behind = live.iter().filter(|node| !node.heartbeat.applied.includes(revision));
-    let laggards: Vec<NodeId> = behind.map(|node| node.id).collect();
+    let laggard = |node: &&Node| Laggard {
+        node_id: node.id,
+        name: node.name.clone(),
+        pool: node.pool.clone(),
+        behind: revision.n.saturating_sub(node.heartbeat.applied.get(revision.shard)),
+    };
+    let laggards: Vec<Laggard> = behind.map(|node| laggard(node)).collect();
     let rejections: Vec<FleetRejection> =
         live.iter().flat_map(|node| rejections(node, organization)).collect();
     FleetOutcome {
@@ -89,6 +114,7 @@ fn rejections(node: &Node, organization: OrganizationId) -> impl Iterator<Item =
     let own = node.heartbeat.rejections.iter().filter(move |said| said.key.organization_id == organization);
     own.map(|said| FleetRejection {
         node_id: node.id,
+        name: node.name.clone(),
         resource: format!("{} {}", said.key.kind.as_str(), said.key.id),
         reason: said.reason.clone(),
     })

@@ -40,7 +40,7 @@ pub use bootstrap::bootstrap;
 pub use envelope::REQUEST_TIMEOUT;
 pub use openapi::PUBLIC as PUBLIC_ENDPOINTS;
 pub use problem::{FieldError, ProblemBody};
-pub use provision::{enroller, first_administrator};
+pub use provision::{enroller, first_administrator, pool};
 pub use state::{AdminError, App};
 pub use trial::{CredentialTester, CredentialTrial, Later, NotTried};
 

@@ -9,8 +9,12 @@ use crate::capability::{Noun, Reach};
 use crate::problem::{FieldError, ProblemBody};
 
 /// Endpoints that need no token.
-pub const PUBLIC: [(&str, &str); 3] =
-    [("post", "/api/v1/sessions"), ("post", "/api/v1/sessions/link"), ("get", "/api/v1/openapi.json")];
+pub const PUBLIC: [(&str, &str); 4] = [
+    ("post", "/api/v1/sessions"),
+    ("post", "/api/v1/sessions/link"),
+    ("get", "/api/v1/fleet/trust-roots"),
+    ("get", "/api/v1/openapi.json"),
+];
 
 #[derive(utoipa::OpenApi)]
 #[openapi(

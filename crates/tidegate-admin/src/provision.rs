@@ -1,12 +1,12 @@
 //! What an unattended installation needs before anybody signs in: its first administrator with a
-//! given password, and the service token with which new nodes fetch their join tokens.
+//! given password, the service token with which new nodes fetch their join tokens, and its pools.
 //!
-//! Both are asked for again at each start of a control plane, and happen once.
+//! All are asked for again at each start of a control plane, and happen once.
 
 use serde_json::json;
 use tidegate_secrets::token;
 use tidegate_store::service_tokens::{self, NewServiceToken};
-use tidegate_store::{AuditNote, PlatformRole, Role, StoreError, SystemActor, persons};
+use tidegate_store::{AuditNote, PlatformRole, Role, StoreError, SystemActor, persons, wrapped};
 use tidegate_types::{OrganizationId, Secret};
 
 use crate::checks::{is_email, normal_email};
@@ -73,6 +73,25 @@ pub async fn enroller(app: &App, seed: &Secret) -> Result<(), AdminError> {
     service_tokens::insert(&mut change, &new).await.map_err(failed)?;
     let after = Some(json!({"name": name, "platform_role": "platform_admin"}));
     let note = AuditNote { action: "service_token.create", object: id.to_string(), before: None, after };
+    change.commit(note).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Makes a pool, unless it is there.
+///
+/// # Errors
+/// [`AdminError::AlreadyDone`] when it is there; [`AdminError::Refused`] for a name that no pool can
+/// have; [`AdminError::Away`].
+pub async fn pool(app: &App, name: &str) -> Result<(), AdminError> {
+    crate::checks::Checks::default().slug("pool", name).done()?;
+    let actor = SystemActor::new("provision").acting_for(OrganizationId::SYSTEM);
+    let mut change = app.store.change(&actor, app.clock.now()).await.map_err(failed)?;
+    if wrapped::pools(&mut change).await.map_err(failed)?.iter().any(|there| there == name) {
+        return Err(AdminError::AlreadyDone);
+    }
+    crate::api::pools::make(app, &mut change, name).await?;
+    let after = Some(json!({"name": name}));
+    let note = AuditNote { action: "pool.create", object: name.to_owned(), before: None, after };
     change.commit(note).await.map_err(failed)?;
     Ok(())
 }

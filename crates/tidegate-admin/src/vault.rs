@@ -55,8 +55,8 @@ impl Vault {
             if !wrapped::pool_keys(&mut change, &pool).await?.is_empty() {
                 continue;
             }
-            let bytes = self.kek.wrap(&places::pool_key(&pool, 1), &random()).map_err(broken)?;
-            if wrapped::insert_pool_key(&mut change, &pool, &Wrapped { version: 1, bytes }).await? {
+            let key = self.new_pool_key(&pool)?;
+            if wrapped::insert_pool_key(&mut change, &pool, &key).await? {
                 made.push(format!("pool key of {pool}"));
             }
         }
@@ -66,6 +66,20 @@ impl Vault {
             change.commit(note).await?;
         }
         Ok(())
+    }
+
+    /// A first key for a pool.
+    pub(crate) fn new_pool_key(&self, pool: &str) -> Result<Wrapped, Problem> {
+        let bytes = self.kek.wrap(&places::pool_key(pool, 1), &random()).map_err(broken)?;
+        Ok(Wrapped { version: 1, bytes })
+    }
+
+    /// One version of the bound organization's data key.
+    pub(crate) async fn data_key_of(&self, tx: &mut TenantTx, version: u32) -> Result<DataKey, Problem> {
+        let keys = wrapped::data_keys(tx).await?;
+        let key = keys.iter().find(|key| key.version == version).ok_or_else(Problem::internal)?;
+        let place = places::data_key(tx.organization_id(), version);
+        self.kek.unwrap_key(&place, &key.bytes).map_err(broken)
     }
 
     /// The bound organization's newest data key, made when there is none.
@@ -83,20 +97,6 @@ impl Vault {
         Ok(VersionedKey { version: newest.version, key })
     }
 
-    /// The peppers in use.
-    pub(crate) async fn peppers(&self, store: &Store) -> Result<Peppers, Problem> {
-        let mut tx = store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
-        self.peppers_in(&mut tx).await
-    }
-
-    async fn peppers_in(&self, tx: &mut TenantTx) -> Result<Peppers, Problem> {
-        let rows = wrapped::peppers(tx).await?;
-        let open = |row: &Wrapped| {
-            let opened = self.kek.unwrap(&places::pepper(row.version), &row.bytes)?;
-            let bytes = opened.as_slice().try_into().map_err(|_| SecretsError::MalformedMaterial)?;
-            Ok(PepperBytes { version: row.version, bytes })
-        };
-        let peppers: Vec<PepperBytes> =
     /// The installation's roots, the signing one first, and what signs with it. For platform roles.
     pub(crate) async fn authority(
         &self,
@@ -111,6 +111,25 @@ impl Vault {
         Ok((authority, all.into_iter().map(|one| one.certificate).collect()))
     }
 
+    /// The peppers in use.
+    pub(crate) async fn peppers(&self, store: &Store) -> Result<Peppers, Problem> {
+        let mut tx = store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
+        self.peppers_in(&mut tx).await
+    }
+
+    async fn peppers_in(&self, tx: &mut TenantTx) -> Result<Peppers, Problem> {
+        let mut rows = wrapped::peppers(tx).await?;
+        rows.truncate(2);
+        // New keys are not hashed with a pepper that some nodes may not have yet.
+        if rows.len() == 2 && wrapped::newest_pepper_is_young(tx).await? {
+            rows.reverse();
+        }
+        let open = |row: &Wrapped| {
+            let opened = self.kek.unwrap(&places::pepper(row.version), &row.bytes)?;
+            let bytes = opened.as_slice().try_into().map_err(|_| SecretsError::MalformedMaterial)?;
+            Ok(PepperBytes { version: row.version, bytes })
+        };
+        let peppers: Vec<PepperBytes> =
             rows.iter().take(2).map(open).collect::<Result<_, _>>().map_err(broken)?;
         Peppers::new(&peppers).map_err(broken)
     }
@@ -118,16 +137,25 @@ impl Vault {
     /// Every pool with its newest key: what a credential is sealed for.
     pub(crate) async fn pools(&self, store: &Store) -> Result<Vec<PoolSecrets>, Problem> {
         let mut tx = store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
-        let peppers = self.peppers_in(&mut tx).await?;
+        let names = wrapped::pools(&mut tx).await?;
+        self.pools_in(&mut tx, &names).await
+    }
+
+    /// These pools with their newest keys. For platform roles.
+    pub(crate) async fn pools_in(
+        &self,
+        tx: &mut TenantTx,
+        names: &[String],
+    ) -> Result<Vec<PoolSecrets>, Problem> {
+        let peppers = self.peppers_in(tx).await?;
         let mut pools = Vec::new();
-        for pool in wrapped::pools(&mut tx).await? {
-            let keys = wrapped::pool_keys(&mut tx, &pool).await?;
+        for pool in names {
+            let keys = wrapped::pool_keys(tx, pool).await?;
             let Some(newest) = keys.first() else { continue };
-            let key = self
-                .kek
-                .unwrap_key(&places::pool_key(&pool, newest.version), &newest.bytes)
-                .map_err(broken)?;
-            pools.push(PoolSecrets { pool, version: newest.version, key, peppers: peppers.clone() });
+            let place = places::pool_key(pool, newest.version);
+            let key = self.kek.unwrap_key(&place, &newest.bytes).map_err(broken)?;
+            let peppers = peppers.clone();
+            pools.push(PoolSecrets { pool: pool.clone(), version: newest.version, key, peppers });
         }
         Ok(pools)
     }

@@ -33,6 +33,9 @@ pub struct Salvage {
     pub enrolling: Enrolling,
     /// How long to go on.
     pub patience: Duration,
+    /// Under a fresh identity: the control plane does not know the node's (its database was restored to a
+    /// time before the node enrolled).
+    pub anew: bool,
     /// Afterwards the node gives up its identity and says that it has ended for good, so that no budget
     /// waits for it any more.
     pub retire: bool,
@@ -61,6 +64,9 @@ impl Salvage {
         }
         let until = Instant::now() + self.patience;
         let state = State::open(&self.state)?;
+        if self.anew {
+            identity::forget(&state)?;
+        }
         let identified = identity::obtain(&state, &self.enrolling, &*clock);
         let identity = tokio::time::timeout_at(until, identified)
             .await
@@ -109,7 +115,7 @@ async fn shipped(journal: &Journal, until: Instant) -> Result<(), NodeError> {
 }
 
 /// The identity goes first: should the rest fail, budgets go on waiting, and nobody starts with an
-/// identity that is shut out.
+/// identity that is shut out. The journal, which owes nothing, goes last.
 async fn retire(state: &State, identity: &Identity, link: &Link) -> Result<(), NodeError> {
     identity::forget(state)?;
     let told = EnrollServiceClient::new(link.channel()).retire(RetireRequest {}).await;
@@ -121,5 +127,5 @@ async fn retire(state: &State, identity: &Identity, link: &Link) -> Result<(), N
             identity.node_id,
         ))
     })?;
-    Ok(())
+    std::fs::remove_dir_all(state.path("journal")).map_err(NodeError::io("remove the empty journal"))
 }

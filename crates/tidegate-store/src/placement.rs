@@ -120,6 +120,20 @@ pub async fn serving(store: &Store, organization: OrganizationId) -> Result<Vec<
     Ok(rows.into_iter().map(|(pool,)| pool).collect())
 }
 
+/// The pools that serve the organization or did once, as the push plane sees it.
+///
+/// # Errors
+/// When the database is away.
+pub async fn ever_serving(store: &Store, organization: OrganizationId) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "SELECT pool FROM pools WHERE served_in($1, pool) OR ever_served_in($1, pool) ORDER BY pool",
+    )
+    .bind(organization.to_uuid())
+    .fetch_all(store.feed())
+    .await?;
+    Ok(rows.into_iter().map(|(pool,)| pool).collect())
+}
+
 /// Places the bound organization: `pools` serve it from now on, the first is its home. The caller
 /// writes the organization's document afterwards and commits.
 ///

@@ -53,6 +53,11 @@ enum Command {
     },
     /// Fetches a new node's join token and trust roots before its first start.
     Join(cli::join::Arguments),
+    /// What a dead node left in its journal.
+    Journal {
+        #[command(subcommand)]
+        verb: run::journal::Verb,
+    },
     /// Asks URLs until they answer, for health checks.
     Probe(run::container::Probe),
     /// Waits: the pause before a container is stopped.
@@ -123,6 +128,11 @@ fn start(command: Command) -> Result<ExitCode> {
         Command::Provision { process, arguments } => {
             let Some(config) = process.load(run::control_plane::check)? else { return Ok(ExitCode::SUCCESS) };
             runtime(Some(1))?.block_on(run::provision::run(&config, &arguments))?;
+        }
+        Command::Journal { verb: run::journal::Verb::Ship(asked) } => {
+            let process = Process { config: asked.config.clone(), check_config: false };
+            let Some(config) = process.load(run::journal::check)? else { return Ok(ExitCode::SUCCESS) };
+            runtime(Some(1))?.block_on(run::journal::run(&config, asked))?;
         }
         Command::Join(arguments) => runtime(Some(1))?.block_on(cli::join::run(&arguments))?,
         Command::Probe(asked) => runtime(Some(1))?.block_on(run::container::probe(asked))?,

@@ -18,6 +18,7 @@ mod policies;
 mod price_overrides;
 mod prices;
 mod providers;
+pub(crate) mod pools;
 mod routes;
 mod schema;
 mod service_tokens;
@@ -67,6 +68,8 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 
 /// Refuses with 400 what makes sense inside an organization only.
 fn needs_organization(caller: &Caller) -> Result<(), Problem> {
+        .merge(pools::router())
+        .merge(webhooks::router())
     if caller.organization_id() != OrganizationId::SYSTEM {
         .merge(zdr::router())
         return Ok(());

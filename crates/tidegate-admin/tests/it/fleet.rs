@@ -86,7 +86,14 @@ async fn a_write_that_waits_in_vain_names_who_lags() {
     let key = world.post(&tenant.owner, "/keys", &key).await.expect(StatusCode::CREATED).str("/id");
     let gone = world.delete(&tenant.owner, &format!("/keys/{key}?wait=fleet")).await.expect(StatusCode::OK);
     assert_eq!(gone.body["fleet"]["applied"], false);
-    assert_eq!(gone.body["fleet"]["laggards"], json!([id.to_string()]));
+    let laggards = gone.body["fleet"]["laggards"].as_array().unwrap();
+    assert_eq!(laggards.len(), 1, "{}", gone.text);
+    let laggard = &laggards[0];
+    assert_eq!(
+        (laggard["node_id"].as_str(), &laggard["name"]),
+        (Some(id.to_string().as_str()), &json!("node-1"))
+    );
+    assert!(laggard["pool"] == "default" && laggard["behind"].as_u64().unwrap() > 0, "{laggard}");
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod openapi;
 mod people;
 mod platform;
 mod preconditions;
+mod pools;
 mod resources;
 mod roles;
 mod secrecy;

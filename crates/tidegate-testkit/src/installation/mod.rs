@@ -324,6 +324,14 @@ impl Installation {
         self.control_planes[index].wait_for_line("control plane is ready").await
     }
 
+    /// Runs a statement in the database as its superuser, past everything that guards it.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn sql(&self, statement: &str) -> Result<()> {
+        provision::sql(&self.postgres, "tidegate", statement)
+    }
+
     /// Folder with every process's configuration (`node-0.toml`), state (`node-0-state`) and log.
     #[must_use]
     pub fn folder(&self) -> &Path {

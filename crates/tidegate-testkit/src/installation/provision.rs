@@ -32,7 +32,7 @@ pub(super) fn members(server: &postgres::Server) -> Result<()> {
     sql(server, "tidegate", "GRANT tidegate_feed TO tg_feed")
 }
 
-fn sql(server: &postgres::Server, database: &str, statement: &str) -> Result<()> {
+pub(super) fn sql(server: &postgres::Server, database: &str, statement: &str) -> Result<()> {
     let url = server.address().superuser_url(database);
     let output = Command::new(binaries::find("psql")?)
         .args(["-qX", "-v", "ON_ERROR_STOP=1", "-c", statement])

@@ -1,5 +1,5 @@
-//! `tidegate join`: fetches a new node's join token and trust roots before its first start, without
-//! anybody's help. A node that has an identity needs neither, nor a control plane.
+//! `tidegate join`: fetches what a new node needs before its first start, without anybody's help: trust
+//! roots, and a join token where it has no service account. A node that has an identity needs neither, nor a control plane.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
+use tidegate_types::Secret;
 use tokio::time::{Instant, sleep};
 
 use super::Connection;
@@ -31,9 +32,10 @@ pub(crate) struct Arguments {
     /// The pool that the node joins.
     #[arg(long, default_value = "default")]
     pool: String,
-    /// File with the seed that was given to `tidegate provision`.
+    /// File with the seed that was given to `tidegate provision`; without it only the trust roots are
+    /// fetched, for a node that enrols by its service account.
     #[arg(long)]
-    seed_file: PathBuf,
+    seed_file: Option<PathBuf>,
     /// The node's state folder; when it holds an identity nothing is asked.
     #[arg(long)]
     state_dir: PathBuf,
@@ -48,35 +50,52 @@ pub(crate) struct Arguments {
 /// Asks until there is an answer, and writes it down.
 pub(crate) async fn run(asked: &Arguments) -> Result<()> {
     let (token_file, roots_file) = (asked.out.join(TOKEN), asked.out.join(ROOTS));
-    if asked.state_dir.join("identity").exists() && token_file.exists() && roots_file.exists() {
+    let has_token = asked.seed_file.is_none() || token_file.exists();
+    if asked.state_dir.join("identity").exists() && has_token && roots_file.exists() {
         println!("the node has joined before");
         return Ok(());
     }
-    let seed = crate::run::provision::read(&asked.seed_file)?;
-    let (_, token, _) = tidegate_secrets::token::from_seed(&seed)
-        .with_context(|| format!("{} has fewer than 32 characters", asked.seed_file.display()))?;
+    let token = asked.seed_file.as_deref().map(enroller).transpose()?;
     let connection = Connection {
         url: asked.control_url.clone(),
-        token: token.expose().to_owned(),
+        token: token.as_ref().map(|token| token.expose().to_owned()).unwrap_or_default(),
         organization: None,
         output: Format::Json,
         wait: false,
         idempotency_key: None,
         if_match: None,
     };
-    let answer = ask(&connection, &asked.pool, Duration::from_secs(asked.timeout_seconds)).await?;
+    let request = match &token {
+        Some(_) => {
+            let body = json!({"pool": asked.pool, "expires_in_seconds": TOKEN_LASTS_SECONDS});
+            Request::post("/join-tokens", body, &[])
+        }
+        None => Request::get("/fleet/trust-roots", &[]),
+    };
+    let answer = ask(&connection, &request, Duration::from_secs(asked.timeout_seconds)).await?;
     let text = |field: &str| {
         answer.get(field).and_then(Value::as_str).with_context(|| format!("the answer has no {field}"))
     };
     DirBuilder::new().recursive(true).mode(0o700).create(&asked.out).context("make the folder")?;
     write(&roots_file, text("trust_roots")?)?;
-    write(&token_file, text("token")?)?;
-    println!("a join token for pool {} is in {}", asked.pool, token_file.display());
+    if token.is_some() {
+        write(&token_file, text("token")?)?;
+        println!("a join token for pool {} is in {}", asked.pool, token_file.display());
+    }
     Ok(())
 }
 
+/// The enroller's service token, which follows from the seed.
+fn enroller(seed_file: &Path) -> Result<Secret> {
+    let seed = crate::run::provision::read(seed_file)?;
+    let token = tidegate_secrets::token::from_seed(&seed);
+    let (_, token, _) =
+        token.with_context(|| format!("{} has fewer than 32 characters", seed_file.display()))?;
+    Ok(token)
+}
+
 /// The first start of everything is in any order: the control plane may not answer yet.
-async fn ask(connection: &Connection, pool: &str, lasts: Duration) -> Result<Value> {
+async fn ask(connection: &Connection, request: &Request, lasts: Duration) -> Result<Value> {
     let until = Instant::now() + lasts;
     let failed = |failure: Failure| match failure {
         Failure::Away(why) => anyhow::anyhow!(why),
@@ -86,10 +105,8 @@ async fn ask(connection: &Connection, pool: &str, lasts: Duration) -> Result<Val
         }
     };
     let client = Client::new(connection).map_err(failed)?;
-    let body = json!({"pool": pool, "expires_in_seconds": TOKEN_LASTS_SECONDS});
-    let request = Request::post("/join-tokens", body, &[]);
     loop {
-        match client.send(&request).await {
+        match client.send(request).await {
             Ok(answer) => return Ok(answer),
             Err(failure) if Instant::now() >= until => bail!(failed(failure)),
             Err(failure) => eprintln!("not yet: {}", failed(failure)),

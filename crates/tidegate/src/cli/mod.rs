@@ -20,6 +20,7 @@ mod member;
 mod org;
 mod output;
 mod policy;
+mod pool;
 mod price;
 mod reconcile;
 mod request;
@@ -122,6 +123,8 @@ pub(crate) enum Admin {
     Explain(explain::Explain),
     /// Nodes: revisions, lag, rejections; join tokens.
     Fleet(Noun<fleet::Verb>),
+    /// Pools of nodes (platform administrators).
+    Pool(Noun<pool::Verb>),
     /// Who changed what.
     Audit(Noun<audit::Verb>),
 }
@@ -154,6 +157,7 @@ impl Admin {
             Self::Calls(noun) => (noun.connection, noun.verb.request()?),
             Self::Explain(asked) => (asked.connection.clone(), asked.request()?),
             Self::Fleet(noun) => (noun.connection, noun.verb.request()?),
+            Self::Pool(noun) => (noun.connection, noun.verb.request()?),
             Self::Audit(noun) => (noun.connection, noun.verb.request()?),
         })
     }
@@ -182,6 +186,7 @@ pub(crate) async fn run(command: Admin) -> ExitCode {
     match outcome {
         Ok(answer) => {
             print!("{}", output::render(&answer, &request.columns, format));
+            eprint!("{}", output::render_fleet(&answer));
             exit::of_answer(&answer)
         }
         Err(failure) => {

@@ -23,6 +23,9 @@ pub(crate) struct Flags {
     /// Longest time in seconds that a node may serve it without the control plane.
     #[arg(long)]
     max_staleness_seconds: Option<u32>,
+    /// Pools whose nodes serve it, its home first (platform administrators); may be given several times.
+    #[arg(long)]
+    pool: Vec<String>,
     #[command(flatten)]
     json: JsonArg,
 }
@@ -68,6 +71,7 @@ impl Flags {
         let mut body = Body::from(&self.json)?;
         body.set("name", self.name).set("time_zone", self.time_zone).set("week_start", self.week_start);
         body.set("max_staleness_seconds", self.max_staleness_seconds);
+        body.set_list("pools", self.pool);
         Ok(body)
     }
 }

@@ -31,6 +31,26 @@ pub(crate) fn render(answer: &Value, columns: &[(&'static str, &'static str)], f
     }
 }
 
+/// What to say of nodes that a change has not reached, or that refuse it; empty when all have it.
+pub(crate) fn render_fleet(answer: &Value) -> String {
+    let entries = |list: &str| {
+        answer.pointer(&format!("/fleet/{list}")).and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let part = |entry: &Value, name: &str| entry.get(name).map(cell).unwrap_or_default();
+    let mut out = String::new();
+    for node in entries("laggards") {
+        let (id, name, pool) = (part(&node, "node_id"), part(&node, "name"), part(&node, "pool"));
+        let behind = part(&node, "behind");
+        out.push_str(&format!("not applied: {name} ({id}, pool {pool}) is {behind} changes behind\n"));
+    }
+    for rejection in entries("rejections") {
+        let (id, name) = (part(&rejection, "node_id"), part(&rejection, "name"));
+        let (resource, reason) = (part(&rejection, "resource"), part(&rejection, "reason"));
+        out.push_str(&format!("rejected: {name} ({id}) refuses {resource}: {reason}\n"));
+    }
+    out
+}
+
 /// The text to print for a failure.
 pub(crate) fn render_failure(failure: &Failure, format: Format) -> String {
     let problem = match failure {
@@ -110,6 +130,18 @@ mod tests {
         let page = json!({"data": [{"id": "team_1", "name": "a"}, {"id": "team_22", "name": null}], "next_cursor": "x"});
         let text = render(&page, &[("id", "/id"), ("name", "/name")], Format::Table);
         assert_eq!(text, "ID       NAME\nteam_1   a\nteam_22  -\n(more: --cursor x)\n");
+    }
+
+    #[test]
+    fn nodes_that_lag_or_refuse_are_named() {
+        let fleet = json!({"fleet": {"applied": false, "nodes": 2,
+            "laggards": [{"node_id": "node_1", "name": "a", "pool": "eu", "behind": 3}],
+            "rejections": [{"node_id": "node_2", "name": "b", "resource": "team team_1", "reason": "name: no"}]}});
+        assert_eq!(
+            render_fleet(&fleet),
+            "not applied: a (node_1, pool eu) is 3 changes behind\nrejected: b (node_2) refuses team team_1: name: no\n"
+        );
+        assert_eq!(render_fleet(&json!({"id": "x"})), "");
     }
 
     #[test]

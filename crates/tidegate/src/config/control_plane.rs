@@ -19,6 +19,49 @@ pub(crate) struct ControlPlane {
     pub(crate) public_url: Option<String>,
     /// Names and addresses that nodes dial; they go into the gRPC certificate.
     pub(crate) grpc_names: Vec<String>,
+    /// Most of a budget window's limit that one node may have in advance, in percent; 0: nothing.
+    pub(crate) grant_percent: u8,
+    /// Nodes enrol by the token of their pod's service account; absent: by join tokens only.
+    pub(crate) kubernetes: Option<Kubernetes>,
+}
+
+/// The cluster that says whose token it is, and who may join what.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Kubernetes {
+    /// Its API server.
+    pub(crate) api_url: String,
+    /// Roots of its certificate, a PEM file; absent: the public ones.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// This control plane's own token, with the right to make token reviews.
+    pub(crate) token_file: PathBuf,
+    /// The audience that nodes' tokens are made for.
+    pub(crate) audience: String,
+    /// Whose pods may join which pool.
+    pub(crate) allow: Vec<AllowedAccount>,
+}
+
+/// A service account whose pods may join a pool.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AllowedAccount {
+    pub(crate) pool: String,
+    pub(crate) namespace: String,
+    pub(crate) service_account: String,
+}
+
+const MOUNTED: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+impl Default for Kubernetes {
+    fn default() -> Self {
+        Self {
+            api_url: "https://kubernetes.default.svc".to_owned(),
+            ca_file: Some(PathBuf::from(MOUNTED).join("ca.crt")),
+            token_file: PathBuf::from(MOUNTED).join("token"),
+            audience: "tidegate".to_owned(),
+            allow: Vec::new(),
+        }
+    }
 }
 
 impl Default for ControlPlane {
@@ -29,6 +72,8 @@ impl Default for ControlPlane {
             metrics_listen: (Ipv4Addr::UNSPECIFIED, 9091).into(),
             public_url: None,
             grpc_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+            grant_percent: 10,
+            kubernetes: None,
         }
     }
 }
@@ -42,4 +87,36 @@ pub(crate) struct Encryption {
     pub(crate) key: Option<String>,
     /// File with the key, readable by its owner only.
     pub(crate) key_file: Option<PathBuf>,
+    /// Files with keys from before: they still open, until a rotation is done.
+    pub(crate) previous_key_files: Vec<PathBuf>,
+    /// A key from before, from the environment.
+    pub(crate) previous_key: Option<String>,
+    /// Vault's transit engine keeps the root keys, in place of a key of one's own.
+    pub(crate) vault: Option<Vault>,
+    /// Vault's transit engine kept them before.
+    pub(crate) previous_vault: Option<Vault>,
+}
+
+/// A key of Vault's transit engine. Vault itself is reached at a start and at rotations only.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Vault {
+    /// `https://host:port`.
+    pub(crate) address: String,
+    /// Where the engine is mounted.
+    pub(crate) mount: Option<String>,
+    /// The key's name.
+    pub(crate) key: String,
+    /// The namespace, where there are any.
+    pub(crate) namespace: Option<String>,
+    /// Roots of its certificate, a PEM file; absent: the public ones.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// File with a token; it is read again whenever one is needed.
+    pub(crate) token_file: Option<PathBuf>,
+    /// Sign in by the token of a Kubernetes service account instead: the role.
+    pub(crate) kubernetes_role: Option<String>,
+    /// Where that method is mounted; `kubernetes` when absent.
+    pub(crate) kubernetes_mount: Option<String>,
+    /// The service account's token; where Kubernetes puts it when absent.
+    pub(crate) kubernetes_token_file: Option<PathBuf>,
 }

@@ -15,7 +15,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use tidegate_types::Secret;
 
-pub(crate) use control_plane::{ControlPlane, Encryption};
+pub(crate) use control_plane::{AllowedAccount, ControlPlane, Encryption, Kubernetes, Vault};
 pub(crate) use database::{Database, Redis};
 pub(crate) use node::{Node, Tls};
 pub(crate) use upstream::{PrivateTarget, Upstream};
@@ -161,6 +161,7 @@ mod tests {
         let mut whole = Config::default();
         // What is absent by default has keys of its own.
         whole.node.tls = Some(Tls { certificate_file: "c".into(), key_file: "k".into() });
+        whole.control_plane.kubernetes = Some(Kubernetes::default());
         let mut read = BTreeSet::new();
         keys(&serde_json::to_value(whole).unwrap(), "", &mut read);
         assert_eq!(documented, read);

@@ -23,6 +23,10 @@ pub(crate) struct Node {
     pub(crate) join_token: Option<String>,
     /// File with it.
     pub(crate) join_token_file: Option<PathBuf>,
+    /// Instead of a join token: file with the token of the pod's service account.
+    pub(crate) service_account_token_file: Option<PathBuf>,
+    /// The pool to join by it.
+    pub(crate) pool: String,
     /// Name for people.
     pub(crate) name: Option<String>,
     /// Longest time in seconds for running streams to finish at shutdown.
@@ -53,6 +57,8 @@ impl Default for Node {
             trust_roots_file: None,
             join_token: None,
             join_token_file: None,
+            service_account_token_file: None,
+            pool: "default".to_owned(),
             name: None,
             drain_timeout_seconds: 600,
             journal_max_bytes: 8 << 30,

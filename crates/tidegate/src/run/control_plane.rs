@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tidegate_admin::App;
-use tidegate_push::{PushMetrics, PushServer, PushSettings};
+use tidegate_push::{PushMetrics, PushServer, PushSettings, Workloads};
 use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_store::Store;
 use tidegate_telemetry::{Metrics, SystemClock};
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::observe;
+use super::{kubernetes, observe};
 use super::tester::Tester;
 use crate::config::{Config, Encryption, required, secret};
 use crate::{confine, shutdown};
@@ -23,7 +23,13 @@ use crate::{confine, shutdown};
 pub(crate) fn check(config: &Config) -> Result<()> {
     required(config.database.url.as_ref(), "database.url")?;
     required(config.database.feed_url.as_ref(), "database.feed_url")?;
+    workloads(config)?;
     key_encryption_key(&config.encryption).map(|_| ())
+}
+
+/// Who may enrol by a service account's token.
+fn workloads(config: &Config) -> Result<Option<Workloads>> {
+    config.control_plane.kubernetes.as_ref().map(kubernetes::workloads).transpose()
 }
 
 /// Serves until a signal comes.
@@ -104,8 +110,9 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     let push_metrics = PushMetrics::default();
     push_metrics.register(&metrics);
     let settings = PushSettings { names: config.control_plane.grpc_names.clone(), ..PushSettings::default() };
-    let push = PushServer::new(store.clone(), material, Arc::new(SystemClock), settings, push_metrics);
-    let app = app.with_tester(Arc::new(Tester(push.commands())));
+    let push = PushServer::new(store.clone(), material, Arc::new(SystemClock), settings, push_metrics)
+        .with_workloads(workloads(config)?);
+    let app = app.with_tester(Arc::new(Tester { commands: push.commands(), store: store.clone() }));
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let (end, router) = (stop.clone(), tidegate_admin::router(app.clone()));
     tasks.spawn(async move {

@@ -3,7 +3,9 @@
 pub(crate) mod bootstrap;
 pub(crate) mod container;
 pub(crate) mod control_plane;
+pub(crate) mod journal;
 pub(crate) mod keygen;
+pub(crate) mod kubernetes;
 pub(crate) mod migrate;
 pub(crate) mod node;
 mod observe;

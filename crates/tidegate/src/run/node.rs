@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tidegate_limits::{Limiter, RedisSettings, Timing};
-use tidegate_node::{ControlPlane, Edges, MakeGateway, Node, NodeSettings, RunningNode};
+use tidegate_node::{
+    ControlPlane, Edges, Enrolling, MakeGateway, Node, NodeSettings, RunningNode, ServiceAccount,
+};
 use tidegate_proxy::{Gateway, Parts};
 use tidegate_telemetry::{Metrics, SystemClock, entropy};
 use tidegate_types::Secret;
@@ -97,20 +99,37 @@ pub(crate) async fn limiter(redis: &config::Redis, stop: CancellationToken) -> R
     }
 }
 
-/// What a node needs of the configuration.
-pub(crate) fn settings(config: &Config, limiter: Limiter, upstreams: Upstreams) -> Result<NodeSettings> {
+/// Where a node enrols, and by what.
+pub(crate) fn enrolling(config: &Config) -> Result<Enrolling> {
     let node = &config.node;
     let roots = required(node.trust_roots_file.as_ref(), "node.trust_roots_file")?;
     let roots_pem = std::fs::read_to_string(roots)
         .with_context(|| format!("read node.trust_roots_file {}", roots.display()))?;
-    let metrics = Metrics::default();
     let url = required(node.control_plane_url.clone(), "node.control_plane_url")?;
-    Ok(NodeSettings {
-        state: node.state_dir.clone(),
-        name: node.name.clone().unwrap_or_else(|| "node".to_owned()),
-        software_version: env!("CARGO_PKG_VERSION").to_owned(),
+    Ok(Enrolling {
         control: ControlPlane { url, server_name: None, roots_pem },
         join_token: secret(node.join_token.as_deref(), node.join_token_file.as_ref(), "node.join_token")?,
+        service_account: node.service_account_token_file.as_ref().map(|token_file| ServiceAccount {
+            token_file: token_file.clone(),
+            pool: node.pool.clone(),
+        }),
+        name: node.name.clone().unwrap_or_else(|| "node".to_owned()),
+        software_version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// What a node needs of the configuration.
+pub(crate) fn settings(config: &Config, limiter: Limiter, upstreams: Upstreams) -> Result<NodeSettings> {
+    let node = &config.node;
+    let Enrolling { control, join_token, service_account, name, software_version } = enrolling(config)?;
+    let metrics = Metrics::default();
+    Ok(NodeSettings {
+        state: node.state_dir.clone(),
+        name,
+        software_version,
+        control,
+        join_token,
+        service_account,
         gateway_listen: node.listen,
         gateway_tls: node.tls.as_ref().map(gateway_tls).transpose()?,
         metrics_listen: node.metrics_listen,

@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// File with the seed of the service token with which `tidegate join` fetches join tokens.
     #[arg(long)]
     enroller_seed_file: Option<PathBuf>,
+    /// A pool that there shall be; may be given several times.
+    #[arg(long)]
+    pool: Vec<String>,
 }
 
 /// Makes what is not there yet; what is there stays as it is.
@@ -34,6 +37,9 @@ pub(crate) async fn run(config: &Config, asked: &Arguments) -> Result<()> {
     report("the first administrator", made)?;
     if let Some(seed) = &seed {
         report("the enroller's service token", tidegate_admin::enroller(&app, seed).await)?;
+    }
+    for pool in &asked.pool {
+        report(&format!("the pool {pool}"), tidegate_admin::pool(&app, pool).await)?;
     }
     store.close().await;
     Ok(())

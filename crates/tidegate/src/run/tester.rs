@@ -2,10 +2,14 @@
 
 use tidegate_admin::{CredentialTester, CredentialTrial, Later, NotTried};
 use tidegate_push::{CommandError, Commands};
+use tidegate_store::{Store, placement};
 use tidegate_types::{CredentialId, OrganizationId};
 
-/// The commands of the config push.
-pub(crate) struct Tester(pub(crate) Commands);
+/// The commands of the config push, and the store, which knows who is served where.
+pub(crate) struct Tester {
+    pub(crate) commands: Commands,
+    pub(crate) store: Store,
+}
 
 impl CredentialTester for Tester {
     fn test(
@@ -14,7 +18,11 @@ impl CredentialTester for Tester {
         credential: CredentialId,
     ) -> Later<'_, Result<CredentialTrial, NotTried>> {
         Box::pin(async move {
-            let tested = self.0.test_credential(organization, credential).await;
+            let pools = placement::serving(&self.store, organization).await.map_err(|error| {
+                tracing::warn!(%error, "the organization's pools cannot be read");
+                NotTried::NoNode
+            })?;
+            let tested = self.commands.test_credential(organization, credential, &pools).await;
             let tested = tested.map_err(|error| match error {
                 CommandError::NoNode => NotTried::NoNode,
                 CommandError::NoAnswer => NotTried::NoAnswer,

@@ -2,11 +2,12 @@
 
 use axum::extract::State;
 use tidegate_store::{Change, budgets, labels, organizations};
-use tidegate_types::resource::{Budget, Resource, Scope, Selector};
+use tidegate_types::resource::{Budget, Enforcement, Resource, Scope, Selector};
 use tidegate_types::window::WindowSpec;
 use tidegate_types::{LabelHash, LabelKind};
 
 use super::{BudgetCreate, BudgetSpec, BudgetView, ScopeCreate};
+use crate::api::organizations::refuse_several_pools;
 use crate::checks::Checks;
 use crate::idempotency::Posted;
 use crate::problem::Problem;
@@ -29,6 +30,9 @@ pub(super) async fn create(State(app): State<App>, posted: Posted<BudgetCreate>)
     };
     spec.check()?;
     let mut write = Write::begin_once(&app, &posted.caller, posted.once).await?;
+    if spec.enforcement == Enforcement::Hard {
+        refuse_several_pools(&mut write).await?;
+    }
     let scope = scope(&mut write, asked.scope).await?;
     let id = app.new_id();
     let mut budget = Budget {

@@ -3,10 +3,11 @@
 use axum::extract::State;
 use tidegate_store::budgets;
 use tidegate_types::BudgetId;
-use tidegate_types::resource::Resource;
+use tidegate_types::resource::{Enforcement, Resource};
 
 use super::{BudgetSpec, BudgetView};
 use crate::actor::Caller;
+use crate::api::organizations::refuse_several_pools;
 use crate::body::Path;
 use crate::etag::IfMatch;
 use crate::patch::MergePatch;
@@ -31,6 +32,9 @@ pub(super) async fn update(
     let before = &stored.value;
     let spec: BudgetSpec = patch.apply(&BudgetSpec::from(before))?;
     spec.check()?;
+    if spec.enforcement == Enforcement::Hard && before.enforcement != Enforcement::Hard {
+        refuse_several_pools(&mut write).await?;
+    }
     let mut after = before.clone();
     spec.put_into(&mut after);
     write.compile(&Resource::Budget(after.clone())).await?;

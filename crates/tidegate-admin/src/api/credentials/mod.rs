@@ -8,6 +8,7 @@ mod delete;
 mod fits;
 mod get;
 mod list;
+mod reseal;
 mod seal;
 mod secret;
 mod test;
@@ -21,6 +22,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use self::reseal::seal_for;
 pub(crate) use self::secret::SecretFields;
 use crate::actor::Caller;
 use crate::capability::{Action, Noun};

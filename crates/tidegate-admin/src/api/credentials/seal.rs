@@ -3,8 +3,8 @@
 
 use tidegate_secrets::pool::PoolSecrets;
 use tidegate_secrets::{envelope, places};
-use tidegate_store::Change;
 use tidegate_store::credentials::Envelope;
+use tidegate_store::{Change, placement};
 use tidegate_types::resource::SealedSecret;
 use tidegate_types::{CredentialId, Secret};
 
@@ -27,6 +27,10 @@ pub(super) async fn seal(
         tracing::error!(%error, "a credential could not be encrypted");
         Problem::internal()
     };
+    let present = placement::hold_pools(change).await?;
+    if !present.iter().all(|name| pools.iter().any(|pool| pool.pool == *name)) {
+        return Err(Problem::conflict("pool_added", "A pool was made at this moment; try again."));
+    }
     let data_key = app.vault.data_key(change).await?;
     let place = places::credential(organization, id, secret_version);
     let ciphertext = envelope::seal(&data_key.key, &place, secret.expose().as_bytes()).map_err(broken)?;

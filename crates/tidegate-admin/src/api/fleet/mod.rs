@@ -3,6 +3,7 @@
 mod drained;
 mod list;
 mod revoke;
+mod trust_roots;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use crate::state::App;
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list::list))
+        .routes(routes!(trust_roots::trust_roots))
         .routes(routes!(revoke::revoke))
         .routes(routes!(drained::drained))
 }

@@ -1,7 +1,7 @@
 //! `POST /organizations`
 
 use axum::extract::State;
-use tidegate_store::organizations;
+use tidegate_store::{organizations, placement};
 use tidegate_telemetry::entropy;
 use tidegate_types::OrganizationId;
 use tidegate_types::resource::{Organization, Resource};
@@ -24,8 +24,9 @@ pub(super) async fn create(
 ) -> Done<OrganizationView> {
     let above = posted.caller.above(Noun::Organizations, Action::Write)?;
     let id = app.new_id();
-    let organization = new(posted.body, id)?;
-    let view = OrganizationView::from(&organization);
+    let pools = posted.body.pools.clone().unwrap_or_else(|| vec![placement::DEFAULT.to_owned()]);
+    let organization = new(posted.body, id, &pools)?;
+    let view = OrganizationView::of(&organization, pools.clone());
     // Two entries, two chains: the platform's, which also guards the idempotency key, and the
     // new organization's own. The organization is committed first.
     let outer = Write::begin_as(&app, &posted.caller, &above, posted.once).await?;
@@ -33,13 +34,16 @@ pub(super) async fn create(
     let mut write = Write::begin_as(&app, &posted.caller, &inside, None).await?;
     write.compile(&Resource::Organization(organization.clone())).await?;
     organizations::insert(&mut write, &organization).await?;
+    if pools != [placement::DEFAULT] {
+        super::place::place(&app, &mut write, &pools).await?;
+    }
     let written = write.created("organization.create", id.to_string(), view.clone()).await?;
     let note = note("organization.create", id.to_string(), None, Some(&view))?;
     outer.finish(note, view, http::StatusCode::CREATED, Some(1)).await?;
     Ok(written)
 }
 
-fn new(asked: OrganizationCreate, id: OrganizationId) -> Result<Organization, Problem> {
+fn new(asked: OrganizationCreate, id: OrganizationId, pools: &[String]) -> Result<Organization, Problem> {
     Checks::default().slug("slug", &asked.slug).done()?;
     let spec = OrganizationSpec {
         name: asked.name.unwrap_or_else(|| asked.slug.clone()),
@@ -47,6 +51,7 @@ fn new(asked: OrganizationCreate, id: OrganizationId) -> Result<Organization, Pr
         week_start: asked.week_start,
         paused: false,
         max_staleness_seconds: asked.max_staleness_seconds,
+        pools: pools.to_vec(),
     };
     spec.check()?;
     let mut label_key = [0; 32];

@@ -1,7 +1,7 @@
 //! `GET /organizations/{id}`
 
 use axum::extract::State;
-use tidegate_store::organizations;
+use tidegate_store::{organizations, placement};
 
 use super::OrganizationView;
 use crate::actor::Caller;
@@ -16,5 +16,6 @@ use crate::state::App;
 pub(super) async fn get(State(app): State<App>, caller: Caller) -> Result<Found<OrganizationView>, Problem> {
     let mut tx = app.store.begin(caller.actor()).await?;
     let stored = organizations::get(&mut tx).await?;
-    Ok(Found::new(&stored))
+    let pools = placement::of(&mut tx).await?;
+    Ok(Found::of(OrganizationView::of(&stored.value, pools), stored.version))
 }

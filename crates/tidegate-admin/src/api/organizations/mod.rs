@@ -3,7 +3,10 @@
 mod create;
 mod get;
 mod list;
+mod place;
 mod update;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use tidegate_types::resource::Organization;
@@ -16,6 +19,8 @@ use utoipa_axum::routes;
 use crate::checks::Checks;
 use crate::problem::Problem;
 use crate::state::App;
+
+pub(crate) use place::refuse_several_pools;
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list::list, create::create)).routes(routes!(get::get, update::update))
@@ -38,6 +43,8 @@ pub(crate) struct OrganizationCreate {
     week_start: WeekStart,
     /// Longest time in seconds that a node may serve it without the control plane; none: 72 hours.
     max_staleness_seconds: Option<u32>,
+    /// Pools whose nodes serve it, its home first; `default` alone when absent.
+    pools: Option<Vec<String>>,
 }
 
 /// What may be changed about an organization.
@@ -58,6 +65,10 @@ pub(crate) struct OrganizationSpec {
     /// Longest time in seconds that a node may serve it without the control plane; none: 72 hours.
     #[serde(default)]
     max_staleness_seconds: Option<u32>,
+    /// Pools whose nodes serve it. The first is its home, where budgets are counted; with more than one
+    /// it may have no hard budget. Platform administrators only.
+    #[serde(default)]
+    pools: Vec<String>,
 }
 
 /// An organization.
@@ -77,12 +88,18 @@ pub(crate) struct OrganizationView {
     created_at: Timestamp,
 }
 
+/// Most pools of one organization.
+const MOST_POOLS: usize = 16;
+
 impl OrganizationSpec {
     fn check(&self) -> Result<(), Problem> {
         let mut checks = Checks::default();
         checks.name("name", &self.name).time_zone("time_zone", &self.time_zone);
         let staleness = self.max_staleness_seconds.is_none_or(|s| (60..=259_200).contains(&s));
         checks.that(staleness, "max_staleness_seconds", "must be 60 to 259200");
+        let distinct: BTreeSet<&String> = self.pools.iter().collect();
+        let holds = (1..=MOST_POOLS).contains(&self.pools.len()) && distinct.len() == self.pools.len();
+        checks.that(holds, "pools", format!("must name 1 to {MOST_POOLS} pools, each once"));
         checks.done()
     }
 
@@ -96,9 +113,10 @@ impl OrganizationSpec {
     }
 }
 
-impl From<&Organization> for OrganizationSpec {
-    fn from(organization: &Organization) -> Self {
+impl OrganizationSpec {
+    fn of(organization: &Organization, pools: Vec<String>) -> Self {
         Self {
+            pools,
             name: organization.name.clone(),
             time_zone: organization.time_zone.clone(),
             week_start: organization.week_start,
@@ -108,12 +126,12 @@ impl From<&Organization> for OrganizationSpec {
     }
 }
 
-impl From<&Organization> for OrganizationView {
-    fn from(organization: &Organization) -> Self {
+impl OrganizationView {
+    fn of(organization: &Organization, pools: Vec<String>) -> Self {
         Self {
             id: organization.id,
             slug: organization.slug.clone(),
-            spec: organization.into(),
+            spec: OrganizationSpec::of(organization, pools),
             created_at: super::made_at(organization.id),
         }
     }

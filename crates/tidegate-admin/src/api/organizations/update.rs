@@ -1,7 +1,7 @@
 //! `PATCH /organizations/{id}`
 
 use axum::extract::State;
-use tidegate_store::{PlatformRole, organizations};
+use tidegate_store::{PlatformRole, organizations, placement};
 use tidegate_types::resource::Resource;
 
 use super::{OrganizationSpec, OrganizationView};
@@ -12,7 +12,7 @@ use crate::problem::Problem;
 use crate::state::App;
 use crate::write::{Done, Write};
 
-/// Changes an organization: merge patch. `paused` is for platform administrators.
+/// Changes an organization: merge patch. `paused` and `pools` are for platform administrators.
 #[utoipa::path(patch, path = "/organizations/{id}", tag = "organizations", operation_id = "organizations_update",
     request_body = OrganizationSpec, params(("id" = String, Path, description = "Its id")),
     responses((status = OK, description = "The organization as it is now", body = OrganizationView)))]
@@ -26,10 +26,20 @@ pub(super) async fn update(
     let stored = organizations::get(&mut write).await?;
     if_match.check(stored.version)?;
     let before = &stored.value;
-    let spec: OrganizationSpec = patch.apply(&OrganizationSpec::from(before))?;
+    let served = placement::of(&mut write).await?;
+    let spec: OrganizationSpec = patch.apply(&OrganizationSpec::of(before, served.clone()))?;
     spec.check()?;
-    if spec.paused != before.paused && caller.actor().platform() != Some(PlatformRole::PlatformAdmin) {
-        return Err(Problem::forbidden("Only a platform administrator may pause an organization.").into());
+    let moved = Some(spec.pools.clone()).filter(|pools| *pools != served);
+    if caller.actor().platform() != Some(PlatformRole::PlatformAdmin) {
+        if spec.paused != before.paused {
+            return Err(Problem::forbidden("Only a platform administrator may pause an organization.").into());
+        }
+        if moved.is_some() {
+            return Err(Problem::forbidden("Only a platform administrator may place an organization.").into());
+        }
+    }
+    if let Some(pools) = &moved {
+        super::place::place(&app, &mut write, pools).await?;
     }
     let mut after = before.clone();
     spec.put_into(&mut after);
@@ -37,6 +47,8 @@ pub(super) async fn update(
     let tightens =
         after.paused && !before.paused || after.max_staleness_seconds != before.max_staleness_seconds;
     organizations::update(&mut write, &after, Some(stored.version), tightens).await?;
-    let (id, before) = (after.id.to_string(), OrganizationView::from(before));
-    write.updated("organization.update", id, &before, OrganizationView::from(&after), stored.version).await
+    let after_pools = moved.unwrap_or_else(|| served.clone());
+    let (id, before) = (after.id.to_string(), OrganizationView::of(before, served));
+    let after = OrganizationView::of(&after, after_pools);
+    write.updated("organization.update", id, &before, after, stored.version).await
 }

@@ -1,0 +1,59 @@
+//! Sealing what is stored for pools that get it later: a pool that is new, an organization that moves.
+
+use tidegate_secrets::{envelope, places};
+use tidegate_store::{Change, credentials};
+use tidegate_types::Secret;
+use tidegate_types::resource::Credential;
+
+use crate::problem::Problem;
+use crate::state::App;
+
+/// Credentials read at once.
+const PAGE: u32 = 200;
+
+/// Seals every credential of the bound organization for those of `pools` whose nodes cannot open it
+/// yet.
+pub(crate) async fn seal_for(app: &App, change: &mut Change, pools: &[String]) -> Result<(), Problem> {
+    let wanted = app.vault.pools_in(change, pools).await?;
+    let mut after = None;
+    loop {
+        let page = credentials::list(change, after, PAGE).await?;
+        for stored in &page.data {
+            let credential = &stored.value;
+            after = Some(credential.id);
+            let lacks = |pool: &str, version: u32| {
+                !credential.sealed.iter().any(|s| s.pool == pool && s.pool_key_version == version)
+            };
+            let missing: Vec<_> = wanted.iter().filter(|pool| lacks(&pool.pool, pool.version)).collect();
+            if missing.is_empty() {
+                continue;
+            }
+            let (version, secret) = open(app, change, credential).await?;
+            let mut sealed = credential.clone();
+            for pool in missing {
+                let fresh = pool.seal_credential(credential.organization_id, credential.id, version, &secret);
+                sealed.sealed.retain(|kept| kept.pool != pool.pool);
+                sealed.sealed.push(fresh.map_err(|error| broken(&error))?);
+            }
+            credentials::update(change, &sealed, None, None, false).await?;
+        }
+        if !page.has_more {
+            return Ok(());
+        }
+    }
+}
+
+/// The secret as it was given, and which one of the credential's it is.
+async fn open(app: &App, change: &mut Change, credential: &Credential) -> Result<(u32, Secret), Problem> {
+    let kept = credentials::envelope(change, credential.id).await?;
+    let key = app.vault.data_key_of(change, kept.data_key_version).await?;
+    let place = places::credential(credential.organization_id, credential.id, kept.secret_version);
+    let opened = envelope::open(&key, &place, &kept.ciphertext).map_err(|error| broken(&error))?;
+    let text = std::str::from_utf8(&opened).map_err(|_| Problem::internal())?;
+    Ok((kept.secret_version, Secret::new(text)))
+}
+
+fn broken(error: &tidegate_secrets::SecretsError) -> Problem {
+    tracing::error!(%error, "a credential could not be sealed for another pool");
+    Problem::internal()
+}
