@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_secrets::session::SessionKeys;
-use tidegate_store::Store;
+use tidegate_keyring::{Keyring, KeyringError};
+use tidegate_store::{Store, StoreError};
 use tidegate_telemetry::entropy;
 use tidegate_types::Clock;
 use tidegate_types::id::{Id, IdKind};
@@ -50,7 +51,7 @@ impl App {
         public_url: &str,
     ) -> Result<Self, AdminError> {
         let app = Self {
-            sessions: SessionKeys::derive(&kek, ISSUER),
+            sessions: Keyring::session_keys(&store, &kek, ISSUER, clock.now()).await?,
             vault: Vault::new(kek),
             passwords: Passwords::default(),
             throttle: Arc::default(),
@@ -89,6 +90,15 @@ pub enum AdminError {
     /// The installation has its platform administrator already.
     #[error("there is a platform administrator already; ask them for a sign-in link")]
     AlreadyDone,
+}
+
+impl From<KeyringError> for AdminError {
+    fn from(error: KeyringError) -> Self {
+        match error {
+            KeyringError::Store(StoreError::Unavailable(_)) => Self::Away,
+            error => Self::Refused(error.to_string()),
+        }
+    }
 }
 
 impl From<Problem> for AdminError {

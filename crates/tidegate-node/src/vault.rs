@@ -79,7 +79,12 @@ impl Vault for NodeVault {
     }
 
     fn sign_in(&self, credential: &Credential) -> Option<Arc<SignIn>> {
-        let mine = credential.sealed.iter().filter(|sealed| sealed.pool == self.pool);
+        let held = self.pool_secrets.load();
+        let opens = |version: u32| held.iter().any(|secrets| secrets.version == version);
+        let mine = credential
+            .sealed
+            .iter()
+            .filter(|sealed| sealed.pool == self.pool && opens(sealed.pool_key_version));
         let sealed = mine.max_by_key(|sealed| (sealed.secret_version, sealed.pool_key_version))?;
         let known = |opened: &&Opened| {
             (opened.secret_version, opened.pool_key_version)

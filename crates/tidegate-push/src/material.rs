@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
@@ -24,6 +25,8 @@ use zeroize::Zeroizing;
 use crate::PushError;
 
 const ACTOR: SystemActor = SystemActor::new("material");
+/// For so long a pool's secrets are not looked at again.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// The opened key material of an installation. No Debug.
 #[derive(Clone)]
@@ -32,10 +35,10 @@ pub struct Material {
     pub authority: Arc<CertificateAuthority>,
     /// Every root that is trusted, the signing one first.
     pub roots: Vec<CertificateDer<'static>>,
-    /// The secrets of each pool that was there at the start, at their newest version.
+    /// The secrets of each pool at the start, at their newest version.
     pub pools: HashMap<String, Arc<PoolSecrets>>,
-    /// Those of pools made since, and what opens them.
-    late: Arc<Mutex<HashMap<String, Arc<PoolSecrets>>>>,
+    /// Those as they were when last looked at, and what opens them.
+    seen: Arc<Mutex<HashMap<String, (Instant, Arc<PoolSecrets>)>>>,
     kek: KeyEncryptionKey,
 }
 
@@ -46,19 +49,21 @@ impl Material {
         ca::roots_pem(self.roots.iter().map(AsRef::as_ref))
     }
 
-    /// The secrets of a pool, also of one that was made after the start; `None`: there is no such pool.
+    /// The secrets of a pool as they are now, a second old at most, also of one that was made after the start;
+    /// `None`: there is no such pool.
     pub(crate) async fn pool(
         &self,
         store: &Store,
         name: &str,
     ) -> Result<Option<Arc<PoolSecrets>>, PushError> {
-        if let Some(known) = self.pools.get(name).cloned().or_else(|| self.late.lock().get(name).cloned()) {
+        let known = self.seen.lock().get(name).filter(|(at, _)| at.elapsed() < FRESH).cloned();
+        if let Some((_, known)) = known {
             return Ok(Some(known));
         }
         let mut tx = store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
         let peppers = open_peppers(&wrapped::peppers(&mut tx).await?, &self.kek)?;
         let Some(opened) = open_pool(&mut tx, &self.kek, name, &peppers).await? else { return Ok(None) };
-        self.late.lock().insert(name.to_owned(), Arc::clone(&opened));
+        self.seen.lock().insert(name.to_owned(), (Instant::now(), Arc::clone(&opened)));
         Ok(Some(opened))
     }
 }
@@ -137,8 +142,8 @@ async fn open(tx: &mut TenantTx, kek: &KeyEncryptionKey) -> Result<Material, Pus
         let opened = open_pool(tx, kek, &pool, &peppers).await?.ok_or(SecretsError::MalformedMaterial)?;
         pools.insert(pool, opened);
     }
-    let (late, kek) = (Arc::default(), kek.clone());
-    Ok(Material { authority: Arc::new(authority), roots, pools, late, kek })
+    let (seen, kek) = (Arc::default(), kek.clone());
+    Ok(Material { authority: Arc::new(authority), roots, pools, seen, kek })
 }
 
 /// The newest secrets of a pool, if it has any.

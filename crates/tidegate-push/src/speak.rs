@@ -9,6 +9,7 @@ use tidegate_types::{Position, Revision, Shard};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
+use crate::PushError;
 use crate::commands::Order;
 use crate::nodes::{Admitted, unavailable};
 use crate::session::{HEARTBEAT_MS, Out, Shared};
@@ -29,6 +30,8 @@ pub(crate) struct Speaker<'a> {
     pub(crate) out: &'a Out,
     /// How far the node is, shard by shard.
     pub(crate) position: Position,
+    /// Versions of the pool's key and of the peppers that it was told last.
+    pub(crate) told: Option<(u32, Vec<u32>)>,
 }
 
 impl Speaker<'_> {
@@ -84,20 +87,35 @@ impl Speaker<'_> {
             control_time_micros: self.shared.clock.now().as_micros(),
         };
         self.say(Say::Welcome(welcome)).await?;
+        self.tell_pool_key().await
+    }
+
+    /// The pool's secrets, unless the node has them already.
+    async fn tell_pool_key(&mut self) -> Result<(), Status> {
+        let node = self.node;
         let found = self.shared.material.pool(&self.shared.store, &node.pool).await;
         let secrets = match found {
             Ok(Some(secrets)) => secrets,
             Ok(None) => return Err(Status::failed_precondition("the node's pool has no key")),
+            // The node goes on with what it has.
+            Err(PushError::Store(_)) if self.told.is_some() => return Ok(()),
             Err(error) => {
                 tracing::warn!(%error, pool = node.pool, "the pool's key cannot be opened");
                 return Err(Status::unavailable("the pool's key cannot be opened"));
             }
         };
+        let peppers: Vec<u32> = secrets.peppers.export().map(|pepper| pepper.version).collect();
+        let telling = (secrets.version, peppers);
+        if self.told.as_ref() == Some(&telling) {
+            return Ok(());
+        }
         let sealed = secrets
             .seal_to_node(node.node_id, &node.sealing_key)
             .map_err(|_| Status::failed_precondition("the node's sealing key cannot be used"))?;
         tracing::info!(node = %node.node_id, pool = node.pool, version = secrets.version, "pool key sent");
-        self.say(Say::PoolKey(wire::PoolKey { version: secrets.version, sealed })).await
+        self.say(Say::PoolKey(wire::PoolKey { version: secrets.version, sealed })).await?;
+        self.told = Some(telling);
+        Ok(())
     }
 
     /// The first time, up to what the database has at this moment: the feed's last look may be
@@ -129,6 +147,8 @@ impl Speaker<'_> {
         if !self.shared.feed.is_current() {
             return Ok(());
         }
+        // Before any credential that is sealed under a newer one.
+        self.tell_pool_key().await?;
         self.catch_up(heads).await?;
         self.say(Say::Current(wire::Current {})).await
     }

@@ -43,6 +43,12 @@ impl DataKey {
         Self { bytes: Zeroizing::new(*bytes), cipher, fingerprint }
     }
 
+    /// Tells keys apart, and nothing of them.
+    #[must_use]
+    pub const fn fingerprint(&self) -> [u8; 8] {
+        self.fingerprint
+    }
+
     /// The key's bytes, to be wrapped or sealed.
     #[must_use]
     pub fn expose(&self) -> &[u8; 32] {
@@ -67,6 +73,12 @@ impl Aad {
     #[must_use]
     pub fn new(purpose: &str) -> Self {
         Self(Vec::with_capacity(128)).with(purpose.as_bytes())
+    }
+
+    /// The bytes, for keepers of keys elsewhere.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Adds a part, prefixed by its length.

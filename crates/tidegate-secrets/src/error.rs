@@ -27,6 +27,9 @@ pub enum SecretsError {
     /// A session token is expired, foreign, altered or malformed.
     #[error("not a valid session token")]
     InvalidSession,
+    /// Whoever keeps the root keys (Vault, a KMS) did not do it; says what it said of itself.
+    #[error("the keeper of root keys: {0}")]
+    Wrapper(&'static str),
     /// A certificate or certificate request is not acceptable.
     #[error("certificate refused: {0}")]
     Certificate(&'static str),

@@ -48,3 +48,15 @@ pub fn webhook(organization: OrganizationId, webhook: u128, secret_version: u32)
         .with(webhook.to_be_bytes())
         .with(secret_version.to_be_bytes())
 }
+
+/// A root key, wrapped by its wrapper.
+#[must_use]
+pub fn root_key(version: u32) -> Aad {
+    Aad::new("root key").with(version.to_be_bytes())
+}
+
+/// A secret of the installation itself, for example the one that signs sessions.
+#[must_use]
+pub fn installation(name: &str) -> Aad {
+    Aad::new("installation secret").with(name)
+}

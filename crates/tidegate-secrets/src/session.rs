@@ -1,4 +1,4 @@
-//! Session tokens of the management API: JWTs signed by a key derived from the key-encryption key.
+//! Session tokens of the management API: JWTs signed by the installation's own secret.
 //!
 //! The algorithm belongs to the key (HS256), never to the token; `exp`, `aud` and `iss` are
 //! required and must have their right types. Whether a session was ended is the store's to say.
@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use tidegate_types::{Secret, SessionId, Timestamp};
+use zeroize::Zeroizing;
 
 use crate::SecretsError;
 use crate::kek::KeyEncryptionKey;
@@ -44,15 +45,30 @@ pub struct SessionKeys {
 }
 
 impl SessionKeys {
-    /// The keys of this installation; the same for every control plane that has the same key-encryption key.
+    /// The secret of an installation that keeps none yet: of its key-encryption key.
+    ///
+    /// # Errors
+    /// As [`KeyEncryptionKey::derived`].
+    pub fn first_secret(kek: &KeyEncryptionKey) -> Result<Zeroizing<[u8; 32]>, SecretsError> {
+        kek.derived(b"tidegate sessions")
+    }
+
+    /// The keys of an installation with this secret.
     #[must_use]
-    pub fn derive(kek: &KeyEncryptionKey, issuer: &str) -> Self {
-        let key = kek.derive(b"tidegate sessions");
+    pub fn new(secret: &[u8], issuer: &str) -> Self {
         Self {
-            encoding: EncodingKey::from_secret(key.as_ref()),
-            decoding: DecodingKey::from_secret(key.as_ref()),
+            encoding: EncodingKey::from_secret(secret),
+            decoding: DecodingKey::from_secret(secret),
             issuer: issuer.to_owned(),
         }
+    }
+
+    /// The keys of an installation that keeps no secret of its own.
+    ///
+    /// # Errors
+    /// As [`KeyEncryptionKey::derived`].
+    pub fn derive(kek: &KeyEncryptionKey, issuer: &str) -> Result<Self, SecretsError> {
+        Ok(Self::new(Self::first_secret(kek)?.as_ref(), issuer))
     }
 
     /// Signs a session's token.

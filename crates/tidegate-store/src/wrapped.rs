@@ -189,3 +189,56 @@ pub async fn insert_authority(change: &mut Change, authority: &Authority) -> Res
     .await?;
     Ok(inserted.rows_affected() == 1)
 }
+
+/// When a data key of the bound organization was made.
+///
+/// # Errors
+/// [`crate::StoreError::NotFound`].
+pub async fn data_key_made_at(tx: &mut TenantTx, version: u32) -> Result<Timestamp> {
+    let (at,): (DateTime<Utc>,) =
+        sqlx::query_as("SELECT created_at FROM data_keys WHERE organization_id = $1 AND version = $2")
+            .bind(tx.organization())
+            .bind(signed32(version))
+            .fetch_one(tx.connection())
+            .await?;
+    Ok(timestamp(at))
+}
+
+/// When a pool's key was made.
+///
+/// # Errors
+/// [`crate::StoreError::NotFound`].
+pub async fn pool_key_made_at(tx: &mut TenantTx, pool: &str, version: u32) -> Result<Timestamp> {
+    let (at,): (DateTime<Utc>,) =
+        sqlx::query_as("SELECT created_at FROM pool_keys WHERE pool = $1 AND version = $2")
+            .bind(pool)
+            .bind(signed32(version))
+            .fetch_one(tx.connection())
+            .await?;
+    Ok(timestamp(at))
+}
+
+/// When a pepper was made.
+///
+/// # Errors
+/// [`crate::StoreError::NotFound`].
+pub async fn pepper_made_at(tx: &mut TenantTx, version: u32) -> Result<Timestamp> {
+    let (at,): (DateTime<Utc>,) = sqlx::query_as("SELECT created_at FROM peppers WHERE version = $1")
+        .bind(signed32(version))
+        .fetch_one(tx.connection())
+        .await?;
+    Ok(timestamp(at))
+}
+
+/// Whether the newest pepper is so young that some nodes may not have it.
+///
+/// # Errors
+/// When the database is away.
+pub async fn newest_pepper_is_young(tx: &mut TenantTx) -> Result<bool> {
+    let (young,): (bool,) = sqlx::query_as(
+        "SELECT coalesce(max(created_at) > now() - interval '8 seconds', false) FROM peppers WHERE retired_at IS NULL",
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(young)
+}

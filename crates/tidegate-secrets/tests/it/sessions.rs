@@ -16,7 +16,7 @@ struct Signer {
 
 fn signer() -> Signer {
     let kek = KeyEncryptionKey::from_secret(&keygen::key_encryption_key()).unwrap();
-    Signer { keys: SessionKeys::derive(&kek, "https://control.example"), kek }
+    Signer { keys: SessionKeys::derive(&kek, "https://control.example").unwrap(), kek }
 }
 
 fn session() -> Session {
@@ -44,9 +44,9 @@ fn a_session_is_read_back_until_it_expires() {
 fn every_control_plane_with_the_same_key_accepts_it_and_no_other_does() {
     let signer = signer();
     let token = signer.keys.sign(&session(), NOW).unwrap();
-    let twin = SessionKeys::derive(&signer.kek, "https://control.example");
+    let twin = SessionKeys::derive(&signer.kek, "https://control.example").unwrap();
     assert!(twin.verify(token.expose(), NOW).is_ok());
-    let foreign_issuer = SessionKeys::derive(&signer.kek, "https://other.example");
+    let foreign_issuer = SessionKeys::derive(&signer.kek, "https://other.example").unwrap();
     assert!(foreign_issuer.verify(token.expose(), NOW).is_err());
     let foreign_key = signer_keys();
     assert!(foreign_key.verify(token.expose(), NOW).is_err());
@@ -107,7 +107,7 @@ fn missing_or_wrong_typed_claims_are_refused_even_when_signed_by_the_right_key()
         base64::engine::general_purpose::STANDARD.encode(bytes)
     };
     let kek = KeyEncryptionKey::from_secret(&tidegate_types::Secret::new(kek_text)).unwrap();
-    let keys = SessionKeys::derive(&kek, "issuer");
+    let keys = SessionKeys::derive(&kek, "issuer").unwrap();
     let derived = {
         let mut bytes = key;
         bytes[0] = 4;

@@ -18,8 +18,13 @@ use crate::write::{Done, Write};
     responses((status = CREATED, description = "The new credential", body = CredentialView)))]
 pub(super) async fn create(State(app): State<App>, posted: Posted<CredentialCreate>) -> Done<CredentialView> {
     let asked = posted.body;
-    let spec = CredentialSpec { name: asked.name, enabled: asked.enabled, position: asked.position };
-    spec.check()?;
+    let spec = CredentialSpec {
+        name: asked.name,
+        enabled: asked.enabled,
+        position: asked.position,
+        attestation: asked.attestation,
+    };
+    spec.check(app.clock.now())?;
     let actor = owner_of(&posted.caller, asked.scope)?;
     let scope = match (asked.scope, asked.team_id) {
         _ if actor.organization_id() == OrganizationId::SYSTEM => CredentialScope::System,
@@ -31,6 +36,7 @@ pub(super) async fn create(State(app): State<App>, posted: Posted<CredentialCrea
         _ => CredentialScope::Organization,
     };
     let secret = asked.secret.check(asked.form)?;
+    let attestation = spec.attested(None, scope, &actor, app.clock.now())?;
     let pools = app.vault.pools(&app.store).await?;
     let mut write = Write::begin_as(&app, &posted.caller, &actor, posted.once).await?;
     fits::check(&mut write, &asked.provider, asked.form, &secret.places).await?;
@@ -46,6 +52,8 @@ pub(super) async fn create(State(app): State<App>, posted: Posted<CredentialCrea
         enabled: spec.enabled,
         position: spec.position,
         sealed,
+        region: secret.region,
+        attestation,
     };
     write.compile(&Resource::Credential(credential.clone())).await?;
     credentials::insert(&mut write, &credential, &envelope).await?;

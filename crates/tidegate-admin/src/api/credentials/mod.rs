@@ -16,7 +16,7 @@ mod update;
 
 use serde::{Deserialize, Serialize};
 use tidegate_store::{Actor, StoreError, Stored, credentials};
-use tidegate_types::resource::{Credential, CredentialScope, SecretForm};
+use tidegate_types::resource::{Attestation, Credential, CredentialScope, SecretForm, ZdrTier};
 use tidegate_types::{CredentialId, ProviderSlug, TeamId, Timestamp};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -76,6 +76,8 @@ pub(crate) struct CredentialCreate {
     /// Lower is tried first.
     #[serde(default)]
     position: i32,
+    /// What is stated of the contract under which it is used (own credentials only).
+    attestation: Option<AttestationSpec>,
 }
 
 const fn api_key() -> SecretForm {
@@ -92,6 +94,25 @@ pub(crate) struct CredentialSpec {
     enabled: bool,
     /// Lower is tried first.
     position: i32,
+    /// What is stated of the contract under which it is used; none: it is used under no stated terms, so not
+    /// where zero data retention is demanded. Who stated it, and when, is kept with it and in the audit.
+    #[serde(default)]
+    attestation: Option<AttestationSpec>,
+}
+
+/// A statement that the organization's own contract with the provider meets a tier of data handling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CredentialAttestation)]
+pub(crate) struct AttestationSpec {
+    /// The strictest tier that it meets: `no_training`, `zdr_with_safety_retention` or `zdr`.
+    #[schema(value_type = String)]
+    tier: ZdrTier,
+    /// The contract: its number, or where it lies.
+    statement: String,
+    /// Counts as not given from this time on; at most 400 days ahead.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
 }
 
 /// The changeable part and a new secret, for the document only.
@@ -104,6 +125,8 @@ pub(crate) struct CredentialChange {
     enabled: bool,
     /// Lower is tried first.
     position: i32,
+    /// What is stated of the contract under which it is used; null takes it back.
+    attestation: Option<AttestationSpec>,
     /// A new secret; the old one stops being used.
     secret: SecretFields,
 }
@@ -129,6 +152,13 @@ pub(crate) struct CredentialView {
     /// What may be changed.
     #[serde(flatten)]
     spec: CredentialSpec,
+    /// Who gave the attestation: the id of a member, person or service token.
+    attested_by: Option<String>,
+    /// When.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    attested_at: Option<Timestamp>,
+    /// The region that the secret names.
+    region: Option<String>,
     /// Grows with every new secret.
     secret_version: u32,
     /// When it was made.
@@ -137,8 +167,55 @@ pub(crate) struct CredentialView {
 }
 
 impl CredentialSpec {
-    fn check(&self) -> Result<(), Problem> {
+    fn check_name(&self) -> Result<(), Problem> {
         Checks::default().name("name", &self.name).done()
+    }
+
+    fn check(&self, now: Timestamp) -> Result<(), Problem> {
+        let mut checks = Checks::default();
+        checks.name("name", &self.name);
+        if let Some(attested) = &self.attestation {
+            let latest = now.plus_millis(LONGEST_ATTESTATION_MS);
+            checks
+                .that(
+                    attested.tier != ZdrTier::None,
+                    "attestation.tier",
+                    "must be a tier that demands something",
+                )
+                .name("attestation.statement", &attested.statement)
+                .ahead("attestation.expires_at", Some(attested.expires_at), now)
+                .that(
+                    attested.expires_at <= latest,
+                    "attestation.expires_at",
+                    "must be within 400 days: it is to be looked at again",
+                );
+        }
+        checks.done()
+    }
+
+    /// The attestation as it is kept: one that says what it said before keeps who gave it and when.
+    fn attested(
+        &self,
+        before: Option<&Attestation>,
+        scope: CredentialScope,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Option<Attestation>, Problem> {
+        let Some(said) = &self.attestation else { return Ok(None) };
+        if scope == CredentialScope::System {
+            let message = "is for an organization's own credentials; what holds for the operator's is said with offerings";
+            return Err(Problem::invalid("attestation", message));
+        }
+        if before.map(AttestationSpec::from).as_ref() == Some(said) {
+            return Ok(before.cloned());
+        }
+        Ok(Some(Attestation {
+            tier: said.tier,
+            statement: said.statement.clone(),
+            by: actor.who().to_string(),
+            attested_at: now,
+            expires_at: said.expires_at,
+        }))
     }
 
     /// Lays this over a credential.
@@ -149,9 +226,23 @@ impl CredentialSpec {
     }
 }
 
+/// How far ahead an attestation may expire, in milliseconds: 400 days.
+const LONGEST_ATTESTATION_MS: i64 = 400 * 24 * 60 * 60 * 1000;
+
+impl From<&Attestation> for AttestationSpec {
+    fn from(attested: &Attestation) -> Self {
+        Self { tier: attested.tier, statement: attested.statement.clone(), expires_at: attested.expires_at }
+    }
+}
+
 impl From<&Credential> for CredentialSpec {
     fn from(credential: &Credential) -> Self {
-        Self { name: credential.name.clone(), enabled: credential.enabled, position: credential.position }
+        Self {
+            name: credential.name.clone(),
+            enabled: credential.enabled,
+            position: credential.position,
+            attestation: credential.attestation.as_ref().map(Into::into),
+        }
     }
 }
 
@@ -169,6 +260,9 @@ impl From<&Credential> for CredentialView {
             provider: credential.provider.clone(),
             form: credential.form,
             spec: credential.into(),
+            attested_by: credential.attestation.as_ref().map(|attested| attested.by.clone()),
+            attested_at: credential.attestation.as_ref().map(|attested| attested.attested_at),
+            region: credential.region.clone(),
             secret_version: credential.sealed.iter().map(|sealed| sealed.secret_version).max().unwrap_or(0),
             created_at: super::made_at(credential.id),
         }

@@ -34,6 +34,8 @@ pub(crate) struct Checked {
     pub(super) text: Secret,
     /// The places of base URLs that it can fill.
     pub(super) places: Vec<Place>,
+    /// The region that it names, which is no secret: facts of data handling may depend on it.
+    pub(super) region: Option<String>,
 }
 
 impl SecretFields {
@@ -68,8 +70,9 @@ impl SecretFields {
         }
         checks.done()?;
         let places = self.0.keys().filter_map(|name| Place::named(name)).collect();
+        let region = self.0.get("region").or_else(|| self.0.get("location")).cloned();
         let text = serde_json::to_string(&self.0).map_err(|_| Problem::internal())?;
-        Ok(Checked { text: Secret::new(text), places })
+        Ok(Checked { text: Secret::new(text), places, region })
     }
 }
 

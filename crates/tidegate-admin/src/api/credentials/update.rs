@@ -34,8 +34,14 @@ pub(super) async fn update(
     if_match.check(stored.version)?;
     let before = &stored.value;
     let spec = patch.apply(&CredentialSpec::from(before))?;
-    spec.check()?;
+    let now = app.clock.now();
     let mut after = before.clone();
+    after.attestation = spec.attested(before.attestation.as_ref(), before.scope, &actor, now)?;
+    if after.attestation != before.attestation {
+        spec.check(now)?;
+    } else {
+        spec.check_name()?;
+    }
     spec.put_into(&mut after);
     let envelope = match fresh {
         Some(fields) => {
@@ -44,12 +50,13 @@ pub(super) async fn update(
             let version = credentials::envelope(&mut write, id).await?.secret_version.saturating_add(1);
             let (envelope, sealed) = seal(&app, &mut write, &pools, id, version, &secret.text).await?;
             after.sealed = sealed;
+            after.region = secret.region;
             Some(envelope)
         }
         None => None,
     };
     write.compile(&Resource::Credential(after.clone())).await?;
-    let tightens = before.enabled && !after.enabled;
+    let tightens = (before.enabled && !after.enabled) || before.attestation != after.attestation;
     credentials::update(&mut write, &after, envelope.as_ref(), Some(stored.version), tightens).await?;
     let (before, after) = (CredentialView::from(before), CredentialView::from(&after));
     write.updated("credential.update", id.to_string(), &before, after, stored.version).await

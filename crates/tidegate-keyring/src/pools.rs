@@ -1,0 +1,168 @@
+//! New pool keys and peppers. Nodes hear of a pool's new key on their streams before any credential that is
+//! sealed under it; the old one opens until then.
+
+use tidegate_secrets::envelope::{self, DataKey};
+use tidegate_secrets::pool::PoolSecrets;
+use tidegate_secrets::virtual_key::{PepperBytes, Peppers};
+use tidegate_secrets::{SecretsError, places};
+use tidegate_store::wrapped::{self, Wrapped};
+use tidegate_store::{AuditNote, Change, credentials, root_keys};
+use tidegate_telemetry::entropy;
+use tidegate_types::resource::Credential;
+use tidegate_types::{OrganizationId, Secret};
+use zeroize::Zeroizing;
+
+use crate::KeyringError;
+use crate::ring::ACTOR;
+use crate::rotation::{SEEN, Work};
+
+/// Credentials read at once.
+const PAGE: u32 = 200;
+
+pub(crate) async fn rotate_key(work: &Work<'_>) -> Result<(), KeyringError> {
+    let ring = work.ring;
+    let pools = match &work.rotation.pool {
+        Some(pool) => vec![pool.clone()],
+        None => {
+            let mut tx = ring.store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
+            wrapped::pools(&mut tx).await?
+        }
+    };
+    let mut fresh = Vec::new();
+    for pool in pools {
+        fresh.push(renew(work, &pool).await?);
+    }
+    // Nodes hear of it on their streams.
+    tokio::time::sleep(SEEN).await;
+    let organizations = root_keys::organizations(&ring.store).await?;
+    let total = organizations.len() as u64;
+    // Twice: a change that began before may still have sealed under the old one.
+    for _ in 0..2 {
+        for (done, organization) in organizations.iter().enumerate() {
+            seal_anew(work, *organization, &fresh).await?;
+            if done % 20 == 0 {
+                work.note(done as u64, total, None).await?;
+            }
+        }
+        tokio::time::sleep(SEEN).await;
+    }
+    for secrets in &fresh {
+        let mut change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), work.now()).await?;
+        root_keys::forget_pool_keys(&mut change, &secrets.pool, secrets.version).await?;
+        commit(change, "keys.pool.forget_old", &secrets.pool).await?;
+    }
+    work.note(total, total, None).await
+}
+
+/// The pool's key that is younger than the rotation.
+async fn renew(work: &Work<'_>, pool: &str) -> Result<PoolSecrets, KeyringError> {
+    let ring = work.ring;
+    let mut change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), work.now()).await?;
+    let keys = wrapped::pool_keys(&mut change, pool).await?;
+    let newest = keys.first().ok_or(SecretsError::MalformedMaterial)?;
+    // For sealing credentials alone: peppers are told to nodes by others.
+    let peppers = Peppers::new(&[PepperBytes { version: 0, bytes: [0; 32] }])?;
+    let made = wrapped::pool_key_made_at(&mut change, pool, newest.version).await?;
+    let (version, key) = if made >= work.rotation.started_at {
+        (newest.version, ring.kek.unwrap_key(&places::pool_key(pool, newest.version), &newest.bytes)?)
+    } else {
+        let (version, key) = (newest.version + 1, DataKey::generate());
+        let bytes = ring.kek.wrap_key(&places::pool_key(pool, version), &key)?;
+        wrapped::insert_pool_key(&mut change, pool, &Wrapped { version, bytes }).await?;
+        commit(change, "keys.pool.create", pool).await?;
+        (version, key)
+    };
+    Ok(PoolSecrets { pool: pool.to_owned(), version, key, peppers })
+}
+
+/// Seals an organization's credentials for the pools whose key is new.
+async fn seal_anew(
+    work: &Work<'_>,
+    organization: OrganizationId,
+    fresh: &[PoolSecrets],
+) -> Result<(), KeyringError> {
+    let ring = work.ring;
+    let mut change = ring.store.change(&ACTOR.acting_for(organization), work.now()).await?;
+    let (mut after, mut changed) = (None, 0);
+    loop {
+        let page = credentials::list(&mut change, after, PAGE).await?;
+        for stored in &page.data {
+            let mut credential = stored.value.clone();
+            after = Some(credential.id);
+            let old = |secrets: &&PoolSecrets| {
+                credential
+                    .sealed
+                    .iter()
+                    .any(|s| s.pool == secrets.pool && s.pool_key_version < secrets.version)
+            };
+            let pools: Vec<_> = fresh.iter().filter(old).collect();
+            if pools.is_empty() {
+                continue;
+            }
+            let (secret_version, secret) = open(work, &mut change, &credential).await?;
+            for secrets in pools {
+                let sealed = secrets.seal_credential(organization, credential.id, secret_version, &secret)?;
+                credential.sealed.retain(|kept| kept.pool != secrets.pool);
+                credential.sealed.push(sealed);
+            }
+            credentials::update(&mut change, &credential, None, None, false).await?;
+            changed += 1;
+        }
+        if !page.has_more {
+            break;
+        }
+    }
+    if changed > 0 {
+        commit(change, "keys.pool.seal_anew", &format!("{changed} credentials")).await?;
+    }
+    Ok(())
+}
+
+async fn open(
+    work: &Work<'_>,
+    change: &mut Change,
+    credential: &Credential,
+) -> Result<(u32, Secret), KeyringError> {
+    let kept = credentials::envelope(change, credential.id).await?;
+    let keys = wrapped::data_keys(change).await?;
+    let key =
+        keys.iter().find(|key| key.version == kept.data_key_version).ok_or(SecretsError::NotDecrypted)?;
+    let place = places::data_key(credential.organization_id, key.version);
+    let key = work.ring.kek.unwrap_key(&place, &key.bytes)?;
+    let place = places::credential(credential.organization_id, credential.id, kept.secret_version);
+    let plain = envelope::open(&key, &place, &kept.ciphertext)?;
+    let text = std::str::from_utf8(&plain).map_err(|_| SecretsError::MalformedMaterial)?;
+    Ok((kept.secret_version, Secret::new(text)))
+}
+
+/// A new pepper; new keys are hashed with it when every node has it. The one before retires when no key uses
+/// it any more; while two live, there is no third.
+pub(crate) async fn rotate_pepper(work: &Work<'_>) -> Result<(), KeyringError> {
+    let ring = work.ring;
+    let mut change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), work.now()).await?;
+    let live = wrapped::peppers(&mut change).await?;
+    let newest = live.first().ok_or(SecretsError::MalformedMaterial)?;
+    if wrapped::pepper_made_at(&mut change, newest.version).await? < work.rotation.started_at {
+        if live.len() >= 2 {
+            return Err(
+                SecretsError::Wrapper("two peppers live; rotate the keys that use the older one").into()
+            );
+        }
+        let version = newest.version + 1;
+        let mut bytes = Zeroizing::new([0; 32]);
+        entropy::fill(bytes.as_mut());
+        let bytes = ring.kek.wrap(&places::pepper(version), bytes.as_ref())?;
+        wrapped::insert_pepper(&mut change, &Wrapped { version, bytes }).await?;
+        commit(change, "keys.pepper.create", &format!("pepper {version}")).await?;
+    } else {
+        drop(change);
+    }
+    tokio::time::sleep(SEEN).await;
+    work.note(1, 1, None).await
+}
+
+async fn commit(change: Change, action: &'static str, object: &str) -> Result<(), KeyringError> {
+    let object = object.to_owned();
+    change.commit(AuditNote { action, object, before: None, after: None }).await?;
+    Ok(())
+}

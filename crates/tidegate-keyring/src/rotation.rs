@@ -1,0 +1,153 @@
+//! Rotations: one at a time is worked on by whoever holds its lease, step by step, until it is done.
+
+use std::time::Duration;
+
+use tidegate_store::root_keys::{self, Rotation};
+use tidegate_store::{AuditNote, StoreError};
+use tidegate_types::{OrganizationId, Timestamp};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::ring::{ACTOR, Keyring};
+use crate::{KeyringError, data_keys, pools, roots};
+
+/// What can be rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The root key, and with it whoever keeps it: everything is wrapped anew.
+    Kek,
+    /// Every organization's data key: every stored secret is encrypted anew.
+    DataKey,
+    /// The key under which credentials travel to a pool's nodes.
+    PoolKey,
+    /// The pepper of virtual keys: new keys use the new one.
+    Pepper,
+}
+
+impl Kind {
+    /// Its name, as stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kek => "kek",
+            Self::DataKey => "data_key",
+            Self::PoolKey => "pool_key",
+            Self::Pepper => "pepper",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Kek, Self::DataKey, Self::PoolKey, Self::Pepper].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// Between two looks for something to do.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Whoever says nothing of a rotation for so long has ended.
+const LEASE_MS: i64 = 30_000;
+/// After a step that everybody must see: each control plane looks every second.
+pub(crate) const SEEN: Duration = Duration::from_secs(4);
+
+/// Works on rotations until `stop`.
+pub async fn run(ring: Keyring, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        let worked = tokio::select! {
+            () = stop.cancelled() => return,
+            worked = look(&ring) => worked,
+        };
+        if let Err(error) = worked {
+            tracing::debug!(%error, "no rotation was looked for");
+        }
+    }
+}
+
+async fn look(ring: &Keyring) -> Result<(), KeyringError> {
+    for version in root_keys::retire_peppers(&ring.store, ring.clock.now()).await? {
+        tracing::info!(version, "no key uses this pepper any more: retired");
+    }
+    let Some(work) = Work::lease(ring).await? else { return Ok(()) };
+    let done = match Kind::parse(&work.rotation.kind) {
+        Some(Kind::Kek) => roots::rotate(&work).await,
+        Some(Kind::DataKey) => data_keys::rotate(&work).await,
+        Some(Kind::PoolKey) => pools::rotate_key(&work).await,
+        Some(Kind::Pepper) => pools::rotate_pepper(&work).await,
+        None => return Ok(()),
+    };
+    match done {
+        Ok(()) => work.finish().await,
+        Err(error) => {
+            tracing::error!(kind = work.rotation.kind, %error, "a rotation does not go on; it is tried again");
+            work.note(0, 0, Some(&error.to_string())).await
+        }
+    }
+}
+
+/// A rotation that this process works on.
+pub(crate) struct Work<'r> {
+    pub(crate) ring: &'r Keyring,
+    pub(crate) rotation: Rotation,
+}
+
+impl<'r> Work<'r> {
+    async fn lease(ring: &'r Keyring) -> Result<Option<Self>, KeyringError> {
+        let now = ring.clock.now();
+        let change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
+        let rotation = root_keys::lease(change, now.plus_millis(LEASE_MS)).await?;
+        Ok(rotation.map(|rotation| Self { ring, rotation }))
+    }
+
+    /// Says how far it is, and keeps the lease.
+    pub(crate) async fn note(
+        &self,
+        done: u64,
+        total: u64,
+        problem: Option<&str>,
+    ) -> Result<(), KeyringError> {
+        let ring = self.ring;
+        let now = ring.clock.now();
+        // What does not go on is tried again a little later.
+        let until = now.plus_millis(if problem.is_some() { 5_000 } else { LEASE_MS });
+        let change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
+        Ok(root_keys::progress(change, self.rotation.id, done, total, problem, until).await?)
+    }
+
+    async fn finish(&self) -> Result<(), KeyringError> {
+        let ring = self.ring;
+        let mut change =
+            ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), ring.clock.now()).await?;
+        root_keys::finish(&mut change, self.rotation.id).await?;
+        let after = Some(serde_json::json!({"kind": self.rotation.kind, "pool": self.rotation.pool}));
+        let note = AuditNote { action: "keys.rotated", object: object(&self.rotation), before: None, after };
+        change.commit(note).await?;
+        tracing::info!(kind = self.rotation.kind, "rotated");
+        Ok(())
+    }
+
+    /// The time for what is written now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ring.clock.now()
+    }
+}
+
+fn object(rotation: &Rotation) -> String {
+    format!("{} {}", rotation.kind, rotation.id)
+}
+
+impl Keyring {
+    /// Asks for a rotation, in a change that somebody else commits; the one that runs already, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::Dangling`] for an unknown pool.
+    pub async fn ask(
+        change: &mut tidegate_store::Change,
+        id: u128,
+        kind: Kind,
+        pool: Option<&str>,
+    ) -> Result<(Rotation, bool), StoreError> {
+        root_keys::begin(change, Uuid::from_u128(id), kind.as_str(), pool).await
+    }
+}
