@@ -89,7 +89,7 @@ impl Noun {
             "usage" => Self::Usage,
             "calls" => Self::Calls,
             "explain" => Self::Explain,
-            "fleet" | "join-tokens" | "pools" => Self::Fleet,
+            "fleet" | "join-tokens" | "pools" | "encryption" => Self::Fleet,
             "audit" | "zdr" => Self::Audit,
             "webhooks" | "notices" => Self::Webhooks,
             "credits" => Self::Credits,

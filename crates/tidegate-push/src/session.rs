@@ -84,7 +84,7 @@ async fn converse(
     };
     let orders = shared.commands.connected(node.node_id, &node.pool);
     let status = Mutex::new(NodeStatus::new(&hello, position.clone()));
-    let speaker = Speaker { shared, node, out, position };
+    let speaker = Speaker { shared, node, out, position, told: None };
     let (heal, heals) = mpsc::channel(Shard::COUNT);
     tokio::select! {
         status = listen(shared, node, inbound, &status) => status,

@@ -50,6 +50,7 @@ pub mod placement;
 pub mod reconcile;
 pub mod reports;
 pub mod rerate;
+pub mod root_keys;
 pub mod upkeep;
 pub mod usage;
 pub mod watch;

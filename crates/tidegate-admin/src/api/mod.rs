@@ -5,6 +5,8 @@ mod budgets;
 mod calls;
 mod catalogue;
 mod credentials;
+mod credits;
+mod encryption;
 mod explain;
 mod fleet;
 mod join_tokens;
@@ -69,6 +71,8 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 /// Refuses with 400 what makes sense inside an organization only.
 fn needs_organization(caller: &Caller) -> Result<(), Problem> {
         .merge(pools::router())
+        .merge(encryption::router())
+        .merge(zdr::router())
         .merge(webhooks::router())
     if caller.organization_id() != OrganizationId::SYSTEM {
         .merge(zdr::router())

@@ -36,6 +36,7 @@ explain        rw rw rw rw -    rw r    rw r
 fleet          -  -  -  -  -    rw r    rw r
 join-tokens    -  -  -  -  -    rw r    rw r
 pools          -  -  -  -  -    rw r    rw r
+encryption     -  -  -  -  -    rw r    rw r
 audit          r  r  -  -  -    r  r    r  r
 zdr            r  r  -  -  -    r  r    r  r
 webhooks       rw rw -  r  rw   rw r    rw r

@@ -25,6 +25,7 @@ mod options;
 mod plain;
 mod provider;
 mod refusals;
+mod retention;
 mod searches;
 mod sign_in;
 mod stage;

@@ -18,6 +18,8 @@ pub(crate) mod join;
 mod key;
 mod member;
 mod org;
+mod keys;
+mod ledger;
 mod output;
 mod policy;
 mod pool;
@@ -127,11 +129,8 @@ pub(crate) enum Admin {
     Pool(Noun<pool::Verb>),
     /// Who changed what.
     Audit(Noun<audit::Verb>),
-}
-
-impl Admin {
-    fn plan(self) -> anyhow::Result<(Connection, Request)> {
-        Ok(match self {
+    /// What keeps secrets: rotation of the key-encryption key, data keys, pool keys, peppers.
+    Keys(Noun<keys::Verb>),
     /// What was decided about data handling, call by call, signed by the nodes.
     Zdr(Noun<zdr::Verb>),
     /// What is paid in advance, or given each period.

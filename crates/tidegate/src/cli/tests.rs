@@ -111,6 +111,8 @@ fleet list
 fleet join
 fleet revoke ID
 fleet drained ID
+keys status
+keys rotate --kek
 audit list
 audit verify
 zdr records --from 2026-01-01T00:00:00Z

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tidegate_admin::App;
+use tidegate_keyring::Keyring;
+use tidegate_notify::Notifier;
 use tidegate_push::{PushMetrics, PushServer, PushSettings, Workloads};
 use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_store::Store;
@@ -14,9 +16,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{kubernetes, observe};
+use super::{keeper, kubernetes, observe};
 use super::tester::Tester;
-use crate::config::{Config, Encryption, required, secret};
+use crate::config::{Config, required};
 use crate::{confine, shutdown};
 
 /// Whether the configuration has what this command needs.
@@ -24,7 +26,7 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     required(config.database.url.as_ref(), "database.url")?;
     required(config.database.feed_url.as_ref(), "database.feed_url")?;
     workloads(config)?;
-    key_encryption_key(&config.encryption).map(|_| ())
+    keeper::wrappers(&config.encryption).map(|_| ())
 }
 
 /// Who may enrol by a service account's token.
@@ -50,21 +52,6 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     Ok(())
 }
 
-/// The key that wraps all others; without it nothing starts.
-pub(crate) fn key_encryption_key(config: &Encryption) -> Result<KeyEncryptionKey> {
-    if let Some(file) = &config.key_file {
-        anyhow::ensure!(
-            config.key.is_none(),
-            "configuration: give encryption.key or encryption.key_file, not both"
-        );
-        return KeyEncryptionKey::from_file(file)
-            .with_context(|| format!("encryption.key_file {}", file.display()));
-    }
-    let text = secret(config.key.as_deref(), None, "encryption.key")?;
-    let text = required(text, "encryption.key_file (make one with `tidegate keygen`)")?;
-    KeyEncryptionKey::from_secret(&text).context("encryption.key")
-}
-
 /// Both logins, checked.
 pub(crate) async fn connect(config: &Config) -> Result<Store> {
     let url = required(config.database.url.as_deref(), "database.url")?;
@@ -72,11 +59,21 @@ pub(crate) async fn connect(config: &Config) -> Result<Store> {
     Store::connect(url, feed_url).await.context("connect to the database")
 }
 
+/// The keys of this process.
+pub(crate) async fn keyring(config: &Config, store: &Store) -> Result<Keyring> {
+    let wrappers = keeper::wrappers(&config.encryption)?;
+    Keyring::open(store.clone(), Arc::new(SystemClock), wrappers).await.context("open the root keys")
+}
+
 /// The management API's state.
-pub(crate) async fn open(config: &Config, store: Store, api_address: SocketAddr) -> Result<App> {
+pub(crate) async fn open(
+    config: &Config,
+    store: Store,
+    kek: KeyEncryptionKey,
+    api_address: SocketAddr,
+) -> Result<App> {
     let public_url =
         config.control_plane.public_url.clone().unwrap_or_else(|| format!("http://{api_address}"));
-    let kek = key_encryption_key(&config.encryption)?;
     App::open(store, kek, Arc::new(SystemClock), &public_url).await.context("open the management API")
 }
 
@@ -97,7 +94,8 @@ pub(crate) struct RunningControlPlane {
 /// Starts everything and returns once it listens.
 pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     let store = connect(config).await?;
-    let kek = key_encryption_key(&config.encryption)?;
+    let ring = keyring(config, &store).await?;
+    let kek = ring.kek();
     let material =
         tidegate_push::prepare(&store, &kek, SystemClock.now()).await.context("prepare the key material")?;
     let roots_pem = tidegate_secrets::ca::roots_pem(material.roots.iter().map(AsRef::as_ref));
@@ -105,7 +103,7 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     let (grpc, grpc_address) = listen(config.control_plane.grpc_listen, "control_plane.grpc_listen").await?;
     let (scrape, metrics_address) =
         listen(config.control_plane.metrics_listen, "control_plane.metrics_listen").await?;
-    let app = open(config, store.clone(), api_address).await?;
+    let app = open(config, store.clone(), kek.clone(), api_address).await?;
     let metrics = Metrics::default();
     let push_metrics = PushMetrics::default();
     push_metrics.register(&metrics);
@@ -135,6 +133,11 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
 impl RunningControlPlane {
     /// Ends in order: no new requests, streams to nodes closed, connections to the database last.
     pub(crate) async fn stop(self) {
+    tasks.spawn(ring.clone().follow(stop.clone()));
+    tasks.spawn(tidegate_keyring::run(ring, stop.clone()));
+    let upstreams = super::node::upstreams(&config.upstream)?;
+    let notifier = Notifier::new(store.clone(), kek, upstreams, Arc::new(SystemClock));
+    tasks.spawn(notifier.run(stop.clone()));
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;

@@ -4,6 +4,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod container;
 pub(crate) mod control_plane;
 pub(crate) mod journal;
+mod keeper;
 pub(crate) mod keygen;
 pub(crate) mod kubernetes;
 pub(crate) mod migrate;

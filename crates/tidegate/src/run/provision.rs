@@ -32,7 +32,8 @@ pub(crate) async fn run(config: &Config, asked: &Arguments) -> Result<()> {
     let password = read(&asked.password_file)?;
     let seed = asked.enroller_seed_file.as_deref().map(read).transpose()?;
     let store = control_plane::connect(config).await?;
-    let app = control_plane::open(config, store.clone(), config.control_plane.listen).await?;
+    let kek = control_plane::keyring(config, &store).await?.kek();
+    let app = control_plane::open(config, store.clone(), kek, config.control_plane.listen).await?;
     let made = tidegate_admin::first_administrator(&app, &asked.email, password).await;
     report("the first administrator", made)?;
     if let Some(seed) = &seed {

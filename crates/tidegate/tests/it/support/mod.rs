@@ -2,6 +2,7 @@
 
 mod app;
 mod books;
+pub(crate) mod vault;
 
 use std::path::Path;
 use std::time::Duration;
