@@ -44,6 +44,12 @@ pub enum Noun {
     Fleet,
     /// `/audit`, `/zdr`.
     Audit,
+    /// `/webhooks`, `/notices`.
+    Webhooks,
+    /// `/credits`.
+    Credits,
+    /// `/ledger`.
+    Ledger,
 }
 
 /// What is done.
@@ -93,6 +99,7 @@ impl Noun {
             "audit" | "zdr" => Self::Audit,
             "webhooks" | "notices" => Self::Webhooks,
             "credits" => Self::Credits,
+            "ledger" => Self::Ledger,
             _ => return None,
         })
     }
@@ -109,8 +116,14 @@ impl Noun {
             | Self::Budgets
             | Self::Usage
             | Self::Calls
+            | Self::Credits
             | Self::Explain => Reach::Organization,
-            Self::Members | Self::Credentials | Self::ServiceTokens | Self::Audit => Reach::Either,
+            Self::Members
+            | Self::Credentials
+            | Self::ServiceTokens
+            | Self::Audit
+            | Self::Webhooks
+            | Self::Ledger => Reach::Either,
             Self::Own | Self::Organizations | Self::Catalogue | Self::Fleet => Reach::System,
         }
     }
@@ -137,7 +150,10 @@ pub const fn role_allows(role: Role, noun: Noun, action: Action) -> bool {
         (Noun::Organizations, Action::Read) => true,
         (Noun::Organizations, Action::Write) => matches!(role, Owner),
         (Noun::Keys, Action::Write) => matches!(role, Owner | Admin | Member),
-        (Noun::Budgets, Action::Write) => matches!(role, Owner | Admin | Billing),
+        (Noun::Budgets | Noun::Webhooks, Action::Write) => matches!(role, Owner | Admin | Billing),
+        (Noun::Webhooks | Noun::Credits | Noun::Ledger, Action::Read) => {
+            matches!(role, Owner | Admin | Viewer | Billing)
+        }
         (Noun::Credentials, Action::Read) => matches!(role, Owner | Admin | Member | Viewer),
         (Noun::Calls, Action::Read) => matches!(role, Owner | Admin | Member | Viewer | Billing),
         // It is asked by POST and changes nothing.
@@ -164,7 +180,8 @@ pub const fn role_allows(role: Role, noun: Noun, action: Action) -> bool {
             | Noun::Usage,
             Action::Read,
         ) => true,
-        (Noun::Usage | Noun::Calls | Noun::Audit, Action::Write) => false,
+        // Money comes in at the platform.
+        (Noun::Usage | Noun::Calls | Noun::Audit | Noun::Credits | Noun::Ledger, Action::Write) => false,
     }
 }
 

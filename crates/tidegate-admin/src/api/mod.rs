@@ -11,26 +11,27 @@ mod explain;
 mod fleet;
 mod join_tokens;
 mod keys;
+mod ledger;
 mod me;
 mod members;
 mod models;
 mod offerings;
 mod organizations;
 mod policies;
+pub(crate) mod pools;
 mod price_overrides;
 mod prices;
 mod providers;
-pub(crate) mod pools;
 mod routes;
 mod schema;
 mod service_tokens;
 mod sessions;
 mod teams;
 mod usage;
-
-pub(crate) use members::make_link;
 mod webhooks;
 mod zdr;
+
+pub(crate) use members::make_link;
 
 use tidegate_types::id::{Id, IdKind};
 use tidegate_types::{OrganizationId, Timestamp};
@@ -60,22 +61,23 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .merge(routes::router())
         .merge(policies::router())
         .merge(budgets::router())
+        .merge(credits::router())
+        .merge(ledger::router())
         .merge(usage::router())
         .merge(calls::router())
         .merge(explain::router())
         .merge(fleet::router())
         .merge(join_tokens::router())
+        .merge(pools::router())
+        .merge(webhooks::router())
         .merge(audit::router())
+        .merge(encryption::router())
+        .merge(zdr::router())
 }
 
 /// Refuses with 400 what makes sense inside an organization only.
 fn needs_organization(caller: &Caller) -> Result<(), Problem> {
-        .merge(pools::router())
-        .merge(encryption::router())
-        .merge(zdr::router())
-        .merge(webhooks::router())
     if caller.organization_id() != OrganizationId::SYSTEM {
-        .merge(zdr::router())
         return Ok(());
     }
     Err(organization_required())

@@ -26,6 +26,7 @@ async fn objects(world: &World, tenant: &Tenant) -> BTreeMap<&'static str, Strin
         ("/policies", json!({"name": "secret-policy"})),
         ("/budgets", json!({"name": "secret-budget", "limit": "1", "window": {"every": "day"}})),
         ("/service-tokens", json!({"name": "secret-token", "role": "viewer"})),
+        ("/webhooks", json!({"name": "secret-webhook", "url": "https://secret-host.example.com/"})),
         ("/members", json!({"email": "secret@a.example.com", "role": "viewer"})),
     ];
     let mut found = BTreeMap::from([("/organizations", tenant.id.clone())]);
@@ -57,6 +58,7 @@ async fn nobody_reaches_another_organizations_objects() {
             ("/raises", _) => {
                 json!({"amount": "1", "until": "2100-01-01T00:00:00Z", "reason": "b"}).to_string()
             }
+            ("/redeliver", _) => json!({"notice_id": "msg_00000000000000000000000001"}).to_string(),
             ("", Some(body)) => body.to_string(),
             _ => "{}".to_owned(),
         };
@@ -137,6 +139,8 @@ async fn snapshot(world: &World, tenant: &Tenant) -> Vec<String> {
         "/policies",
         "/budgets",
         "/service-tokens",
+        "/webhooks",
+        "/notices",
         "/members",
         "/audit",
     ] {

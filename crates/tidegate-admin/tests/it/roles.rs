@@ -41,7 +41,8 @@ audit          r  r  -  -  -    r  r    r  r
 zdr            r  r  -  -  -    r  r    r  r
 webhooks       rw rw -  r  rw   rw r    rw r
 notices        rw rw -  r  rw   rw r    rw r
-credits        r  r  -  r  r    rw r    rw r";
+credits        r  r  -  r  r    rw r    rw r
+ledger         r  r  -  r  r    rw r    rw r";
 
 #[test]
 fn the_capability_table_says_what_was_decided() {

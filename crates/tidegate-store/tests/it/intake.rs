@@ -261,3 +261,28 @@ async fn the_ledger_and_the_events_cannot_be_changed_nor_a_batch_left_unbalanced
     let refused = sqlx::raw_sql(lopsided).execute(&feed).await.unwrap_err();
     assert!(refused.to_string().contains("does not balance"), "{refused}");
 }
+
+#[tokio::test]
+async fn sums_beyond_what_doubles_hold_are_exact_in_every_book() {
+    let f = Fixture::new().await;
+    let node = node(&f.store).await;
+    // The largest charge of one attempt, less one: ten of them are more than 2^53.
+    let most = 1_000_000_000_000_000 - 1;
+    let batch = (0..10).map(|_| billed(event(&f.acme, new_id(), EventKind::Final, Outcome::Completed, most)));
+    let odd = billed(event(&f.acme, new_id(), EventKind::Final, Outcome::Completed, 3));
+    ingest(&f.store, node, &shipped(node, 1, batch.chain([odd])), NOW).await.unwrap();
+    let sum = 10 * most + 3;
+    assert!(sum > 1 << 53 && (sum as f64) as i64 != sum, "a double could not hold it");
+    assert_eq!(spend(&f, &f.acme).await, (sum, 0));
+    let mut tx = f.store.begin(&f.acme.actor).await.unwrap();
+    assert_eq!(ledger::charged(&mut tx).await.unwrap(), NanoUsd::new(sum));
+    for by in [vec![], vec![tidegate_store::usage::Dimension::CredentialType]] {
+        let query = tidegate_store::usage::Query {
+            interval: tidegate_store::usage::Interval::Total,
+            by,
+            ..tidegate_store::usage::Query::last_30_days(NOW)
+        };
+        let rows = tidegate_store::usage::report(&mut tx, &query, 0, 9).await.unwrap().data;
+        assert_eq!(rows.iter().map(|row| row.total_cost).sum::<NanoUsd>(), NanoUsd::new(sum));
+    }
+}
