@@ -64,7 +64,8 @@ fn place(
         // Their clients' schemas are strict, or their encoder writes the note itself.
         Dialect::Gemini | Dialect::BedrockConverse | Dialect::CohereChat | Dialect::AiSdk => return,
     };
-    let Some(counts) = holder.get("usage").filter(|counts| counts.kind() == Kind::Object) else { return };
+    let [counts, choices] = holder.pick(["usage", "choices"]);
+    let Some(counts) = counts.filter(|counts| counts.kind() == Kind::Object) else { return };
     let cost = note.costing.cost(usage).to_string();
     let mut json = Writer::new();
     match note.place {
@@ -76,8 +77,11 @@ fn place(
     }
     insert(&counts, offset, &json.into_bytes(), splices);
     if surface == Dialect::OpenaiChat && !matches!(note.place, NotePlace::Logfire | NotePlace::Groq) {
-        let choice = root.get("choices").and_then(|choices| choices.elements().next());
-        let said = choice.and_then(|choice| choice.get("message").or_else(|| choice.get("delta")));
+        let choice = choices.and_then(|choices| choices.elements().next());
+        let said = choice.and_then(|choice| {
+            let [message, delta] = choice.pick(["message", "delta"]);
+            message.or(delta)
+        });
         let said = said.filter(|said| said.kind() == Kind::Object && said.get("provider_metadata").is_none());
         if let Some(said) = said {
             insert(&said, offset, &metadata(note, &cost), splices);
@@ -134,7 +138,7 @@ fn metadata(note: &Note, cost: &str) -> Vec<u8> {
 
 /// Adds members at the end of an object.
 fn insert(object: &Value<'_>, offset: usize, members: &[u8], splices: &mut Splices) {
-    let lead: &[u8] = if object.members().next().is_some() { b"," } else { b"" };
+    let lead: &[u8] = if object.has_members() { b"," } else { b"" };
     let end = offset + object.span().end.saturating_sub(1);
     splices.replace(Span::at(end), [lead, members].concat());
 }

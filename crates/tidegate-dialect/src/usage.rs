@@ -11,7 +11,12 @@ const MOST_TOKENS: f64 = 1e12;
 
 /// A count: a whole number in any notation. `None`: absent or null. `Err`: garbage.
 pub(crate) fn count(object: &Value<'_>, key: &str) -> Result<Option<u64>, Garbage> {
-    match object.get(key).filter(|value| !value.is_null()) {
+    count_of(object.get(key))
+}
+
+/// The same of a member that was picked.
+fn count_of(value: Option<Value<'_>>) -> Result<Option<u64>, Garbage> {
+    match value.filter(|value| !value.is_null()) {
         None => Ok(None),
         Some(value) => match value.whole() {
             Some(count) if count as f64 <= MOST_TOKENS => Ok(Some(count)),
@@ -36,25 +41,31 @@ pub(crate) fn read_openai(usage: &Value<'_>) -> Option<Usage> {
 }
 
 fn openai(usage: &Value<'_>) -> Result<Option<Usage>, Garbage> {
-    let (Some(input), Some(visible)) = (count(usage, "prompt_tokens")?, count(usage, "completion_tokens")?)
-    else {
+    let [input, visible, total, prompt, completion, hit, created] = usage.pick([
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "prompt_tokens_details",
+        "completion_tokens_details",
+        "prompt_cache_hit_tokens",
+        "cache_creation_input_tokens",
+    ]);
+    let (Some(input), Some(visible)) = (count_of(input)?, count_of(visible)?) else {
         return Ok(None);
     };
-    let prompt = usage.get("prompt_tokens_details");
-    let completion = usage.get("completion_tokens_details");
     let of =
         |details: &Option<Value<'_>>, key| details.as_ref().map_or(Ok(None), |details| count(details, key));
     let reasoning = of(&completion, "reasoning_tokens")?.unwrap_or(0);
     let cached = match of(&prompt, "cached_tokens")? {
         Some(cached) => cached,
-        None => count(usage, "prompt_cache_hit_tokens")?.unwrap_or(0),
+        None => count_of(hit)?.unwrap_or(0),
     };
     let written = match of(&prompt, "cache_write_tokens")? {
         Some(written) => written,
-        None => count(usage, "cache_creation_input_tokens")?.unwrap_or(0),
+        None => count_of(created)?.unwrap_or(0),
     };
     // Some services leave reasoning out of completion_tokens, and show it only in the total.
-    let apart = reasoning > 0 && count(usage, "total_tokens")? == Some(input + visible + reasoning);
+    let apart = reasoning > 0 && count_of(total)? == Some(input + visible + reasoning);
     let output = if apart { visible + reasoning } else { visible };
     Ok(Some(Usage {
         input_tokens: input,

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
+use super::index::LONG;
+use super::scan::{Found, short_stop};
+
 /// The text of a validated string literal; `None` when it holds a lone surrogate.
 pub(super) fn decode(literal: &[u8]) -> Option<Cow<'_, str>> {
     let inner = inner(literal);
@@ -110,8 +113,14 @@ fn hex4(escape: &[u8]) -> Option<u32> {
 
 /// Appends `text` as a JSON string literal.
 pub fn write_text(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
     let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    // Names and ids are short and have nothing to escape.
+    if bytes.len() <= LONG && matches!(short_stop(bytes), Found::Nothing) {
+        out.extend_from_slice(bytes);
+        return out.push(b'"');
+    }
     let mut done = 0;
     for (at, byte) in bytes.iter().enumerate() {
         let short: &[u8] = match byte {

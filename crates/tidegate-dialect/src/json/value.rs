@@ -150,11 +150,30 @@ impl<'a> Value<'a> {
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         let mut walk = Walk::over(self, Kind::Object);
         loop {
-            let (name, value) = (walk.element()?, walk.element()?);
-            if name.reads(key) {
+            let found = walk.key_is(key)?;
+            let value = walk.element()?;
+            if found {
                 return Some(value);
             }
         }
+    }
+
+    /// The first member with each of these keys, in one walk.
+    pub(crate) fn pick<const N: usize>(&self, keys: [&str; N]) -> [Option<Value<'a>>; N] {
+        let mut found = [None; N];
+        let mut walk = Walk::over(self, Kind::Object);
+        while let (Some(name), Some(value)) = (walk.element(), walk.element()) {
+            let asked = keys.iter().zip(&mut found).find(|(key, place)| place.is_none() && name.reads(key));
+            if let Some((_, place)) = asked {
+                *place = Some(value);
+            }
+        }
+        found
+    }
+
+    /// Whether it is an object with members.
+    pub(crate) fn has_members(&self) -> bool {
+        Walk::over(self, Kind::Object).next().is_some()
     }
 
     /// Whether it is a string with this text. Without escapes nothing needs to be resolved; with
@@ -191,6 +210,19 @@ impl<'a> Walk<'a> {
             }
         }
         None
+    }
+
+    /// Moves over a key; whether it is this one.
+    fn key_is(&mut self, key: &str) -> Option<bool> {
+        self.next()?;
+        let rest = self.bytes.get(self.pos + 1..).and_then(|literal| literal.strip_prefix(key.as_bytes()));
+        let plain = |key: &str| !key.bytes().any(|b| matches!(b, b'"' | b'\\'));
+        if rest.and_then(<[u8]>::first) == Some(&b'"') && plain(key) {
+            self.pos += key.len() + 2;
+            return Some(true);
+        }
+        // Another one, or this one in escapes.
+        self.element().map(|name| name.reads(key))
     }
 
     fn element(&mut self) -> Option<Value<'a>> {

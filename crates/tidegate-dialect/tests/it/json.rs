@@ -1,7 +1,7 @@
 //! The scanner against another JSON parser, and its limits.
 
 use proptest::prelude::*;
-use tidegate_dialect::json::{MAX_DEPTH, Splices, Value, write_text};
+use tidegate_dialect::json::{Document, MAX_DEPTH, Splices, Value, write_text};
 
 #[test]
 fn nesting_is_taken_up_to_its_limit_and_no_deeper() {
@@ -85,6 +85,7 @@ proptest! {
         let text = if pretty { serde_json::to_string_pretty(&json) } else { serde_json::to_string(&json) }.unwrap();
         let value = Value::parse(text.as_bytes()).unwrap();
         prop_assert!(same(&value, &json));
+        prop_assert!(same(&Document::parse(text.as_bytes()).unwrap().root(), &json));
     }
 
     #[test]
