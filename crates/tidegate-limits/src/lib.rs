@@ -20,4 +20,5 @@ pub use admit::{Admit, Admitted, BucketState, Permit, RateScope, Rates, Release,
 pub use budget::{Balance, BudgetHold, End, Hold, MAX_AMOUNT, Settlement};
 pub use error::{LimitError, RateKind, Refusal, Refused, Unfit};
 pub use limiter::{Limiter, Mode, Stats, UnderWay};
+pub use redis::Heard;
 pub use settings::{GrantSettings, RedisSettings, Timing};

@@ -13,7 +13,7 @@ use crate::admit::{Admit, Admitted, Lease, Permit, Rates, Release, ScopeLimits};
 use crate::budget::{Balance, End, Hold, MAX_AMOUNT, Settlement};
 use crate::error::{LimitError, Refusal};
 use crate::memory::MemoryStore;
-use crate::redis::RedisStore;
+use crate::redis::{Heard, RedisStore};
 use crate::settings::{RedisSettings, Timing};
 
 /// Rates, concurrency and budgets. Cheap to clone.
@@ -213,6 +213,14 @@ impl Limiter {
         }
     }
 
+    /// A later epoch is known here: what this process has in advance under an earlier one is no
+    /// longer used.
+    pub fn end_grants_before(&self, organization: OrganizationId, epoch: u64) {
+        if let Store::Redis(store) = &self.store {
+            store.end_grants_before(organization, epoch);
+        }
+    }
+
     /// Organizations whose traffic of late is worth a permission for grants, with their epoch;
     /// each is told again while that goes on.
     #[must_use]
@@ -278,6 +286,18 @@ impl Limiter {
         match (&self.store, before.0) {
             (Store::Redis(store), Some(place)) => store.caught_up(place, organization, scopes).await,
             _ => false,
+        }
+    }
+
+    /// Tells the other nodes of the pool something, and hears what was told since the last time (this
+    /// node's own notes among it). One trip, off the caller's path; over memory there is nobody else.
+    ///
+    /// # Errors
+    /// [`LimitError::Away`]: it may or may not have been told.
+    pub async fn tell(&self, note: Option<&[u8]>, heard: &mut Heard) -> Result<Vec<Vec<u8>>, LimitError> {
+        match &self.store {
+            Store::Memory(_) => Ok(Vec::new()),
+            Store::Redis(store) => store.tell(note, heard).await,
         }
     }
 

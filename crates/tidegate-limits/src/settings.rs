@@ -54,7 +54,8 @@ impl Default for GrantSettings {
 }
 
 /// How to reach and use Redis (6.2 or later, `maxmemory-policy noeviction`, a master). The user
-/// needs `~tg:*` and `+evalsha +script|load +info +time +zrangebyscore +hkeys`, and for the scripts
+/// needs `~tg:*` and `+evalsha +script|load +info +time +zrangebyscore +hkeys`, `+xadd +xrange` for what
+/// nodes tell one another (without them each knows its own providers' health only), and for the scripts
 /// `+get +set +mget +del +hget +hmget +hset +hincrby +persist +pexpire +pexpireat +zadd +zrem
 /// +zcount +zscore +zremrangebyscore`.
 #[derive(Debug, Clone)]

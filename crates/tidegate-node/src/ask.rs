@@ -6,8 +6,12 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tidegate_proto::query::query_service_client::QueryServiceClient;
-use tidegate_proto::query::{CreditsRequest, GenerationRequest, GenerationResponse, ReportRequest};
-use tidegate_proxy::{Generation, NoAnswer, Questions, ReportQuery, ReportRow};
+use tidegate_proto::query::{
+    self as wire, CreditsRequest, GenerationRequest, GenerationResponse, ReportRequest,
+};
+use tidegate_proxy::{
+    AttemptStep, Generation, NoAnswer, PlannedStep, Questions, RemovedStep, ReportQuery, ReportRow,
+};
 use tidegate_types::usage::Usage;
 use tidegate_types::{CallId, NanoUsd, OrganizationId, Timestamp};
 use tokio::time::timeout;
@@ -128,6 +132,31 @@ fn generation(m: GenerationResponse) -> Generation {
             ..Usage::default()
         },
         ttft_ms: m.ttft_ms,
+        duration_ms: m.duration_ms,
+        candidates: m.candidates.into_iter().map(planned).collect(),
+        removed: m.removed.into_iter().map(removed).collect(),
+        attempts: m.attempts.into_iter().map(attempt).collect(),
+    }
+}
+
+fn planned(m: wire::PlannedStep) -> PlannedStep {
+    let wire::PlannedStep { model, provider, credential_type, role, standing } = m;
+    PlannedStep { model, provider, credential_type, role, standing }
+}
+
+fn removed(m: wire::RemovedStep) -> RemovedStep {
+    let wire::RemovedStep { model, provider, filter } = m;
+    RemovedStep { model, provider, filter }
+}
+
+fn attempt(m: wire::AttemptStep) -> AttemptStep {
+    AttemptStep {
+        model: m.model,
+        provider: m.provider,
+        credential_type: m.credential_type,
+        status: u16::try_from(m.status).unwrap_or(0),
+        outcome: m.outcome,
+        started_ms: m.started_ms,
         duration_ms: m.duration_ms,
     }
 }

@@ -28,7 +28,7 @@ pub use incoming::{Applied, Body, Incoming, Part, Rejected};
 pub use plan::{
     Allower, BudgetRef, CallFacts, Candidate, Condition, EffectivePolicy, Filter, ListedModel, Measured,
     Offer, Plan, PlanRefusal, RateLimit, RateScope, Removed, RequestCredential, Role, Sort, Unmeasured,
-    Vitals, Why, Wishes, models_for, plan, public_models,
+    Vitals, Why, Wishes, models_for, plan, public_models, record_of, record_of_refusal,
 };
 pub use reason::Reason;
 pub use snapshot::OrgSnapshot;

@@ -10,6 +10,7 @@ mod names;
 mod resource;
 mod usage_choices;
 mod usage_encode;
+mod usage_plan;
 mod usage_records;
 mod versioned;
 

@@ -5,10 +5,14 @@
 
 use tidegate_types::Id;
 use tidegate_types::id::IdKind;
-use tidegate_types::usage::{AttemptRecord, BillingEvent, CallRecord, Evidence, HeldBudget, Usage};
+use tidegate_types::usage::{
+    AttemptRecord, BillingEvent, CallRecord, Evidence, HeldBudget, PlanRecord, PlannedCandidate,
+    RemovedCandidate, Usage,
+};
 use tidegate_types::{LabelHash, Timestamp};
 
 use crate::usage_choices::{call_outcome, credential_type, event_kind, method, outcome, surface, zdr_tier};
+use crate::usage_plan;
 
 /// Writes the field `event` of a `JournalRecord`.
 pub fn encode_event(event: &BillingEvent, out: &mut Vec<u8>) {
@@ -186,6 +190,7 @@ fn write_call(out: &mut Out<'_>, call: &CallRecord) {
         tags,
         revision,
         zdr,
+        plan,
     } = call;
     let (end, cause, refusing) = call_outcome(end);
     out.id(1, *call_id);
@@ -218,6 +223,45 @@ fn write_call(out: &mut Out<'_>, call: &CallRecord) {
     out.number(24, u64::from(revision.shard.index() as u32));
     out.number(25, revision.n);
     out.number(26, u64::from(zdr_tier(*zdr)));
+    if let Some(plan) = plan {
+        out.message(27, |out| write_plan(out, plan));
+    }
+}
+
+fn write_plan(out: &mut Out<'_>, plan: &PlanRecord) {
+    let PlanRecord { candidates, removed, more_candidates, more_removed } = plan;
+    for candidate in candidates {
+        out.message(1, |out| write_planned(out, candidate));
+    }
+    for removed in removed {
+        out.message(2, |out| write_removed(out, removed));
+    }
+    out.number(3, u64::from(*more_candidates));
+    out.number(4, u64::from(*more_removed));
+}
+
+fn write_planned(out: &mut Out<'_>, candidate: &PlannedCandidate) {
+    let PlannedCandidate { offering_id, credential_id, credential_type: credential, role, place, standing } =
+        candidate;
+    let (role, number, of) = usage_plan::role(*role);
+    out.id(1, *offering_id);
+    out.id_opt(2, *credential_id);
+    out.number(3, credential_type(*credential) as u64);
+    out.number(4, u64::from(role));
+    out.number(5, u64::from(number));
+    out.number(6, of);
+    if let Some(place) = place {
+        out.stated(7, u64::from(*place));
+    }
+    out.number(8, u64::from(usage_plan::standing(*standing)));
+}
+
+fn write_removed(out: &mut Out<'_>, removed: &RemovedCandidate) {
+    let RemovedCandidate { offering_id, model_id, credential_id, filter } = removed;
+    out.id_opt(1, *offering_id);
+    out.id_opt(2, *model_id);
+    out.id_opt(3, *credential_id);
+    out.number(4, *filter as u64);
 }
 
 fn write_hold(out: &mut Out<'_>, hold: &HeldBudget) {
@@ -237,6 +281,7 @@ fn write_attempt(out: &mut Out<'_>, attempt: &AttemptRecord) {
         status,
         started_ms,
         duration_ms,
+        outcome: end,
         evidence,
     } = attempt;
     out.id(1, *provider_id);
@@ -248,6 +293,9 @@ fn write_attempt(out: &mut Out<'_>, attempt: &AttemptRecord) {
     out.number(7, u64::from(*duration_ms));
     for evidence in evidence {
         out.message(8, |out| write_evidence(out, evidence));
+    }
+    if let Some(end) = end {
+        out.number(9, outcome(*end) as u64);
     }
 }
 

@@ -161,6 +161,7 @@ impl From<&AttemptRecord> for wire::AttemptRecord {
             started_ms: r.started_ms,
             duration_ms: r.duration_ms,
             evidence: r.evidence.iter().map(Into::into).collect(),
+            outcome: r.outcome.map_or(0, |end| outcome(end).into()),
         }
     }
 }
@@ -204,6 +205,10 @@ impl TryFrom<&wire::AttemptRecord> for AttemptRecord {
             status: AT.number("status", m.status)?,
             started_ms: m.started_ms,
             duration_ms: m.duration_ms,
+            outcome: match m.outcome {
+                0 => None,
+                known => Some(choice(AT, "outcome", known, read_outcome)?),
+            },
             evidence: m.evidence.iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
@@ -239,6 +244,7 @@ impl From<&CallRecord> for wire::CallRecord {
             shard: r.revision.shard.index() as u32,
             revision_n: r.revision.n,
             zdr_tier: zdr_tier(r.zdr),
+            plan: r.plan.as_deref().map(Into::into),
         }
     }
 }
@@ -272,6 +278,7 @@ impl TryFrom<&wire::CallRecord> for CallRecord {
             tags: AT.labels("tags", &m.tags)?,
             revision: AT.revision(m.shard, m.revision_n)?,
             zdr: read_zdr_tier(AT, "zdr_tier", m.zdr_tier)?,
+            plan: m.plan.as_ref().map(TryInto::try_into).transpose()?.map(Box::new),
         })
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tidegate_dialect::answer::NotePlace;
 use tidegate_limits::{Permit, Rates, Release};
-use tidegate_policy::Plan;
+use tidegate_policy::{Plan, PlanRefusal, record_of, record_of_refusal};
 use tidegate_types::resource::{DialectName, ZdrTier};
 use tidegate_types::usage::{AttemptRecord, CallOutcome, CallRecord, RefusalCause, Surface, Usage};
 use tidegate_types::{BudgetId, CallId, NanoUsd, Timestamp};
@@ -138,6 +138,7 @@ impl Account {
             tags: Vec::new(),
             revision: view.revision(),
             zdr: ZdrTier::None,
+            plan: None,
         }));
     }
 
@@ -156,13 +157,19 @@ impl Account {
         });
     }
 
-    /// The tier that a call without a plan demanded, as far as it is known.
-    pub(crate) fn note_demanded(&self, zdr: ZdrTier) {
-        self.note(|record| record.zdr = zdr);
+    /// Why there is no plan, and the tier that was demanded, as far as it is known.
+    pub(crate) fn note_no_plan(&self, refusal: &PlanRefusal, asked: ZdrTier) {
+        let short = record_of_refusal(refusal);
+        self.note(|record| {
+            record.zdr = refusal.demanded().unwrap_or(asked);
+            record.plan = short;
+        });
     }
 
     pub(crate) fn note_plan(&self, plan: &Plan) {
+        let short = record_of(plan, |candidate| self.gateway.health.is_cooling(candidate));
         self.note(|record| {
+            record.plan = short;
             record.zdr = plan.policy.zdr;
             record.route_id = plan.route.as_ref().map(|route| route.id);
             record.model_id = plan.candidates.first().map(|candidate| candidate.model.id);

@@ -100,9 +100,15 @@ pub(crate) async fn hold_further(
 fn order(gateway: &Gateway, plan: &Plan) -> SmallVec<[usize; 4]> {
     let mut order: SmallVec<[usize; 4]> = (0..plan.candidates.len()).collect();
     if plan.candidates.len() > 1 {
-        let cooling =
-            |index: &usize| plan.candidates.get(*index).is_some_and(|c| gateway.health.is_cooling(c));
-        order.sort_by_cached_key(cooling);
+        let health = &gateway.health;
+        let mut first = true;
+        // Asked once for each, in their order; the first that does not cool may be a probe.
+        order.sort_by_cached_key(|index| {
+            let Some(candidate) = plan.candidates.get(*index) else { return true };
+            let cools = if first { health.is_cooling_first(candidate) } else { health.is_cooling(candidate) };
+            first &= cools;
+            cools
+        });
         share(plan, &mut order);
     }
     order

@@ -104,6 +104,11 @@ fn described(call: CallId, found: &Generation) -> Value {
         "native_tokens_cached": usage.cached_input_tokens,
         "native_tokens_cache_creation": usage.cache_creation_input_tokens,
         "billable_web_search_calls": usage.searches,
+        "routing": {
+            "candidates": found.candidates,
+            "removed": found.removed,
+            "attempts": found.attempts,
+        },
     })
 }
 

@@ -96,6 +96,60 @@ pub struct Generation {
     pub ttft_ms: Option<u32>,
     /// Milliseconds to the end.
     pub duration_ms: u32,
+    /// Who could have answered, in this order; empty where that says no more than the attempts.
+    pub candidates: Vec<PlannedStep>,
+    /// Who was taken out.
+    pub removed: Vec<RemovedStep>,
+    /// Who was tried, in order.
+    pub attempts: Vec<AttemptStep>,
+}
+
+/// Who could have answered a call. Names are empty where what they name is gone.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedStep {
+    /// The model.
+    pub model: String,
+    /// The provider.
+    pub provider: String,
+    /// Who would have paid: `system`, `byok` or `client`.
+    pub credential_type: String,
+    /// Why it is there: `named`, `drawn`, `undrawn`, `fallback` or `wished`.
+    pub role: String,
+    /// How it fared: `fine`, `degraded`, `down` or `cooling`.
+    pub standing: String,
+}
+
+/// Who was taken out.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovedStep {
+    /// The model; empty where a name means none.
+    pub model: String,
+    /// The provider; empty where the model was taken out as a whole.
+    pub provider: String,
+    /// By which filter.
+    pub filter: String,
+}
+
+/// Who was tried.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptStep {
+    /// The model.
+    pub model: String,
+    /// The provider.
+    pub provider: String,
+    /// Who paid: `system`, `byok` or `client`.
+    pub credential_type: String,
+    /// HTTP status; 0 when none came.
+    pub status: u16,
+    /// How it ended; empty where it was not kept.
+    pub outcome: String,
+    /// Milliseconds from the call's start.
+    pub started_ms: u32,
+    /// Milliseconds to its end.
+    pub duration_ms: u32,
 }
 
 /// What to sum, in the words of the request; empty: all.

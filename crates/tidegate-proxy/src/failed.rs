@@ -132,6 +132,16 @@ impl Failed {
         }
     }
 
+    /// Whether the provider itself said so: then it holds for every node.
+    pub(crate) fn is_told(&self) -> bool {
+        matches!(self, Self::Status(_))
+    }
+
+    /// Whether anything came of the provider; where nothing did, it may be this node's network.
+    pub(crate) fn is_heard(&self) -> bool {
+        !matches!(self, Self::NotSent(_) | Self::TimedOut)
+    }
+
     /// For how long the candidate should be left alone.
     pub(crate) fn cool_down(&self) -> Option<Duration> {
         match self {

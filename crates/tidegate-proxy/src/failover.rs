@@ -156,14 +156,14 @@ async fn next(
 fn note_failure(planned: &Planned<'_>, candidate: &Candidate, failed: &Failed) {
     let health = &planned.gateway.health;
     if let Some(wait) = failed.cool_down() {
-        health.cool(candidate, wait);
+        health.cool(candidate, wait, failed.is_told());
     }
     let policy = &planned.plan.policy;
     let own_time = policy.attempt_timeout_ms.is_some()
         || policy.total_timeout_ms.is_some()
         || byok::timeout(planned.call, candidate).is_some();
     if Measurements::counts(candidate) && failed.is_providers_fault(own_time) {
-        health.measured.failed(candidate);
+        health.measured.failed(candidate, failed.is_heard());
     }
 }
 
@@ -199,8 +199,11 @@ async fn attempt(
         }
         () = gateway.cut.cancelled() => return Err(Failed::Stopping),
     };
-    if !matches!(exchanged, Exchanged::Failed(_)) && Measurements::counts(candidate) {
-        gateway.health.measured.succeeded(candidate, began.elapsed());
+    if !matches!(exchanged, Exchanged::Failed(_)) {
+        gateway.health.answered(candidate);
+        if Measurements::counts(candidate) {
+            gateway.health.measured.succeeded(candidate, began.elapsed());
+        }
     }
     match exchanged {
         Exchanged::Whole(payload) => Ok(Content::Whole(payload)),

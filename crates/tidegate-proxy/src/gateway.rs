@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::edges::{Authority, Questions, Records, Vault};
 use crate::health::Health;
 use crate::metrics::Meters;
+use crate::news;
 
 /// Bounds of time and size. The defaults are the product's promises.
 #[derive(Debug, Clone)]
@@ -113,7 +114,7 @@ pub struct Gateway {
     pub(crate) entropy: fn() -> u128,
     pub(crate) meters: Meters,
     pub(crate) ready: Arc<AtomicBool>,
-    pub(crate) health: Health,
+    pub(crate) health: Arc<Health>,
     /// Connections end after their running answers.
     pub(crate) stopping: CancellationToken,
     /// Running answers end with an error.
@@ -129,6 +130,9 @@ impl Gateway {
         let meters = Meters::new(&parts.metrics, parts.limiter.clone());
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(sweep(parts.upstreams.clone(), stopping.clone()));
+        let health = Arc::new(Health::default());
+        let sharing = news::share(health.clone(), parts.limiter.clone(), parts.entropy, stopping.clone());
+        tasks.spawn(sharing);
         Arc::new(Self {
             settings: parts.settings,
             config: parts.config,
@@ -142,7 +146,7 @@ impl Gateway {
             entropy: parts.entropy,
             meters,
             ready: parts.ready,
-            health: Health::default(),
+            health,
             stopping,
             cut: CancellationToken::new(),
             tasks,

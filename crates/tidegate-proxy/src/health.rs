@@ -1,7 +1,8 @@
 //! Which providers to leave alone for a while, and how often one may be tried again.
 //!
-//! Local to the node. How providers fare is in `vitals`; cool-downs are per (credential, offering); retries at the same provider
-//! are at most a fifth of its traffic.
+//! How providers fare is in `vitals`, what other nodes say of both in `news`. Cool-downs are per
+//! (credential, offering): when one is over, a single call probes, and the others follow when that was
+//! answered. Retries at the same provider are at most a fifth of its traffic.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use tidegate_types::{CredentialId, ModelId, OfferingId, ProviderId};
 
 use crate::vitals::Measurements;
 
-type Place = (Option<CredentialId>, OfferingId);
+/// What cools down.
+pub(crate) type Place = (Option<CredentialId>, OfferingId);
 
 /// What the node remembers of its providers.
 #[derive(Debug, Default)]
@@ -25,6 +27,8 @@ pub(crate) struct Health {
     cooling_count: AtomicUsize,
     allowances: RwLock<HashMap<ProviderId, Arc<AtomicI64>>>,
     pub(crate) measured: Measurements,
+    /// What the other nodes are to be told: cool-downs by their end, and those that ended early.
+    told: Mutex<Vec<(Place, Option<Instant>)>>,
 }
 
 impl Measured for Health {
@@ -39,41 +43,89 @@ const RETRY: i64 = 10;
 /// Ten retries in a row, also for a provider that is seldom called.
 const MOST: i64 = 100;
 /// Longest cool-down.
-const LONGEST: Duration = Duration::from_secs(300);
+pub(crate) const LONGEST: Duration = Duration::from_secs(300);
+/// How long the others wait for a probe.
+const PROBE: Duration = Duration::from_secs(5);
+/// Most places that are remembered, and most that wait to be told.
+const MOST_PLACES: usize = 10_000;
+const MOST_TOLD: usize = 1_000;
 
 impl Health {
     /// Whether this candidate should be tried only when nobody else is left.
     pub(crate) fn is_cooling(&self, candidate: &Candidate) -> bool {
+        self.cooling_count.load(Ordering::Relaxed) != 0
+            && self.cooling.lock().get(&place(candidate)).is_some_and(|until| *until > Instant::now())
+    }
+
+    /// The same for the candidate that would be tried first. Of the callers that ask after its time is
+    /// up, one is told that it does not cool: its call is the probe.
+    pub(crate) fn is_cooling_first(&self, candidate: &Candidate) -> bool {
         if self.cooling_count.load(Ordering::Relaxed) == 0 {
             return false;
         }
-        let mut cooling = self.cooling.lock();
-        let place = place(candidate);
-        match cooling.get(&place) {
-            Some(until) if *until > Instant::now() => true,
-            Some(_) => {
-                // One caller passes and probes; the next failure cools it down again.
-                cooling.remove(&place);
-                self.cooling_count.store(cooling.len(), Ordering::Relaxed);
+        let now = Instant::now();
+        match self.cooling.lock().get_mut(&place(candidate)) {
+            Some(until) if *until > now => true,
+            Some(until) => {
+                *until = now + PROBE;
                 false
             }
             None => false,
         }
     }
 
-    /// Leaves a candidate alone for a while.
-    pub(crate) fn cool(&self, candidate: &Candidate, wait: Duration) {
+    /// Leaves a candidate alone for a while. `told`: its provider said so; then the other nodes hear it.
+    pub(crate) fn cool(&self, candidate: &Candidate, wait: Duration, told: bool) {
         if candidate.credential_type == CredentialType::Client {
             // Its credential is never seen again.
             return;
         }
+        let until = Instant::now() + wait.min(LONGEST);
+        self.cool_place(place(candidate), until);
+        if told {
+            self.tell(place(candidate), Some(until));
+        }
+    }
+
+    /// The same by what another node says; what is known to last longer stays.
+    pub(crate) fn cool_place(&self, place: Place, until: Instant) {
         let mut cooling = self.cooling.lock();
-        let now = Instant::now();
-        if cooling.len() > 10_000 {
+        if cooling.len() >= MOST_PLACES {
+            let now = Instant::now();
             cooling.retain(|_, until| *until > now);
         }
-        cooling.insert(place(candidate), now + wait.min(LONGEST));
+        if cooling.len() < MOST_PLACES {
+            let known = cooling.entry(place).or_insert(until);
+            *known = until.max(*known);
+        }
         self.cooling_count.store(cooling.len(), Ordering::Relaxed);
+    }
+
+    /// A candidate answered: it does not cool any more.
+    pub(crate) fn answered(&self, candidate: &Candidate) {
+        if self.cooling_count.load(Ordering::Relaxed) != 0 && self.warm_place(&place(candidate)) {
+            self.tell(place(candidate), None);
+        }
+    }
+
+    /// The same by what another node says. Whether it did cool.
+    pub(crate) fn warm_place(&self, place: &Place) -> bool {
+        let mut cooling = self.cooling.lock();
+        let cooled = cooling.remove(place).is_some();
+        self.cooling_count.store(cooling.len(), Ordering::Relaxed);
+        cooled
+    }
+
+    fn tell(&self, place: Place, until: Option<Instant>) {
+        let mut told = self.told.lock();
+        if told.len() < MOST_TOLD {
+            told.push((place, until));
+        }
+    }
+
+    /// What the other nodes are to be told of cool-downs.
+    pub(crate) fn take_told(&self) -> Vec<(Place, Option<Instant>)> {
+        std::mem::take(&mut *self.told.lock())
     }
 
     /// Notes a first attempt at a provider.

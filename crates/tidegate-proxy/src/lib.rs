@@ -26,6 +26,7 @@ mod job;
 mod listing;
 mod meter;
 mod metrics;
+mod news;
 mod own_key;
 mod probe;
 mod read_call;
@@ -43,8 +44,8 @@ mod vitals;
 
 pub use connection::serve_connection;
 pub use edges::{
-    Authority, Generation, JournalFull, NoAnswer, Questions, Record, Records, ReportQuery, ReportRow,
-    Unavailable, Vault,
+    AttemptStep, Authority, Generation, JournalFull, NoAnswer, PlannedStep, Questions, Record, Records,
+    RemovedStep, ReportQuery, ReportRow, Unavailable, Vault,
 };
 pub use gateway::{Gateway, Parts, Settings};
 pub use tidegate_upstream::SignIn;

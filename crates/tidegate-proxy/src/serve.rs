@@ -126,9 +126,9 @@ where
     let brought = Brought::open(gateway, &caller.view, &call)?;
     // The windows of budgets go by the time of their counters.
     let draw = call.draw(account.arrival.call_id);
-    let facts = CallFacts { credentials: &brought.credentials, ..call.facts(face, &gateway.health) };
+    let facts = CallFacts { credentials: &brought.credentials, ..call.facts(face, &*gateway.health) };
     let plan = plan(&caller.view, &facts, gateway.limiter.now(), draw)
-        .inspect_err(|refusal| account.note_demanded(refusal.demanded().unwrap_or(facts.zdr_asked)))?;
+        .inspect_err(|refusal| account.note_no_plan(refusal, facts.zdr_asked))?;
     brought.check(plan.policy.allow_request_credentials)?;
     account.note_plan(&plan);
     let permit = admit(gateway, account, caller.view.organization_id(), &call, &plan).await?;

@@ -258,7 +258,7 @@ impl Attempt {
         }
         let now = Instant::now();
         let record = match place {
-            Place::Last => self.account.close(self.record(now), &usage, cost, now),
+            Place::Last => self.account.close(self.record(outcome, now), &usage, cost, now),
             Place::Within => None,
         };
         // The journal first: what it holds can be settled again, what is settled cannot be told again.
@@ -274,7 +274,7 @@ impl Attempt {
         }
         self.gateway.meters.attempt(outcome_name(outcome));
         if place == Place::Within {
-            self.account.note_attempt(self.record(now), &usage, cost);
+            self.account.note_attempt(self.record(outcome, now), &usage, cost);
         }
     }
 
@@ -310,7 +310,7 @@ impl Attempt {
         self.gateway.limiter.settle(settlement);
     }
 
-    fn record(&self, now: Instant) -> AttemptRecord {
+    fn record(&self, outcome: Outcome, now: Instant) -> AttemptRecord {
         let duration_ms = millis(self.began, now);
         AttemptRecord {
             provider_id: self.event.provider_id,
@@ -320,6 +320,7 @@ impl Attempt {
             status: self.status,
             started_ms: millis(self.account.arrival.clock, now).saturating_sub(duration_ms),
             duration_ms,
+            outcome: Some(outcome),
             evidence: self.vouched.iter().map(|evidence| Evidence::clone(evidence)).collect(),
         }
     }

@@ -1,5 +1,5 @@
-//! How models fare at their providers, from this node's own traffic: share of calls that succeed,
-//! time to the first event, tokens per second, each a moving average of the last calls.
+//! How models fare at their providers, from this node's traffic and what other nodes tell of theirs: share
+//! of calls that succeed, time to the first event, tokens per second, each a moving average of the last calls.
 //!
 //! What one organization alone is to blame for (its credential, its short time limits) is not
 //! counted: everybody plans by these numbers.
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
 use tidegate_policy::{Candidate, Condition, Vitals};
 use tidegate_types::usage::CredentialType;
 use tidegate_types::{ModelId, OrganizationId, ProviderId};
@@ -26,6 +27,27 @@ const FORGIVEN_MS: u64 = 30_000;
 const PROBE_MS: u64 = 5_000;
 /// Most pairs that are remembered.
 const MOST: usize = 50_000;
+/// Most pairs that are told of at once.
+const MOST_TOLD: usize = 500;
+/// What one node tells counts as at most so many calls of this one.
+const WEIGHT: u32 = 16;
+
+/// What one node saw of a pair since it told the last time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// Attempts that were answered.
+    #[serde(default)]
+    pub(crate) answered: u32,
+    /// Attempts that failed by the provider's fault.
+    #[serde(default)]
+    pub(crate) failed: u32,
+    /// Its average time to the first event, milliseconds; 0: unknown.
+    #[serde(default)]
+    pub(crate) ttft_ms: u32,
+    /// Its average of tokens in a thousand seconds; 0: unknown.
+    #[serde(default)]
+    pub(crate) milli_tps: u32,
+}
 
 /// Everything that is measured.
 #[derive(Debug)]
@@ -43,6 +65,10 @@ struct Pair {
     /// Milliseconds since the start; 0: never.
     failed_at: AtomicU64,
     probed_at: AtomicU64,
+    /// Of this node alone, since it told the last time.
+    answered: AtomicU32,
+    failed: AtomicU32,
+    rated: AtomicU32,
 }
 
 impl Default for Measurements {
@@ -60,17 +86,53 @@ impl Measurements {
 
     /// The first event of an answer came.
     pub(crate) fn succeeded(&self, candidate: &Candidate, ttft: Duration) {
-        let pair = self.pair(candidate.provider.id, candidate.model.id);
-        blend(&pair.success, WHOLE, 8);
-        let ms = u32::try_from(ttft.as_millis()).unwrap_or(u32::MAX).max(1);
-        learn(&pair.ttft_ms, ms);
+        self.note(candidate.provider.id, candidate.model.id, Some(ttft), true);
     }
 
-    /// An attempt failed by the provider's fault.
-    pub(crate) fn failed(&self, candidate: &Candidate) {
-        let pair = self.pair(candidate.provider.id, candidate.model.id);
-        blend(&pair.success, 0, 8);
-        pair.failed_at.store(self.now(), Ordering::Relaxed);
+    /// An attempt failed by the provider's fault. `told`: by what it answered; where nothing came, it may
+    /// be this node that cannot reach it, and the others are not told.
+    pub(crate) fn failed(&self, candidate: &Candidate, told: bool) {
+        self.note(candidate.provider.id, candidate.model.id, None, told);
+    }
+
+    /// An attempt was answered after `ttft`, or failed.
+    pub(crate) fn note(&self, provider: ProviderId, model: ModelId, ttft: Option<Duration>, told: bool) {
+        let pair = self.pair(provider, model);
+        let Some(ttft) = ttft else {
+            blend(&pair.success, 0, 8);
+            pair.failed_at.store(self.now(), Ordering::Relaxed);
+            pair.failed.fetch_add(u32::from(told), Ordering::Relaxed);
+            return;
+        };
+        blend(&pair.success, WHOLE, 8);
+        learn(&pair.ttft_ms, u32::try_from(ttft.as_millis()).unwrap_or(u32::MAX).max(1));
+        pair.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What this node saw since the last time.
+    pub(crate) fn take_seen(&self) -> Vec<((ProviderId, ModelId), Seen)> {
+        let pairs = self.pairs.read();
+        let seen = pairs.iter().filter_map(|(place, pair)| Some((*place, pair.take_seen()?)));
+        seen.take(MOST_TOLD).collect()
+    }
+
+    /// What another node saw.
+    pub(crate) fn hear(&self, provider: ProviderId, model: ModelId, seen: Seen) {
+        let pair = self.pair(provider, model);
+        let calls = seen.answered.saturating_add(seen.failed);
+        if calls > 0 {
+            let share = u64::from(WHOLE) * u64::from(seen.answered) / u64::from(calls);
+            let share = u32::try_from(share).unwrap_or(WHOLE);
+            (0..calls.min(WEIGHT)).for_each(|_| blend(&pair.success, share, 8));
+        }
+        if seen.failed > 0 {
+            pair.failed_at.store(self.now(), Ordering::Relaxed);
+        }
+        for (average, told) in [(&pair.ttft_ms, seen.ttft_ms), (&pair.milli_tps, seen.milli_tps)] {
+            if told > 0 {
+                learn(average, told);
+            }
+        }
     }
 
     /// An answer is complete.
@@ -78,7 +140,9 @@ impl Measurements {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
         let rate = tokens.saturating_mul(1_000_000_000) / micros;
         if tokens > 0 {
-            learn(&self.pair(provider, model).milli_tps, u32::try_from(rate).unwrap_or(u32::MAX).max(1));
+            let pair = self.pair(provider, model);
+            learn(&pair.milli_tps, u32::try_from(rate).unwrap_or(u32::MAX).max(1));
+            pair.rated.store(1, Ordering::Relaxed);
         }
     }
 
@@ -120,11 +184,27 @@ impl Default for Pair {
             milli_tps: AtomicU32::new(0),
             failed_at: AtomicU64::new(0),
             probed_at: AtomicU64::new(0),
+            answered: AtomicU32::new(0),
+            failed: AtomicU32::new(0),
+            rated: AtomicU32::new(0),
         }
     }
 }
 
 impl Pair {
+    fn take_seen(&self) -> Option<Seen> {
+        let answered = self.answered.swap(0, Ordering::Relaxed);
+        let failed = self.failed.swap(0, Ordering::Relaxed);
+        let rated = self.rated.swap(0, Ordering::Relaxed) > 0;
+        let known = |known: bool, value: &AtomicU32| if known { value.load(Ordering::Relaxed) } else { 0 };
+        (answered > 0 || failed > 0 || rated).then(|| Seen {
+            answered,
+            failed,
+            ttft_ms: known(answered > 0, &self.ttft_ms),
+            milli_tps: known(rated, &self.milli_tps),
+        })
+    }
+
     fn condition(&self, now: impl Fn() -> u64) -> Condition {
         let success = self.success.load(Ordering::Relaxed);
         if success >= DEGRADED {

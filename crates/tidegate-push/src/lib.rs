@@ -27,6 +27,7 @@ mod service;
 mod session;
 mod snapshot;
 mod speak;
+mod steps;
 mod workload;
 
 pub use commands::{CommandError, Commands, Tested};

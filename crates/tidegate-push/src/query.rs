@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status};
 
 use crate::nodes::{Admitted, Nodes, unavailable};
 use crate::peer;
+use crate::steps;
 
 /// The service behind `/v1/credits`, `/v1/generation` and `/v1/report`.
 pub(crate) struct Questions {
@@ -98,6 +99,7 @@ async fn generation(tx: &mut TenantTx, record: &CallRecord) -> tidegate_store::R
         None => None,
     };
     let usage = &record.usage;
+    let steps = steps::of(tx, record).await?;
     Ok(GenerationResponse {
         created_at_micros: record.at.as_micros(),
         model: model.unwrap_or_default(),
@@ -115,6 +117,9 @@ async fn generation(tx: &mut TenantTx, record: &CallRecord) -> tidegate_store::R
         searches: usage.searches,
         ttft_ms: record.ttft_ms,
         duration_ms: record.duration_ms,
+        candidates: steps.candidates,
+        removed: steps.removed,
+        attempts: steps.attempts,
     })
 }
 

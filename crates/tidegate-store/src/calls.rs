@@ -56,6 +56,7 @@ struct Row {
     shard: i16,
     revision_n: i64,
     zdr: String,
+    plan: Option<Value>,
 }
 
 fn record(row: Row) -> Result<CallRecord> {
@@ -83,6 +84,7 @@ fn record(row: Row) -> Result<CallRecord> {
         tags: row.tags.into_iter().map(label).collect::<Result<_>>()?,
         revision: Revision { shard: shard(row.shard)?, n: unsigned(row.revision_n) },
         zdr: from_name(&row.zdr)?,
+        plan: row.plan.map(|plan| from_json(plan, "plan")).transpose()?,
     })
 }
 
@@ -101,7 +103,7 @@ fn label(bytes: Vec<u8>) -> Result<LabelHash> {
 pub async fn get(tx: &mut TenantTx, id: CallId) -> Result<CallRecord> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT organization_id, call_id, at, team_id, key_id, surface, stream, model_id, route_id, status, outcome,
-             attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n, zdr
+             attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n, zdr, plan
          FROM call_records
          WHERE organization_id = $1 AND day = id_day($2) AND call_id = $2",
     )
@@ -125,7 +127,7 @@ pub async fn list(
     // The day comes from the call's id, which its node's clock made: a day more on both sides.
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT organization_id, call_id, at, team_id, key_id, surface, stream, model_id, route_id, status, outcome,
-             attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n, zdr
+             attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n, zdr, plan
          FROM call_records
          WHERE organization_id = $1 AND at >= $2 AND at < $3
              AND day >= ($2::timestamptz AT TIME ZONE 'UTC')::date - 1
@@ -156,7 +158,7 @@ pub(crate) async fn of(tx: &mut TenantTx, calls: &[CallId]) -> Result<Vec<CallRe
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT r.organization_id, r.call_id, r.at, r.team_id, r.key_id, r.surface, r.stream, r.model_id, r.route_id,
              r.status, r.outcome, r.attempts, r.usage, r.cost, r.ttft_ms, r.duration_ms, r.overhead_us, r.end_user,
-             r.session, r.app, r.tags, r.shard, r.revision_n, r.zdr
+             r.session, r.app, r.tags, r.shard, r.revision_n, r.zdr, r.plan
          FROM unnest($2::uuid[]) AS k (call_id)
          JOIN call_records r ON r.organization_id = $1 AND r.day = id_day(k.call_id) AND r.call_id = k.call_id",
     )

@@ -1,7 +1,11 @@
 //! Sums of calls by one dimension, from the call records: what callers ask their gateway for.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDate;
-use tidegate_types::{LabelHash, ModelId, NanoUsd, OrganizationId, ProviderId};
+use tidegate_types::{
+    LabelHash, ModelId, ModelName, NanoUsd, OfferingId, OrganizationId, ProviderId, ProviderSlug,
+};
 
 use crate::convert::unsigned;
 use crate::tenant::TenantTx;
@@ -249,4 +253,31 @@ pub async fn provider_slug(tx: &mut TenantTx, id: ProviderId) -> Result<Option<S
         }
     }
     Ok(None)
+}
+
+/// Model and provider of offerings that the organization sees; those that are gone are left out.
+///
+/// # Errors
+/// When the database is away.
+pub async fn offering_names(
+    tx: &mut TenantTx,
+    ids: &[OfferingId],
+) -> Result<HashMap<OfferingId, (ModelName, ProviderSlug)>> {
+    let mut found = HashMap::new();
+    for id in ids.iter().copied() {
+        if found.contains_key(&id) {
+            continue;
+        }
+        for owner in [tx.organization_id(), OrganizationId::SYSTEM] {
+            match crate::offerings::get(tx, owner, id).await {
+                Ok(stored) => {
+                    found.insert(id, (stored.value.model, stored.value.provider));
+                    break;
+                }
+                Err(StoreError::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(found)
 }

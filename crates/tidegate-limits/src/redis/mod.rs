@@ -13,10 +13,13 @@ mod fallback;
 mod grants;
 mod link;
 mod names;
+mod news;
 mod queue;
 mod running;
 mod script;
 mod sweep;
+
+pub use self::news::Heard;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,6 +134,10 @@ impl RedisStore {
 
     pub(crate) fn allow_grants(&self, organization: OrganizationId, epoch: u64, percent: u8) {
         self.grants.allow(organization, epoch, percent);
+    }
+
+    pub(crate) fn end_grants_before(&self, organization: OrganizationId, epoch: u64) {
+        self.grants.end_before(organization, epoch);
     }
 
     pub(crate) fn take_wanting_grants(&self) -> Vec<(OrganizationId, u64)> {

@@ -380,7 +380,7 @@ async fn stopping_ends_the_wait_for_a_queue_that_cannot_drain() {
 #[tokio::test]
 async fn the_permissions_that_the_settings_name_are_enough() {
     let server = Server::start().unwrap();
-    let allowed = "+evalsha +script|load +info +time +zrangebyscore +hkeys +get +set +mget +del +hget +hmget +hset \
+    let allowed = "+evalsha +script|load +info +time +zrangebyscore +hkeys +xadd +xrange +get +set +mget +del +hget +hmget +hset \
                    +hincrby +persist +pexpire +pexpireat +zadd +zrem +zcount +zscore +zremrangebyscore";
     let mut words = vec!["ACL", "SETUSER", "gate", "on", ">pass", "~tg:*"];
     words.extend(allowed.split_whitespace());
@@ -404,6 +404,8 @@ async fn the_permissions_that_the_settings_name_are_enough() {
     bench.limiter.settle(hold.settlement(ORGANIZATION, 1, spent(5)));
     eventually("all is through", async || bench.figures(1).await == (5, 0, 100)).await;
     bench.limiter.close_epoch(ORGANIZATION, 1).await.unwrap();
+    let told = bench.limiter.tell(Some(b"note"), &mut tidegate_limits::Heard::default()).await.unwrap();
+    assert_eq!(told, [b"note"]);
     let denied = server.command(&["ACL", "LOG"]).unwrap();
     assert!(!denied.contains("gate"), "{denied}");
     stop.cancel();

@@ -63,10 +63,18 @@ impl<'s> Search<'_, '_> {
         let mut found = Candidates::new();
         let (own, shared) = (&self.view.organization.own, &self.view.catalogue);
         let name = target.model.as_str();
+        let model = own.models.get(name).or_else(|| shared.models.get(name));
         let mut take_out = |filter| {
-            removed.push(Removed { model: target.model.shared(), provider: None, credential: None, filter })
+            removed.push(Removed {
+                model: target.model.shared(),
+                provider: None,
+                offering_id: None,
+                model_id: model.map(|model| model.id),
+                credential: None,
+                filter,
+            });
         };
-        let Some(model) = own.models.get(name).or_else(|| shared.models.get(name)) else {
+        let Some(model) = model else {
             take_out(Filter::UnknownModel);
             return found;
         };
@@ -84,6 +92,8 @@ impl<'s> Search<'_, '_> {
                 Err(filter) => removed.push(Removed {
                     model: target.model.shared(),
                     provider: Some(entry.offering.provider.clone()),
+                    offering_id: Some(entry.offering.id),
+                    model_id: Some(model.id),
                     credential: None,
                     filter,
                 }),
@@ -324,6 +334,8 @@ impl Offer<'_> {
         Removed {
             model: self.target.model.shared(),
             provider: Some(self.offering.provider.clone()),
+            offering_id: Some(self.offering.id),
+            model_id: Some(self.model.id),
             credential: credential.map(|credential| credential.id),
             filter,
         }

@@ -8,7 +8,7 @@ use tidegate_pricing::Tariff;
 use tidegate_types::resource::{Credential, KeyLimits, LimitAt, Model, Provider};
 use tidegate_types::usage::CredentialType;
 use tidegate_types::window::Window;
-use tidegate_types::{CredentialId, KeyId, NanoUsd, ProviderSlug, TeamId, Timestamp};
+use tidegate_types::{CredentialId, KeyId, ModelId, NanoUsd, OfferingId, ProviderSlug, TeamId, Timestamp};
 
 use super::effective::EffectivePolicy;
 use super::filter::Filter;
@@ -85,6 +85,10 @@ pub struct Removed {
     pub model: Arc<str>,
     /// The provider; `None` when the model was taken out as a whole.
     pub provider: Option<ProviderSlug>,
+    /// The model at that provider.
+    pub offering_id: Option<OfferingId>,
+    /// The model; `None` where the name means none.
+    pub model_id: Option<ModelId>,
     /// The credential; `None` when the offering was taken out with every credential.
     pub credential: Option<CredentialId>,
     /// What took it out.

@@ -95,6 +95,8 @@ fn fallbacks(
             Err(why) => removed.push(Removed {
                 model: name.chars().take(64).collect::<String>().into(),
                 provider: None,
+                offering_id: None,
+                model_id: None,
                 credential: None,
                 filter: Filter::Name(Box::new(why)),
             }),

@@ -17,7 +17,7 @@ pub struct GenerationRequest {
     #[prost(string, tag = "2")]
     pub call_id: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GenerationResponse {
     #[prost(int64, tag = "1")]
     pub created_at_micros: i64,
@@ -53,6 +53,57 @@ pub struct GenerationResponse {
     #[prost(uint32, optional, tag = "15")]
     pub ttft_ms: ::core::option::Option<u32>,
     #[prost(uint32, tag = "16")]
+    pub duration_ms: u32,
+    /// The plan, where it says more than the attempts, and the attempts.
+    #[prost(message, repeated, tag = "17")]
+    pub candidates: ::prost::alloc::vec::Vec<PlannedStep>,
+    #[prost(message, repeated, tag = "18")]
+    pub removed: ::prost::alloc::vec::Vec<RemovedStep>,
+    #[prost(message, repeated, tag = "19")]
+    pub attempts: ::prost::alloc::vec::Vec<AttemptStep>,
+}
+/// Who could have answered. Names are empty where what they name is gone.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlannedStep {
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub provider: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub credential_type: ::prost::alloc::string::String,
+    /// `named`, `drawn`, `undrawn`, `fallback` or `wished`.
+    #[prost(string, tag = "4")]
+    pub role: ::prost::alloc::string::String,
+    /// `fine`, `degraded`, `down` or `cooling`.
+    #[prost(string, tag = "5")]
+    pub standing: ::prost::alloc::string::String,
+}
+/// Who was taken out, by which filter.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemovedStep {
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub provider: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub filter: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AttemptStep {
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub provider: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub credential_type: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub status: u32,
+    /// `completed`, `refused`, `not_sent`, `interrupted` or `unresolved`; empty where it was not kept.
+    #[prost(string, tag = "5")]
+    pub outcome: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "6")]
+    pub started_ms: u32,
+    #[prost(uint32, tag = "7")]
     pub duration_ms: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -207,6 +207,9 @@ pub struct AttemptRecord {
     pub duration_ms: u32,
     #[prost(message, repeated, tag = "8")]
     pub evidence: ::prost::alloc::vec::Vec<Evidence>,
+    /// Unspecified in records of before it was kept.
+    #[prost(enumeration = "Outcome", tag = "9")]
+    pub outcome: i32,
 }
 /// By what an attempt was allowed under a data-handling tier.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -278,6 +281,58 @@ pub struct CallRecord {
     /// As Evidence.tier.
     #[prost(uint32, tag = "26")]
     pub zdr_tier: u32,
+    /// Absent where it says no more than the attempts.
+    #[prost(message, optional, tag = "27")]
+    pub plan: ::core::option::Option<PlanRecord>,
+}
+/// The plan of a call in its short form.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlanRecord {
+    #[prost(message, repeated, tag = "1")]
+    pub candidates: ::prost::alloc::vec::Vec<PlannedCandidate>,
+    #[prost(message, repeated, tag = "2")]
+    pub removed: ::prost::alloc::vec::Vec<RemovedCandidate>,
+    /// Beyond those.
+    #[prost(uint32, tag = "3")]
+    pub more_candidates: u32,
+    #[prost(uint32, tag = "4")]
+    pub more_removed: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlannedCandidate {
+    #[prost(bytes = "vec", tag = "1")]
+    pub offering_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub credential_id: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    #[prost(enumeration = "CredentialType", tag = "3")]
+    pub credential_type: i32,
+    /// 0 asked for by name, 1 drawn, 2 not drawn, 3 fallback of the route, 4 fallback of the request.
+    #[prost(uint32, tag = "4")]
+    pub role: u32,
+    /// Weight of one that was drawn, place of a fallback from 0.
+    #[prost(uint32, tag = "5")]
+    pub role_number: u32,
+    /// Weights of all targets.
+    #[prost(uint64, tag = "6")]
+    pub role_of: u64,
+    /// In the request's order, from 0.
+    #[prost(uint32, optional, tag = "7")]
+    pub place: ::core::option::Option<u32>,
+    /// 0 fine, 1 degraded, 2 down, 3 cooling.
+    #[prost(uint32, tag = "8")]
+    pub standing: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemovedCandidate {
+    #[prost(bytes = "vec", optional, tag = "1")]
+    pub offering_id: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub model_id: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub credential_id: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    /// As tidegate_types::usage::FilterName numbers them; 0 and unknown ones: another filter.
+    #[prost(uint32, tag = "4")]
+    pub filter: u32,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

@@ -109,10 +109,10 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
             expires_at,
         },
     );
-    let times = (any::<u32>(), any::<u32>());
+    let times = (any::<u32>(), any::<u32>(), of(attempt_end()));
     let attempt = (id(), id(), of(id()), credential_type(), any::<u16>(), times, vec(evidence, 0..3))
         .prop_map(|(provider_id, offering_id, credential_id, credential_type, status, times, evidence)| {
-            let (started_ms, duration_ms) = times;
+            let (started_ms, duration_ms, outcome) = times;
             AttemptRecord {
                 provider_id,
                 offering_id,
@@ -121,6 +121,7 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
                 status,
                 started_ms,
                 duration_ms,
+                outcome,
                 evidence,
             }
         });
@@ -128,7 +129,8 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
     let who = (id(), time(), id(), id(), id(), surface, any::<bool>(), of(id()), of(id()));
     let how = (any::<u16>(), outcome, vec(attempt, 0..3), usage(), any::<i64>());
     let times = (of(any::<u32>()), any::<u32>(), any::<u32>());
-    let labels = (of(label()), of(label()), of(label()), vec(label(), 0..3), (revision(), tier()));
+    let labels =
+        (of(label()), of(label()), of(label()), vec(label(), 0..3), (revision(), tier(), of(plan())));
     (who, how, times, labels).prop_map(|(who, how, times, labels)| CallRecord {
         call_id: who.0,
         at: who.1,
@@ -153,5 +155,46 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
         tags: labels.3,
         revision: labels.4.0,
         zdr: labels.4.1,
+        plan: labels.4.2.map(Box::new),
     })
+}
+
+fn attempt_end() -> impl Strategy<Value = Outcome> {
+    let ends = [Outcome::Completed, Outcome::Refused, Outcome::NotSent, Outcome::Unresolved];
+    proptest::sample::select(ends.to_vec())
+}
+
+fn plan() -> impl Strategy<Value = PlanRecord> {
+    let role = prop_oneof![
+        Just(PlannedRole::Named),
+        (any::<u32>(), any::<u64>()).prop_map(|(weight, of)| PlannedRole::Drawn { weight, of }),
+        Just(PlannedRole::Undrawn),
+        any::<u32>().prop_map(|number| PlannedRole::Fallback { number }),
+        any::<u32>().prop_map(|number| PlannedRole::Wished { number }),
+    ];
+    let standings = [Standing::Fine, Standing::Degraded, Standing::Down, Standing::Cooling];
+    let standing = proptest::sample::select(standings.to_vec());
+    let candidate = (id(), of(id()), credential_type(), role, of(any::<u16>()), standing).prop_map(
+        |(offering_id, credential_id, credential_type, role, place, standing)| PlannedCandidate {
+            offering_id,
+            credential_id,
+            credential_type,
+            role,
+            place,
+            standing,
+        },
+    );
+    let filter = proptest::sample::select(FilterName::ALL.to_vec());
+    let removed =
+        (of(id()), of(id()), of(id()), filter).prop_map(|(offering_id, model_id, credential_id, filter)| {
+            RemovedCandidate { offering_id, model_id, credential_id, filter }
+        });
+    (vec(candidate, 0..3), vec(removed, 0..3), any::<u32>(), any::<u32>()).prop_map(
+        |(candidates, removed, more_candidates, more_removed)| PlanRecord {
+            candidates,
+            removed,
+            more_candidates,
+            more_removed,
+        },
+    )
 }

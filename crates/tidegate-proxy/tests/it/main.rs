@@ -23,6 +23,7 @@ mod logprobs;
 mod notes;
 mod options;
 mod plain;
+mod plans;
 mod provider;
 mod refusals;
 mod retention;

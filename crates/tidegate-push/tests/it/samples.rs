@@ -176,6 +176,7 @@ impl Attempt {
             tags: vec![],
             revision: end.revision,
             zdr: tidegate_types::resource::ZdrTier::None,
+            plan: None,
         }
     }
 }

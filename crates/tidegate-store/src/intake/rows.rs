@@ -156,6 +156,8 @@ pub(super) struct CallRow {
     shard: i16,
     revision_n: i64,
     zdr: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<Value>,
 }
 
 impl CallRow {
@@ -187,6 +189,7 @@ impl CallRow {
             shard: shard_index(call.revision.shard),
             revision_n: signed(call.revision.n),
             zdr: name_of(&call.zdr)?,
+            plan: call.plan.as_deref().map(|plan| to_json(plan, "plan")).transpose()?,
         })
     }
 }

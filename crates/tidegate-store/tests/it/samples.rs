@@ -245,6 +245,7 @@ pub(crate) fn call_record(tenant: &Tenant, call_id: CallId, refused: bool) -> Ca
         status: 200,
         started_ms: 1,
         duration_ms: 2,
+        outcome: None,
         evidence: vec![],
     };
     CallRecord {
@@ -271,6 +272,7 @@ pub(crate) fn call_record(tenant: &Tenant, call_id: CallId, refused: bool) -> Ca
         tags: vec![],
         revision: Revision { shard: Shard::SYSTEM, n: 1 },
         zdr: tidegate_types::resource::ZdrTier::None,
+        plan: None,
     }
 }
 

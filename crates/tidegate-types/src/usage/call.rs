@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::CredentialType;
+use super::event::{CredentialType, Outcome};
 use super::metered::Usage;
+use super::planned::PlanRecord;
 use crate::clock::Timestamp;
 use crate::id::{
     BudgetId, CallId, CredentialId, KeyId, ModelId, OfferingId, OrganizationId, ProviderId, RouteId, TeamId,
@@ -216,6 +217,9 @@ pub struct AttemptRecord {
     pub started_ms: u32,
     /// Milliseconds from the attempt's start to its end.
     pub duration_ms: u32,
+    /// How it ended; absent in records of before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
     /// By what the attempt was allowed under the call's data-handling tier; empty where none was demanded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
@@ -288,4 +292,7 @@ pub struct CallRecord {
     /// The data-handling tier that policies and the request demanded together.
     #[serde(default)]
     pub zdr: ZdrTier,
+    /// The plan, where it says more than the attempts: others could have answered, or were taken out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<PlanRecord>>,
 }

@@ -6,8 +6,12 @@ mod call;
 mod decision;
 mod event;
 mod metered;
+mod planned;
 
 pub use call::{AttemptRecord, CallOutcome, CallRecord, Evidence, RefusalCause, Surface};
 pub use decision::{AttemptDecision, Decision};
 pub use event::{BillingEvent, CredentialType, EventKind, HeldBudget, Outcome, RecordKey};
 pub use metered::{MeterMethod, Usage};
+pub use planned::{
+    FilterName, MOST_PLANNED, PlanRecord, PlannedCandidate, PlannedRole, RemovedCandidate, Standing,
+};

@@ -22,5 +22,9 @@ pub(super) async fn get(
 ) -> Result<Json<CallView>, Problem> {
     let mut tx = app.store.begin(caller.actor()).await?;
     let record = calls::get(&mut tx, id).await?;
-    Ok(Json(CallView::from(&record)))
+    let mut view = CallView::from(&record);
+    if let Some(plan) = &mut view.plan {
+        plan.name(&mut tx).await?;
+    }
+    Ok(Json(view))
 }

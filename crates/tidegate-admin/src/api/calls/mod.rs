@@ -3,6 +3,7 @@
 
 mod get;
 mod list;
+mod plan;
 
 use serde::Serialize;
 use tidegate_types::usage::{AttemptRecord, CallOutcome, CallRecord, Surface, Usage};
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::plan::PlanView;
 use crate::state::App;
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -53,6 +55,9 @@ pub(crate) struct CallView {
     /// Attempts in order.
     #[schema(value_type = Vec<Object>)]
     attempts: Vec<AttemptRecord>,
+    /// Who could have answered, and who was taken out; absent where that says no more than the attempts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<PlanView>,
     /// Counts of all attempts together.
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -96,6 +101,7 @@ impl From<&CallRecord> for CallView {
             status: record.status,
             outcome: record.outcome,
             attempts: record.attempts.clone(),
+            plan: record.plan.as_deref().map(Into::into),
             usage: record.usage,
             cost: record.cost,
             ttft_ms: record.ttft_ms,

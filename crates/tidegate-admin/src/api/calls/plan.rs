@@ -1,0 +1,147 @@
+//! The plan of a call as it is shown: ids, and names where what they name is still there.
+
+use serde::Serialize;
+use tidegate_store::{StoreError, TenantTx, reports};
+use tidegate_types::usage::{
+    CredentialType, FilterName, PlanRecord, PlannedCandidate, PlannedRole, RemovedCandidate, Standing,
+};
+use tidegate_types::{CredentialId, ModelId, ModelName, OfferingId, ProviderSlug};
+use utoipa::ToSchema;
+
+/// The plan of a call.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CallPlan)]
+pub(super) struct PlanView {
+    /// Who could have answered, in this order; the first eight.
+    candidates: Vec<CandidateView>,
+    /// Who was taken out; the first eight.
+    removed: Vec<RemovedView>,
+    /// Candidates beyond those.
+    more_candidates: u32,
+    /// Removed ones beyond those.
+    more_removed: u32,
+}
+
+/// Somebody who could have answered.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CallCandidate)]
+pub(super) struct CandidateView {
+    /// The model at a provider.
+    #[schema(value_type = String)]
+    offering_id: OfferingId,
+    /// The model; absent in lists, and when it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    model: Option<ModelName>,
+    /// The provider; absent in lists, and when it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    provider: Option<ProviderSlug>,
+    /// The credential; absent for those of requests, and where nobody signs in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    credential_id: Option<CredentialId>,
+    /// Who would have paid: `system`, `byok` or `client`.
+    #[schema(value_type = String)]
+    credential_type: CredentialType,
+    /// Why it is there: `role` is `named`, `drawn` (with `weight` and `of`), `undrawn`, `fallback` or `wished`
+    /// (with `number`, from 0).
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    role: PlannedRole,
+    /// Its place in the request's `order`, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<u16>,
+    /// How it fared at that moment: `fine`, `degraded`, `down` or `cooling`.
+    #[schema(value_type = String)]
+    standing: Standing,
+}
+
+/// Somebody who was taken out.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CallRemoval)]
+pub(super) struct RemovedView {
+    /// The model at a provider; absent when the model was taken out as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    offering_id: Option<OfferingId>,
+    /// The model, where that was taken out as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    model_id: Option<ModelId>,
+    /// The model's name; absent in lists, when it is gone, and where a name means none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    /// The provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    provider: Option<ProviderSlug>,
+    /// The credential; absent when the offering was taken out with every credential.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    credential_id: Option<CredentialId>,
+    /// What took it out.
+    #[schema(value_type = String, example = "only")]
+    filter: FilterName,
+}
+
+impl PlanView {
+    /// Looks up the names.
+    pub(super) async fn name(&mut self, tx: &mut TenantTx) -> Result<(), StoreError> {
+        let planned = self.candidates.iter().map(|planned| planned.offering_id);
+        let removed = self.removed.iter().filter_map(|removed| removed.offering_id);
+        let ids: Vec<OfferingId> = planned.chain(removed).collect();
+        let names = reports::offering_names(tx, &ids).await?;
+        for planned in &mut self.candidates {
+            (planned.model, planned.provider) = names.get(&planned.offering_id).cloned().unzip();
+        }
+        for removed in &mut self.removed {
+            if let Some((model, provider)) = removed.offering_id.and_then(|id| names.get(&id)) {
+                removed.model = Some(model.to_string());
+                removed.provider = Some(provider.clone());
+            } else if let Some(id) = removed.model_id {
+                removed.model = reports::model_name(tx, id).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<&PlanRecord> for PlanView {
+    fn from(plan: &PlanRecord) -> Self {
+        Self {
+            candidates: plan.candidates.iter().map(Into::into).collect(),
+            removed: plan.removed.iter().map(Into::into).collect(),
+            more_candidates: plan.more_candidates,
+            more_removed: plan.more_removed,
+        }
+    }
+}
+
+impl From<&PlannedCandidate> for CandidateView {
+    fn from(planned: &PlannedCandidate) -> Self {
+        Self {
+            offering_id: planned.offering_id,
+            model: None,
+            provider: None,
+            credential_id: planned.credential_id,
+            credential_type: planned.credential_type,
+            role: planned.role,
+            place: planned.place,
+            standing: planned.standing,
+        }
+    }
+}
+
+impl From<&RemovedCandidate> for RemovedView {
+    fn from(removed: &RemovedCandidate) -> Self {
+        Self {
+            offering_id: removed.offering_id,
+            model_id: removed.model_id,
+            model: None,
+            provider: None,
+            credential_id: removed.credential_id,
+            filter: removed.filter,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What the nodes of a pool tell one another: short notes in a stream of bounded length, one trip for
+//! telling and hearing. Knows nothing of what is told. Whoever is away hears later, or never.
+
+use std::time::Duration;
+
+use redis::{Pipeline, Value};
+
+use super::RedisStore;
+use crate::error::LimitError;
+
+/// The stream's key.
+const KEY: &str = "tg:{fleet}:news";
+/// About so many notes are kept.
+const KEPT: usize = 2_000;
+/// Most notes heard in one trip.
+const HEARD: usize = 500;
+/// How far back somebody hears who begins to listen.
+const BACK_MICROS: i64 = 300 * 1_000_000;
+/// Longest time for one trip.
+const TRIP: Duration = Duration::from_secs(1);
+
+/// How far somebody has heard.
+#[derive(Debug, Clone, Default)]
+pub struct Heard(Option<String>);
+
+impl RedisStore {
+    pub(crate) async fn tell(
+        &self,
+        note: Option<&[u8]>,
+        heard: &mut Heard,
+    ) -> Result<Vec<Vec<u8>>, LimitError> {
+        let link = self.breaker.back().ok_or(LimitError::Away)?;
+        let mut trip = Pipeline::with_capacity(2);
+        if let Some(note) = note {
+            trip.cmd("XADD").arg(KEY).arg("MAXLEN").arg("~").arg(KEPT).arg("*").arg("n").arg(note);
+        }
+        let begin = || {
+            let back = self.now().as_micros().saturating_sub(BACK_MICROS).max(0) / 1_000;
+            format!("{back}-0")
+        };
+        let after = heard.0.get_or_insert_with(begin);
+        trip.cmd("XRANGE").arg(KEY).arg(format!("({after}")).arg("+").arg("COUNT").arg(HEARD);
+        // Not worth opening the breaker for: budgets do not wait for it.
+        let replies = link.ask_many(&trip, TRIP).await.map_err(|_| LimitError::Away)?;
+        if replies.iter().any(|reply| matches!(reply, Value::ServerError(_))) {
+            return Err(LimitError::Away);
+        }
+        let Some(Value::Array(entries)) = replies.last() else { return Ok(Vec::new()) };
+        let mut notes = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let Value::Array(parts) = entry else { continue };
+            let [Value::BulkString(id), Value::Array(fields)] = parts.as_slice() else { continue };
+            if let Ok(id) = std::str::from_utf8(id) {
+                heard.0 = Some(id.to_owned());
+            }
+            if let [_, Value::BulkString(note)] = fields.as_slice() {
+                notes.push(note.clone());
+            }
+        }
+        Ok(notes)
+    }
+}
