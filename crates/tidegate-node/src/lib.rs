@@ -7,6 +7,7 @@
 mod ask;
 mod backoff;
 mod error;
+mod grants;
 mod identity;
 pub mod journal;
 mod link;

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::ask::Asker;
 use crate::error::NodeError;
+use crate::grants::GrantAsker;
 use crate::identity::{self, Identity};
 use crate::journal::{Journal, JournalSettings};
 use crate::link::Link;
@@ -90,6 +91,7 @@ impl Node {
             metrics_address,
             gateway: Arc::clone(&made.gateway),
             journal: Arc::clone(&made.journal),
+            link: Arc::clone(&made.link),
             limiter: settings.limiter.clone(),
             pulse: Arc::clone(&made.pulse),
             drain_asked: drain_asked.clone(),
@@ -226,6 +228,9 @@ fn run_tasks(
         tasks: tasks.clone(),
         outage: Outage::default(),
     };
+    let grants =
+        GrantAsker { limiter: settings.limiter.clone(), link: Arc::clone(&link), boot: journal.boot() };
+    tasks.spawn(grants.run(stop.clone()));
     tasks.spawn(client.run(stop.clone()));
     let clock = Arc::clone(&settings.clock);
     let notary = Arc::new(Notary::new(Arc::clone(&identity), journal.boot(), Arc::clone(&clock)));

@@ -135,6 +135,8 @@ impl Opener {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(organization) = budgets.recv() => {
+                    let epoch = self.shared.config.organization(organization).map_or(0, |held| held.epoch());
+                    self.shared.limiter.end_grants_before(organization, epoch);
                     known.insert(organization);
                     self.prepare(organization);
                 }

@@ -13,7 +13,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::grants;
 use crate::journal::Journal;
+use crate::link::Link;
 use crate::pulse::Pulse;
 
 /// What is left of the journal gets this long at the end.
@@ -27,6 +29,7 @@ pub struct RunningNode {
     pub(crate) metrics_address: SocketAddr,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) link: Arc<Link>,
     pub(crate) limiter: Limiter,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) drain_asked: CancellationToken,
@@ -105,7 +108,10 @@ impl RunningNode {
         if timeout(Duration::from_secs(5), self.connections.wait()).await.is_err() {
             tracing::warn!("connections were still open at the end of the drain");
         }
-        let settled = timeout(SHIP_AT_END, self.limiter.idle());
+        let settled = timeout(SHIP_AT_END, async {
+            self.limiter.idle().await;
+            grants::give_up(&self.link, self.journal.boot()).await;
+        });
         let shipped = timeout(SHIP_AT_END, self.shipped());
         let (settled, shipped) = tokio::join!(settled, shipped);
         if settled.is_err() || shipped.is_err() {

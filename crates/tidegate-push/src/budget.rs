@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use tidegate_proto::budget::budget_service_server::BudgetService;
 use tidegate_proto::budget::{
-    self as wire, ConfirmEpochRequest, ConfirmEpochResponse, OpenEpochRequest, OpenEpochResponse,
+    self as wire, AllowGrantsRequest, AllowGrantsResponse, ConfirmEpochRequest, ConfirmEpochResponse,
+    OpenEpochRequest, OpenEpochResponse, ReturnGrantsRequest, ReturnGrantsResponse,
     open_epoch_response::Outcome,
 };
-use tidegate_store::epochs::{self, Asked, Decision, Opening, Wait};
+use tidegate_store::epochs::{self, Asked, Asking, Decision, Opening, Wait};
 use tidegate_store::{Store, StoreError};
 use tidegate_telemetry::entropy;
 use tidegate_types::resource::{OpenHold, OpeningBalance};
 use tidegate_types::{Clock, NanoUsd, OrganizationId};
 use tonic::{Request, Response, Status};
 
-use crate::nodes::{Nodes, unavailable};
+use crate::nodes::{Admitted, Nodes, unavailable};
 use crate::peer;
 
 const LONGEST_RUN_ID: usize = 128;
@@ -24,6 +25,8 @@ pub(crate) struct Authority {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) nodes: Arc<Nodes>,
+    /// Most of a window's limit that one node may have in advance; 0: nothing.
+    pub(crate) grant_percent: u8,
 }
 
 #[tonic::async_trait]
@@ -75,6 +78,42 @@ impl BudgetService for Authority {
         let accepted = confirmed.map_err(|error| refusal(&error))?;
         Ok(Response::new(ConfirmEpochResponse { accepted }))
     }
+
+    async fn allow_grants(
+        &self,
+        request: Request<AllowGrantsRequest>,
+    ) -> Result<Response<AllowGrantsResponse>, Status> {
+        let node = self.nodes.admit(peer::identity(&request)?).await?;
+        let request = request.into_inner();
+        let (organization, epoch) = (organization(&request.organization_id)?, epoch(request.epoch)?);
+        let percent = self.grant_percent.min(100);
+        if percent == 0 {
+            return Ok(Response::new(AllowGrantsResponse { percent: 0 }));
+        }
+        let asking = asking(&node, request.boot)?;
+        let now = self.clock.now();
+        let noted = epochs::allow_grants(&self.store, &asking, organization, epoch, percent, now).await;
+        let allowed = noted.map_err(|error| refusal(&error))?;
+        Ok(Response::new(AllowGrantsResponse { percent: if allowed { u32::from(percent) } else { 0 } }))
+    }
+
+    async fn return_grants(
+        &self,
+        request: Request<ReturnGrantsRequest>,
+    ) -> Result<Response<ReturnGrantsResponse>, Status> {
+        let node = self.nodes.admit(peer::identity(&request)?).await?;
+        let asking = asking(&node, request.into_inner().boot)?;
+        epochs::return_grants(&self.store, &asking).await.map_err(|error| refusal(&error))?;
+        Ok(Response::new(ReturnGrantsResponse {}))
+    }
+}
+
+fn asking(node: &Admitted, boot: u64) -> Result<Asking<'_>, Status> {
+    // Postgres counts with signed numbers.
+    if i64::try_from(boot).is_err() {
+        return Err(Status::invalid_argument("the boot is out of range"));
+    }
+    Ok(Asking { node_id: node.node_id, boot, pool: &node.pool })
 }
 
 fn organization(text: &str) -> Result<OrganizationId, Status> {

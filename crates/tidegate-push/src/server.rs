@@ -53,6 +53,8 @@ pub struct PushSettings {
     pub streams_burst: u32,
     /// Enrolments and renewals per second (burst: ten times as many).
     pub enrolments_per_second: u32,
+    /// Most of a budget window's limit that one node may have in advance, in percent; 0: nothing.
+    pub grant_percent: u8,
 }
 
 impl Default for PushSettings {
@@ -62,6 +64,7 @@ impl Default for PushSettings {
             streams_per_second: 50,
             streams_burst: 100,
             enrolments_per_second: 20,
+            grant_percent: 10,
         }
     }
 }
@@ -166,8 +169,12 @@ impl PushServer {
             tracker: tracker.clone(),
             stop: stop.clone(),
         };
-        let authority =
-            Authority { store: store.clone(), clock: Arc::clone(&clock), nodes: Arc::clone(&nodes) };
+        let authority = Authority {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            nodes: Arc::clone(&nodes),
+            grant_percent: settings.grant_percent,
+        };
         let questions = Questions { store: store.clone(), nodes: Arc::clone(&nodes) };
         let digests = Digests::new(store.clone());
         let shared = Arc::new(Shared { store, clock, material, feed, digests, nodes, commands, metrics });

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use tidegate_store::{Store, StoreError, budgets, credits, upkeep};
+use tidegate_store::{Store, StoreError, budgets, credits, epochs, upkeep};
 use tidegate_types::Timestamp;
 use tokio::time::Instant;
 
 use crate::treasury::Settings;
+
+/// Organizations whose counters open anew in one round, because a node died with grants.
+const GRANTS_AT_ONCE: u32 = 20;
+/// Every node must have been heard of so lately for that.
+const GRANTS_HEARD_MS: i64 = 5_000;
 
 /// One of the background jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +26,15 @@ pub(crate) enum Duty {
     Pasts,
     /// Allowances begin and lapse.
     Credits,
+    /// What dead node processes had in advance comes back.
+    Grants,
     /// Expired rows go.
     Sweep,
 }
 
 impl Duty {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Partitions, Self::Pools, Self::Reap, Self::Pasts, Self::Credits, Self::Sweep];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Partitions, Self::Pools, Self::Reap, Self::Pasts, Self::Credits, Self::Grants, Self::Sweep];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -36,6 +43,7 @@ impl Duty {
             Self::Reap => "reap",
             Self::Pasts => "pasts",
             Self::Credits => "credits",
+            Self::Grants => "grants",
             Self::Sweep => "sweep",
         }
     }
@@ -47,6 +55,7 @@ impl Duty {
             Self::Reap => settings.reap_every,
             Self::Pasts => settings.pasts_every,
             Self::Credits => settings.credits_every,
+            Self::Grants => settings.grants_every,
             Self::Sweep => settings.sweep_every,
         }
     }
@@ -82,6 +91,15 @@ impl Duty {
             }
             Self::Credits => {
                 credits::roll(store, now).await?;
+            }
+            Self::Grants => {
+                // An epoch is only ended when every node is there to ship: a leak is no outage.
+                let heard_since = now.plus_millis(-GRANTS_HEARD_MS);
+                let organizations = epochs::reclaim_grants(store, heard_since, now, GRANTS_AT_ONCE).await?;
+                if !organizations.is_empty() {
+                    let reopened = organizations.len();
+                    tracing::warn!(reopened, "what dead processes had in advance comes back");
+                }
             }
             Self::Sweep => upkeep::sweep(store, now).await?,
         }

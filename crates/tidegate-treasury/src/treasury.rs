@@ -21,6 +21,8 @@ pub struct Settings {
     pub reap_every: Duration,
     /// How often pasts of budgets are looked at.
     pub pasts_every: Duration,
+    /// How often grants of dead processes are looked for.
+    pub grants_every: Duration,
     /// How often partitions are made.
     pub partitions_every: Duration,
     /// How often allowances are looked at.
@@ -41,6 +43,7 @@ impl Default for Settings {
             pools_every: Duration::from_secs(2),
             reap_every: Duration::from_secs(10),
             pasts_every: Duration::from_secs(2),
+            grants_every: Duration::from_secs(2),
             partitions_every: Duration::from_secs(3600),
             credits_every: Duration::from_secs(2),
             sweep_every: Duration::from_secs(600),

@@ -10,8 +10,8 @@ use futures_util::Stream;
 use parking_lot::Mutex;
 use tidegate_proto::budget::budget_service_server::{BudgetService, BudgetServiceServer};
 use tidegate_proto::budget::{
-    ConfirmEpochRequest, ConfirmEpochResponse, OpenEpochRequest, OpenEpochResponse, OpenWith, OpeningBalance,
-    RetryLater, open_epoch_response::Outcome,
+    AllowGrantsRequest, AllowGrantsResponse, ConfirmEpochRequest, ConfirmEpochResponse, OpenEpochRequest,
+    OpenEpochResponse, OpenWith, OpeningBalance, RetryLater, open_epoch_response::Outcome,
 };
 use tidegate_proto::config::config_service_server::{ConfigService, ConfigServiceServer};
 use tidegate_proto::config::control_message::Message as Control;
@@ -434,6 +434,20 @@ impl BudgetService for Service {
             })
         };
         Ok(Response::new(OpenEpochResponse { outcome: Some(outcome) }))
+    }
+
+    async fn allow_grants(
+        &self,
+        _: Request<AllowGrantsRequest>,
+    ) -> Result<Response<AllowGrantsResponse>, Status> {
+        Ok(Response::new(AllowGrantsResponse { percent: 0 }))
+    }
+
+    async fn return_grants(
+        &self,
+        _: Request<ReturnGrantsRequest>,
+    ) -> Result<Response<ReturnGrantsResponse>, Status> {
+        Ok(Response::new(ReturnGrantsResponse {}))
     }
 
     async fn confirm_epoch(

@@ -102,6 +102,30 @@ pub struct ConfirmEpochResponse {
     #[prost(bool, tag = "1")]
     pub accepted: bool,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AllowGrantsRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    /// Epoch under which calls are admitted now.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// The node's process.
+    #[prost(uint64, tag = "3")]
+    pub boot: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AllowGrantsResponse {
+    /// Most of each window's limit that the process may have in advance, in percent. 0: nothing.
+    #[prost(uint32, tag = "1")]
+    pub percent: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReturnGrantsRequest {
+    #[prost(uint64, tag = "1")]
+    pub boot: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReturnGrantsResponse {}
 /// Generated client implementations.
 pub mod budget_service_client {
     #![allow(
@@ -247,6 +271,60 @@ pub mod budget_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Asked before a node takes money of an organization's budgets in advance. Noted durably first.
+        pub async fn allow_grants(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AllowGrantsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AllowGrantsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tidegate.budget.v1.BudgetService/AllowGrants",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("tidegate.budget.v1.BudgetService", "AllowGrants"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Said by a node that ends: it has given back all that it had in advance.
+        pub async fn return_grants(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReturnGrantsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnGrantsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tidegate.budget.v1.BudgetService/ReturnGrants",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("tidegate.budget.v1.BudgetService", "ReturnGrants"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -276,6 +354,22 @@ pub mod budget_service_server {
             request: tonic::Request<super::ConfirmEpochRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ConfirmEpochResponse>,
+            tonic::Status,
+        >;
+        /// Asked before a node takes money of an organization's budgets in advance. Noted durably first.
+        async fn allow_grants(
+            &self,
+            request: tonic::Request<super::AllowGrantsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AllowGrantsResponse>,
+            tonic::Status,
+        >;
+        /// Said by a node that ends: it has given back all that it had in advance.
+        async fn return_grants(
+            &self,
+            request: tonic::Request<super::ReturnGrantsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnGrantsResponse>,
             tonic::Status,
         >;
     }
@@ -430,6 +524,96 @@ pub mod budget_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ConfirmEpochSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tidegate.budget.v1.BudgetService/AllowGrants" => {
+                    #[allow(non_camel_case_types)]
+                    struct AllowGrantsSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::AllowGrantsRequest>
+                    for AllowGrantsSvc<T> {
+                        type Response = super::AllowGrantsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AllowGrantsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::allow_grants(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AllowGrantsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tidegate.budget.v1.BudgetService/ReturnGrants" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReturnGrantsSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::ReturnGrantsRequest>
+                    for ReturnGrantsSvc<T> {
+                        type Response = super::ReturnGrantsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReturnGrantsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::return_grants(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReturnGrantsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -51,6 +51,8 @@ const UNARY: [&str; 4] = [
     "/tidegate.enroll.v1.EnrollService/Renew",
     "/tidegate.budget.v1.BudgetService/OpenEpoch",
     "/tidegate.budget.v1.BudgetService/ConfirmEpoch",
+    "/tidegate.budget.v1.BudgetService/AllowGrants",
+    "/tidegate.budget.v1.BudgetService/ReturnGrants",
 ];
 const STREAMS: [&str; 2] =
     ["/tidegate.config.v1.ConfigService/Stream", "/tidegate.usage.v1.UsageService/Report"];

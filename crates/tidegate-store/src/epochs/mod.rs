@@ -5,6 +5,7 @@
 //! too: its counters may have been written late, and spent from.
 
 mod books;
+mod grants;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -16,6 +17,8 @@ use crate::change::{AuditNote, Change};
 use crate::connect::Store;
 use crate::convert::{shard_index, signed, time, timestamp, unsigned};
 use crate::{Result, StoreError, placement};
+
+pub use grants::{Asking, allow_grants, reclaim_grants, return_grants};
 
 /// How long a permit is good for.
 const PERMIT_MS: i64 = 2000;
@@ -233,6 +236,13 @@ async fn allow(
 /// Publishes the next epoch and lets it wait for the nodes.
 async fn burn(mut change: Change, asked: &Asked<'_>, next: u64) -> Result<()> {
     store_epoch(&mut change, asked.pool, next, "shipping", "").await?;
+    let organization = change.organization();
+    sqlx::query("DELETE FROM budget_grants WHERE organization_id = $1 AND pool = $2 AND epoch < $3")
+        .bind(organization)
+        .bind(asked.pool)
+        .bind(signed(next))
+        .execute(change.connection())
+        .await?;
     publish_epoch(&mut change, asked, next)?;
     change.commit(note("budget_epoch.burn", asked.pool, next)).await?;
     tracing::warn!(organization = %asked.organization_id, pool = asked.pool, epoch = next, "budget counters lost: epoch burnt");

@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{keeper, kubernetes, observe};
 use super::tester::Tester;
+use super::{keeper, kubernetes, observe};
 use crate::config::{Config, required};
 use crate::{confine, shutdown};
 
@@ -107,7 +107,16 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     let metrics = Metrics::default();
     let push_metrics = PushMetrics::default();
     push_metrics.register(&metrics);
-    let settings = PushSettings { names: config.control_plane.grpc_names.clone(), ..PushSettings::default() };
+    let control_plane = &config.control_plane;
+    anyhow::ensure!(
+        control_plane.grant_percent <= 50,
+        "configuration: control_plane.grant_percent is 0 to 50"
+    );
+    let settings = PushSettings {
+        names: control_plane.grpc_names.clone(),
+        grant_percent: control_plane.grant_percent,
+        ..PushSettings::default()
+    };
     let push = PushServer::new(store.clone(), material, Arc::new(SystemClock), settings, push_metrics)
         .with_workloads(workloads(config)?);
     let app = app.with_tester(Arc::new(Tester { commands: push.commands(), store: store.clone() }));
@@ -127,17 +136,17 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     });
     tasks.spawn(observe::serve(scrape, metrics, store.clone(), stop.clone()));
     tasks.spawn(tidegate_treasury::Treasury::new(store.clone(), Arc::new(SystemClock)).run(stop.clone()));
+    tasks.spawn(ring.clone().follow(stop.clone()));
+    tasks.spawn(tidegate_keyring::run(ring, stop.clone()));
+    let upstreams = super::node::upstreams(&config.upstream)?;
+    let notifier = Notifier::new(store.clone(), kek, upstreams, Arc::new(SystemClock));
+    tasks.spawn(notifier.run(stop.clone()));
     Ok(RunningControlPlane { api_address, grpc_address, metrics_address, app, roots_pem, store, stop, tasks })
 }
 
 impl RunningControlPlane {
     /// Ends in order: no new requests, streams to nodes closed, connections to the database last.
     pub(crate) async fn stop(self) {
-    tasks.spawn(ring.clone().follow(stop.clone()));
-    tasks.spawn(tidegate_keyring::run(ring, stop.clone()));
-    let upstreams = super::node::upstreams(&config.upstream)?;
-    let notifier = Notifier::new(store.clone(), kek, upstreams, Arc::new(SystemClock));
-    tasks.spawn(notifier.run(stop.clone()));
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
