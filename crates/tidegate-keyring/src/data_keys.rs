@@ -93,6 +93,7 @@ fn place(organization: OrganizationId, secret: &Enveloped) -> Aad {
         EnvelopedKind::Webhook | EnvelopedKind::OldWebhook => {
             places::webhook(organization, secret.id.as_u128(), secret.secret_version)
         }
+        EnvelopedKind::Exporter => places::exporter(organization, secret.id.as_u128(), secret.secret_version),
     }
 }
 

@@ -56,6 +56,12 @@ impl Out<'_> {
         self.signed(field, at.as_micros());
     }
 
+    fn stated_bytes(&mut self, field: u32, bytes: &[u8]) {
+        self.varint(u64::from(field << 3 | 2));
+        self.varint(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
     /// A text that is there even when it is empty.
     fn stated_text(&mut self, field: u32, text: &str) {
         self.varint(u64::from(field << 3 | 2));
@@ -191,6 +197,7 @@ fn write_call(out: &mut Out<'_>, call: &CallRecord) {
         revision,
         zdr,
         plan,
+        trace,
     } = call;
     let (end, cause, refusing) = call_outcome(end);
     out.id(1, *call_id);
@@ -225,6 +232,9 @@ fn write_call(out: &mut Out<'_>, call: &CallRecord) {
     out.number(26, u64::from(zdr_tier(*zdr)));
     if let Some(plan) = plan {
         out.message(27, |out| write_plan(out, plan));
+    }
+    if let Some(trace) = trace {
+        out.stated_bytes(28, &trace.to_bytes());
     }
 }
 

@@ -3,7 +3,7 @@
 //! Ids are 16 bytes big endian, enums are numbers: no text travels here.
 
 use tidegate_types::usage::{AttemptRecord, BillingEvent, CallRecord, Evidence, HeldBudget, Usage};
-use tidegate_types::{NanoUsd, Timestamp};
+use tidegate_types::{NanoUsd, Timestamp, TraceParent};
 
 use crate::error::ConvertError;
 use crate::fields::{Fields, hash, raw};
@@ -245,6 +245,7 @@ impl From<&CallRecord> for wire::CallRecord {
             revision_n: r.revision.n,
             zdr_tier: zdr_tier(r.zdr),
             plan: r.plan.as_deref().map(Into::into),
+            trace_parent: r.trace.map(|trace| trace.to_bytes().to_vec()),
         }
     }
 }
@@ -279,6 +280,8 @@ impl TryFrom<&wire::CallRecord> for CallRecord {
             revision: AT.revision(m.shard, m.revision_n)?,
             zdr: read_zdr_tier(AT, "zdr_tier", m.zdr_tier)?,
             plan: m.plan.as_ref().map(TryInto::try_into).transpose()?.map(Box::new),
+            // A damaged one is no reason to refuse a bill.
+            trace: m.trace_parent.as_deref().and_then(TraceParent::from_bytes),
         })
     }
 }

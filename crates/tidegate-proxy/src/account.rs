@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use http::{HeaderMap, HeaderName};
 use parking_lot::Mutex;
 use tidegate_dialect::answer::NotePlace;
 use tidegate_limits::{Permit, Rates, Release};
 use tidegate_policy::{Plan, PlanRefusal, record_of, record_of_refusal};
 use tidegate_types::resource::{DialectName, ZdrTier};
 use tidegate_types::usage::{AttemptRecord, CallOutcome, CallRecord, RefusalCause, Surface, Usage};
-use tidegate_types::{BudgetId, CallId, NanoUsd, Timestamp};
+use tidegate_types::{BudgetId, CallId, NanoUsd, Timestamp, TraceParent};
 
 use crate::authenticate::Caller;
 use crate::edges::Record;
@@ -22,6 +23,8 @@ use crate::face::{Face, Manner};
 use crate::gateway::Gateway;
 use crate::read_call::{Call, Labels};
 use crate::refusal::{Refusal, Voice};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// When a request came, from where, and what it is called.
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +142,7 @@ impl Account {
             revision: view.revision(),
             zdr: ZdrTier::None,
             plan: None,
+            trace: None,
         }));
     }
 
@@ -146,6 +150,13 @@ impl Account {
         if let Some(record) = &mut self.state.lock().record {
             f(record);
         }
+    }
+
+    /// The trace that the request belongs to, where it says so plainly.
+    pub(crate) fn note_trace(&self, headers: &HeaderMap) {
+        let Some(header) = headers.get(TRACEPARENT) else { return };
+        let trace = header.to_str().ok().and_then(TraceParent::parse);
+        self.note(|record| record.trace = trace);
     }
 
     pub(crate) fn note_call(&self, call: &Call) {

@@ -120,6 +120,7 @@ where
     let Arrival { at, peer, .. } = account.arrival;
     let caller = authenticate(gateway, &head.headers, at)?;
     account.note_caller(&caller);
+    account.note_trace(&head.headers);
     caller.admit(at, peer)?;
     let call = read_call(&gateway.settings, &caller, face, &head.headers, body).await?;
     account.note_call(&call);

@@ -49,6 +49,16 @@ pub fn webhook(organization: OrganizationId, webhook: u128, secret_version: u32)
         .with(secret_version.to_be_bytes())
 }
 
+/// The headers that an exporter of traces sends, under the organization's data key. `exporter`: the bits
+/// of its id.
+#[must_use]
+pub fn exporter(organization: OrganizationId, exporter: u128, secret_version: u32) -> Aad {
+    Aad::new("exporter at rest")
+        .with(organization.to_u128().to_be_bytes())
+        .with(exporter.to_be_bytes())
+        .with(secret_version.to_be_bytes())
+}
+
 /// A root key, wrapped by its wrapper.
 #[must_use]
 pub fn root_key(version: u32) -> Aad {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use tidegate_types::usage::CallRecord;
 use tidegate_types::{
     CallId, KeyId, LabelHash, ModelId, NanoUsd, OrganizationId, Revision, RouteId, TeamId, Timestamp,
+    TraceParent,
 };
 use uuid::Uuid;
 
@@ -57,6 +58,7 @@ struct Row {
     revision_n: i64,
     zdr: String,
     plan: Option<Value>,
+    trace_parent: Option<Vec<u8>>,
 }
 
 fn record(row: Row) -> Result<CallRecord> {
@@ -85,6 +87,7 @@ fn record(row: Row) -> Result<CallRecord> {
         revision: Revision { shard: shard(row.shard)?, n: unsigned(row.revision_n) },
         zdr: from_name(&row.zdr)?,
         plan: row.plan.map(|plan| from_json(plan, "plan")).transpose()?,
+        trace: row.trace_parent.as_deref().and_then(TraceParent::from_bytes),
     })
 }
 
@@ -103,7 +106,8 @@ fn label(bytes: Vec<u8>) -> Result<LabelHash> {
 pub async fn get(tx: &mut TenantTx, id: CallId) -> Result<CallRecord> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT organization_id, call_id, at, team_id, key_id, surface, stream, model_id, route_id, status, outcome,
-             attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n, zdr, plan
+             attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n, zdr, plan,
+             trace_parent
          FROM call_records
          WHERE organization_id = $1 AND day = id_day($2) AND call_id = $2",
     )
@@ -127,7 +131,8 @@ pub async fn list(
     // The day comes from the call's id, which its node's clock made: a day more on both sides.
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT organization_id, call_id, at, team_id, key_id, surface, stream, model_id, route_id, status, outcome,
-             attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n, zdr, plan
+             attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n, zdr, plan,
+             trace_parent
          FROM call_records
          WHERE organization_id = $1 AND at >= $2 AND at < $3
              AND day >= ($2::timestamptz AT TIME ZONE 'UTC')::date - 1
@@ -158,7 +163,8 @@ pub(crate) async fn of(tx: &mut TenantTx, calls: &[CallId]) -> Result<Vec<CallRe
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT r.organization_id, r.call_id, r.at, r.team_id, r.key_id, r.surface, r.stream, r.model_id, r.route_id,
              r.status, r.outcome, r.attempts, r.usage, r.cost, r.ttft_ms, r.duration_ms, r.overhead_us, r.end_user,
-             r.session, r.app, r.tags, r.shard, r.revision_n, r.zdr, r.plan
+             r.session, r.app, r.tags, r.shard, r.revision_n, r.zdr, r.plan,
+             r.trace_parent
          FROM unnest($2::uuid[]) AS k (call_id)
          JOIN call_records r ON r.organization_id = $1 AND r.day = id_day(k.call_id) AND r.call_id = k.call_id",
     )

@@ -39,6 +39,7 @@ pub mod calls;
 pub mod credits;
 pub mod decisions;
 pub mod epochs;
+pub mod exporters;
 pub mod feed;
 pub mod fleet;
 pub mod intake;

@@ -241,6 +241,8 @@ pub enum EnvelopedKind {
     Webhook,
     /// A webhook's, the one before.
     OldWebhook,
+    /// The headers of an exporter of traces.
+    Exporter,
 }
 
 /// The bound organization's secrets under another data key than `version`.
@@ -254,7 +256,9 @@ pub async fn enveloped(tx: &mut TenantTx, version: u32) -> Result<Vec<Enveloped>
          UNION ALL SELECT 'webhook', webhook_id, secret_version, data_key_version, secret FROM webhooks
              WHERE organization_id = $1 AND data_key_version <> $2
          UNION ALL SELECT 'old', webhook_id, secret_version - 1, old_data_key_version, old_secret FROM webhooks
-             WHERE organization_id = $1 AND old_data_key_version <> $2 AND old_secret IS NOT NULL",
+             WHERE organization_id = $1 AND old_data_key_version <> $2 AND old_secret IS NOT NULL
+         UNION ALL SELECT 'exporter', exporter_id, secret_version, data_key_version, secret FROM exporters
+             WHERE organization_id = $1 AND data_key_version <> $2",
     )
     .bind(tx.organization())
     .bind(signed32(version))
@@ -264,6 +268,7 @@ pub async fn enveloped(tx: &mut TenantTx, version: u32) -> Result<Vec<Enveloped>
         kind: match kind.as_str() {
             "credential" => EnvelopedKind::Credential,
             "webhook" => EnvelopedKind::Webhook,
+            "exporter" => EnvelopedKind::Exporter,
             _ => EnvelopedKind::OldWebhook,
         },
         id,
@@ -291,6 +296,10 @@ pub async fn reenvelop(change: &mut Change, old: &Enveloped, version: u32, ciphe
         EnvelopedKind::OldWebhook => {
             "UPDATE webhooks SET old_secret = $4, old_data_key_version = $5
              WHERE organization_id = $1 AND webhook_id = $2 AND old_secret = $3"
+        }
+        EnvelopedKind::Exporter => {
+            "UPDATE exporters SET secret = $4, data_key_version = $5
+             WHERE organization_id = $1 AND exporter_id = $2 AND secret = $3"
         }
     };
     let organization = change.organization();

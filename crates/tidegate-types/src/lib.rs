@@ -11,6 +11,7 @@ pub mod resource;
 pub mod revision;
 pub mod secret;
 pub mod slug;
+pub mod trace;
 pub mod usage;
 pub mod window;
 
@@ -24,3 +25,4 @@ pub use money::{NanoUsd, PicoUsd};
 pub use revision::{Digest, Position, Revision, Shard};
 pub use secret::Secret;
 pub use slug::{ModelName, ProviderSlug};
+pub use trace::TraceParent;

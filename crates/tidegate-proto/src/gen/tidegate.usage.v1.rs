@@ -284,6 +284,9 @@ pub struct CallRecord {
     /// Absent where it says no more than the attempts.
     #[prost(message, optional, tag = "27")]
     pub plan: ::core::option::Option<PlanRecord>,
+    /// Trace id (16 bytes), span id (8), flags (1) of the request's `traceparent`.
+    #[prost(bytes = "vec", optional, tag = "28")]
+    pub trace_parent: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
 }
 /// The plan of a call in its short form.
 #[derive(Clone, PartialEq, ::prost::Message)]

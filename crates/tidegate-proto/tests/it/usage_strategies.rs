@@ -3,10 +3,10 @@
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
-use tidegate_types::NanoUsd;
 use tidegate_types::resource::ZdrTier;
 use tidegate_types::revision::{Revision, Shard};
 use tidegate_types::usage::*;
+use tidegate_types::{NanoUsd, TraceParent};
 
 use crate::resource_strategies::{id, label, time};
 
@@ -129,8 +129,13 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
     let who = (id(), time(), id(), id(), id(), surface, any::<bool>(), of(id()), of(id()));
     let how = (any::<u16>(), outcome, vec(attempt, 0..3), usage(), any::<i64>());
     let times = (of(any::<u32>()), any::<u32>(), any::<u32>());
-    let labels =
-        (of(label()), of(label()), of(label()), vec(label(), 0..3), (revision(), tier(), of(plan())));
+    let labels = (
+        of(label()),
+        of(label()),
+        of(label()),
+        vec(label(), 0..3),
+        (revision(), tier(), of(plan()), of(trace())),
+    );
     (who, how, times, labels).prop_map(|(who, how, times, labels)| CallRecord {
         call_id: who.0,
         at: who.1,
@@ -156,6 +161,15 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
         revision: labels.4.0,
         zdr: labels.4.1,
         plan: labels.4.2.map(Box::new),
+        trace: labels.4.3,
+    })
+}
+
+fn trace() -> impl Strategy<Value = TraceParent> {
+    (1..=u128::MAX, 1..=u64::MAX, any::<bool>()).prop_map(|(trace, span, sampled)| TraceParent {
+        trace_id: trace.to_be_bytes(),
+        span_id: span.to_be_bytes(),
+        sampled,
     })
 }
 

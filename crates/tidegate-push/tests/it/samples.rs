@@ -177,6 +177,7 @@ impl Attempt {
             revision: end.revision,
             zdr: tidegate_types::resource::ZdrTier::None,
             plan: None,
+            trace: None,
         }
     }
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::connect::Store;
 use crate::decisions::{self, SealedBatch};
-use crate::{Result, StoreError, notices};
+use crate::{Result, StoreError, exporters, notices};
 
 pub use lanes::marks;
 
@@ -74,6 +74,8 @@ pub struct Ingested {
     pub inserted: usize,
     /// Records that can never be stored (kept in `refused_records`).
     pub refused: usize,
+    /// Calls whose way to a collector of traces is full.
+    pub untraced: u64,
     /// New events whose cost the node computed differently: to be alarmed on.
     pub cost_differences: usize,
 }
@@ -120,11 +122,13 @@ pub async fn ingest_sealed(
         let links = seal.links.iter().filter(|link| known.contains(&link.organization_id)).cloned().collect();
         decisions::write(&mut tx, node, &SealedBatch { links, ..seal.clone() }, now).await?;
     }
+    let untraced = exporters::enqueue(&mut tx, &new_calls, now, exporters::MOST_WAITING).await?;
     let marks = lanes::advance(&mut tx, node, batch).await?;
     tx.commit().await?;
     Ok(Ingested {
         marks,
-        inserted: new_events.len() + new_calls,
+        untraced,
+        inserted: new_events.len() + new_calls.len(),
         refused: refused.len(),
         cost_differences: cost_differences(&accepted, &new_events),
     })
@@ -211,7 +215,7 @@ async fn store_calls(
     accepted: &[&Shipped],
     books: &mut Books,
     now: Timestamp,
-) -> Result<usize> {
+) -> Result<Vec<(Uuid, Uuid)>> {
     let mut calls = HashMap::new();
     let mut rows = Vec::new();
     for shipped in accepted {
@@ -221,7 +225,7 @@ async fn store_calls(
         }
     }
     if rows.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
     let inserted = write::calls(connection, &rows).await?;
     let mut refusals = BTreeMap::new();
@@ -234,7 +238,7 @@ async fn store_calls(
     }
     let refusals: Vec<_> = refusals.into_iter().map(|((owner, budget), at)| (owner, budget, at)).collect();
     notices::exhausted(connection, &refusals, now).await?;
-    Ok(inserted.len())
+    Ok(inserted)
 }
 
 fn cost_differences(accepted: &[&Shipped], inserted: &HashSet<EventKey>) -> usize {

@@ -158,6 +158,8 @@ pub(super) struct CallRow {
     zdr: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_parent: Option<String>,
 }
 
 impl CallRow {
@@ -190,6 +192,7 @@ impl CallRow {
             revision_n: signed(call.revision.n),
             zdr: name_of(&call.zdr)?,
             plan: call.plan.as_deref().map(|plan| to_json(plan, "plan")).transpose()?,
+            trace_parent: call.trace.map(|trace| bytes(&trace.to_bytes())),
         })
     }
 }
@@ -211,5 +214,9 @@ fn sane(at: Timestamp) -> Timestamp {
 }
 
 fn bytea(hash: &LabelHash) -> String {
-    format!("\\x{}", hex::encode(hash.as_bytes()))
+    bytes(hash.as_bytes())
+}
+
+fn bytes(bytes: &[u8]) -> String {
+    format!("\\x{}", hex::encode(bytes))
 }

@@ -74,10 +74,10 @@ pub(super) async fn calls(connection: &mut PgConnection, rows: &[CallRow]) -> Re
     Ok(sqlx::query_as(
         "INSERT INTO call_records (organization_id, day, call_id, at, node_id, team_id, key_id, surface, stream, model_id,
              route_id, status, outcome, attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session,
-             app, tags, shard, revision_n, zdr, plan)
+             app, tags, shard, revision_n, zdr, plan, trace_parent)
          SELECT organization_id, day, call_id, at, node_id, team_id, key_id, surface, stream, model_id,
              route_id, status, outcome, attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session,
-             app, tags, shard, revision_n, zdr, plan
+             app, tags, shard, revision_n, zdr, plan, trace_parent
          FROM jsonb_populate_recordset(NULL::call_records, $1)
          ON CONFLICT DO NOTHING RETURNING organization_id, call_id",
     )

@@ -273,6 +273,7 @@ pub(crate) fn call_record(tenant: &Tenant, call_id: CallId, refused: bool) -> Ca
         revision: Revision { shard: Shard::SYSTEM, n: 1 },
         zdr: tidegate_types::resource::ZdrTier::None,
         plan: None,
+        trace: None,
     }
 }
 

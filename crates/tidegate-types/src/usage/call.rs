@@ -13,6 +13,7 @@ use crate::label::LabelHash;
 use crate::money::NanoUsd;
 use crate::resource::{DialectName, Operation, ZdrTier};
 use crate::revision::Revision;
+use crate::trace::TraceParent;
 
 /// Which of the node's surfaces was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -295,4 +296,7 @@ pub struct CallRecord {
     /// The plan, where it says more than the attempts: others could have answered, or were taken out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Box<PlanRecord>>,
+    /// The trace that the request belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
 }

@@ -7,7 +7,7 @@ mod plan;
 
 use serde::Serialize;
 use tidegate_types::usage::{AttemptRecord, CallOutcome, CallRecord, Surface, Usage};
-use tidegate_types::{CallId, KeyId, LabelHash, ModelId, NanoUsd, RouteId, TeamId, Timestamp};
+use tidegate_types::{CallId, KeyId, LabelHash, ModelId, NanoUsd, RouteId, TeamId, Timestamp, TraceParent};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -83,6 +83,10 @@ pub(crate) struct CallView {
     /// Keyed hashes of the tags.
     #[schema(value_type = Vec<String>)]
     tags: Vec<LabelHash>,
+    /// The trace that the request said it belongs to (W3C `traceparent`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    trace: Option<TraceParent>,
     /// Revision of the configuration that decided, `shard.n`.
     revision: String,
 }
@@ -111,6 +115,7 @@ impl From<&CallRecord> for CallView {
             session: record.session,
             app: record.app,
             tags: record.tags.clone(),
+            trace: record.trace,
             revision: format!("{}.{}", record.revision.shard.index(), record.revision.n),
         }
     }
