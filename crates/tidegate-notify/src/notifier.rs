@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_store::webhooks::{self, Due, Tried};
@@ -113,7 +114,9 @@ impl Notifier {
             by_organization.entry(one.organization_id).or_default().push(one);
         }
         let all = by_organization.into_values().map(|of_one| {
-            stream::iter(of_one).for_each_concurrent(self.settings.per_organization, |due| self.bring(due))
+            // Boxed, or the compiler cannot tell that the whole may go from thread to thread.
+            let bring = |due| self.bring(due).boxed();
+            stream::iter(of_one).for_each_concurrent(self.settings.per_organization, bring).boxed()
         });
         futures_util::future::join_all(all).await;
         Ok(count)

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
@@ -77,16 +78,37 @@ impl Server {
         &self.address
     }
 
+    /// Folder with its log (`log`) and its files (`data`).
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Starts a stopped server again, with its data, on the same port.
     ///
     /// # Errors
     /// When it does not start.
     pub fn start_again(&mut self) -> Result<()> {
         self.stop();
-        let child = run(self.folder.path(), self.address.port)?;
-        watch(std::process::id(), child.id(), self.folder.path())?;
-        self.child = Some(child);
-        wait_until_ready(&self.address)
+        // What is left of a killed server may have its memory for a moment more.
+        for _ in 0..100 {
+            let mut child = run(self.folder.path(), self.address.port)?;
+            std::thread::sleep(Duration::from_millis(50));
+            if child.try_wait()?.is_none() {
+                watch(std::process::id(), child.id(), self.folder.path())?;
+                self.child = Some(child);
+                return wait_until_ready(&self.address);
+            }
+        }
+        bail!("postgres does not start: {}", fs::read_to_string(self.folder.path().join("log"))?)
+    }
+
+    /// `kill -9` of the server's first process; the others end when they notice.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _gone = child.kill();
+            let _reaped = child.wait();
+        }
     }
 
     /// Stops it at once (as a crash does); connections break.

@@ -1,6 +1,7 @@
 //! A Redis server of a test's own, that can be stopped, frozen, emptied and started again.
 
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use std::os::unix::process::CommandExt as _;
@@ -34,6 +35,12 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Folder that it saves to.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The TCP port; the same after every restart.
@@ -71,6 +78,60 @@ impl Server {
         self.child = Some(child);
         let port = self.port;
         wait_until("redis-server listens", || TcpStream::connect(("127.0.0.1", port)).is_ok())
+    }
+
+    /// Writes a copy of the content, as of now.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub fn copy(&self) -> Result<Vec<u8>> {
+        self.command(&["SAVE"])?;
+        let file = self.folder.path().join("dump.rdb");
+        let copy = std::fs::read(&file).context("read the copy")?;
+        // A later start is to be empty.
+        std::fs::remove_file(file)?;
+        Ok(copy)
+    }
+
+    /// Starts the server again with the content of an older copy, on the same port, with a new run id.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_from(&mut self, copy: &[u8]) -> Result<()> {
+        self.stop();
+        let file = self.folder.path().join("dump.rdb");
+        std::fs::write(&file, copy)?;
+        self.start_again()?;
+        std::fs::remove_file(file)?;
+        Ok(())
+    }
+
+    /// A second server that follows this one; returns when it has all of the content.
+    ///
+    /// # Errors
+    /// When it does not start or does not catch up.
+    pub fn replica(&self) -> Result<Self> {
+        let replica = Self::start()?;
+        replica.command(&["REPLICAOF", "127.0.0.1", &self.port.to_string()])?;
+        wait_until("the replica has caught up", || {
+            let told = replica.command(&["INFO", "replication"]).unwrap_or_default();
+            told.contains("master_link_status:up")
+        })?;
+        Ok(replica)
+    }
+
+    /// Kills this server and puts the replica in its place, on the same port, as a failover would.
+    ///
+    /// # Errors
+    /// When the replica does not answer.
+    pub fn fail_over_to(&mut self, mut replica: Self) -> Result<()> {
+        self.stop();
+        replica.command(&["REPLICAOF", "NO", "ONE"])?;
+        replica.command(&["CONFIG", "SET", "port", &self.port.to_string()])?;
+        replica.port = self.port;
+        *self = replica;
+        let port = self.port;
+        wait_until("the replica listens", || TcpStream::connect(("127.0.0.1", port)).is_ok())
     }
 
     /// Kills the server; its content is gone. Nothing listens on the port afterwards.

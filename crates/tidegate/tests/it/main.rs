@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod budget;
+mod canary;
 mod changes;
+mod chaos;
 mod configuration;
 mod control_planes;
 mod credentials;
@@ -13,6 +15,7 @@ mod evidence;
 mod failover;
 mod fleet;
 mod garbage;
+mod money;
 mod node_killed;
 mod outages;
 mod pools;

@@ -55,7 +55,7 @@ struct Decrypted {
 
 #[derive(Deserialize)]
 struct Plaintext {
-    plaintext: Zeroizing<String>,
+    plaintext: String,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +65,7 @@ struct LoggedIn {
 
 #[derive(Deserialize)]
 struct Auth {
-    client_token: Zeroizing<String>,
+    client_token: String,
 }
 
 impl Transit {
@@ -81,7 +81,10 @@ impl Transit {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
         };
         let mount = config.mount.clone().unwrap_or_else(|| "transit".to_owned());
-        ensure!(plain(&mount) && plain(&config.key), "mount and key are names of letters, digits, - _ . and /");
+        ensure!(
+            plain(&mount) && plain(&config.key),
+            "mount and key are names of letters, digits, - _ . and /"
+        );
         let sign_in = match (&config.token_file, &config.kubernetes_role) {
             (Some(file), None) => SignIn::Token(file.clone()),
             (None, Some(role)) => SignIn::Kubernetes {
@@ -91,8 +94,10 @@ impl Transit {
             },
             _ => anyhow::bail!("give token_file or kubernetes_role"),
         };
-        let mut builder =
-            reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).no_proxy();
+        let mut builder = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy();
         if let Some(file) = &config.ca_file {
             let pem = std::fs::read(file).with_context(|| format!("ca_file {}", file.display()))?;
             for root in reqwest::Certificate::from_pem_bundle(&pem).context("ca_file")? {
@@ -117,7 +122,7 @@ impl Transit {
                 let body = json!({"role": role, "jwt": &**jwt});
                 let answer = self.post(&format!("auth/{mount}/login"), None, &body).await?;
                 let signed_in: LoggedIn = parse(&answer)?;
-                Ok(signed_in.auth.client_token)
+                Ok(Zeroizing::new(signed_in.auth.client_token))
             }
         }
     }
@@ -174,8 +179,7 @@ impl KeyWrapper for Transit {
     fn wrap<'a>(&'a self, place: &'a Aad, material: &'a [u8]) -> Later<'a, Result<Vec<u8>, SecretsError>> {
         Box::pin(async move {
             let plain = Zeroizing::new(STANDARD.encode(material));
-            let body =
-                json!({"plaintext": &**plain, "associated_data": STANDARD.encode(place.as_bytes())});
+            let body = json!({"plaintext": &**plain, "associated_data": STANDARD.encode(place.as_bytes())});
             let encrypted: Encrypted = parse(&self.call("encrypt", &body).await?)?;
             if !encrypted.data.ciphertext.starts_with("vault:v") {
                 return Err(SecretsError::Wrapper("Vault's answer cannot be read"));
@@ -194,7 +198,8 @@ impl KeyWrapper for Transit {
             let body =
                 json!({"ciphertext": ciphertext, "associated_data": STANDARD.encode(place.as_bytes())});
             let decrypted: Decrypted = parse(&self.call("decrypt", &body).await?)?;
-            let plain = STANDARD.decode(&*decrypted.data.plaintext);
+            let text = Zeroizing::new(decrypted.data.plaintext);
+            let plain = STANDARD.decode(text.as_bytes());
             plain.map(Zeroizing::new).map_err(|_| SecretsError::Wrapper("Vault's answer cannot be read"))
         })
     }
