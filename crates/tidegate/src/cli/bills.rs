@@ -25,7 +25,8 @@ fn amount(text: &str, shift: i32) -> anyhow::Result<NanoUsd> {
     let (negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = [whole, fraction].concat();
-    ensure!(!digits.is_empty() && digits.len() <= 36, "{text:?} is not an amount");
+    let plain = digits.bytes().all(|digit| digit.is_ascii_digit());
+    ensure!(plain && (1..=36).contains(&digits.len()), "{text:?} is not an amount");
     let digits: i128 = digits.parse().with_context(|| format!("{text:?} is not an amount"))?;
     // So many places must go (or come) until the last digit is a nano-USD.
     let places = i32::try_from(fraction.len())? - exponent - shift - 9;
@@ -262,7 +263,8 @@ mod tests {
                 {"object": "organization.costs.result", "amount": {"value": 1e-05, "currency": "usd"}}]},
             {"object": "bucket", "start_time": 1730505600, "end_time": 1730592000, "results": []}],
             "has_more": false, "next_page": null}"#;
-        let expected = [("2024-11-01T00:00:00Z".to_owned(), 60_010_000), ("2024-11-02T00:00:00Z".to_owned(), 0)];
+        let expected =
+            [("2024-11-01T00:00:00Z".to_owned(), 60_010_000), ("2024-11-02T00:00:00Z".to_owned(), 0)];
         assert_eq!(sums(&openai(text).unwrap()), expected);
         assert!(openai(&text.replace("\"has_more\": false", "\"has_more\": true")).is_err());
         assert!(openai(&text.replace("usd", "eur")).is_err());
@@ -280,16 +282,28 @@ mod tests {
     #[test]
     fn aws_reports_of_both_generations_are_summed_by_day() {
         for (start, cost, currency, code) in [
-            ("line_item_usage_start_date", "line_item_unblended_cost", "line_item_currency_code", "line_item_product_code"),
-            ("lineItem/UsageStartDate", "lineItem/UnblendedCost", "lineItem/CurrencyCode", "lineItem/ProductCode"),
+            (
+                "line_item_usage_start_date",
+                "line_item_unblended_cost",
+                "line_item_currency_code",
+                "line_item_product_code",
+            ),
+            (
+                "lineItem/UsageStartDate",
+                "lineItem/UnblendedCost",
+                "lineItem/CurrencyCode",
+                "lineItem/ProductCode",
+            ),
         ] {
             let text = format!(
                 "note,{start},{cost},{currency},{code}\r\n\"a, \"\"b\"\"\",2026-11-01T00:00:00Z,0.5,USD,AmazonBedrock\r\n\
                  ,2026-11-01T23:00:00.000Z,0.25,USD,AmazonBedrock\r\n,2026-11-02 01:00:00,1,USD,AmazonBedrock\r\n\
                  ,2026-11-02T00:00:00Z,99,USD,AmazonS3\r\n"
             );
-            let expected =
-                [("2026-11-01T00:00:00Z".to_owned(), 750_000_000), ("2026-11-02T00:00:00Z".to_owned(), 1_000_000_000)];
+            let expected = [
+                ("2026-11-01T00:00:00Z".to_owned(), 750_000_000),
+                ("2026-11-02T00:00:00Z".to_owned(), 1_000_000_000),
+            ];
             assert_eq!(sums(&aws(&text, "bedrock").unwrap()), expected);
             assert!(aws(&text, "lambda").is_err());
         }

@@ -71,7 +71,8 @@ impl Client {
         }
         loop {
             let part = response.chunk().await;
-            let part = part.map_err(|error| Failure::Away(format!("the file broke off: {}", cause(&error))))?;
+            let part =
+                part.map_err(|error| Failure::Away(format!("the file broke off: {}", cause(&error))))?;
             let Some(part) = part else { return Ok(()) };
             out.write_all(&part).map_err(|error| Failure::Away(format!("write the file: {error}")))?;
         }

@@ -4,22 +4,24 @@
 //! as a table; sending and printing happen here, once. Knows the API only as HTTP.
 
 mod audit;
+mod bills;
 mod body;
 mod budget;
 mod calls;
 mod catalogue;
 mod client;
 mod credential;
+mod credit;
 mod exit;
 mod explain;
 mod fleet;
 mod import;
 pub(crate) mod join;
 mod key;
-mod member;
-mod org;
 mod keys;
 mod ledger;
+mod member;
+mod org;
 mod output;
 mod policy;
 mod pool;
@@ -31,13 +33,14 @@ mod session;
 mod team;
 mod token;
 mod usage;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
+mod zdr;
 
 use std::process::ExitCode;
 
-mod zdr;
 use clap::{Args, Subcommand};
 
 use self::client::Client;
@@ -117,6 +120,10 @@ pub(crate) enum Admin {
     Budget(Noun<budget::Verb>),
     /// A provider's bill against the books: resolves what nobody knew, tells what differs.
     Reconcile(reconcile::Reconcile),
+    /// The sums of the accounts.
+    Ledger(Noun<ledger::Verb>),
+    /// Booked charges, computed again: tells, or adjusts, what comes out otherwise.
+    Rerate(ledger::Rerate),
     /// What was used and what it cost.
     Usage(Noun<usage::Verb>),
     /// One record for each call.
@@ -137,7 +144,14 @@ pub(crate) enum Admin {
     Credit(Noun<credit::Verb>),
     /// Where you are told of budgets, credentials and bills.
     Webhook(Noun<webhook::Verb>),
-            Self::Catalogue(_) | Self::Reconcile(_) => anyhow::bail!("takes more than one request"),
+}
+
+impl Admin {
+    fn plan(self) -> anyhow::Result<(Connection, Request)> {
+        Ok(match self {
+            Self::Catalogue(_) | Self::Reconcile(_) | Self::Rerate(_) => {
+                anyhow::bail!("takes more than one request")
+            }
             Self::Session(noun) => (noun.connection, noun.verb.request()?),
             Self::Org(noun) => (noun.connection, noun.verb.request()?),
             Self::Team(noun) => (noun.connection, noun.verb.request()?),
@@ -152,12 +166,17 @@ pub(crate) enum Admin {
             Self::Route(noun) => (noun.connection, noun.verb.request()?),
             Self::Policy(noun) => (noun.connection, noun.verb.request()?),
             Self::Budget(noun) => (noun.connection, noun.verb.request()?),
+            Self::Ledger(noun) => (noun.connection, noun.verb.request()?),
             Self::Usage(noun) => (noun.connection, noun.verb.request()?),
             Self::Calls(noun) => (noun.connection, noun.verb.request()?),
             Self::Explain(asked) => (asked.connection.clone(), asked.request()?),
             Self::Fleet(noun) => (noun.connection, noun.verb.request()?),
             Self::Pool(noun) => (noun.connection, noun.verb.request()?),
             Self::Audit(noun) => (noun.connection, noun.verb.request()?),
+            Self::Keys(noun) => (noun.connection, noun.verb.request()?),
+            Self::Zdr(noun) => (noun.connection, noun.verb.request()?),
+            Self::Credit(noun) => (noun.connection, noun.verb.request()?),
+            Self::Webhook(noun) => (noun.connection, noun.verb.request()?),
         })
     }
 }
@@ -167,6 +186,11 @@ pub(crate) async fn run(command: Admin) -> ExitCode {
     let command = match command {
         Admin::Catalogue(noun) => return import::run(&noun.connection, noun.verb).await,
         Admin::Reconcile(command) => return reconcile::run(command).await,
+        Admin::Rerate(command) => return ledger::rerate(command).await,
+        Admin::Usage(Noun { connection, verb: usage::Verb::Export(export) }) => {
+            return export.run(&connection).await;
+        }
+        Admin::Zdr(Noun { verb: zdr::Verb::Verify(file), .. }) => return zdr::verify(&file),
         other => other,
     };
     let (connection, request) = match command.plan() {
@@ -176,7 +200,6 @@ pub(crate) async fn run(command: Admin) -> ExitCode {
             return exit::INVALID;
         }
     };
-        Admin::Zdr(Noun { verb: zdr::Verb::Verify(file), .. }) => return zdr::verify(&file),
     let format = connection.output;
     let outcome = match Client::new(&connection) {
         Ok(client) => client.send(&request).await,

@@ -142,10 +142,8 @@ impl Reconcile {
 
     /// Sets amounts by day against the books. Nothing is changed: no amount says for which call.
     async fn compare(&self, buckets: &Buckets) -> ExitCode {
-        let spans: Vec<Value> = buckets
-            .iter()
-            .map(|((from, to), cost)| json!({"from": from, "to": to, "cost": cost}))
-            .collect();
+        let spans: Vec<Value> =
+            buckets.iter().map(|((from, to), cost)| json!({"from": from, "to": to, "cost": cost})).collect();
         let mut request =
             Request::post(format!("/providers/{}/compare", self.provider), json!({"spans": spans}), SPANS);
         request.push("dry_run", self.dry_run.then_some(true));
