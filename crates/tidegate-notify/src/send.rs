@@ -11,8 +11,7 @@ use http_body_util::{BodyExt as _, Limited};
 use serde_json::json;
 use tidegate_store::webhooks::Due;
 use tidegate_types::Timestamp;
-use tidegate_upstream::{SendError, Upstreams};
-use url::Url;
+use tidegate_upstream::{SendError, Upstreams, origin_and_tail};
 
 use crate::sign;
 
@@ -63,7 +62,7 @@ fn headers(due: &Due, keys: &[Vec<u8>], now: Timestamp, body: &[u8]) -> Option<H
 }
 
 async fn exchange(upstreams: &Upstreams, due: &Due, headers: HeaderMap, body: Bytes) -> Answer {
-    let Some((base, tail)) = parts(&due.url) else { return Answer::None("url") };
+    let Some((base, tail)) = origin_and_tail(&due.url) else { return Answer::None("url") };
     let Ok(endpoint) = upstreams.endpoint(&base) else { return Answer::None("url") };
     let Some(path) = endpoint.path(&tail) else { return Answer::None("url") };
     let response = match upstreams.post(&endpoint, due.organization_id, path, headers, body).await {
@@ -77,19 +76,6 @@ async fn exchange(upstreams: &Upstreams, due: &Due, headers: HeaderMap, body: By
     Answer::Status { status, retry_after }
 }
 
-/// Origin, and path with query: base URLs of the connector carry no query.
-fn parts(url: &str) -> Option<(String, String)> {
-    let parsed = Url::parse(url).ok()?;
-    let (scheme, rest) = url.split_once("://")?;
-    // The host as it was written: the connector refuses what is not written plainly.
-    let authority = rest.split(['/', '?', '#', '\\']).next()?;
-    let tail = match parsed.query() {
-        Some(query) => format!("{}?{query}", parsed.path()),
-        None => parsed.path().to_owned(),
-    };
-    Some((format!("{scheme}://{authority}"), tail))
-}
-
 const fn word(error: SendError) -> &'static str {
     match error {
         SendError::Forbidden => "forbidden_address",
@@ -98,20 +84,5 @@ const fn word(error: SendError) -> &'static str {
         SendError::Tls => "tls",
         SendError::Broken => "broken",
         SendError::Garbled => "garbled",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_cut_behind_its_authority_as_it_was_written() {
-        let cut = |url| parts(url).unwrap();
-        assert_eq!(cut("https://a.example/x?y=1"), ("https://a.example".into(), "/x?y=1".into()));
-        assert_eq!(cut("http://127.0.0.1:9000"), ("http://127.0.0.1:9000".into(), "/".into()));
-        // What is not written plainly reaches the connector as it is, and is refused there.
-        assert_eq!(cut("http://0x7f.1/x").0, "http://0x7f.1");
-        assert!(parts("nonsense").is_none());
     }
 }

@@ -21,6 +21,7 @@ mod secret;
 mod send;
 mod sigv4;
 mod stream;
+mod target;
 
 pub use address::{AddressClass, classify};
 pub use auth::{BadSecret, Means, SignIn, SignInError, Unsigned};
@@ -34,3 +35,4 @@ pub use percent::{fill_path, segment, with_query};
 pub use private::PrivateTarget;
 pub use resolve::Resolver;
 pub use send::{Line, RequestBody, Unsent, Upstreams, get, post};
+pub use target::origin_and_tail;

@@ -30,10 +30,10 @@ pub struct Due {
     pub url: String,
     /// Its headers.
     pub headers: SealedHeaders,
-    /// The calls, and how often the most tried one of them was tried, this time included.
+    /// The calls, oldest first.
     pub calls: Vec<CallId>,
-    /// See `calls`.
-    pub attempts: u32,
+    /// How often the collector failed one after the other.
+    pub failures: u32,
 }
 
 impl Due {
@@ -135,7 +135,7 @@ struct Row {
     organization_id: Uuid,
     exporter_id: Uuid,
     call_id: Uuid,
-    attempts: i32,
+    failures: i32,
     url: String,
     header_names: Vec<String>,
     secret: Vec<u8>,
@@ -143,7 +143,8 @@ struct Row {
     data_key_version: i32,
 }
 
-/// Claims at most `limit` calls that are due, until `until`; those of switched-off exporters wait.
+/// Claims at most `limit` calls that are due, until `until`; those of exporters that are switched off or
+/// that failed a moment ago wait.
 ///
 /// # Errors
 /// When the database is away.
@@ -152,13 +153,13 @@ pub async fn claim(store: &Store, now: Timestamp, until: Timestamp, limit: u16) 
         "WITH due AS (
              SELECT q.organization_id, q.exporter_id, q.call_id FROM trace_queue q
              JOIN exporters e USING (organization_id, exporter_id)
-             WHERE q.next_at <= $1 AND e.enabled ORDER BY q.next_at LIMIT $3 FOR UPDATE OF q SKIP LOCKED),
+             WHERE q.next_at <= $1 AND e.enabled AND e.not_before <= $1 ORDER BY q.next_at LIMIT $3 FOR UPDATE OF q SKIP LOCKED),
          claimed AS (
              UPDATE trace_queue q SET next_at = $2, attempts = q.attempts + 1
              FROM due WHERE q.organization_id = due.organization_id AND q.exporter_id = due.exporter_id
                  AND q.call_id = due.call_id
-             RETURNING q.organization_id, q.exporter_id, q.call_id, q.attempts)
-         SELECT c.organization_id, c.exporter_id, c.call_id, c.attempts, e.url, e.header_names, e.secret,
+             RETURNING q.organization_id, q.exporter_id, q.call_id)
+         SELECT c.organization_id, c.exporter_id, c.call_id, e.failures, e.url, e.header_names, e.secret,
              e.secret_version, e.data_key_version
          FROM claimed c JOIN exporters e USING (organization_id, exporter_id) ORDER BY c.call_id",
     )
@@ -180,10 +181,9 @@ pub async fn claim(store: &Store, now: Timestamp, until: Timestamp, limit: u16) 
                 bytes: row.secret,
             },
             calls: Vec::new(),
-            attempts: 0,
+            failures: row.failures.unsigned_abs(),
         });
         one.calls.push(CallId::from_uuid(row.call_id));
-        one.attempts = one.attempts.max(row.attempts.unsigned_abs());
     }
     Ok(due.into_values().collect())
 }
@@ -205,7 +205,9 @@ pub async fn record(store: &Store, due: &Due, came: Came, now: Timestamp) -> Res
         Came::Again { status, error, .. } => (0, 0, status, Some(error)),
         Came::Dropped { status, error } => (0, count, status, Some(error)),
     };
+    let mut pause = None;
     if let Came::Again { next_at, .. } = came {
+        pause = Some(time(next_at));
         sqlx::query(
             "UPDATE trace_queue SET next_at = $4
              WHERE organization_id = $1 AND exporter_id = $2 AND call_id = ANY($3)",
@@ -228,6 +230,8 @@ pub async fn record(store: &Store, due: &Due, came: Came, now: Timestamp) -> Res
     }
     sqlx::query(
         "UPDATE exporters SET sent = sent + $3, dropped = dropped + $4, last_status = $5, last_error = $6,
+             failures = CASE WHEN $8::timestamptz IS NULL THEN 0 ELSE failures + 1 END,
+             not_before = coalesce($8, '-infinity'),
              last_sent_at = CASE WHEN $3 > 0 THEN $7 ELSE last_sent_at END,
              last_failed_at = CASE WHEN $6::text IS NULL THEN last_failed_at ELSE $7 END
          WHERE organization_id = $1 AND exporter_id = $2",
@@ -239,6 +243,7 @@ pub async fn record(store: &Store, due: &Due, came: Came, now: Timestamp) -> Res
     .bind(status.map(i32::from))
     .bind(error)
     .bind(time(now))
+    .bind(pause)
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
