@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::change::Change;
 use crate::convert::signed32;
 use crate::tenant::TenantTx;
-use crate::{Page, Result, StoreError, Stored, document};
+use crate::{Page, Result, StoreError, Stored, document, failures};
 
 const KIND: ResourceKind = ResourceKind::Credential;
 
@@ -138,6 +138,9 @@ pub async fn update(
     .bind(envelope.map(|e| e.hint.as_str()))
     .execute(change.connection())
     .await?;
+    if envelope.is_some() {
+        failures::forget(change, credential.id).await?;
+    }
     Ok(())
 }
 

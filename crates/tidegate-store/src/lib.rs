@@ -40,6 +40,7 @@ pub mod credits;
 pub mod decisions;
 pub mod epochs;
 pub mod exporters;
+pub mod failures;
 pub mod feed;
 pub mod fleet;
 pub mod intake;

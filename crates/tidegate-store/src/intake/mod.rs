@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::connect::Store;
 use crate::decisions::{self, SealedBatch};
-use crate::{Result, StoreError, exporters, notices};
+use crate::{Result, StoreError, exporters, failures, notices};
 
 pub use lanes::marks;
 
@@ -238,6 +238,8 @@ async fn store_calls(
     }
     let refusals: Vec<_> = refusals.into_iter().map(|((owner, budget), at)| (owner, budget, at)).collect();
     notices::exhausted(connection, &refusals, now).await?;
+    let new = inserted.iter().filter_map(|key| calls.get(key)).copied();
+    failures::note(connection, new, now).await?;
     Ok(inserted)
 }
 

@@ -48,6 +48,7 @@ async fn populate(f: &Fixture, tenant: &Tenant) {
         .await
         .unwrap();
     for statement in [
+        "INSERT INTO organization_pools SELECT organization_id, 'default', 0 FROM organizations WHERE organization_id = $1",
         "INSERT INTO budget_raises SELECT organization_id, budget_id, budget_id, 5, now(), now() + '1 day', 'r', 'c' FROM budgets WHERE organization_id = $1",
         "INSERT INTO budget_pasts SELECT organization_id, budget_id, 0, now(), now() FROM budgets WHERE organization_id = $1",
         "INSERT INTO budget_grants SELECT e.organization_id, n.pool, n.node_id, 1, 1, 10, now() FROM budget_epochs e JOIN nodes n USING (pool) WHERE e.organization_id = $1 LIMIT 1",
@@ -60,6 +61,7 @@ async fn populate(f: &Fixture, tenant: &Tenant) {
         "INSERT INTO credit_periods SELECT organization_id, 0, 1, 1, budget_id, NULL FROM credit_accounts WHERE organization_id = $1",
         "INSERT INTO charge_adjustments SELECT e.organization_id, e.day, e.call_id, e.attempt, 1, e.kind, 1, NULL, now(), 'x', 'r', b.batch_id FROM billing_events e JOIN ledger_batches b USING (organization_id) WHERE e.organization_id = $1 LIMIT 1",
         "INSERT INTO webhook_deliveries SELECT organization_id, budget_id, budget_id, 'pending', 0, now() FROM budgets WHERE organization_id = $1",
+        "INSERT INTO credential_failures SELECT organization_id, credential_id, 401, now(), now(), NULL, 1 FROM credentials WHERE organization_id = $1",
         "INSERT INTO decision_links SELECT $1, c.node_id, 1, 1, 1, now(), c.fingerprint, '{}', c.fingerprint, '', '', c.fingerprint FROM node_certificates c LIMIT 1",
     ] {
         sqlx::query(statement).bind(tenant.organization.id.to_uuid()).execute(&superuser).await.unwrap();

@@ -4,6 +4,7 @@
 mod changes;
 mod credits;
 mod epochs;
+mod failures;
 mod fixture;
 mod fleet;
 mod intake;

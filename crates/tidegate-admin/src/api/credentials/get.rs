@@ -1,6 +1,7 @@
 //! `GET /credentials/{id}`
 
 use axum::extract::State;
+use tidegate_store::failures;
 use tidegate_types::CredentialId;
 
 use super::{CredentialView, find};
@@ -20,6 +21,8 @@ pub(super) async fn get(
     caller: Caller,
     Path(id): Path<CredentialId>,
 ) -> Result<Found<CredentialView>, Problem> {
-    let (_, stored) = find(&app, &caller, id, Action::Read).await?;
-    Ok(Found::new(&stored))
+    let (actor, stored) = find(&app, &caller, id, Action::Read).await?;
+    let mut tx = app.store.begin(&actor).await?;
+    let failure = failures::of(&mut tx, &[id]).await?.remove(&id);
+    Ok(Found::of(CredentialView::from(&stored.value).with_failure(failure), stored.version))
 }

@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use tidegate_store::credentials;
+use tidegate_store::{Stored, credentials, failures};
+use tidegate_types::CredentialId;
+use tidegate_types::resource::Credential;
 use utoipa::IntoParams;
 
 use super::{CredentialView, ScopeName};
@@ -44,5 +46,10 @@ pub(super) async fn list(
     let page = PageQuery::new(asked.limit, asked.cursor);
     let mut tx = app.store.begin(&actor).await?;
     let rows = credentials::list(&mut tx, page.after()?, page.limit()?).await?;
-    Ok(Json(Page::of(&rows, |credential| credential.id)))
+    let ids: Vec<CredentialId> = rows.data.iter().map(|row| row.value.id).collect();
+    let failed = failures::of(&mut tx, &ids).await?;
+    let view = |row: &Stored<Credential>| {
+        CredentialView::from(&row.value).with_failure(failed.get(&row.value.id).copied())
+    };
+    Ok(Json(Page::from_rows(&rows.data, rows.has_more, |row| row.value.id, view)))
 }

@@ -15,6 +15,7 @@ mod test;
 mod update;
 
 use serde::{Deserialize, Serialize};
+use tidegate_store::failures::Failure;
 use tidegate_store::{Actor, StoreError, Stored, credentials};
 use tidegate_types::resource::{Attestation, Credential, CredentialScope, SecretForm, ZdrTier};
 use tidegate_types::{CredentialId, ProviderSlug, TeamId, Timestamp};
@@ -161,9 +162,45 @@ pub(crate) struct CredentialView {
     region: Option<String>,
     /// Grows with every new secret.
     secret_version: u32,
+    /// The last time that its provider did not accept it; absent: never since it has this secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<LastFailure>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+}
+
+/// When a provider did not accept a credential. Nodes leave it alone for a while each time.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = CredentialFailure)]
+pub(crate) struct LastFailure {
+    /// What the provider answered the last time: 401 or 403.
+    status: u16,
+    /// The first time since it was accepted.
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+    /// The last time.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// How often since `since`.
+    count: u64,
+    /// When the provider accepted it again; null: it has not.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    recovered_at: Option<Timestamp>,
+}
+
+impl From<Failure> for LastFailure {
+    fn from(failure: Failure) -> Self {
+        let Failure { status, since, at, count, recovered_at } = failure;
+        Self { status, since, at, count, recovered_at }
+    }
+}
+
+impl CredentialView {
+    fn with_failure(mut self, failure: Option<Failure>) -> Self {
+        self.last_failure = failure.map(Into::into);
+        self
+    }
 }
 
 impl CredentialSpec {
@@ -264,6 +301,7 @@ impl From<&Credential> for CredentialView {
             attested_at: credential.attestation.as_ref().map(|attested| attested.attested_at),
             region: credential.region.clone(),
             secret_version: credential.sealed.iter().map(|sealed| sealed.secret_version).max().unwrap_or(0),
+            last_failure: None,
             created_at: super::made_at(credential.id),
         }
     }
