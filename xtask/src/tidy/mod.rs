@@ -1,6 +1,7 @@
-//! Checks over the tree that the compiler does not make: crate edges, file sizes, forbidden words.
+//! Checks over the tree that the compiler does not make: crate edges, file sizes, forbidden words, named tests.
 
 mod edges;
+mod named;
 mod sizes;
 mod words;
 
@@ -19,6 +20,7 @@ pub(crate) type Fault = String;
 pub(crate) fn run(root: &Path) -> Result<()> {
     let files = tracked_files(root)?;
     let mut faults = edges::check(root)?;
+    faults.extend(named::check(root, &files)?);
     faults.extend(sizes::check(root, &files)?);
     faults.extend(words::check(root, &files)?);
     if faults.is_empty() {
