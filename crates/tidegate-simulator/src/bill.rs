@@ -106,6 +106,10 @@ impl Tariff {
         Self { models, otherwise }
     }
 
+    pub(crate) fn set(&mut self, prices: BTreeMap<String, ModelPrice>) {
+        self.models.extend(prices);
+    }
+
     pub(crate) fn models(&self) -> Vec<String> {
         self.models.keys().cloned().collect()
     }

@@ -86,6 +86,13 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>, reset: ResetFlag
             }
             Err(error) => Ok(plain_answer(400, json!({"error": error.to_string()}).to_string().into_bytes())),
         },
+        (Method::POST, "/prices") => match serde_json::from_slice(&body) {
+            Ok(prices) => {
+                state.set_prices(prices);
+                Ok(json_answer(&json!({"ok": true})))
+            }
+            Err(error) => Ok(plain_answer(400, json!({"error": error.to_string()}).to_string().into_bytes())),
+        },
         (Method::GET, "/openai/v1/models") => Ok(plain_answer(200, openai::models(&state.models()))),
         (Method::POST, "/openai/v1/chat/completions") => {
             model_call(state, Dialect::Openai, path, &head.headers, &body, reset).await

@@ -36,7 +36,7 @@ pub(crate) struct Received {
 /// Shared by all connections.
 #[derive(Debug)]
 pub(crate) struct State {
-    tariff: Tariff,
+    tariff: Mutex<Tariff>,
     keys: Vec<String>,
     script: Mutex<Script>,
     bill: Mutex<Bill>,
@@ -53,7 +53,7 @@ impl State {
     pub(crate) fn new(settings: Settings) -> Self {
         let journal_size = if settings.journal_size == 0 { 1000 } else { settings.journal_size };
         Self {
-            tariff: Tariff::new(settings.prices),
+            tariff: Mutex::new(Tariff::new(settings.prices)),
             keys: settings.keys,
             script: Mutex::default(),
             bill: Mutex::default(),
@@ -71,7 +71,12 @@ impl State {
 
     /// Names of the models with a price.
     pub(crate) fn models(&self) -> Vec<String> {
-        self.tariff.models()
+        self.tariff.lock().models()
+    }
+
+    /// These models cost this from now on.
+    pub(crate) fn set_prices(&self, prices: BTreeMap<String, ModelPrice>) {
+        self.tariff.lock().set(prices);
     }
 
     pub(crate) fn set_script(&self, script: Script) {
@@ -133,7 +138,7 @@ impl State {
 
     /// Adds a line to the bill.
     pub(crate) fn charge(&self, call_id: &str, provider: &str, model: &str, counts: Counts, completed: bool) {
-        let nano_usd = self.tariff.nano_usd(model, counts);
+        let nano_usd = self.tariff.lock().nano_usd(model, counts);
         let usage = BilledUsage {
             input_tokens: counts.input,
             cached_input_tokens: counts.cached,

@@ -332,6 +332,14 @@ impl Installation {
         provision::sql(&self.postgres, "tidegate", statement)
     }
 
+    /// Rows of a query as the database's superuser, each with its columns as text.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn query(&self, statement: &str) -> Result<Vec<Vec<String>>> {
+        provision::query(&self.postgres, "tidegate", statement)
+    }
+
     /// Folder with every process's configuration (`node-0.toml`), state (`node-0-state`) and log.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -395,6 +403,23 @@ impl Installation {
         let url = self.simulator.as_ref().context("there is a simulator")?.url("listening on ")?;
         let answer =
             admin::client()?.post(format!("{url}/script")).json(&json!({"rules": rules})).send().await?;
+        answer.error_for_status()?;
+        Ok(())
+    }
+
+    /// Sets what the simulator bills: nano-USD of an input and an output token, by the provider's model name.
+    ///
+    /// # Errors
+    /// As [`Installation::script`].
+    pub async fn tariff(&self, prices: &[(String, u64, u64)]) -> Result<()> {
+        let url = self.simulator.as_ref().context("there is a simulator")?.url("listening on ")?;
+        let price = |(model, input, output): &(String, u64, u64)| {
+            let price = json!({"input": input * 1000, "output": output * 1000, "cached_input": input * 1000});
+            (model.clone(), price)
+        };
+        let prices: serde_json::Map<_, _> = prices.iter().map(price).collect();
+        let answer =
+            admin::client()?.post(format!("{url}/prices")).json(&Value::Object(prices)).send().await?;
         answer.error_for_status()?;
         Ok(())
     }

@@ -32,15 +32,27 @@ pub(super) fn members(server: &postgres::Server) -> Result<()> {
     sql(server, "tidegate", "GRANT tidegate_feed TO tg_feed")
 }
 
+/// Runs a statement as the superuser.
 pub(super) fn sql(server: &postgres::Server, database: &str, statement: &str) -> Result<()> {
+    psql(server, database, &["-c", statement]).map(|_| ())
+}
+
+/// Rows of a query as the superuser, each with its columns as text.
+pub(super) fn query(server: &postgres::Server, database: &str, statement: &str) -> Result<Vec<Vec<String>>> {
+    let text = psql(server, database, &["-At", "-F", "\t", "-c", statement])?;
+    Ok(text.lines().map(|row| row.split('\t').map(str::to_owned).collect()).collect())
+}
+
+fn psql(server: &postgres::Server, database: &str, arguments: &[&str]) -> Result<String> {
     let url = server.address().superuser_url(database);
     let output = Command::new(binaries::find("psql")?)
-        .args(["-qX", "-v", "ON_ERROR_STOP=1", "-c", statement])
+        .args(["-qX", "-v", "ON_ERROR_STOP=1"])
+        .args(arguments)
         .arg(url)
         .output();
     let output = output.context("run psql")?;
     if !output.status.success() {
         bail!("psql: {}", String::from_utf8_lossy(&output.stderr));
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

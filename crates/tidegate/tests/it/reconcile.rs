@@ -11,7 +11,12 @@ use crate::support::{
 };
 
 /// Runs `tidegate reconcile` for a provider with the simulator's bill, or a file's text.
-async fn reconcile(installation: &Installation, provider: &str, file: &std::path::Path, dry: bool) -> Value {
+pub(crate) async fn reconcile(
+    installation: &Installation,
+    provider: &str,
+    file: &std::path::Path,
+    dry: bool,
+) -> Value {
     let api = installation.control_planes[0].url("management API on ").unwrap();
     let mut command = Command::new(binary());
     command.args(["reconcile", "--provider", provider, "--format", "simulator", "--output", "json"]);
