@@ -90,7 +90,7 @@ impl Notifier {
                 Err(error) => tracing::debug!(%error, "no deliveries: the database does not answer"),
             }
             looks = looks.wrapping_add(1);
-            if looks % LOOKS_PER_SWEEP == 0 {
+            if looks.is_multiple_of(LOOKS_PER_SWEEP) {
                 self.sweep().await;
             }
             tokio::select! {

@@ -64,7 +64,7 @@ struct Row {
     adjusted: i64,
 }
 
-fn line(row: Row) -> Line {
+fn line(row: &Row) -> Line {
     let requests = crate::convert::unsigned(row.requests);
     Line {
         organization_id: OrganizationId::from_uuid(row.organization_id),
@@ -130,7 +130,7 @@ pub async fn lines(
     .bind(i64::from(limit))
     .fetch_all(store.feed())
     .await?;
-    Ok(rows.into_iter().map(line).collect())
+    Ok(rows.iter().map(line).collect())
 }
 
 /// For each of these prices all prices of its offering, whoever owns them.

@@ -19,6 +19,7 @@ use tidegate_types::{Clock, Id, OrganizationId, Timestamp};
 use tidegate_upstream::{PrivateTarget, Upstreams};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const START: i64 = 1_795_255_200;
@@ -190,13 +191,8 @@ impl Heard {
 pub(crate) struct Receiver {
     address: std::net::SocketAddr,
     heard: Arc<Mutex<Vec<Heard>>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    /// Ends with the receiver.
+    _tasks: JoinSet<()>,
 }
 
 impl Receiver {
@@ -205,13 +201,14 @@ impl Receiver {
         let address = listener.local_addr().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let (noted, answers) = (heard.clone(), answers.to_vec());
-        let task = tokio::spawn(async move {
-            let mut connections = tokio::task::JoinSet::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
                 connections.spawn(serve(socket, answers.clone(), noted.clone()));
             }
         });
-        Self { address, heard, task }
+        Self { address, heard, _tasks: tasks }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

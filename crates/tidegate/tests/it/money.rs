@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tidegate_testkit::installation::Installation;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinSet;
 
 use crate::support::{Ask, OwnBudget, apps, bill, binary, charge, install, nano, nodes, seconds, until};
 
@@ -16,14 +18,14 @@ async fn command(installation: &Installation, arguments: &[&str]) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-/// A receiver of webhooks on loopback: its port, and the bodies that it got.
-fn receiver() -> (u16, tokio::sync::mpsc::UnboundedReceiver<Value>) {
+/// A receiver of webhooks on loopback: its port, and the bodies that it got. It ends with the set.
+fn receiver(tasks: &mut JoinSet<()>) -> (u16, UnboundedReceiver<Value>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     listener.set_nonblocking(true).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-    let (out, heard) = tokio::sync::mpsc::unbounded_channel();
-    tokio::spawn(async move {
+    let (out, heard) = unbounded_channel();
+    tasks.spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
             let mut bytes = Vec::new();
             let body = loop {
@@ -48,7 +50,8 @@ fn receiver() -> (u16, tokio::sync::mpsc::UnboundedReceiver<Value>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_organization_spends_what_it_paid_hears_of_it_and_every_charge_is_reproduced() {
     let mut installation = install(nodes(1)).await;
-    let (port, mut heard) = receiver();
+    let mut tasks = JoinSet::new();
+    let (port, mut heard) = receiver(&mut tasks);
     let organization = installation.admin.get("/organizations").await.unwrap()["data"][0]["id"].clone();
     // Private targets are the operator's to open, in the process's own configuration.
     let file = installation.folder().join("control-0.toml");
