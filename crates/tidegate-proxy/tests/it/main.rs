@@ -20,6 +20,7 @@ mod http2;
 mod limits;
 mod listing;
 mod logprobs;
+mod matrix;
 mod notes;
 mod options;
 mod plain;
