@@ -135,6 +135,7 @@ async fn send(
     owner: OrganizationId,
     mut request: http::Request<RequestBody>,
 ) -> Result<Response<ResponseBody>, Failed> {
+    gateway.gather().await;
     for _ in 0..3 {
         let line = gateway.upstreams.line(endpoint, owner).await.map_err(|error| {
             attempt.not_sent();
