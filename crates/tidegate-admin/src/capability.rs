@@ -46,6 +46,8 @@ pub enum Noun {
     Audit,
     /// `/webhooks`, `/notices`.
     Webhooks,
+    /// `/exporters`.
+    Exporters,
     /// `/credits`.
     Credits,
     /// `/ledger`.
@@ -98,6 +100,7 @@ impl Noun {
             "fleet" | "join-tokens" | "pools" | "encryption" => Self::Fleet,
             "audit" | "zdr" => Self::Audit,
             "webhooks" | "notices" => Self::Webhooks,
+            "exporters" => Self::Exporters,
             "credits" => Self::Credits,
             "ledger" => Self::Ledger,
             _ => return None,
@@ -116,6 +119,7 @@ impl Noun {
             | Self::Budgets
             | Self::Usage
             | Self::Calls
+            | Self::Exporters
             | Self::Credits
             | Self::Explain => Reach::Organization,
             Self::Members
@@ -154,7 +158,9 @@ pub const fn role_allows(role: Role, noun: Noun, action: Action) -> bool {
         (Noun::Webhooks | Noun::Credits | Noun::Ledger, Action::Read) => {
             matches!(role, Owner | Admin | Viewer | Billing)
         }
-        (Noun::Credentials, Action::Read) => matches!(role, Owner | Admin | Member | Viewer),
+        (Noun::Credentials | Noun::Exporters, Action::Read) => {
+            matches!(role, Owner | Admin | Member | Viewer)
+        }
         (Noun::Calls, Action::Read) => matches!(role, Owner | Admin | Member | Viewer | Billing),
         // It is asked by POST and changes nothing.
         (Noun::Explain, _) => matches!(role, Owner | Admin | Member | Viewer),
@@ -166,6 +172,7 @@ pub const fn role_allows(role: Role, noun: Noun, action: Action) -> bool {
             | Noun::Routes
             | Noun::Policies
             | Noun::Credentials
+            | Noun::Exporters
             | Noun::ServiceTokens,
             Action::Write,
         ) => matches!(role, Owner | Admin),

@@ -1,7 +1,6 @@
 """A real MLflow tracking server, and the traces that autologging leaves there."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,15 +16,11 @@ import mlflow  # noqa: E402
 import pytest  # noqa: E402
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """The address of an MLflow tracking server of this run's own."""
-    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
+def server(tmp_path_factory, tidegate):
+    """The address of an MLflow tracking server of this run's own, where the gateway may go as well."""
+    assert tidegate.local_ports, "start tidegate dev with --local-port and a port that is free"
+    folder, port = tmp_path_factory.mktemp("mlflow"), tidegate.local_ports[0]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/store.db", "--artifacts-destination", str(folder / "files")]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -8,6 +8,7 @@ mod credentials;
 mod credits;
 mod encryption;
 mod explain;
+mod exporters;
 mod fleet;
 mod join_tokens;
 mod keys;
@@ -70,6 +71,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .merge(join_tokens::router())
         .merge(pools::router())
         .merge(webhooks::router())
+        .merge(exporters::router())
         .merge(audit::router())
         .merge(encryption::router())
         .merge(zdr::router())

@@ -27,6 +27,10 @@ async fn objects(world: &World, tenant: &Tenant) -> BTreeMap<&'static str, Strin
         ("/budgets", json!({"name": "secret-budget", "limit": "1", "window": {"every": "day"}})),
         ("/service-tokens", json!({"name": "secret-token", "role": "viewer"})),
         ("/webhooks", json!({"name": "secret-webhook", "url": "https://secret-host.example.com/"})),
+        (
+            "/exporters",
+            json!({"name": "secret-exporter", "url": "https://secret-host.example.com/v1/traces"}),
+        ),
         ("/members", json!({"email": "secret@a.example.com", "role": "viewer"})),
     ];
     let mut found = BTreeMap::from([("/organizations", tenant.id.clone())]);
@@ -141,6 +145,7 @@ async fn snapshot(world: &World, tenant: &Tenant) -> Vec<String> {
         "/service-tokens",
         "/webhooks",
         "/notices",
+        "/exporters",
         "/members",
         "/audit",
     ] {

@@ -6,6 +6,7 @@ mod catalogue;
 mod concurrency;
 mod credentials;
 mod explain;
+mod exporters;
 mod fleet;
 mod garbage;
 mod harness;

@@ -41,6 +41,7 @@ audit          r  r  -  -  -    r  r    r  r
 zdr            r  r  -  -  -    r  r    r  r
 webhooks       rw rw -  r  rw   rw r    rw r
 notices        rw rw -  r  rw   rw r    rw r
+exporters      rw rw r  r  -    rw r    rw r
 credits        r  r  -  r  r    rw r    rw r
 ledger         r  r  -  r  r    rw r    rw r";
 

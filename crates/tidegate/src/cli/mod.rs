@@ -14,6 +14,7 @@ mod credential;
 mod credit;
 mod exit;
 mod explain;
+mod exporter;
 mod fleet;
 mod import;
 pub(crate) mod join;
@@ -144,6 +145,8 @@ pub(crate) enum Admin {
     Credit(Noun<credit::Verb>),
     /// Where you are told of budgets, credentials and bills.
     Webhook(Noun<webhook::Verb>),
+    /// Where an organization wants the traces of its calls.
+    Exporter(Noun<exporter::Verb>),
 }
 
 impl Admin {
@@ -177,6 +180,7 @@ impl Admin {
             Self::Zdr(noun) => (noun.connection, noun.verb.request()?),
             Self::Credit(noun) => (noun.connection, noun.verb.request()?),
             Self::Webhook(noun) => (noun.connection, noun.verb.request()?),
+            Self::Exporter(noun) => (noun.connection, noun.verb.request()?),
         })
     }
 }

@@ -39,6 +39,9 @@ pub(crate) struct Arguments {
     /// Address of the management API.
     #[arg(long, default_value = "127.0.0.1:8081")]
     control_listen: SocketAddr,
+    /// A port of this machine that providers, webhooks and exporters may be at, plain http. May be repeated.
+    #[arg(long = "local-port", value_name = "PORT")]
+    local_ports: Vec<u16>,
     /// Keep nothing: a throw-away state folder.
     #[arg(long, conflicts_with = "state")]
     ephemeral: bool,
@@ -76,6 +79,7 @@ async fn serve(
     prepare_database(&config, state, postgres).await.context("prepare the database")?;
     let known = catalogue::Known::read()?;
     let simulator = start_simulator(state, &known).await?;
+    config.upstream.private = vec![local(arguments, simulator.address().port())];
     let control = control_plane::start(&config).await?;
     let control_url = format!("http://{}", control.api_address);
     let seed = seed::Seed {
@@ -86,8 +90,8 @@ async fn serve(
     };
     let outcome = async {
         seed.apply(state, &control).await.context("set up the demo organization")?;
-        configure_node(&mut config, state, &seed, &control, simulator.address()).await?;
-        run_node(&config, state, &control, &simulator, stop).await
+        configure_node(&mut config, state, &seed, &control).await?;
+        run_node(&config, arguments, state, &control, &simulator, stop).await
     }
     .await;
     control.stop().await;
@@ -97,6 +101,7 @@ async fn serve(
 
 async fn run_node(
     config: &Config,
+    arguments: &Arguments,
     state: &State,
     control: &RunningControlPlane,
     simulator: &Simulator,
@@ -107,7 +112,7 @@ async fn run_node(
     let node = Node::start(node::settings(config, limiter, node::upstreams(&config.upstream)?)?)
         .await
         .context("start the node")?;
-    let ready = ready(state, control, simulator, &node)?;
+    let ready = ready(arguments, state, control, simulator, &node)?;
     tokio::select! {
         () = stop.cancelled() => {}
         outcome = wait_until_served(&ready) => {
@@ -163,7 +168,6 @@ async fn configure_node(
     state: &State,
     seed: &seed::Seed<'_>,
     control: &RunningControlPlane,
-    simulator: SocketAddr,
 ) -> Result<()> {
     let roots = state.folder().join("roots.pem");
     std::fs::write(&roots, &control.roots_pem)?;
@@ -171,13 +175,17 @@ async fn configure_node(
     config.node.control_plane_url = Some(format!("https://{}", control.grpc_address));
     // Used only when the state folder holds no valid identity.
     config.node.join_token = Some(seed.join_token(state).await?);
-    config.upstream.private = vec![PrivateTarget {
+    Ok(())
+}
+
+/// Where this installation may go on this machine: to the simulator, and where the person said.
+fn local(arguments: &Arguments, simulator: u16) -> PrivateTarget {
+    PrivateTarget {
         cidr: "127.0.0.1/32".to_owned(),
-        ports: vec![simulator.port()],
+        ports: std::iter::once(simulator).chain(arguments.local_ports.iter().copied()).collect(),
         http: true,
         organizations: vec![],
-    }];
-    Ok(())
+    }
 }
 
 /// On the port of the last run where it is free, so that the catalogue stays true.
@@ -200,6 +208,7 @@ async fn start_simulator(state: &mut State, known: &catalogue::Known) -> Result<
 }
 
 fn ready(
+    arguments: &Arguments,
     state: &State,
     control: &RunningControlPlane,
     simulator: &Simulator,
@@ -221,6 +230,7 @@ fn ready(
         reranking_model: tasks::RERANKING,
         video_model: tasks::VIDEO,
         simulator_url: simulator.url(),
+        local_ports: arguments.local_ports.clone(),
         gateway_metrics_url: format!("http://{}/metrics", node.metrics_address()),
         control_metrics_url: format!("http://{}/metrics", control.metrics_address),
     })

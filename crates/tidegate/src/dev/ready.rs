@@ -24,6 +24,7 @@ pub(crate) struct Ready {
     pub(crate) reranking_model: &'static str,
     pub(crate) video_model: &'static str,
     pub(crate) simulator_url: String,
+    pub(crate) local_ports: Vec<u16>,
     pub(crate) gateway_metrics_url: String,
     pub(crate) control_metrics_url: String,
 }

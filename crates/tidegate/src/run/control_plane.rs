@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tidegate_admin::App;
+use tidegate_export::{ExportMetrics, Exporter};
 use tidegate_keyring::Keyring;
 use tidegate_notify::Notifier;
 use tidegate_push::{PushMetrics, PushServer, PushSettings, Workloads};
@@ -134,11 +135,16 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
             tracing::error!(%error, "the config push ended");
         }
     });
+    let export_metrics = ExportMetrics::default();
+    export_metrics.register(&metrics);
     tasks.spawn(observe::serve(scrape, metrics, store.clone(), stop.clone()));
     tasks.spawn(tidegate_treasury::Treasury::new(store.clone(), Arc::new(SystemClock)).run(stop.clone()));
     tasks.spawn(ring.clone().follow(stop.clone()));
     tasks.spawn(tidegate_keyring::run(ring, stop.clone()));
     let upstreams = super::node::upstreams(&config.upstream)?;
+    let exporter =
+        Exporter::new(store.clone(), kek.clone(), upstreams.clone(), Arc::new(SystemClock), export_metrics);
+    tasks.spawn(exporter.run(stop.clone()));
     let notifier = Notifier::new(store.clone(), kek, upstreams, Arc::new(SystemClock));
     tasks.spawn(notifier.run(stop.clone()));
     Ok(RunningControlPlane { api_address, grpc_address, metrics_address, app, roots_pem, store, stop, tasks })

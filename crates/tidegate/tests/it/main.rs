@@ -17,6 +17,7 @@ mod fleet;
 mod garbage;
 mod money;
 mod node_killed;
+mod observability;
 mod outages;
 mod pools;
 mod questions;
