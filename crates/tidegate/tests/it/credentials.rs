@@ -43,7 +43,7 @@ fn dumps(installation: &Installation) -> (String, String) {
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
     let script = "local out={} for _,k in ipairs(redis.call('KEYS','*')) do out[#out+1]=k \
                   local t=redis.call('TYPE',k).ok local v={} if t=='hash' then v=redis.call('HGETALL',k) \
-                  elseif t=='string' then v={redis.call('GET',k)} elseif t=='zset' then v=redis.call('ZRANGE',k,0,-1) end \
+                  elseif t=='string' then v={redis.call('GET',k)} elseif t=='zset' then v=redis.call('ZRANGE',k,0,-1) elseif t=='stream' then for _,e in ipairs(redis.call('XRANGE',k,'-','+')) do for _,f in ipairs(e[2]) do v[#v+1]=f end end end \
                   for _,x in ipairs(v) do out[#out+1]=x end end return table.concat(out,' ')";
     let redis = installation.redis.as_ref().unwrap().command(&["EVAL", script, "0"]).unwrap();
     (String::from_utf8_lossy(&dump.stdout).into_owned(), redis)

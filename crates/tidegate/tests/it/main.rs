@@ -14,6 +14,7 @@ mod drain;
 mod evidence;
 mod failover;
 mod fleet;
+mod fleet_health;
 mod garbage;
 mod money;
 mod node_killed;
