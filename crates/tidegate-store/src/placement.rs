@@ -184,6 +184,12 @@ async fn burn_elsewhere(change: &mut Change, home: &str) -> Result<()> {
         .fetch_optional(change.connection())
         .await?;
         if let Some((epoch,)) = burnt {
+            sqlx::query("DELETE FROM budget_grants WHERE organization_id = $1 AND pool = $2 AND epoch < $3")
+                .bind(organization)
+                .bind(&pool)
+                .bind(epoch)
+                .execute(change.connection())
+                .await?;
             let epoch = BudgetEpoch { organization_id, pool, epoch: unsigned(epoch) };
             change.write(None, &Resource::BudgetEpoch(epoch), true)?;
         }

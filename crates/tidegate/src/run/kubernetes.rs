@@ -22,10 +22,8 @@ const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 /// # Errors
 /// When the API server's roots cannot be read.
 pub(crate) fn workloads(config: &Kubernetes) -> Result<Workloads> {
-    let mut client = Client::builder()
-        .timeout(PATIENCE)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none());
+    let mut client =
+        Client::builder().timeout(PATIENCE).no_proxy().redirect(reqwest::redirect::Policy::none());
     if let Some(file) = &config.ca_file {
         let key = "control_plane.kubernetes.ca_file";
         let pem = std::fs::read(file).with_context(|| format!("read {key} {}", file.display()))?;

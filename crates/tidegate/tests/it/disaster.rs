@@ -121,8 +121,7 @@ async fn everything_comes_back_from_a_dump_and_the_key_encryption_key() {
 
     // A new node serves keys and opens credentials; what is capped waits for the nodes that had counters.
     installation.add_node().await.unwrap();
-    let [freely, limited] =
-        [&free, &capped].map(|key| App::new(&installation.gateway(2).unwrap(), key));
+    let [freely, limited] = [&free, &capped].map(|key| App::new(&installation.gateway(2).unwrap(), key));
     freely.expect(&Ask::chat("Hello"), 200).await;
     let refused = limited.call(&ask).await.unwrap();
     assert_eq!(refused.status, 503, "counters that nobody knows are not guessed: {}", refused.text);

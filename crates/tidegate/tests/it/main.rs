@@ -26,5 +26,6 @@ mod reconcile;
 mod rotation;
 mod routing;
 mod salvage;
+mod service_accounts;
 mod support;
 mod waits;

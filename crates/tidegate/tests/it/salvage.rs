@@ -29,8 +29,10 @@ async fn what_a_dead_node_left_is_shipped_once_and_nobody_waits_for_it() {
     let budget = installation.budget("all", "1000", json!({"key": id})).await.unwrap();
     let apps = apps(&installation, &key);
     apps[1].expect(&Ask::chat("Hello"), 200).await;
-    until("the first call is on the books", seconds(10), || async { usage(&installation.admin).await.1 == 1 })
-        .await;
+    until("the first call is on the books", seconds(10), || async {
+        usage(&installation.admin).await.1 == 1
+    })
+    .await;
 
     // The control plane is away, so that nothing is shipped; one call is cut by the kill.
     installation.control_planes[0].kill();

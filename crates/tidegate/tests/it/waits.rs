@@ -31,7 +31,11 @@ async fn a_change_that_waits_names_the_node_that_stands_still_and_the_one_that_r
     assert!(stderr(&late).contains("not applied: node-1 (node_"), "{}", stderr(&late));
     assert!(!stderr(&late).contains("node-0"), "{}", stderr(&late));
     let answer: serde_json::Value = serde_json::from_slice(&late.stdout).unwrap();
-    assert_eq!((&answer["name"], &answer["fleet"]["applied"]), (&json!("two"), &json!(false)), "it is stored");
+    assert_eq!(
+        (&answer["name"], &answer["fleet"]["applied"]),
+        (&json!("two"), &json!(false)),
+        "it is stored"
+    );
     let caught_up = || async {
         let fleet = installation.admin.get("/fleet").await.unwrap();
         fleet["data"].as_array().unwrap().iter().all(|node| node["lag"] == 0)
