@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod aborts;
 mod away;
 mod bounds;
 mod budgets;

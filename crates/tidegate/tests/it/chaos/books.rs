@@ -96,20 +96,25 @@ fn charged(world: &World) -> BTreeMap<String, Charged> {
     calls
 }
 
-/// Reads every book, after the counters have followed the last change of the ledger.
-pub(crate) async fn read(world: &World, completed: &[String]) -> Books {
-    let admin = &world.installation.admin;
-    let spend = admin.get(&format!("/budgets/{}", world.budget)).await.unwrap()["spend"].clone();
-    let (spent, unresolved) = (nano(&spend["spent"]), nano(&spend["unresolved"]));
-    // What does not follow is for the judge to name.
+/// What the budget has spent, and what is in doubt, once the counters have followed the ledger. What does not
+/// follow within 30 s is for the judge to name.
+async fn at_rest(world: &World) -> [i128; 2] {
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(30) {
-        let told = own(&world.apps[0]).await;
-        if told.is_some_and(|budget| (budget.spent, budget.unresolved) == (spent, unresolved)) {
-            break;
+    loop {
+        let budget = world.installation.admin.get(&format!("/budgets/{}", world.budget)).await.unwrap();
+        let books = ["spent", "unresolved"].map(|name| nano(&budget["spend"][name]));
+        let told = own(&world.apps[0]).await.map(|counters| [counters.spent, counters.unresolved]);
+        if told == Some(books) || began.elapsed() > Duration::from_secs(30) {
+            return books;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Reads every book, after the counters have followed the last change of the ledger.
+pub(crate) async fn read(world: &World, completed: &[String]) -> Books {
+    let admin = &world.installation.admin;
+    let [spent, unresolved] = at_rest(world).await;
     let mut counters = Vec::new();
     for app in &world.apps {
         counters.push(own(app).await.unwrap());
