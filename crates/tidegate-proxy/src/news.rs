@@ -15,6 +15,8 @@ use crate::vitals::Seen;
 
 /// Between two trips.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How models fared longer ago than this says nothing to somebody who begins to listen.
+const RECENT_MS: i64 = 10_000;
 /// So many trips between two tellings of how models fare.
 const VITALS_EVERY: u32 = 5;
 
@@ -23,6 +25,8 @@ const VITALS_EVERY: u32 = 5;
 struct Note {
     /// Who tells it: a number of each process's own.
     from: u64,
+    /// In the store's time.
+    at: Timestamp,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     cool: Vec<Cool>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -82,6 +86,7 @@ fn news(health: &Health, from: u64, now: Timestamp, vitals: bool) -> Option<Vec<
     let seen = if vitals { health.measured.take_seen() } else { Vec::new() };
     let note = Note {
         from,
+        at: now,
         cool: health.take_told().into_iter().map(cool).collect(),
         seen: seen.into_iter().map(|((provider, model), seen)| Fares { provider, model, seen }).collect(),
     };
@@ -105,6 +110,9 @@ fn hear(health: &Health, note: Note, now: Timestamp, entropy: fn() -> u128) {
             health.cool_place(place, present + left + jitter);
         }
     }
+    if now.millis_since(note.at) > RECENT_MS {
+        return;
+    }
     for Fares { provider, model, seen } in note.seen {
         health.measured.hear(provider, model, seen);
     }
@@ -123,7 +131,7 @@ mod tests {
     }
 
     fn told(cool: Vec<Cool>, seen: Vec<Fares>) -> Note {
-        let note = Note { from: 7, cool, seen };
+        let note = Note { from: 7, at: NOW, cool, seen };
         serde_json::from_slice(&serde_json::to_vec(&note).unwrap()).unwrap()
     }
 
@@ -142,6 +150,10 @@ mod tests {
         assert_eq!(other.measured.of(provider, model).condition, tidegate_policy::Condition::Down);
         assert!(news(&one, 1, NOW, true).is_none(), "told once");
         assert!(news(&other, 2, NOW, true).is_none(), "what was heard is not told on");
+        // Somebody who begins to listen a minute later is not told of what is over.
+        let late = Health::default();
+        hear(&late, serde_json::from_slice(&note).unwrap(), NOW.plus_millis(60_000), || 0);
+        assert_eq!(late.measured.of(provider, model), tidegate_policy::Vitals::default());
     }
 
     #[test]
@@ -160,10 +172,11 @@ mod tests {
 
     #[test]
     fn nonsense_is_not_heard() {
-        for odd in ["", "{}", "[]", r#"{"from":1,"cool":[{"offering":"x"}]}"#] {
+        for odd in ["", "{}", "[]", r#"{"from":1,"at":"x"}"#] {
             assert!(serde_json::from_slice::<Note>(odd.as_bytes()).is_err(), "{odd}");
         }
-        let newer = r#"{"from":1,"weather":"fine"}"#;
-        assert!(serde_json::from_slice::<Note>(newer.as_bytes()).is_ok(), "a newer node may say more");
+        let mut newer = serde_json::to_value(told(vec![], vec![])).unwrap();
+        newer["weather"] = "fine".into();
+        assert!(serde_json::from_value::<Note>(newer).is_ok(), "a newer node may say more");
     }
 }

@@ -3,7 +3,7 @@
 use tidegate_types::usage::{CredentialType, FilterName, Outcome, PlannedRole, Standing};
 
 use crate::plain::{OPENAI_ANSWER, ask};
-use crate::provider::{Provider, json, whole};
+use crate::provider::{Provider, Step, json, whole};
 use crate::world::{World, openai};
 
 #[tokio::test]
@@ -66,7 +66,6 @@ async fn when_a_pause_is_over_one_call_probes_and_the_others_follow_its_answer()
     let world = World::start(&[openai("a", &first), openai("b", &other)]).await;
     assert_eq!(world.chat(&ask()).await.status, 200);
     assert_eq!((first.count(), other.count()), (1, 1));
-    world.until(|| true).await;
     let mut calls = 1;
     while first.count() < 2 {
         assert_eq!(world.chat(&ask()).await.status, 200);
@@ -83,7 +82,6 @@ async fn when_a_pause_is_over_one_call_probes_and_the_others_follow_its_answer()
 
 #[tokio::test]
 async fn while_a_probe_is_under_way_nobody_else_goes_there() {
-    use crate::provider::Step;
     let slow = vec![Step::Pause(std::time::Duration::from_millis(600)), json(OPENAI_ANSWER).remove(0)];
     let first = Provider::start(vec![whole(429, "retry-after-ms: 50\r\n", "{}"), slow]).await;
     let other = Provider::start(vec![json(OPENAI_ANSWER)]).await;
@@ -94,4 +92,20 @@ async fn while_a_probe_is_under_way_nobody_else_goes_there() {
     let replies = futures_util::future::join_all((0..8).map(|_| world.chat(&body))).await;
     assert!(replies.iter().all(|reply| reply.status == 200));
     assert_eq!(first.count(), 2, "one refusal, one probe");
+}
+
+#[tokio::test]
+async fn when_everybody_is_to_be_left_alone_everybody_is_tried() {
+    let busy = whole(429, "retry-after: 60\r\n", "{}");
+    let (a, b) = (Provider::start(vec![busy.clone()]).await, Provider::start(vec![busy]).await);
+    let world = World::start(&[openai("a", &a), openai("b", &b)]).await;
+    assert_eq!(world.chat(&ask()).await.status, 429);
+    assert_eq!((a.count(), b.count()), (1, 1));
+    // Both cool; one of them would answer by now.
+    b.script(vec![json(OPENAI_ANSWER)]);
+    assert_eq!(world.chat(&ask()).await.status, 200);
+    assert_eq!((a.count(), b.count()), (2, 2));
+    // Who answered is back, and the other one still waits for its time.
+    assert_eq!(world.chat(&ask()).await.status, 200);
+    assert_eq!((a.count(), b.count()), (2, 3));
 }
