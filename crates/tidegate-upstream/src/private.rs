@@ -18,7 +18,7 @@ pub struct PrivateTarget {
     /// Whether plain http is allowed there.
     pub http: bool,
     /// Organizations whose own providers may point there. Providers of the shared catalogue
-    /// always may; an empty list adds nobody.
+    /// always may; an empty list adds nobody, the system's own id everybody.
     pub organizations: Vec<OrganizationId>,
 }
 
@@ -49,7 +49,8 @@ fn listed(private: &[PrivateTarget], address: IpAddr, wish: Wish) -> bool {
         target.cidr.contains(&address)
             && target.ports.contains(&wish.port)
             && (wish.https || target.http)
-            && (wish.owner == OrganizationId::SYSTEM || target.organizations.contains(&wish.owner))
+            && (wish.owner == OrganizationId::SYSTEM
+                || target.organizations.iter().any(|id| [wish.owner, OrganizationId::SYSTEM].contains(id)))
     })
 }
 
@@ -80,6 +81,10 @@ mod tests {
         assert!(!permits(&list(), loopback, wish(OrganizationId::from_u128(8), 9000, false)));
         assert!(!permits(&list(), loopback, wish(TENANT, 9001, false)));
         assert!(!permits(&[], loopback, wish(OrganizationId::SYSTEM, 9000, false)));
+        let mut everybody = list();
+        everybody[0].organizations = vec![OrganizationId::SYSTEM];
+        assert!(permits(&everybody, loopback, wish(OrganizationId::from_u128(8), 9000, false)));
+        assert!(!permits(&everybody, loopback, wish(TENANT, 9001, false)));
     }
 
     #[test]

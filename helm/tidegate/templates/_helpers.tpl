@@ -236,3 +236,21 @@ resources: {{- toYaml .Values.migrations.resources | nindent 2 }}
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{/* Private targets as the process configuration lists them. */}}
+{{- define "tidegate.privateTargets" -}}
+{{- range . }}
+
+[[upstream.private]]
+cidr = {{ .cidr | quote }}
+{{- with .ports }}
+ports = {{ toJson . }}
+{{- end }}
+{{- if .http }}
+http = true
+{{- end }}
+{{- with .organizations }}
+organizations = {{ toJson . }}
+{{- end }}
+{{- end }}
+{{- end }}

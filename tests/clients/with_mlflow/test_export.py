@@ -28,12 +28,12 @@ class Exported:
 
     def of(self, call_id):
         """The trace with the span of this call; it comes after the call."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 30
         while True:
             for trace in mlflow.search_traces(locations=[self.experiment], return_type="list"):
                 if any(span.attributes.get("tidegate.call_id") == call_id for span in trace.data.spans):
                     return trace
-            assert time.monotonic() < deadline, self.tidegate.admin("GET", f"/exporters/{self.id}")
+            assert time.monotonic() < deadline, str(self.tidegate.admin("GET", f"/exporters/{self.id}"))
             time.sleep(0.3)
 
 
@@ -81,7 +81,7 @@ def test_a_call_is_below_the_span_of_its_caller(tidegate, at_openai, exported):
 @pytest.mark.smoke
 def test_a_failed_call_is_a_failed_span(tidegate, simulator, exported):
     model = tidegate.new_model("sim-openai")
-    simulator.script({"model": model.upstream, "answer": {"status": 400}})
+    simulator.script({"when": {"model": model.upstream}, "then": {"status": 400}})
     client = openai.OpenAI(base_url=f"{tidegate.gateway_url}/v1", api_key=tidegate.virtual_key, max_retries=0)
     with pytest.raises(openai.BadRequestError) as error:
         client.chat.completions.create(model=model.name, messages=[{"role": "user", "content": CANARY}])

@@ -30,6 +30,7 @@ use tidegate_types::{
 use tidegate_upstream::{PrivateTarget, Upstreams};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 pub(crate) const SECRET: &str = "Basic cHVibGljOnNlY3JldA==";
 const START: i64 = 1_795_255_200;

@@ -204,6 +204,23 @@ async fn nothing_of_the_callers_own_headers_reaches_the_provider() {
 }
 
 #[tokio::test]
+async fn the_callers_trace_is_in_the_record_and_what_is_none_is_not() {
+    let (world, peer) = world(Settings::default()).await;
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (calls, (header, known)) in
+        [(parent, Some(parent)), ("00-canary", None), ("", None)].into_iter().enumerate()
+    {
+        assert_eq!(
+            chat_with(&world, &[("traceparent", header), ("tracestate", "canary")], &ask()).await.status,
+            200
+        );
+        let record = world.recorded(calls + 1).await;
+        assert_eq!(record.trace.map(|trace| trace.to_string()).as_deref(), known, "{header}");
+        assert!(!peer.last().head.contains("4bf92f3577b34da6"), "it is not passed on");
+    }
+}
+
+#[tokio::test]
 async fn keys_count_the_same_under_every_trick_with_hosts_and_paths() {
     let (world, peer) = world(Settings::default()).await;
     for (headers, path) in [

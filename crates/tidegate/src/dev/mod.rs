@@ -184,7 +184,7 @@ fn local(arguments: &Arguments, simulator: u16) -> PrivateTarget {
         cidr: "127.0.0.1/32".to_owned(),
         ports: std::iter::once(simulator).chain(arguments.local_ports.iter().copied()).collect(),
         http: true,
-        organizations: vec![],
+        organizations: vec!["*".to_owned()],
     }
 }
 

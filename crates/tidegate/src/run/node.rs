@@ -10,8 +10,8 @@ use tidegate_node::{
 };
 use tidegate_proxy::{Gateway, Parts};
 use tidegate_telemetry::{Metrics, SystemClock, entropy};
-use tidegate_types::Secret;
 use tidegate_types::clock::Clock as _;
+use tidegate_types::{OrganizationId, Secret};
 use tidegate_upstream::{PrivateTarget, Upstreams};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -109,10 +109,10 @@ pub(crate) fn enrolling(config: &Config) -> Result<Enrolling> {
     Ok(Enrolling {
         control: ControlPlane { url, server_name: None, roots_pem },
         join_token: secret(node.join_token.as_deref(), node.join_token_file.as_ref(), "node.join_token")?,
-        service_account: node.service_account_token_file.as_ref().map(|token_file| ServiceAccount {
-            token_file: token_file.clone(),
-            pool: node.pool.clone(),
-        }),
+        service_account: node
+            .service_account_token_file
+            .as_ref()
+            .map(|token_file| ServiceAccount { token_file: token_file.clone(), pool: node.pool.clone() }),
         name: node.name.clone().unwrap_or_else(|| "node".to_owned()),
         software_version: env!("CARGO_PKG_VERSION").to_owned(),
     })
@@ -186,8 +186,10 @@ pub(crate) fn upstreams(config: &config::Upstream) -> Result<Upstreams> {
 }
 
 fn private_target(target: &config::PrivateTarget) -> Result<PrivateTarget> {
-    let organizations =
-        target.organizations.iter().map(|id| id.parse().context("upstream.private.organizations"));
+    let organizations = target.organizations.iter().map(|id| match id.as_str() {
+        "*" => Ok(OrganizationId::SYSTEM),
+        id => id.parse().context("upstream.private.organizations"),
+    });
     Ok(PrivateTarget {
         cidr: target.cidr.parse().with_context(|| format!("upstream.private.cidr {:?}", target.cidr))?,
         ports: if target.ports.is_empty() { vec![443] } else { target.ports.clone() },

@@ -13,7 +13,8 @@ const DASHBOARD: &str = include_str!("../../../../helm/tidegate/files/dashboard.
 /// Names of our metrics in a text of expressions.
 fn named(text: &str) -> BTreeSet<String> {
     let after = text.split("tidegate_").skip(1);
-    let name = |rest: &str| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
+    let name =
+        |rest: &str| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
     after.map(|rest| format!("tidegate_{}", name(rest))).collect()
 }
 
@@ -40,5 +41,8 @@ async fn every_metric_of_the_alerts_and_the_dashboard_is_in_a_scrape_of_a_real_i
     assert_eq!(missing(DASHBOARD), [""; 0], "dashboard");
     assert!(named(ALERTS).len() > 10 && named(DASHBOARD).len() > 25);
     // The positive control: one letter off is seen.
-    assert_eq!(missing("rate(tidegate_requests_totals[5m]) > tidegate_node_ready"), ["tidegate_requests_totals"]);
+    assert_eq!(
+        missing("rate(tidegate_requests_totals[5m]) > tidegate_node_ready"),
+        ["tidegate_requests_totals"]
+    );
 }
