@@ -64,7 +64,7 @@ impl Default for PushSettings {
             streams_per_second: 50,
             streams_burst: 100,
             enrolments_per_second: 20,
-            grant_percent: 10,
+            grant_percent: 0,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Budget epochs: counters are written once, from the books, after everybody has shipped.
 
-use tidegate_store::epochs::{Asked, Decision, Opening, Wait, confirm, open};
+use tidegate_store::epochs::{
+    Asked, Asking, Decision, Opening, Wait, allow_grants, confirm, open, reclaim_grants, return_grants,
+};
 use tidegate_store::intake::ingest;
 use tidegate_store::{StoreError, audit, feed, fleet};
 use tidegate_types::resource::{BudgetEpoch, Resource};
@@ -234,4 +236,47 @@ async fn a_number_that_a_node_makes_up_leaves_room_for_later_epochs() {
     let f = Fixture::new().await;
     let opened = opening(open(&f.store, &asked(&f, "r", u64::MAX), "p", NOW).await.unwrap());
     assert!(opened.epoch < 1 << 41);
+}
+
+#[tokio::test]
+async fn grants_are_noted_under_the_open_epoch_and_come_back_with_the_next_when_their_process_is_dead() {
+    let f = Fixture::new().await;
+    let (one, two) = (node(&f.store).await, node(&f.store).await);
+    let said = async |node: NodeId, boot: u64, at: Timestamp| {
+        let said = fleet::Heartbeat { boot, ..fleet::Heartbeat::default() };
+        fleet::heartbeat(&f.store, node, &said, at).await.unwrap();
+    };
+    let acme = f.acme.organization.id;
+    let asking = |node_id, boot| Asking { node_id, boot, pool: "default" };
+    let allow = async |node, boot, epoch| {
+        allow_grants(&f.store, &asking(node, boot), acme, epoch, 10, NOW).await.unwrap()
+    };
+    let reclaim =
+        async |at: Timestamp| reclaim_grants(&f.store, at.plus_millis(-5_000), at, 10).await.unwrap();
+    said(one, 1, NOW).await;
+    said(two, 1, NOW).await;
+    assert!(!allow(one, 1, 1).await, "no epoch is open");
+    opening(open(&f.store, &asked(&f, "r1", 0), "p1", NOW).await.unwrap());
+    assert!(!allow(one, 1, 1).await, "it is being written");
+    confirm(&f.store, &asked(&f, "r1", 0), 1, "p1", NOW).await.unwrap();
+    assert!(!allow(one, 1, 2).await, "another epoch");
+    assert!(allow(one, 1, 1).await);
+    assert!(allow(one, 1, 1).await, "asked again");
+    assert!(allow(two, 1, 1).await);
+    assert_eq!(reclaim(NOW).await, [], "both are alive");
+
+    // One has given all back and starts anew: nothing is owed.
+    assert_eq!(return_grants(&f.store, &asking(one, 1)).await.unwrap(), 1);
+    said(one, 2, NOW).await;
+    assert!(!allow(one, 1, 1).await, "a process that is over");
+    assert_eq!(reclaim(NOW).await, []);
+
+    // The other has not. While a node is away, the epoch is not ended.
+    let later = NOW.plus_millis(60_000);
+    said(two, 2, later).await;
+    assert_eq!(reclaim(later).await, [], "one is away");
+    said(one, 2, later).await;
+    assert_eq!(reclaim(later).await, [acme]);
+    assert_eq!(published(&f).await.0, 2);
+    assert_eq!(reclaim(later).await, [], "once");
 }
