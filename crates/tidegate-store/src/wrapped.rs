@@ -236,7 +236,7 @@ pub async fn pepper_made_at(tx: &mut TenantTx, version: u32) -> Result<Timestamp
 /// When the database is away.
 pub async fn newest_pepper_is_young(tx: &mut TenantTx) -> Result<bool> {
     let (young,): (bool,) = sqlx::query_as(
-        "SELECT coalesce(max(created_at) > now() - interval '8 seconds', false) FROM peppers WHERE retired_at IS NULL",
+        "SELECT coalesce(max(created_at) > now() - interval '4 seconds', false) FROM peppers WHERE retired_at IS NULL",
     )
     .fetch_one(tx.connection())
     .await?;

@@ -60,8 +60,10 @@ async fn decisions_are_signed_and_what_was_changed_since_is_found() {
     let (_, key) = installation.key("first", &json!({})).await.unwrap();
     let app = apps(&installation, &key).remove(0);
     // Nothing is known: refused, and nobody is called.
+    until("the key is known", seconds(10), async || strict(&app, None).await.0 != 401).await;
     let (status, body) = strict(&app, None).await;
     assert!(status >= 400 && body.contains("data handling tier zdr"), "{status} {body}");
+    document(&installation, 2).await;
     let known = json!({
         "retention": "none", "training": "never", "source": "https://sim.example/terms",
         "read_at": "2026-01-01T00:00:00Z", "expires_at": "2099-01-01T00:00:00Z",
@@ -70,19 +72,21 @@ async fn decisions_are_signed_and_what_was_changed_since_is_found() {
     assert_eq!(strict(&app, None).await.0, 200);
     let (status, body) = strict(&app, Some("web_search_20260209")).await;
     assert!(status == 400 && body.contains("web_search_20260209"), "{status} {body}");
+    // Three batches at least: a link that is taken out has neighbours.
+    document(&installation, 4).await;
     for _ in 0..5 {
         app.expect(&Ask::chat("Hello"), 200).await;
     }
     // Another process of the node, another chain.
-    document(&installation, 8).await;
+    document(&installation, 9).await;
     installation.restart_node(0).await.unwrap();
     let app = apps(&installation, &key).remove(0);
     assert_eq!(strict(&app, None).await.0, 200);
     installation.restart_control_plane(0).await.unwrap();
     assert_eq!(strict(&app, None).await.0, 200);
-    let file = document(&installation, 10).await;
+    let file = document(&installation, 11).await;
     let (holds, said) = verify(installation.folder(), &file, true);
-    assert!(holds && said.contains("holds: 10 decisions") && said.contains("2 chains"), "{said}");
+    assert!(holds && said.contains("holds: 11 decisions") && said.contains("2 chains"), "{said}");
     let text = file.to_string();
     assert!(text.contains("https://sim.example/terms") && !text.contains("Hello"), "{text}");
     let tiers = |file: &Value| {
@@ -90,7 +94,7 @@ async fn decisions_are_signed_and_what_was_changed_since_is_found() {
         let all = links.into_iter().flat_map(|link| link["decisions"].as_array().unwrap().clone());
         all.filter(|one| one["zdr"] == "zdr").collect::<Vec<_>>()
     };
-    assert_eq!(tiers(&file).len(), 5, "two refusals, three answers");
+    assert_eq!(tiers(&file).len(), 7, "four refusals, three answers");
     let answered = tiers(&file).into_iter().find(|one| one["status"] == 200).unwrap();
     let evidence = &answered["attempts"][0]["evidence"][0];
     assert_eq!(evidence["expires_at"].as_str().map(|at| &at[..4]), Some("2099"), "{answered}");
@@ -99,10 +103,12 @@ async fn decisions_are_signed_and_what_was_changed_since_is_found() {
 
 /// Whoever has the database can change it; not so that nobody notices.
 async fn changed_in_the_database(installation: &Installation, answered: &Value) {
-    let strict = "zdr = 'zdr' AND status = 200";
     let harms = [
-        (format!("UPDATE call_records SET zdr = 'none' WHERE {strict}"), "not the one that was signed"),
-        (format!("DELETE FROM call_records WHERE {strict}"), "are missing"),
+        (
+            "UPDATE call_records SET zdr = 'none' WHERE zdr = 'zdr' AND status = 200".to_owned(),
+            "not the one that was signed",
+        ),
+        ("DELETE FROM call_records WHERE status = 200".to_owned(), "are missing"),
         (
             "SET session_replication_role = replica; DELETE FROM decision_links WHERE number = 2".to_owned(),
             "was to come",
