@@ -69,6 +69,33 @@ pub async fn ensure_partitions(store: &Store, now: Timestamp, days: u16) -> Resu
     Ok(made)
 }
 
+/// What an operator wants to see of the books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Loose {
+    /// Attempts under way: money is held for them.
+    pub open: i64,
+    /// Attempts that did not end and were given up: counted as spent until their end is known.
+    pub unresolved: i64,
+    /// Differences between the books and providers' bills, told in the last day.
+    pub differences: i64,
+}
+
+/// Reads what is not settled.
+///
+/// # Errors
+/// When the database is away.
+pub async fn loose(store: &Store, now: Timestamp) -> Result<Loose> {
+    let (open, unresolved, differences) = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE NOT reaped), count(*) FILTER (WHERE reaped),
+             (SELECT count(*) FROM notices WHERE kind = 'reconciliation.difference' AND at > $1)
+         FROM open_attempts",
+    )
+    .bind(time(now.plus_millis(-86_400_000)))
+    .fetch_one(store.feed())
+    .await?;
+    Ok(Loose { open, unresolved, differences })
+}
+
 /// Counts as unresolved what was held for attempts that will not end by themselves: their
 /// deadline has passed and their node is away (not heard of since `absent_since`), was started
 /// again or taken out. Attempts of live nodes follow after ten minutes. A final that comes later

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::books::Books;
 use super::tester::Tester;
 use super::{keeper, kubernetes, observe};
 use crate::config::{Config, required};
@@ -137,6 +138,7 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     });
     let export_metrics = ExportMetrics::default();
     export_metrics.register(&metrics);
+    tasks.spawn(Books::register(&metrics).follow(store.clone(), stop.clone()));
     tasks.spawn(observe::serve(scrape, metrics, store.clone(), stop.clone()));
     tasks.spawn(tidegate_treasury::Treasury::new(store.clone(), Arc::new(SystemClock)).run(stop.clone()));
     tasks.spawn(ring.clone().follow(stop.clone()));

@@ -1,5 +1,6 @@
 //! The long-running commands and the ones that set an installation up.
 
+mod books;
 pub(crate) mod bootstrap;
 pub(crate) mod container;
 pub(crate) mod control_plane;
