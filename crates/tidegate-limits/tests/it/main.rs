@@ -1,6 +1,7 @@
 //! The limiter through its public face, over memory and over a real Redis.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod checked;
 mod epochs;
 mod faults;
 mod grants;
