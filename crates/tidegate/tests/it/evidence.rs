@@ -94,7 +94,7 @@ async fn decisions_are_signed_and_what_was_changed_since_is_found() {
         let all = links.into_iter().flat_map(|link| link["decisions"].as_array().unwrap().clone());
         all.filter(|one| one["zdr"] == "zdr").collect::<Vec<_>>()
     };
-    assert_eq!(tiers(&file).len(), 7, "four refusals, three answers");
+    assert_eq!(tiers(&file).len(), 6, "three refusals, three answers");
     let answered = tiers(&file).into_iter().find(|one| one["status"] == 200).unwrap();
     let evidence = &answered["attempts"][0]["evidence"][0];
     assert_eq!(evidence["expires_at"].as_str().map(|at| &at[..4]), Some("2099"), "{answered}");
