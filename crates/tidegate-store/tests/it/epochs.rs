@@ -228,7 +228,7 @@ async fn unknown_organizations_and_pools_have_no_epochs() {
     let nobody = Asked { organization_id: new_id(), ..asked(&f, "r", 0) };
     assert!(matches!(open(&f.store, &nobody, "p", NOW).await, Err(StoreError::Dangling(_))));
     let nowhere = Asked { pool: "elsewhere", ..asked(&f, "r", 0) };
-    assert!(matches!(open(&f.store, &nowhere, "p", NOW).await, Err(StoreError::Dangling(_))));
+    assert!(matches!(open(&f.store, &nowhere, "p", NOW).await, Err(StoreError::NotFound)));
 }
 
 #[tokio::test]
