@@ -53,8 +53,9 @@ pub(super) async fn rotate(State(app): State<App>, posted: Posted<Rotate>) -> Do
     let only_pools = pool.is_none() || kind == Kind::PoolKey;
     Checks::default().that(only_pools, "pool", "goes with kind pool_key only").done()?;
     let mut write = Write::begin_once(&app, &posted.caller, posted.once).await?;
-    let (rotation, _) =
-        Keyring::ask(&mut write, entropy::random_u128(), kind, pool.as_deref()).await.map_err(Problem::from)?;
+    let (rotation, _) = Keyring::ask(&mut write, entropy::random_u128(), kind, pool.as_deref())
+        .await
+        .map_err(Problem::from)?;
     let view = RotationView::from(&rotation);
     let after = serde_json::to_value(&view).ok();
     let note = AuditNote { action: "keys.rotate", object: rotation.id.to_string(), before: None, after };

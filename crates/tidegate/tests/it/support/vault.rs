@@ -118,7 +118,8 @@ async fn decrypt(
     let body: Value = serde_json::from_slice(&body).unwrap();
     let data = field(&body, "associated_data")?;
     let invalid = || refused(StatusCode::BAD_REQUEST, "invalid ciphertext: no prefix");
-    let text = body["ciphertext"].as_str().and_then(|text| text.strip_prefix("vault:v")).ok_or_else(invalid)?;
+    let text =
+        body["ciphertext"].as_str().and_then(|text| text.strip_prefix("vault:v")).ok_or_else(invalid)?;
     let (version, sealed) = text.split_once(':').ok_or_else(invalid)?;
     let version: usize = version.parse().map_err(|_| invalid())?;
     let versions = shared.versions.lock().unwrap();
