@@ -8,6 +8,7 @@ use tidegate_limits::{End, Limiter, Settlement};
 use tidegate_policy::Config;
 use tidegate_proto::usage::BillingEvent;
 use tidegate_proxy::Gateway;
+use tidegate_types::usage::Outcome;
 use tidegate_types::window::Window;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -123,8 +124,8 @@ async fn make(
     let opened = Arc::clone(&clock);
     let (journal, recovered) = blocking(move || Ok(Journal::open(&journal, opened)?)).await?;
     let journal = Arc::new(journal);
-    for orphan in &recovered.orphans {
-        settle_orphan(&settings.limiter, orphan);
+    for event in recovered.ended.iter().chain(&recovered.orphans) {
+        settle_again(&settings.limiter, event);
     }
     let link = Arc::new(Link::new(identity.dial(&settings.control)?));
     let config = Arc::new(Config::new(&identity.pool));
@@ -174,18 +175,24 @@ pub(crate) async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|_| Err(NodeError::state("state folder", "reading it ended in a panic")))
 }
 
-/// An attempt whose process died keeps its hold, as unresolved.
-fn settle_orphan(limiter: &Limiter, orphan: &BillingEvent) {
-    let Ok(event) = tidegate_types::usage::BillingEvent::try_from(orphan) else {
-        tracing::error!("an intent of an earlier start cannot be read; its hold ends at its deadline");
+/// Tells the counters how an attempt of an earlier start ended: their process may have died before they
+/// heard. One whose end nobody recorded keeps its hold, as unresolved. What they know changes nothing.
+fn settle_again(limiter: &Limiter, event: &BillingEvent) {
+    let Ok(event) = tidegate_types::usage::BillingEvent::try_from(event) else {
+        tracing::error!("an event of an earlier start cannot be read; its hold ends at its deadline");
         return;
+    };
+    let end = match event.outcome {
+        Outcome::Completed | Outcome::Interrupted => End::Spent(event.cost),
+        Outcome::Refused | Outcome::NotSent => End::Void,
+        Outcome::Unresolved | Outcome::Open => End::Unresolved,
     };
     limiter.settle(Settlement {
         organization_id: event.organization_id,
         call_id: event.call_id,
         attempt: event.attempt,
         epoch: event.epoch,
-        end: End::Unresolved,
+        end,
         budgets: event
             .holds
             .iter()

@@ -88,6 +88,9 @@ pub struct Recovered {
     /// Intents whose end nobody recorded. Each now has a final that says so
     /// (`Unresolved`, `Held`); their holds are still to be settled.
     pub orphans: Vec<BillingEvent>,
+    /// The newest finals of attempts with holds. The counters may not have been told of them before
+    /// their process died; being told again changes nothing.
+    pub ended: Vec<BillingEvent>,
     /// Records that will be shipped again.
     pub pending_records: u64,
     /// Bytes cut off as torn.
@@ -190,6 +193,7 @@ impl Journal {
         let keepers = keep::start(&shared, clock)?;
         let recovered = Recovered {
             orphans: found.orphans,
+            ended: found.ended.into(),
             pending_records,
             torn_bytes: found.torn_bytes,
             gaps: found.gaps,

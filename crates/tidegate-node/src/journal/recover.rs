@@ -16,6 +16,9 @@ use super::entry::{AttemptKey, Meaning, meaning};
 use super::segment::{Name, Segment};
 use super::stream::Stream;
 
+/// So many settlements may have been under way when a process died.
+const MOST_ENDED: usize = 20_000;
+
 /// What was found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -26,6 +29,8 @@ pub(crate) struct Found {
     pub(crate) strays: Vec<Record>,
     /// The segments that hold only such records.
     pub(crate) stray_segments: Vec<String>,
+    /// The newest finals under counters. Their process may have died before it told these.
+    pub(crate) ended: VecDeque<BillingEvent>,
     pub(crate) last_boot: u64,
     /// Bytes behind the first unsound frame of a segment that were not reserve.
     pub(crate) torn_bytes: u64,
@@ -103,8 +108,14 @@ impl Found {
             (Meaning::Opens { attempt, .. }, Record::Event(intent)) => {
                 self.open.insert(attempt, intent.clone());
             }
-            (Meaning::Closes { attempt }, _) => {
+            (Meaning::Closes { attempt }, Record::Event(last)) => {
                 self.open.remove(&attempt);
+                if last.epoch > 0 && !last.holds.is_empty() {
+                    self.ended.push_back(last.clone());
+                    if self.ended.len() > MOST_ENDED {
+                        self.ended.pop_front();
+                    }
+                }
             }
             _ => {}
         }

@@ -7,7 +7,9 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tidegate_testkit::installation::Installation;
 
-use crate::support::{App, Ask, apps, bill, bill_lines, calls, full, install, nano, nodes, seconds, until};
+use crate::support::{
+    App, Ask, OwnBudget, apps, bill, bill_lines, calls, full, install, nano, nodes, seconds, until,
+};
 
 /// Calls until told to stop; ids of the calls that came to their end.
 async fn load(apps: &[App], worker: usize, stop: &AtomicBool) -> Vec<String> {
@@ -90,4 +92,35 @@ async fn a_killed_node_loses_and_doubles_no_completed_call() {
     let billed = bill(&installation).await;
     assert!(spent <= billed, "never charged without evidence: {spent} of {billed}");
     assert!(billed <= spent + unresolved, "bill {billed}, spent {spent}, unresolved {unresolved}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_dies_twice_before_the_counters_hear_of_its_calls_leaves_nothing_held() {
+    let mut installation = install(nodes(1)).await;
+    let (id, key) = installation.key("app", &json!({})).await.unwrap();
+    installation.budget("all", "1", json!({"key": id})).await.unwrap();
+    let app = apps(&installation, &key).remove(0);
+    app.expect(&Ask::chat("Hello"), 200).await;
+    installation.script(json!([{"then": {"latency_ms": 60_000}}])).await.unwrap();
+    let running: Vec<_> = (0..4)
+        .map(|_| {
+            let app = app.clone();
+            tokio::spawn(async move { app.call(&Ask::chat("a slow one")).await.is_err() })
+        })
+        .collect();
+    let held = || async { OwnBudget::of(&app).await.is_some_and(|budget| budget.held > 0) };
+    until("the calls run", seconds(20), held).await;
+
+    // The first start writes down that nobody knows how they ended, and cannot tell the counters.
+    assert!(installation.redis.as_ref().unwrap().freeze());
+    installation.restart_node(0).await.unwrap_or_else(|error| panic!("{error:#}"));
+    installation.restart_node(0).await.unwrap_or_else(|error| panic!("{error:#}"));
+    assert!(installation.redis.as_ref().unwrap().thaw());
+    for call in running {
+        assert!(call.await.unwrap(), "the caller saw its connection break");
+    }
+    let told = || async {
+        OwnBudget::of(&app).await.is_some_and(|budget| budget.held == 0 && budget.unresolved > 0)
+    };
+    until("the counters know that the calls are in doubt", seconds(30), told).await;
 }

@@ -60,12 +60,11 @@ impl Fault {
                 redis.start_from(&copy).unwrap();
             }
             Self::StaleReplica => {
+                // It stops following, as behind a broken link, and is believed to be up to date.
                 let replica = redis.replica().unwrap();
-                assert!(replica.freeze());
+                replica.command(&["REPLICAOF", "NO", "ONE"]).unwrap();
                 calls(load, 60).await;
                 let now = spent(redis);
-                redis.stop();
-                assert!(replica.thaw());
                 assert!(spent(&replica) < now, "the replica knows less than was spent");
                 redis.fail_over_to(replica).unwrap();
             }
