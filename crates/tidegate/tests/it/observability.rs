@@ -15,7 +15,8 @@ fn named(text: &str) -> BTreeSet<String> {
     let after = text.split("tidegate_").skip(1);
     let name =
         |rest: &str| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
-    after.map(|rest| format!("tidegate_{}", name(rest))).collect()
+    // A bare prefix is a pattern of names.
+    after.map(name).filter(|rest| !rest.is_empty()).map(|rest| format!("tidegate_{rest}")).collect()
 }
 
 /// Names of the samples in a scrape.
