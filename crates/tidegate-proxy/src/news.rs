@@ -120,8 +120,6 @@ fn hear(health: &Health, note: Note, now: Timestamp, entropy: fn() -> u128) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);

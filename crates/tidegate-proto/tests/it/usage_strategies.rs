@@ -98,33 +98,7 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
         Just(CallOutcome::UpstreamError),
         (refusal_cause(), of(id())).prop_map(|(cause, budget_id)| CallOutcome::Refused { cause, budget_id }),
     ];
-    let tiers = [ZdrTier::None, ZdrTier::NoTraining, ZdrTier::ZdrWithSafetyRetention, ZdrTier::Zdr];
-    let tier = || proptest::sample::select(tiers.to_vec());
-    let evidence = (of("[a-z]{0,20}"), tier(), "[ -~]{0,200}", time(), time()).prop_map(
-        |(feature, tier, source, read_at, expires_at)| Evidence {
-            feature,
-            tier,
-            source,
-            read_at,
-            expires_at,
-        },
-    );
-    let times = (any::<u32>(), any::<u32>(), of(attempt_end()));
-    let attempt = (id(), id(), of(id()), credential_type(), any::<u16>(), times, vec(evidence, 0..3))
-        .prop_map(|(provider_id, offering_id, credential_id, credential_type, status, times, evidence)| {
-            let (started_ms, duration_ms, outcome) = times;
-            AttemptRecord {
-                provider_id,
-                offering_id,
-                credential_id,
-                credential_type,
-                status,
-                started_ms,
-                duration_ms,
-                outcome,
-                evidence,
-            }
-        });
+    let attempt = attempt();
     let surface = prop_oneof![Just(Surface::OpenaiChat), Just(Surface::AnthropicMessages)];
     let who = (id(), time(), id(), id(), id(), surface, any::<bool>(), of(id()), of(id()));
     let how = (any::<u16>(), outcome, vec(attempt, 0..3), usage(), any::<i64>());
@@ -134,7 +108,7 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
         of(label()),
         of(label()),
         vec(label(), 0..3),
-        (revision(), tier(), of(plan()), of(trace())),
+        (revision(), zdr_tier(), of(plan()), of(trace())),
     );
     (who, how, times, labels).prop_map(|(who, how, times, labels)| CallRecord {
         call_id: who.0,
@@ -209,6 +183,40 @@ fn plan() -> impl Strategy<Value = PlanRecord> {
             removed,
             more_candidates,
             more_removed,
+        },
+    )
+}
+
+fn zdr_tier() -> impl Strategy<Value = ZdrTier> {
+    let tiers = [ZdrTier::None, ZdrTier::NoTraining, ZdrTier::ZdrWithSafetyRetention, ZdrTier::Zdr];
+    proptest::sample::select(tiers.to_vec())
+}
+
+fn attempt() -> impl Strategy<Value = AttemptRecord> {
+    let evidence = (of("[a-z]{0,20}"), zdr_tier(), "[ -~]{0,200}", time(), time()).prop_map(
+        |(feature, tier, source, read_at, expires_at)| Evidence {
+            feature,
+            tier,
+            source,
+            read_at,
+            expires_at,
+        },
+    );
+    let times = (any::<u32>(), any::<u32>(), of(attempt_end()));
+    (id(), id(), of(id()), credential_type(), any::<u16>(), times, vec(evidence, 0..3)).prop_map(
+        |(provider_id, offering_id, credential_id, credential_type, status, times, evidence)| {
+            let (started_ms, duration_ms, outcome) = times;
+            AttemptRecord {
+                provider_id,
+                offering_id,
+                credential_id,
+                credential_type,
+                status,
+                started_ms,
+                duration_ms,
+                outcome,
+                evidence,
+            }
         },
     )
 }
