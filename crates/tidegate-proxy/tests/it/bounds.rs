@@ -210,10 +210,9 @@ async fn the_callers_trace_is_in_the_record_and_what_is_none_is_not() {
     for (calls, (header, known)) in
         [(parent, Some(parent)), ("00-canary", None), ("", None)].into_iter().enumerate()
     {
-        assert_eq!(
-            chat_with(&world, &[("traceparent", header), ("tracestate", "canary")], &ask()).await.status,
-            200
-        );
+        let bearer = format!("Bearer {}", world.key);
+        let headers = [("authorization", bearer.as_str()), ("traceparent", header), ("tracestate", "canary")];
+        assert_eq!(chat_with(&world, &headers, &ask()).await.status, 200);
         let record = world.recorded(calls + 1).await;
         assert_eq!(record.trace.map(|trace| trace.to_string()).as_deref(), known, "{header}");
         assert!(!peer.last().head.contains("4bf92f3577b34da6"), "it is not passed on");
