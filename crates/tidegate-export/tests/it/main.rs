@@ -1,6 +1,6 @@
 //! Traces of calls as a collector hears them: what is in them, what is not, and what failures do.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod world;
 

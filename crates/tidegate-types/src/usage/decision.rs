@@ -77,7 +77,7 @@ impl From<&CallRecord> for Decision {
             key_id: call.key_id,
             zdr: call.zdr,
             revision: call.revision,
-            outcome: call.outcome.clone(),
+            outcome: call.outcome,
             status: call.status,
             attempts: attempts.collect(),
         }
