@@ -46,7 +46,7 @@ impl Decoder for Raw {
     }
 }
 
-const UNARY: [&str; 4] = [
+const UNARY: [&str; 6] = [
     "/tidegate.enroll.v1.EnrollService/Enroll",
     "/tidegate.enroll.v1.EnrollService/Renew",
     "/tidegate.budget.v1.BudgetService/OpenEpoch",
