@@ -22,6 +22,7 @@ mod limits;
 mod listing;
 mod logprobs;
 mod matrix;
+mod near_the_limit;
 mod notes;
 mod options;
 mod plain;
