@@ -11,6 +11,7 @@ mod credential;
 mod key;
 mod organization;
 mod policy;
+mod price;
 mod route;
 
 use serde::{Deserialize, Serialize};
@@ -20,13 +21,14 @@ pub use base_url::{Place, PlaceError, fill_base_url, places_of, sample_base_url}
 pub use budget::{Budget, Enforcement, HoldMode, LimitAt, Past, Raise, Scope, Selector, limit_at};
 pub use catalogue::{
     AbortBilling, AuthScheme, Capabilities, DataHandling, DialectName, Model, ModelKind, Offering, Operation,
-    PartHandling, Price, PriceTier, Provider, Quirks, Retention, Training, Unit, UnitPrice,
+    PartHandling, Provider, Quirks, Retention, Training,
 };
 pub use content_hash::content_hash;
 pub use credential::{Attestation, Credential, CredentialScope, SealedSecret, SecretForm};
 pub use key::{AllowList, KeyLimits, KeySecret, KeyStatus, VirtualKey};
 pub use organization::{Organization, Team};
 pub use policy::{Policy, PolicyScope, Privacy, ZdrTier};
+pub use price::{Price, PriceTier, Unit, UnitPrice};
 pub use route::{Route, RouteTarget};
 
 use crate::id::OrganizationId;
