@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tidegate_store::root_keys::{self, Rotation};
+use tidegate_store::key_rotations::{self, Rotation};
+use tidegate_store::root_keys;
 use tidegate_store::{AuditNote, StoreError};
 use tidegate_types::{OrganizationId, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -96,7 +97,7 @@ impl<'r> Work<'r> {
     async fn lease(ring: &'r Keyring) -> Result<Option<Self>, KeyringError> {
         let now = ring.clock.now();
         let change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
-        let rotation = root_keys::lease(change, now.plus_millis(LEASE_MS)).await?;
+        let rotation = key_rotations::lease(change, now.plus_millis(LEASE_MS)).await?;
         Ok(rotation.map(|rotation| Self { ring, rotation }))
     }
 
@@ -112,14 +113,14 @@ impl<'r> Work<'r> {
         // What does not go on is tried again a little later.
         let until = now.plus_millis(if problem.is_some() { 5_000 } else { LEASE_MS });
         let change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
-        Ok(root_keys::progress(change, self.rotation.id, done, total, problem, until).await?)
+        Ok(key_rotations::progress(change, self.rotation.id, done, total, problem, until).await?)
     }
 
     async fn finish(&self) -> Result<(), KeyringError> {
         let ring = self.ring;
         let mut change =
             ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), ring.clock.now()).await?;
-        root_keys::finish(&mut change, self.rotation.id).await?;
+        key_rotations::finish(&mut change, self.rotation.id).await?;
         let after = Some(serde_json::json!({"kind": self.rotation.kind, "pool": self.rotation.pool}));
         let note = AuditNote { action: "keys.rotated", object: object(&self.rotation), before: None, after };
         change.commit(note).await?;
@@ -148,6 +149,6 @@ impl Keyring {
         kind: Kind,
         pool: Option<&str>,
     ) -> Result<(Rotation, bool), StoreError> {
-        root_keys::begin(change, Uuid::from_u128(id), kind.as_str(), pool).await
+        key_rotations::begin(change, Uuid::from_u128(id), kind.as_str(), pool).await
     }
 }

@@ -45,6 +45,7 @@ pub mod feed;
 pub mod fleet;
 pub mod intake;
 pub mod join_tokens;
+pub mod key_rotations;
 pub mod ledger;
 pub mod missing;
 pub mod notices;

@@ -4,7 +4,8 @@ mod rotate;
 mod rotations;
 
 use serde::Serialize;
-use tidegate_store::root_keys::{RootRow, Rotation};
+use tidegate_store::key_rotations::Rotation;
+use tidegate_store::root_keys::RootRow;
 use tidegate_types::Timestamp;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use tidegate_store::root_keys;
+use tidegate_store::{key_rotations, root_keys};
 use utoipa::ToSchema;
 
 use super::{RootView, RotationView};
@@ -26,7 +26,7 @@ pub(crate) struct Encryption {
     responses((status = OK, description = "Root keys and rotations", body = Encryption)))]
 pub(super) async fn rotations(State(app): State<App>, caller: Caller) -> Result<Json<Encryption>, Problem> {
     let mut tx = app.store.begin(caller.actor()).await?;
-    let data = root_keys::rotations(&mut tx).await?.iter().map(RotationView::from).collect();
+    let data = key_rotations::rotations(&mut tx).await?.iter().map(RotationView::from).collect();
     let root_keys = root_keys::list(&mut tx).await?.iter().map(RootView::from).collect();
     Ok(Json(Encryption { data, root_keys }))
 }

@@ -1,0 +1,172 @@
+//! Rotations of keys: which run, who works on one, how far it is.
+
+use chrono::{DateTime, Utc};
+use tidegate_types::Timestamp;
+use uuid::Uuid;
+
+use crate::Result;
+use crate::change::Change;
+use crate::convert::{time, timestamp, unsigned};
+use crate::tenant::TenantTx;
+
+/// A rotation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    /// Identity.
+    pub id: Uuid,
+    /// `kek`, `data_key`, `pool_key` or `pepper`.
+    pub kind: String,
+    /// The pool of a pool key; `None`: all.
+    pub pool: Option<String>,
+    /// `running` or `done`.
+    pub state: String,
+    /// Who began it.
+    pub started_by: String,
+    /// When.
+    pub started_at: Timestamp,
+    /// When it was done.
+    pub finished_at: Option<Timestamp>,
+    /// Keys and secrets done.
+    pub done: u64,
+    /// Of as many.
+    pub total: u64,
+    /// Why it does not go on.
+    pub problem: Option<String>,
+}
+
+type Row = (
+    Uuid,
+    String,
+    Option<String>,
+    String,
+    String,
+    DateTime<Utc>,
+    Option<DateTime<Utc>>,
+    i64,
+    i64,
+    Option<String>,
+);
+
+fn rotation(row: Row) -> Rotation {
+    let (id, kind, pool, state, started_by, started_at, finished_at, done, total, problem) = row;
+    Rotation {
+        id,
+        kind,
+        pool,
+        state,
+        started_by,
+        started_at: timestamp(started_at),
+        finished_at: finished_at.map(timestamp),
+        done: unsigned(done),
+        total: unsigned(total),
+        problem,
+    }
+}
+
+/// Begins a rotation; the one that runs already, if there is one of its kind. Whether it is new.
+///
+/// # Errors
+/// [`crate::StoreError::Dangling`] for an unknown pool.
+pub async fn begin(
+    change: &mut Change,
+    id: Uuid,
+    kind: &str,
+    pool: Option<&str>,
+) -> Result<(Rotation, bool)> {
+    let (now, by) = (time(change.now()), change.actor().who().to_string());
+    let inserted = sqlx::query(
+        "INSERT INTO key_rotations (rotation_id, kind, pool, state, started_by, started_at, leased_until)
+         VALUES ($1, $2, $3, 'running', $4, $5, $5) ON CONFLICT DO NOTHING",
+    )
+    .bind(id)
+    .bind(kind)
+    .bind(pool)
+    .bind(by)
+    .bind(now)
+    .execute(change.connection())
+    .await?;
+    let row: Row = sqlx::query_as(
+        "SELECT rotation_id, kind, pool, state, started_by, started_at, finished_at, done, total, problem
+         FROM key_rotations WHERE kind = $1 AND pool IS NOT DISTINCT FROM $2 AND state = 'running'",
+    )
+    .bind(kind)
+    .bind(pool)
+    .fetch_one(change.connection())
+    .await?;
+    Ok((rotation(row), inserted.rows_affected() == 1))
+}
+
+/// The rotations, newest first, 50 at most.
+///
+/// # Errors
+/// When the database is away.
+pub async fn rotations(tx: &mut TenantTx) -> Result<Vec<Rotation>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT rotation_id, kind, pool, state, started_by, started_at, finished_at, done, total, problem
+         FROM key_rotations ORDER BY started_at DESC LIMIT 50",
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows.into_iter().map(rotation).collect())
+}
+
+/// Takes a rotation that nobody works on, until `until`.
+///
+/// # Errors
+/// When the database is away.
+pub async fn lease(mut change: Change, until: Timestamp) -> Result<Option<Rotation>> {
+    let now = time(change.now());
+    let row: Option<Row> = sqlx::query_as(
+        "UPDATE key_rotations SET leased_until = $2 WHERE rotation_id = (
+             SELECT rotation_id FROM key_rotations WHERE state = 'running' AND leased_until <= $1
+             ORDER BY started_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+         RETURNING rotation_id, kind, pool, state, started_by, started_at, finished_at, done, total, problem",
+    )
+    .bind(now)
+    .bind(time(until))
+    .fetch_optional(change.connection())
+    .await?;
+    change.save().await?;
+    Ok(row.map(rotation))
+}
+
+/// Says how far a rotation is, and goes on working on it.
+///
+/// # Errors
+/// When the database is away.
+pub async fn progress(
+    mut change: Change,
+    id: Uuid,
+    done: u64,
+    total: u64,
+    problem: Option<&str>,
+    until: Timestamp,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE key_rotations SET done = $2, total = $3, problem = $4, leased_until = $5 WHERE rotation_id = $1",
+    )
+    .bind(id)
+    .bind(crate::convert::signed(done))
+    .bind(crate::convert::signed(total))
+    .bind(problem)
+    .bind(time(until))
+    .execute(change.connection())
+    .await?;
+    change.save().await
+}
+
+/// A rotation is done.
+///
+/// # Errors
+/// When the database is away.
+pub async fn finish(change: &mut Change, id: Uuid) -> Result<()> {
+    let now = time(change.now());
+    sqlx::query(
+        "UPDATE key_rotations SET state = 'done', finished_at = $2, done = total, problem = NULL WHERE rotation_id = $1",
+    )
+    .bind(id)
+    .bind(now)
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
