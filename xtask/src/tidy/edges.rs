@@ -26,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidegate-push", &["types", "proto", "pricing", "secrets", "store"]),
     ("tidegate-treasury", &["types", "pricing", "store", "limits"]),
     ("tidegate-notify", &["types", "secrets", "store", "upstream"]),
+    ("tidegate-export", &["types", "secrets", "store", "upstream"]),
     ("tidegate-proxy", &["types", "pricing", "policy", "dialect", "secrets", "limits", "upstream"]),
     ("tidegate-node", &["proxy", "proto", "secrets", "types", "policy", "limits"]),
     ("tidegate-simulator", &[]),
@@ -97,7 +98,8 @@ fn faults(packages: &[Package]) -> Vec<Fault> {
 
 /// Tests may reach further, but never from one plane into the other.
 fn planes(package: &Package) -> Option<Fault> {
-    let control = ["tidegate-admin", "tidegate-push", "tidegate-treasury", "tidegate-notify"];
+    let control =
+        ["tidegate-admin", "tidegate-push", "tidegate-treasury", "tidegate-notify", "tidegate-export"];
     let data = ["tidegate-proxy", "tidegate-node"];
     let name = package.name.as_str();
     let other: &[&str] = if control.contains(&name) {
