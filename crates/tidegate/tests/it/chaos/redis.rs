@@ -14,7 +14,7 @@ use super::world::World;
 use super::{Size, books, judge};
 use crate::support::{install, nodes, seconds, until};
 
-const SIZE: Size = Size { clients: 16, kills: 0, limit: "0.15" };
+const SIZE: Size = Size { clients: 16, kills: 0, limit: "0.30" };
 
 /// What becomes of Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -44,7 +44,8 @@ impl World {
         let level = (size.kills as u64 / 50).clamp(1, 20);
         let mut models = Vec::new();
         for number in 0..4 {
-            let (input, output) = (random.within(60, 400) / level + 1, random.within(300, 1_600) / level + 1);
+            let (input, output) =
+                (random.within(120, 800) / level + 1, random.within(600, 3_200) / level + 1);
             let model = Model { name: format!("sim/chaos-{number}"), input, output };
             offer(&installation, &model).await;
             models.push(model);
@@ -91,7 +92,7 @@ impl World {
     /// What is left can be spent to the last token: one more does not fit, this one does.
     pub(crate) async fn use_the_rest_to_the_last_token(&self) {
         self.installation.script(json!([{"then": {"tokens_per_chunk": 1_000}}])).await.unwrap();
-        let model = &self.models[0];
+        let model = self.models.iter().max_by_key(|model| model.output).unwrap();
         let output = i128::from(model.output);
         let input = self.held_for_input(model).await;
         for _ in 0..200 {
