@@ -124,7 +124,11 @@ fn fields_that_bill_retain_or_are_unknown_are_found() {
         let call = read(surface, format!(r#"{{"model":"m","messages":[],{members}}}"#));
         call.findings.iter().map(|finding| format!("{:?} {}", finding.kind, finding.path)).collect()
     };
-    assert_eq!(found(OPENAI, r#""store":true,"brand_new":1"#), ["Unregistered brand_new"], "store is taken back");
+    assert_eq!(
+        found(OPENAI, r#""store":true,"brand_new":1"#),
+        ["Unregistered brand_new"],
+        "store is taken back"
+    );
     assert_eq!(found(OPENAI, r#""web_search_options":{},"service_tier":"priority""#).len(), 2);
     assert_eq!(found(OPENAI, r#""store":false,"service_tier":"auto","audio":null"#), [""; 0]);
     assert_eq!(
