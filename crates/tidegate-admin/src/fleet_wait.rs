@@ -99,7 +99,7 @@ fn judge(nodes: &[Node], organization: OrganizationId, revision: Revision, now: 
         pool: node.pool.clone(),
         behind: revision.n.saturating_sub(node.heartbeat.applied.get(revision.shard)),
     };
-    let laggards: Vec<Laggard> = behind.map(|node| laggard(node)).collect();
+    let laggards: Vec<Laggard> = behind.map(laggard).collect();
     let rejections: Vec<FleetRejection> =
         live.iter().flat_map(|node| rejections(node, organization)).collect();
     FleetOutcome {

@@ -28,6 +28,9 @@ const ACTOR: SystemActor = SystemActor::new("material");
 /// For so long a pool's secrets are not looked at again.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// When the secrets of a pool were last looked at, and what they were.
+type Seen = HashMap<String, (Instant, Arc<PoolSecrets>)>;
+
 /// The opened key material of an installation. No Debug.
 #[derive(Clone)]
 pub struct Material {
@@ -38,7 +41,7 @@ pub struct Material {
     /// The secrets of each pool at the start, at their newest version.
     pub pools: HashMap<String, Arc<PoolSecrets>>,
     /// Those as they were when last looked at, and what opens them.
-    seen: Arc<Mutex<HashMap<String, (Instant, Arc<PoolSecrets>)>>>,
+    seen: Arc<Mutex<Seen>>,
     kek: KeyEncryptionKey,
 }
 

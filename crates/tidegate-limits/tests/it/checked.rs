@@ -107,16 +107,18 @@ fn no_dead_node_breaks_the_bound() {
     holds(DEAD);
 }
 
-/// Larger worlds take long: `./test-full`.
+/// Larger worlds take long: `./test-full` only. Elsewhere this checks nothing, and says so.
 #[test]
-fn nothing_at_all_breaks_the_bound() {
-    if std::env::var_os("TIDEGATE_FULL").is_some() {
-        holds(MESSAGES);
-        holds(Grants { crashes: 1, ..LOST });
-        holds(Grants { granted: NODES, ..LOST });
-        holds(Grants { doubled: true, ..LOST });
-        holds(Grants { numbers: 2, ..DEAD });
+fn larger_worlds_where_they_are_asked_for() {
+    if std::env::var_os("TIDEGATE_FULL").is_none_or(|value| value != "1") {
+        println!("not explored: TIDEGATE_FULL is not 1");
+        return;
     }
+    holds(MESSAGES);
+    holds(Grants { crashes: 1, ..LOST });
+    holds(Grants { granted: NODES, ..LOST });
+    holds(Grants { doubled: true, ..LOST });
+    holds(Grants { numbers: 2, ..DEAD });
 }
 
 #[test]

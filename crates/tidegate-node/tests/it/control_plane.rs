@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use tidegate_proto::budget::budget_service_server::{BudgetService, BudgetServiceServer};
 use tidegate_proto::budget::{
     AllowGrantsRequest, AllowGrantsResponse, ConfirmEpochRequest, ConfirmEpochResponse, OpenEpochRequest,
-    OpenEpochResponse, OpenWith, OpeningBalance, RetryLater, open_epoch_response::Outcome,
+    OpenEpochResponse, OpenWith, OpeningBalance, RetryLater, ReturnGrantsRequest, ReturnGrantsResponse,
+    open_epoch_response::Outcome,
 };
 use tidegate_proto::config::config_service_server::{ConfigService, ConfigServiceServer};
 use tidegate_proto::config::control_message::Message as Control;

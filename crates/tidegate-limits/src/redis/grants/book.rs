@@ -24,6 +24,9 @@ pub(super) const ENDED: i64 = 30 * SECOND;
 /// Most windows in one exchange.
 const ROWS: usize = 64;
 
+/// An attempt that has not ended, and its deadline (microseconds of the store's time).
+type Unfinished = ((CallId, u16), i64);
+
 /// One budget's window.
 #[derive(Debug)]
 struct Account {
@@ -365,7 +368,7 @@ impl Book {
 
     /// The epoch is over: settlements that the store may not know of, and the attempts that
     /// have yet to end, with their deadlines. The store has them from the ledger now.
-    pub(super) fn close(self) -> (Vec<Settlement>, Vec<((CallId, u16), i64)>) {
+    pub(super) fn close(self) -> (Vec<Settlement>, Vec<Unfinished>) {
         let unfinished = self.budgets.unfinished().collect();
         (self.unconfirmed, unfinished)
     }

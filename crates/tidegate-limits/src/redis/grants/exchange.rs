@@ -27,7 +27,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
 enum Outcome {
     /// There was nothing to say.
     Silent,
-    Answered(Exchange, SmallVec<[Granted; 4]>),
+    Answered(Box<(Exchange, SmallVec<[Granted; 4]>)>),
     /// The store is not at this epoch; a later one, when it has one, ends the grants.
     OtherEpoch,
     Unknown,
@@ -113,7 +113,7 @@ impl Grants {
                 }
                 Outcome::OtherEpoch
             }
-            Some(Ok(granted)) => Outcome::Answered(exchange, granted),
+            Some(Ok(granted)) => Outcome::Answered(Box::new((exchange, granted))),
         }
     }
 
@@ -246,7 +246,8 @@ impl RedisStore {
     ) -> Result<Option<(Refusal, bool)>, LimitError> {
         let _turn = self.grants.trip.lock().await;
         match self.exchange(&[id], Aim::Need(hold)).await.pop() {
-            Some(Outcome::Answered(exchange, granted)) => {
+            Some(Outcome::Answered(answer)) => {
+                let (exchange, granted) = *answer;
                 let held = |row: &super::book::Row| row.keep - row.spent - row.unresolved;
                 let others = exchange.rows.iter().zip(&granted).any(|(row, answer)| answer.out > held(row));
                 Ok(refusal(&exchange, &granted, hold).map(|refusal| (refusal, others)))
