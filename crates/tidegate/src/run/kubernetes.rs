@@ -107,7 +107,7 @@ impl TokenReviews {
 
     /// A server that knows nothing of audiences leaves them out: its word counts for nothing here.
     fn judge(&self, status: &Status) -> Result<Workload, NotVerified> {
-        let ours = status.audiences.iter().any(|audience| *audience == self.audience);
+        let ours = status.audiences.contains(&self.audience);
         if !status.authenticated || !ours {
             return Err(NotVerified::Refused);
         }

@@ -51,7 +51,7 @@ fn forms(text: &str) -> Vec<Vec<u8>> {
         let padded = [&b"\0\0"[..shift], text.as_bytes()].concat();
         let whole = STANDARD_NO_PAD.encode(&padded);
         let (from, to) = (if shift == 0 { 0 } else { 4 }, whole.len() / 4 * 4 - 4);
-        forms.push(whole[from..to].as_bytes().to_vec());
+        forms.push(whole.as_bytes()[from..to].to_vec());
     }
     forms
 }

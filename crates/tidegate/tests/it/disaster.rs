@@ -78,6 +78,22 @@ async fn node_id(installation: &Installation, name: &str) -> String {
     node["id"].as_str().unwrap().to_owned()
 }
 
+/// Calls until the budget has refused three times.
+async fn spend_all(limited: &App, ask: &Ask) {
+    let mut refused = 0;
+    for _ in 0..40 {
+        match limited.call(ask).await.unwrap().status {
+            200 => {}
+            402 => refused += 1,
+            other => panic!("{other}"),
+        }
+        if refused > 2 {
+            break;
+        }
+    }
+    assert!(refused > 2, "the budget never came to its end");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_comes_back_from_a_dump_and_the_key_encryption_key() {
     let mut installation = install(nodes(1)).await;
@@ -140,18 +156,7 @@ async fn everything_comes_back_from_a_dump_and_the_key_encryption_key() {
     installation.admin.post(&format!("/fleet/{gone}/drained"), &json!({})).await.unwrap();
     let opened = || async { limited.status().await != 503 };
     until("capped calls are served again", seconds(20), opened).await;
-    let mut refused = 0;
-    for _ in 0..40 {
-        match limited.call(&ask).await.unwrap().status {
-            200 => {}
-            402 => refused += 1,
-            other => panic!("{other}"),
-        }
-        if refused > 2 {
-            break;
-        }
-    }
-    assert!(refused > 2, "the budget never came to its end");
+    spend_all(&limited, &ask).await;
     let spend = &installation.admin.get(&format!("/budgets/{budget}")).await.unwrap()["spend"];
     assert!(nano(&spend["spent"]) <= 2_000_000, "{spend}");
     let by_cap: i128 = calls(&installation.admin)

@@ -1,5 +1,11 @@
 //! The real executable as separate processes, on real Postgres and Redis: the main job end to end.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 
 mod budget;
 mod canary;
