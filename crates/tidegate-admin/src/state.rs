@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use tidegate_keyring::{Keyring, KeyringError};
 use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_secrets::session::SessionKeys;
-use tidegate_keyring::{Keyring, KeyringError};
 use tidegate_store::{Store, StoreError};
 use tidegate_telemetry::entropy;
 use tidegate_types::Clock;

@@ -271,7 +271,8 @@ async fn every_operation_is_on_the_books_as_the_simulator_bills_it() {
     let answer = request.body(form).send().await.unwrap();
     assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap_or_default());
 
-    let film = post("/v4/ai/video-model/start").header("ai-model-id", values["video_model"].as_str().unwrap());
+    let film =
+        post("/v4/ai/video-model/start").header("ai-model-id", values["video_model"].as_str().unwrap());
     let film = film.json(&json!({"prompt": "a tide", "n": 1, "duration": 4, "providerOptions": {}}));
     let answer = film.send().await.unwrap();
     assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap_or_default());
