@@ -110,10 +110,14 @@ pub(crate) fn never_sent(world: &World) -> i128 {
     for key in lines(&["KEYS", "tg:*:h:*"]) {
         let fields = lines(&["HGETALL", &key]);
         let fields: BTreeMap<&str, &str> = fields.chunks(2).map(|two| (&*two[0], &*two[1])).collect();
-        if fields.get("x") != Some(&"o") {
+        let (organization, attempt) = key.rsplit_once(":h:").unwrap();
+        // Counters of an older epoch are nobody's any more.
+        let marker = redis.command(&["GET", &format!("{organization}:e")]).unwrap_or_default();
+        let present = fields.get("n").copied() == marker.split(' ').nth(2);
+        if fields.get("x") != Some(&"o") || !present {
             continue;
         }
-        let (call, attempt) = key.rsplit_once(":h:").unwrap().1.split_once(':').unwrap();
+        let (call, attempt) = attempt.split_once(':').unwrap();
         let id: CallId = format!("gen_{call}").parse().unwrap();
         let query = format!(
             "SELECT 1 FROM billing_events WHERE call_id = '{:032x}'::uuid AND attempt = {attempt}",
