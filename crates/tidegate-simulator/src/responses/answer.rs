@@ -67,7 +67,11 @@ impl Writer<'_> {
             "reasoning": {"effort": null, "summary": null}, "service_tier": "default", "store": false,
             "temperature": 1.0, "text": {"format": {"type": "text"}, "verbosity": "medium"}, "tool_choice": choice,
             "tools": tools, "top_logprobs": self.ask.logprobs.unwrap_or(0), "top_p": 1.0, "truncation": "disabled", "usage": usage, "user": null,
-            "metadata": {}, "tool_usage": {"web_search": {"num_requests": self.searches()}}
+            "metadata": {}, "tool_usage": {
+                "image_gen": {"input_tokens": 0, "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
+                    "output_tokens": 0, "total_tokens": 0},
+                "web_search": {"num_requests": self.searches()}
+            }
         })
     }
 
