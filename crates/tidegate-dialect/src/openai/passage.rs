@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::watch::{Glance, glance};
 use crate::AnswerFault;
 use crate::codec::Passage;
-use crate::json::{Span, Splices, Value};
+use crate::json::{Span, Splices, Value, Writer};
 use crate::sse::{Event, Ready};
 use crate::stream::{Facts, Out, UNREADABLE};
 
@@ -23,6 +23,9 @@ pub(super) struct Passthrough {
     told: bool,
     /// The web was searched for this answer.
     cites: bool,
+    /// The usage chunk that the client asked for, from usage that only Groq's clients would find: due
+    /// when the provider ends without one of its own.
+    owed: Option<Bytes>,
 }
 
 /// The finish chunk, waiting for usage, and what came after it.
@@ -43,6 +46,8 @@ enum Place {
 /// What to do with an event.
 enum Verdict {
     Pass,
+    /// Passes behind the usage chunk that the client asked for.
+    PassAfter(Bytes),
     /// Goes behind what is held, if anything is.
     PassBehind,
     Hold(Place),
@@ -71,6 +76,10 @@ impl Passage for Passthrough {
                 Verdict::Drop => {}
                 Verdict::Pass => {
                     self.release(out);
+                    out.pass(&ready.bytes, event.span);
+                }
+                Verdict::PassAfter(usage) => {
+                    out.give(usage);
                     out.pass(&ready.bytes, event.span);
                 }
                 Verdict::PassBehind => match &mut self.held {
@@ -118,7 +127,7 @@ impl Passthrough {
         }
         if *data == *b"[DONE]" {
             facts.ended = true;
-            return Verdict::Pass;
+            return self.owed.take().map_or(Verdict::Pass, Verdict::PassAfter);
         }
         let Ok(root) = Value::parse(&data) else {
             // It counts as output, so that it is paid for.
@@ -133,6 +142,7 @@ impl Passthrough {
             return Verdict::Pass;
         }
         if self.asked_usage {
+            self.owe(&root, &seen);
             return Verdict::Pass;
         }
         match (seen.choices, seen.usage_member.filter(|usage| !usage.is_null())) {
@@ -156,6 +166,16 @@ impl Passthrough {
                 Verdict::Pass
             }
             (false, None) => Verdict::PassBehind,
+        }
+    }
+
+    /// Remembers usage that stands only where Groq's clients look, until the provider tells its own.
+    fn owe(&mut self, root: &Value<'_>, seen: &Glance<'_>) {
+        if seen.usage_member.is_some_and(|usage| !usage.is_null()) {
+            self.told = true;
+            self.owed = None;
+        } else if let Some(usage) = seen.groq_usage.filter(|_| !self.told && seen.usage.is_some()) {
+            self.owed = Some(usage_chunk(root, &usage));
         }
     }
 
@@ -193,6 +213,21 @@ impl Held {
             }
         }
     }
+}
+
+/// The chunk without choices that tells usage at the end of a stream, with the names of the chunk `like`.
+fn usage_chunk(like: &Value<'_>, usage: &Value<'_>) -> Bytes {
+    let mut json = Writer::new();
+    json.object(|json| {
+        for name in ["id", "object", "created", "model"] {
+            if let Some(value) = like.get(name) {
+                json.key(name).raw(value.raw());
+            }
+        }
+        json.key("choices").raw(b"[]");
+        json.key("usage").raw(usage.raw());
+    });
+    [b"data: ", &*json.into_bytes(), b"\n\n"].concat().into()
 }
 
 /// Where usage goes in a chunk, and what comes before it.

@@ -39,13 +39,13 @@ fn usage_that_only_groq_tells_so_is_counted_and_goes_where_all_clients_look() {
         let (chunks, seen) = chunks(OPENAI, &facts, "openai/stream_groq.sse");
         let usage = seen.usage.unwrap();
         assert_eq!((usage.input_tokens, usage.output_tokens, usage.requests), (100, 40, 1));
-        assert_eq!(chunks.len(), 3);
+        assert_eq!(chunks[2]["x_groq"]["usage"]["completion_tokens"], 40, "it stays where it was");
+        // Who asked for it gets the chunk that was asked for, behind all others.
+        assert_eq!(chunks.len(), if asked { 4 } else { 3 });
         let last = chunks.last().unwrap();
-        assert_eq!(last["x_groq"]["usage"]["completion_tokens"], 40, "it stays where it was");
-        if !asked {
-            assert_eq!(last["usage"]["completion_tokens"], 40);
-            assert_eq!(last["usage"]["cost"].to_string(), "1e-7", "{last}");
-        }
+        assert_eq!(last["choices"].as_array().unwrap().is_empty(), asked);
+        assert_eq!((&last["id"], &last["usage"]["completion_tokens"]), (&chunks[0]["id"], &Value::from(40)));
+        assert_eq!(last["usage"]["cost"].to_string(), "1e-7", "{last}");
     }
     let other = noted(true, NotePlace::ProviderMetadata);
     let mut stream = AnswerStream::new(ANTHROPIC, OPENAI, &other);
@@ -54,6 +54,19 @@ fn usage_that_only_groq_tells_so_is_counted_and_goes_where_all_clients_look() {
     assert_eq!(stream.end(&mut out), End::Complete);
     let out = String::from_utf8(out.concat()).unwrap();
     assert!(out.contains(r#""output_tokens":40"#), "{out}");
+}
+
+#[test]
+fn usage_that_is_told_twice_is_told_once() {
+    let mut stream = AnswerStream::new(OPENAI, OPENAI, &noted(true, NotePlace::ProviderMetadata));
+    let body = String::from_utf8(file("openai/stream_groq.sse").to_vec()).unwrap();
+    let own = r#"data: {"id":"chatcmpl-g","object":"chat.completion.chunk","choices":[],"usage":{"prompt_tokens":100,"completion_tokens":40,"total_tokens":140}}"#;
+    let body = body.replace("data: [DONE]", &format!("{own}\n\ndata: [DONE]"));
+    let mut out = Vec::new();
+    stream.push(&body.into(), &mut out);
+    assert_eq!(stream.end(&mut out), End::Complete);
+    let out = String::from_utf8(out.concat()).unwrap();
+    assert_eq!(out.matches(r#""choices":[],"#).count(), 1, "{out}");
 }
 
 #[test]
