@@ -37,6 +37,15 @@ impl Checks {
         self.that(holds, field, format!("must be at most {most} printable characters"))
     }
 
+    /// An address that the control plane calls: http or https, at most 2,048 characters, without user name
+    /// and fragment. Where it leads is vetted when it is called.
+    pub(crate) fn target_url(&mut self, field: &str, url: &str) -> &mut Self {
+        let web = url.starts_with("https://") || url.starts_with("http://");
+        let plain = !url.contains(['@', '#', '\\', ' ']);
+        let holds = web && plain && url.parse::<http::Uri>().is_ok_and(|url| url.host().is_some());
+        self.text(field, url, 2_048).that(holds, field, "must be an https URL without user name and fragment")
+    }
+
     /// `^[a-z0-9][a-z0-9-]{0,62}$`.
     pub(crate) fn slug(&mut self, field: &str, text: &str) -> &mut Self {
         let holds = text.parse::<tidegate_types::ProviderSlug>().is_ok();

@@ -40,7 +40,7 @@ impl std::fmt::Debug for App {
 
 impl App {
     /// Prepares the API over a connected store. `public_url`: how people reach it (scheme, host,
-    /// port), for sign-in links. Makes the first pepper and pool keys when there are none.
+    /// port), for sign-in links. Makes the key material that is missing.
     ///
     /// # Errors
     /// When the database is away, or the key-encryption key is not that of the database.
@@ -50,6 +50,7 @@ impl App {
         clock: Arc<dyn Clock>,
         public_url: &str,
     ) -> Result<Self, AdminError> {
+        tidegate_keyring::make_missing(&store, &kek, clock.now()).await?;
         let app = Self {
             sessions: Keyring::session_keys(&store, &kek, ISSUER, clock.now()).await?,
             vault: Vault::new(kek),
@@ -60,7 +61,6 @@ impl App {
             store,
             clock,
         };
-        app.vault.prepare(&app.store, app.clock.now()).await.map_err(AdminError::from)?;
         // Opening them proves that this is the right key-encryption key.
         app.vault.pools(&app.store).await.map_err(AdminError::from)?;
         Ok(app)

@@ -10,9 +10,8 @@ use tidegate_secrets::pool::PoolSecrets;
 use tidegate_secrets::virtual_key::{PepperBytes, Peppers};
 use tidegate_secrets::{SecretsError, places};
 use tidegate_store::wrapped::{self, Wrapped};
-use tidegate_store::{AuditNote, Change, Store, SystemActor, TenantTx};
-use tidegate_telemetry::entropy;
-use tidegate_types::{OrganizationId, Timestamp};
+use tidegate_store::{Change, Store, SystemActor, TenantTx};
+use tidegate_types::OrganizationId;
 
 use crate::problem::Problem;
 
@@ -41,37 +40,9 @@ impl Vault {
         Self { kek }
     }
 
-    /// Makes the first pepper and the first key of every pool, unless they exist.
-    pub(crate) async fn prepare(&self, store: &Store, now: Timestamp) -> Result<(), Problem> {
-        let mut change = store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
-        let mut made = Vec::new();
-        if wrapped::peppers(&mut change).await?.is_empty() {
-            let bytes = self.kek.wrap(&places::pepper(1), &random()).map_err(broken)?;
-            if wrapped::insert_pepper(&mut change, &Wrapped { version: 1, bytes }).await? {
-                made.push("pepper".to_owned());
-            }
-        }
-        for pool in wrapped::pools(&mut change).await? {
-            if !wrapped::pool_keys(&mut change, &pool).await?.is_empty() {
-                continue;
-            }
-            let key = self.new_pool_key(&pool)?;
-            if wrapped::insert_pool_key(&mut change, &pool, &key).await? {
-                made.push(format!("pool key of {pool}"));
-            }
-        }
-        if !made.is_empty() {
-            let note =
-                AuditNote { action: "keys.create", object: made.join(", "), before: None, after: None };
-            change.commit(note).await?;
-        }
-        Ok(())
-    }
-
     /// A first key for a pool.
     pub(crate) fn new_pool_key(&self, pool: &str) -> Result<Wrapped, Problem> {
-        let bytes = self.kek.wrap(&places::pool_key(pool, 1), &random()).map_err(broken)?;
-        Ok(Wrapped { version: 1, bytes })
+        tidegate_keyring::first_pool_key(&self.kek, pool).map_err(broken)
     }
 
     /// One version of the bound organization's data key.
@@ -159,12 +130,6 @@ impl Vault {
         }
         Ok(pools)
     }
-}
-
-fn random() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    entropy::fill(&mut bytes);
-    bytes
 }
 
 /// Key material that does not open: another key-encryption key, or damaged rows.

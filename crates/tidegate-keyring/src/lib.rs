@@ -6,11 +6,13 @@
 
 mod data_keys;
 mod error;
+mod material;
 mod pools;
 mod ring;
 mod roots;
 mod rotation;
 
 pub use error::KeyringError;
+pub use material::{first_pool_key, make_missing};
 pub use ring::{Keyring, Wrappers};
 pub use rotation::{Kind, run};

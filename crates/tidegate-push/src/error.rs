@@ -1,5 +1,6 @@
 //! Why the push plane cannot start or go on.
 
+use tidegate_keyring::KeyringError;
 use tidegate_secrets::SecretsError;
 use tidegate_store::StoreError;
 
@@ -12,6 +13,9 @@ pub enum PushError {
     /// Key material cannot be made or opened.
     #[error("push: {0}")]
     Secrets(#[from] SecretsError),
+    /// Key material that is missing cannot be made.
+    #[error("push: {0}")]
+    Keyring(#[from] KeyringError),
     /// The stored key material was wrapped by another key-encryption key.
     #[error("the key-encryption key is not the one under which this database's keys were wrapped")]
     ForeignKey,

@@ -11,16 +11,13 @@ use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 use tidegate_secrets::SecretsError;
 use tidegate_secrets::ca::{self, CertificateAuthority};
-use tidegate_secrets::envelope::DataKey;
 use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_secrets::places;
 use tidegate_secrets::pool::PoolSecrets;
 use tidegate_secrets::virtual_key::{PepperBytes, Peppers};
-use tidegate_store::wrapped::{self, Authority, Wrapped};
-use tidegate_store::{AuditNote, Change, Store, SystemActor, TenantTx};
-use tidegate_telemetry::entropy;
+use tidegate_store::wrapped::{self, Wrapped};
+use tidegate_store::{Store, SystemActor, TenantTx};
 use tidegate_types::{OrganizationId, Timestamp};
-use zeroize::Zeroizing;
 
 use crate::PushError;
 
@@ -75,60 +72,11 @@ impl Material {
 ///
 /// # Errors
 /// [`PushError::ForeignKey`] when it was wrapped by another key-encryption key;
-/// [`PushError::Store`] when the database is away.
+/// [`PushError::Store`] and [`PushError::Keyring`] when the database is away.
 pub async fn prepare(store: &Store, kek: &KeyEncryptionKey, now: Timestamp) -> Result<Material, PushError> {
-    let mut change = store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
-    let made = make_missing(&mut change, kek, now).await?;
-    if made.is_empty() {
-        drop(change);
-    } else {
-        let after = Some(serde_json::json!({ "made": made }));
-        let object = "material".to_owned();
-        change.commit(AuditNote { action: "material.create", object, before: None, after }).await?;
-    }
+    tidegate_keyring::make_missing(store, kek, now).await?;
     let mut tx = store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
     open(&mut tx, kek).await
-}
-
-/// Inserts version 1 of whatever has no version yet; says what it was.
-async fn make_missing(
-    change: &mut Change,
-    kek: &KeyEncryptionKey,
-    now: Timestamp,
-) -> Result<Vec<String>, PushError> {
-    let mut made = Vec::new();
-    if wrapped::authorities(change).await?.is_empty() {
-        let authority = CertificateAuthority::generate(now)?;
-        let wrapped_key = kek.wrap(&places::certificate_authority(1), &authority.expose_key())?;
-        let certificate = authority.root().to_vec();
-        let row = Authority { version: 1, certificate, wrapped_key, created_at: now };
-        if wrapped::insert_authority(change, &row).await? {
-            made.push("certificate authority".to_owned());
-        }
-    }
-    if wrapped::peppers(change).await?.is_empty() {
-        let mut pepper = Zeroizing::new([0; 32]);
-        entropy::fill(pepper.as_mut());
-        let bytes = kek.wrap(&places::pepper(1), pepper.as_ref())?;
-        if wrapped::insert_pepper(change, &Wrapped { version: 1, bytes }).await? {
-            made.push("pepper".to_owned());
-        }
-    }
-    if wrapped::data_keys(change).await?.is_empty() {
-        let bytes = kek.wrap_key(&places::data_key(OrganizationId::SYSTEM, 1), &DataKey::generate())?;
-        if wrapped::insert_data_key(change, &Wrapped { version: 1, bytes }).await? {
-            made.push("data key of the system".to_owned());
-        }
-    }
-    for pool in wrapped::pools(change).await? {
-        if wrapped::pool_keys(change, &pool).await?.is_empty() {
-            let bytes = kek.wrap_key(&places::pool_key(&pool, 1), &DataKey::generate())?;
-            if wrapped::insert_pool_key(change, &pool, &Wrapped { version: 1, bytes }).await? {
-                made.push(format!("key of pool {pool}"));
-            }
-        }
-    }
-    Ok(made)
 }
 
 async fn open(tx: &mut TenantTx, kek: &KeyEncryptionKey) -> Result<Material, PushError> {

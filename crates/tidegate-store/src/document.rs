@@ -49,6 +49,11 @@ pub(crate) fn one_more(limit: u32) -> i64 {
     i64::from(limit) + 1
 }
 
+/// Of a write to the version that was seen: whether it met a row.
+pub(crate) const fn seen(rows: u64, version: i64) -> Result<()> {
+    if rows == 1 { Ok(()) } else { Err(StoreError::VersionConflict { current: version + 1 }) }
+}
+
 type Row = (Value, i64, DateTime<Utc>, DateTime<Utc>);
 
 /// Unwraps the variant that a kind's documents hold.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::actor::{PlatformRole, Role};
 use crate::change::Change;
 use crate::convert::{from_name, name_of, time, timestamp};
-use crate::document::one_more;
+use crate::document::{one_more, seen};
 use crate::tenant::TenantTx;
 use crate::{Page, Result, StoreError};
 
@@ -167,9 +167,5 @@ pub async fn revoke(change: &mut Change, id: ServiceTokenId, expected: Option<i6
     .bind(current.version)
     .execute(change.connection())
     .await?;
-    if revoked.rows_affected() == 1 {
-        Ok(())
-    } else {
-        Err(StoreError::VersionConflict { current: current.version + 1 })
-    }
+    seen(revoked.rows_affected(), current.version)
 }

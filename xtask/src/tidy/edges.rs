@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidegate-limits", &["types"]),
     ("tidegate-upstream", &["types"]),
     ("tidegate-admin", &["types", "policy", "pricing", "catalogue", "secrets", "store", "keyring"]),
-    ("tidegate-push", &["types", "proto", "pricing", "secrets", "store"]),
+    ("tidegate-push", &["types", "proto", "pricing", "secrets", "store", "keyring"]),
     ("tidegate-treasury", &["types", "pricing", "store", "limits"]),
     ("tidegate-notify", &["types", "secrets", "store", "upstream"]),
     ("tidegate-export", &["types", "secrets", "store", "upstream"]),

@@ -8,14 +8,11 @@ use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tidegate_admin::App;
-use tidegate_secrets::ca::CertificateAuthority;
 use tidegate_secrets::kek::KeyEncryptionKey;
-use tidegate_secrets::{keygen, places};
+use tidegate_secrets::keygen;
+use tidegate_store::Store;
 use tidegate_store::testing::TestDatabase;
-use tidegate_store::wrapped::{self, Authority};
-use tidegate_store::{AuditNote, Store, SystemActor};
 use tidegate_telemetry::SystemClock;
-use tidegate_types::{Clock as _, OrganizationId};
 use tower::ServiceExt as _;
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
@@ -27,20 +24,6 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) database: TestDatabase,
     pub(crate) root: String,
-}
-
-/// The installation's certificate authority: what nodes enrol with makes it, and no node is here.
-async fn certify(store: &Store, kek: &KeyEncryptionKey) {
-    let now = SystemClock.now();
-    let authority = CertificateAuthority::generate(now).unwrap();
-    let wrapped_key = kek.wrap(&places::certificate_authority(1), &authority.expose_key()).unwrap();
-    let row = Authority { version: 1, certificate: authority.root().to_vec(), wrapped_key, created_at: now };
-    let actor = SystemActor::new("tests").acting_for(OrganizationId::SYSTEM);
-    let mut change = store.change(&actor, now).await.unwrap();
-    assert!(wrapped::insert_authority(&mut change, &row).await.unwrap());
-    let note =
-        AuditNote { action: "material.create", object: "material".to_owned(), before: None, after: None };
-    change.commit(note).await.unwrap();
 }
 
 /// An answer, read to its end.
@@ -69,7 +52,6 @@ impl World {
     pub(crate) async fn over(database: TestDatabase) -> Self {
         let store = database.store().await.unwrap();
         let kek = KeyEncryptionKey::from_secret(&keygen::key_encryption_key()).unwrap();
-        certify(&store, &kek).await;
         let app = App::open(store, kek, Arc::new(SystemClock), "http://control.test").await.unwrap();
         Self::over_app(database, app).await
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::change::Change;
 use crate::convert::{signed32, time, timestamp, unsigned};
-use crate::document::one_more;
+use crate::document::{one_more, seen};
 use crate::tenant::TenantTx;
 use crate::{Page, Result, StoreError};
 
@@ -241,8 +241,4 @@ pub async fn delete(change: &mut Change, id: ExporterId, version: i64) -> Result
             .execute(change.connection())
             .await?;
     seen(deleted.rows_affected(), version)
-}
-
-const fn seen(rows: u64, version: i64) -> Result<()> {
-    if rows == 1 { Ok(()) } else { Err(StoreError::VersionConflict { current: version + 1 }) }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::change::Change;
 use crate::convert::{from_name, name_of, signed32, time, timestamp};
-use crate::document::one_more;
+use crate::document::{one_more, seen};
 use crate::notices::NoticeKind;
 use crate::tenant::TenantTx;
 use crate::{Page, Result, StoreError};
@@ -236,8 +236,4 @@ pub async fn delete(change: &mut Change, id: WebhookId, version: i64) -> Result<
             .execute(change.connection())
             .await?;
     seen(deleted.rows_affected(), version)
-}
-
-const fn seen(rows: u64, version: i64) -> Result<()> {
-    if rows == 1 { Ok(()) } else { Err(StoreError::VersionConflict { current: version + 1 }) }
 }

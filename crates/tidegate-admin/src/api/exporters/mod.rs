@@ -124,14 +124,7 @@ const LONGEST_VALUE: usize = 4_096;
 impl ExporterSpec {
     fn into_exporter(self, id: ExporterId, headers: Option<&Headers>) -> Result<Exporter, Problem> {
         let mut checks = Checks::default();
-        checks.name("name", &self.name).text("url", &self.url, 2_048);
-        let web = self.url.starts_with("https://") || self.url.starts_with("http://");
-        let plain = !self.url.contains(['@', '#', '\\', ' ']);
-        checks.that(
-            web && plain && self.url.parse::<http::Uri>().is_ok_and(|url| url.host().is_some()),
-            "url",
-            "must be an https URL without user name and fragment",
-        );
+        checks.name("name", &self.name).target_url("url", &self.url);
         for (name, value) in headers.into_iter().flat_map(|headers| &headers.0) {
             let field = format!("headers.{name}");
             let known = name.to_ascii_lowercase();
