@@ -10,5 +10,7 @@ pub mod installation;
 pub mod port;
 pub mod postgres;
 pub mod process;
+#[cfg(feature = "receiver")]
+pub mod receiver;
 pub mod redis;
 mod shared;

@@ -35,6 +35,19 @@ impl SendError {
     pub const fn was_sent(self) -> bool {
         matches!(self, Self::Broken | Self::Garbled)
     }
+
+    /// The failure as a word of a closed list, fit for a label.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Forbidden => "forbidden_address",
+            Self::Dns => "dns",
+            Self::Connect | Self::ConnectTimeout | Self::Unwritten => "connect",
+            Self::Tls => "tls",
+            Self::Broken => "broken",
+            Self::Garbled => "garbled",
+        }
+    }
 }
 
 /// Why [`crate::Upstreams`] cannot be built.

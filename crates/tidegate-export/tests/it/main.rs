@@ -31,7 +31,7 @@ async fn a_stored_call_comes_to_the_collector_with_tokens_cost_and_its_attempts_
     assert!(heard.target.starts_with("POST /api/public/otel/v1/traces "), "{}", heard.target);
     assert_eq!(heard.header("content-type"), "application/x-protobuf");
     assert_eq!(heard.header("authorization"), world::SECRET);
-    let spans = heard.spans();
+    let spans = world::spans(&heard);
     let own = of_call(&spans);
     assert_eq!(own.trace_id, call.call_id.to_u128().to_be_bytes());
     assert!(own.parent_span_id.is_empty() && own.status.is_none() && own.name == "chat");
@@ -62,7 +62,7 @@ async fn a_call_is_below_its_callers_span_and_one_that_is_not_sampled_stays_away
     unsampled.trace = TraceParent::parse(&PARENT.replace("-01", "-00"));
     world.ingest(vec![sampled.clone(), unsampled]).await;
     assert_eq!(world.look().await, 1);
-    let spans = world.collector.heard()[0].spans();
+    let spans = world::spans(&world.collector.heard()[0]);
     let (own, parent) = (of_call(&spans), sampled.trace.unwrap());
     assert_eq!(
         (own.trace_id.as_slice(), own.parent_span_id.as_slice()),
@@ -80,7 +80,7 @@ async fn labels_of_calls_under_zero_retention_are_left_out() {
     (zero.zdr, zero.session) = (ZdrTier::Zdr, plain.session);
     world.ingest(vec![plain.clone(), zero.clone()]).await;
     world.look().await;
-    let spans = world.collector.heard()[0].spans();
+    let spans = world::spans(&world.collector.heard()[0]);
     let with = |call: &tidegate_types::usage::CallRecord| {
         let id = call.call_id.to_string();
         let span =
@@ -99,7 +99,7 @@ async fn a_refused_call_is_an_error_that_says_why() {
     (refused.status, refused.attempts) = (402, vec![]);
     world.ingest(vec![refused]).await;
     world.look().await;
-    let spans = world.collector.heard()[0].spans();
+    let spans = world::spans(&world.collector.heard()[0]);
     assert_eq!((spans.len(), attribute(&spans[0], "error.type").as_deref()), (1, Some("budget")));
     assert_eq!(spans[0].status.as_ref().unwrap().code, 2);
 }
@@ -175,7 +175,7 @@ async fn two_control_planes_bring_each_call_once_and_no_other_organization_hears
     let (one, other) = (world.exporting(), world.exporting());
     let (a, b) = tokio::join!(one.look(), other.look());
     assert_eq!(a.unwrap() + b.unwrap(), 40);
-    let spans: Vec<Span> = world.collector.heard().iter().flat_map(world::Heard::spans).collect();
+    let spans: Vec<Span> = world.collector.heard().iter().flat_map(world::spans).collect();
     let mut ids: Vec<_> = spans.iter().map(|span| span.span_id.clone()).collect();
     ids.sort();
     ids.dedup();

@@ -2,8 +2,8 @@
 //! it hears.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -17,6 +17,7 @@ use tidegate_store::exporters::{self, ExporterId, SealedHeaders, StoredExporter}
 use tidegate_store::intake::{self, Record, Shipped};
 use tidegate_store::testing::TestDatabase;
 use tidegate_store::{Actor, AuditNote, Change, Store, SystemActor, fleet, organizations, wrapped};
+use tidegate_testkit::receiver::{Heard, Receiver};
 use tidegate_types::id::IdKind;
 use tidegate_types::resource::{Organization, ZdrTier};
 use tidegate_types::usage::{
@@ -28,9 +29,6 @@ use tidegate_types::{
     TeamId, Timestamp,
 };
 use tidegate_upstream::{PrivateTarget, Upstreams};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 pub(crate) const SECRET: &str = "Basic cHVibGljOnNlY3JldA==";
 const START: i64 = 1_795_255_200;
@@ -77,7 +75,7 @@ fn value(span: &Span, name: &str) -> Option<Value> {
 }
 
 pub(crate) struct World {
-    pub(crate) collector: Collector,
+    pub(crate) collector: Receiver,
     pub(crate) clock: Arc<Hand>,
     pub(crate) store: Store,
     pub(crate) metrics: ExportMetrics,
@@ -109,7 +107,7 @@ impl World {
         let (data_key, place) = (DataKey::generate(), places::data_key(organization.id, 1));
         let bytes = kek.wrap_key(&place, &data_key).unwrap();
         let world = Self {
-            collector: Collector::start(answers).await,
+            collector: Receiver::start(answers).await.unwrap(),
             clock: Arc::new(Hand(AtomicI64::new(START))),
             node: enrol(&store).await,
             metrics: ExportMetrics::default(),
@@ -263,96 +261,9 @@ async fn commit(change: Change) {
     change.commit(note).await.unwrap();
 }
 
-/// One request as the collector heard it.
-#[derive(Debug, Clone)]
-pub(crate) struct Heard {
-    pub(crate) target: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Heard {
-    pub(crate) fn header(&self, name: &str) -> String {
-        self.headers.iter().find(|(found, _)| found == name).unwrap().1.clone()
-    }
-
-    pub(crate) fn spans(&self) -> Vec<Span> {
-        let request = ExportTraceServiceRequest::decode(self.body.as_slice()).unwrap();
-        let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
-        scopes.flat_map(|scope| scope.spans).collect()
-    }
-}
-
-pub(crate) struct Collector {
-    address: std::net::SocketAddr,
-    heard: Arc<Mutex<Vec<Heard>>>,
-    /// Ends with the collector.
-    _tasks: JoinSet<()>,
-}
-
-impl Collector {
-    pub(crate) async fn start(answers: &[&'static str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let (noted, answers) = (heard.clone(), answers.to_vec());
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((socket, _)) = listener.accept().await {
-                connections.spawn(serve(socket, answers.clone(), noted.clone()));
-            }
-        });
-        Self { address, heard, _tasks: tasks }
-    }
-
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.address.port()
-    }
-
-    pub(crate) fn heard(&self) -> Vec<Heard> {
-        self.heard.lock().unwrap().clone()
-    }
-}
-
-/// Answers the n-th request that anybody sent with the n-th answer.
-async fn serve(mut socket: TcpStream, answers: Vec<&'static str>, heard: Arc<Mutex<Vec<Heard>>>) {
-    loop {
-        let mut bytes = Vec::new();
-        let head = loop {
-            if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-                break end + 4;
-            }
-            if socket.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-                return;
-            }
-        };
-        let text = String::from_utf8(bytes[..head].to_vec()).unwrap();
-        let mut lines = text.lines();
-        let target = lines.next().unwrap().to_owned();
-        let headers: Vec<(String, String)> = lines
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect();
-        let length = headers.iter().find(|(name, _)| name == "content-length").unwrap().1.parse::<usize>();
-        let length = head + length.unwrap();
-        while bytes.len() < length {
-            socket.read_buf(&mut bytes).await.unwrap();
-        }
-        let body = bytes[head..length].to_vec();
-        let place = {
-            let mut heard = heard.lock().unwrap();
-            heard.push(Heard { target, headers, body });
-            heard.len() - 1
-        };
-        let answer = answers.get(place).or(answers.last()).unwrap();
-        let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
-        if socket.write_all(answer.as_bytes()).await.is_err() {
-            return;
-        }
-    }
+/// The spans of a post to the collector.
+pub(crate) fn spans(heard: &Heard) -> Vec<Span> {
+    let request = ExportTraceServiceRequest::decode(heard.body.as_slice()).unwrap();
+    let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+    scopes.flat_map(|scope| scope.spans).collect()
 }

@@ -1,7 +1,7 @@
 //! An organization with webhooks, a clock that is moved by hand, and a receiver that notes what it hears.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tidegate_notify::{Notifier, Settings};
@@ -12,14 +12,12 @@ use tidegate_store::notices::{self, Notice, NoticeId, NoticeKind};
 use tidegate_store::testing::TestDatabase;
 use tidegate_store::webhooks::{self, Delivery, SealedKey, StoredWebhook, Webhook, WebhookId};
 use tidegate_store::{Actor, AuditNote, Change, Store, SystemActor, organizations, wrapped};
+use tidegate_testkit::receiver::Receiver;
 use tidegate_types::id::IdKind;
 use tidegate_types::resource::Organization;
 use tidegate_types::window::WeekStart;
 use tidegate_types::{Clock, Id, OrganizationId, Timestamp};
 use tidegate_upstream::{PrivateTarget, Upstreams};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const START: i64 = 1_795_255_200;
@@ -76,7 +74,7 @@ impl World {
         let (data_key, place) = (DataKey::generate(), places::data_key(organization.id, 1));
         let bytes = kek.wrap_key(&place, &data_key).unwrap();
         let world = Self {
-            receiver: Receiver::start(answers).await,
+            receiver: Receiver::start(answers).await.unwrap(),
             clock: Arc::new(Hand(AtomicI64::new(START))),
             store,
             kek,
@@ -172,92 +170,4 @@ impl World {
 async fn commit(change: Change) {
     let note = AuditNote { action: "test.change", object: "test".into(), before: None, after: None };
     change.commit(note).await.unwrap();
-}
-
-/// One request as the receiver heard it.
-#[derive(Debug, Clone)]
-pub(crate) struct Heard {
-    pub(crate) target: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
-}
-
-impl Heard {
-    pub(crate) fn header(&self, name: &str) -> String {
-        self.headers.iter().find(|(found, _)| found == name).unwrap().1.clone()
-    }
-}
-
-pub(crate) struct Receiver {
-    address: std::net::SocketAddr,
-    heard: Arc<Mutex<Vec<Heard>>>,
-    /// Ends with the receiver.
-    _tasks: JoinSet<()>,
-}
-
-impl Receiver {
-    pub(crate) async fn start(answers: &[&'static str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let (noted, answers) = (heard.clone(), answers.to_vec());
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((socket, _)) = listener.accept().await {
-                connections.spawn(serve(socket, answers.clone(), noted.clone()));
-            }
-        });
-        Self { address, heard, _tasks: tasks }
-    }
-
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.address.port()
-    }
-
-    pub(crate) fn heard(&self) -> Vec<Heard> {
-        self.heard.lock().unwrap().clone()
-    }
-}
-
-/// Answers the n-th request that anybody sent with the n-th answer.
-async fn serve(mut socket: TcpStream, answers: Vec<&'static str>, heard: Arc<Mutex<Vec<Heard>>>) {
-    loop {
-        let mut bytes = Vec::new();
-        let head = loop {
-            if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-                break end + 4;
-            }
-            if socket.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-                return;
-            }
-        };
-        let text = String::from_utf8(bytes[..head].to_vec()).unwrap();
-        let mut lines = text.lines();
-        let target = lines.next().unwrap().to_owned();
-        let headers: Vec<(String, String)> = lines
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect();
-        let length = headers.iter().find(|(name, _)| name == "content-length").unwrap().1.parse::<usize>();
-        let length = head + length.unwrap();
-        while bytes.len() < length {
-            socket.read_buf(&mut bytes).await.unwrap();
-        }
-        let body = String::from_utf8(bytes[head..length].to_vec()).unwrap();
-        let place = {
-            let mut heard = heard.lock().unwrap();
-            heard.push(Heard { target, headers, body });
-            heard.len() - 1
-        };
-        let answer = answers.get(place).or(answers.last()).unwrap();
-        let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
-        if socket.write_all(answer.as_bytes()).await.is_err() {
-            return;
-        }
-    }
 }
