@@ -156,3 +156,15 @@ def at_openai(tidegate):
 @pytest.fixture(scope="session")
 def at_anthropic(tidegate):
     return tidegate.new_model("sim-anthropic")
+
+
+@pytest.fixture
+def billed_as_charged(request):
+    """Whatever a test asks of the model that one provider serves: its calls' records say what the bill says."""
+    if "only" not in request.fixturenames:
+        yield
+        return
+    model, tidegate, simulator = (request.getfixturevalue(name) for name in ("only", "tidegate", "simulator"))
+    seen = len(simulator.calls(model))
+    yield
+    tidegate.charged_as_billed(simulator, simulator.calls(model)[seen:])
