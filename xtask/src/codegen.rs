@@ -6,7 +6,7 @@ use std::fs;
 
 use anyhow::Context;
 
-const FILES: [&str; 6] = [
+pub(crate) const FILES: [&str; 6] = [
     "tidegate/config/v1/resource.proto",
     "tidegate/config/v1/config.proto",
     "tidegate/usage/v1/usage.proto",

@@ -3,6 +3,7 @@
 mod bench;
 mod catalogue;
 mod codegen;
+mod protocol;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -21,8 +22,14 @@ enum Command {
     Codegen,
     /// Makes the snapshot of models and prices from the community's price files.
     Catalogue(catalogue::Arguments),
-    /// Checks crate edges, file sizes and forbidden words.
+    /// Checks crate edges, file sizes, forbidden words, and that protocol and schema only grow.
     Tidy,
+    /// Notes new fields of `proto/` in `proto/protocol.lock`; refuses when one changed or went.
+    Protocol {
+        /// Another tree than this one.
+        #[arg(long)]
+        root: Option<PathBuf>,
+    },
     /// Measures: `bench` (gateway) or `bench revocation`; builds a release first.
     Bench {
         /// `gateway` or `revocation`, and its options.
@@ -35,6 +42,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Catalogue(arguments) => catalogue::run(&workspace_root(), &arguments),
         Command::Codegen => codegen::run(),
+        Command::Protocol { root } => protocol::note(&root.unwrap_or_else(workspace_root)),
         Command::Tidy => tidy::run(&workspace_root()),
         Command::Bench { arguments } => bench::run(&workspace_root(), &arguments),
     }

@@ -1,6 +1,8 @@
-//! Checks over the tree that the compiler does not make: crate edges, file sizes, forbidden words, named tests.
+//! Checks over the tree that the compiler does not make: crate edges, file sizes, forbidden words, named tests, a protocol and
+//! a schema that only grow.
 
 mod edges;
+mod migrations;
 mod named;
 mod sizes;
 mod words;
@@ -20,6 +22,8 @@ pub(crate) type Fault = String;
 pub(crate) fn run(root: &Path) -> Result<()> {
     let files = tracked_files(root)?;
     let mut faults = edges::check(root)?;
+    faults.extend(crate::protocol::check(root)?);
+    faults.extend(migrations::check(root, &files)?);
     faults.extend(named::check(root, &files)?);
     faults.extend(sizes::check(root, &files)?);
     faults.extend(words::check(root, &files)?);
