@@ -30,7 +30,7 @@ pub enum Noun {
     PriceOverrides,
     /// `/routes`.
     Routes,
-    /// `/policies`.
+    /// `/policies`, `/cache`.
     Policies,
     /// `/budgets`.
     Budgets,
@@ -92,7 +92,7 @@ impl Noun {
             "providers" | "models" | "offerings" | "prices" | "catalogue" => Self::Catalogue,
             "price-overrides" => Self::PriceOverrides,
             "routes" => Self::Routes,
-            "policies" => Self::Policies,
+            "policies" | "cache" => Self::Policies,
             "budgets" => Self::Budgets,
             "usage" => Self::Usage,
             "calls" => Self::Calls,

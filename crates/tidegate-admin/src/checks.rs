@@ -2,6 +2,7 @@
 //! a client hears of every wrong field at once.
 
 use tidegate_types::Timestamp;
+use tidegate_types::resource::CacheRules;
 use tidegate_types::window::{Calendar, WeekStart};
 
 use crate::problem::{FieldError, Problem};
@@ -50,6 +51,14 @@ impl Checks {
     pub(crate) fn slug(&mut self, field: &str, text: &str) -> &mut Self {
         let holds = text.parse::<tidegate_types::ProviderSlug>().is_ok();
         self.that(holds, field, "must be 1 to 63 of a-z, 0-9 and -, not starting with -")
+    }
+
+    /// Rules of the response cache.
+    pub(crate) fn cache(&mut self, rules: &CacheRules) -> &mut Self {
+        for (field, reason) in rules.faults() {
+            self.that(false, field, reason);
+        }
+        self
     }
 
     /// An IANA time zone.

@@ -98,6 +98,9 @@ fn organization(number: u64, keys: u64) -> Vec<Resource> {
         paused: false,
         max_staleness_seconds: None,
         label_key: [7; 32],
+        limits: tidegate_types::resource::KeyLimits::default(),
+        model_limits: Vec::new(),
+        cache_purges: 0,
     })];
     all.extend((0..4).map(|team| {
         Resource::Team(Team {
@@ -137,6 +140,8 @@ fn policy(organization_id: OrganizationId, round: u64) -> Policy {
         allow_request_credentials: None,
         routes_may_shadow: None,
         max_attempts: None,
+        cache: Default::default(),
+        prompt_cache_markers: None,
     }
 }
 

@@ -18,6 +18,7 @@ mod key_index;
 mod plan;
 mod reason;
 mod snapshot;
+mod trust;
 mod view;
 
 pub use catalogue::Catalogue;
@@ -26,9 +27,10 @@ pub use compiled::{Budget, Handling, KeyRecord, Offering, Organization, Policy, 
 pub use config::{Config, Counts};
 pub use incoming::{Applied, Body, Incoming, Part, Rejected};
 pub use plan::{
-    Allower, BudgetRef, CallFacts, Candidate, Condition, EffectivePolicy, Filter, ListedModel, Measured,
-    Offer, Plan, PlanRefusal, RateLimit, RateScope, Removed, RequestCredential, Role, Sort, Unmeasured,
-    Vitals, Why, Wishes, models_for, plan, public_models, record_of, record_of_refusal,
+    Allower, BudgetRef, CacheUse, Caching, CallFacts, Candidate, Condition, EffectivePolicy, Filter,
+    ListedModel, Measured, Offer, Pause, Plan, PlanRefusal, RateLimit, RateScope, Removed, RequestCredential,
+    Role, Sort, Unmeasured, Vitals, Why, Wishes, models_for, plan, public_models, record_of,
+    record_of_refusal,
 };
 pub use reason::Reason;
 pub use snapshot::OrgSnapshot;

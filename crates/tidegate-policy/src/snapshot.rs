@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tidegate_types::resource::{Credential, PolicyScope, Team};
-use tidegate_types::{KeyId, LabelHash, OrganizationId, ProviderSlug, Revision, TeamId};
+use tidegate_types::resource::{CacheMode, Credential, PolicyScope, Team, TrustRule};
+use tidegate_types::{KeyId, LabelHash, OrganizationId, ProviderSlug, Revision, RouteId, TeamId};
 
 use crate::catalogue::Catalogue;
 use crate::compiled::{Budget, Organization, Policy, Route};
+use crate::plan::forbids_keeping;
 
 pub(crate) type Map<K, V> = HashMap<K, V, ahash::RandomState>;
 type Few<T> = SmallVec<[Arc<T>; 1]>;
@@ -95,6 +96,8 @@ pub struct OrgSnapshot {
     pub(crate) credentials: Arc<Map<ProviderSlug, Vec<Arc<Credential>>>>,
     /// The organization's own providers, models and offerings.
     pub(crate) own: Arc<Catalogue>,
+    /// Whose tokens may act as a key of it.
+    pub(crate) trust: Arc<Vec<Arc<TrustRule>>>,
     pub(crate) epoch: u64,
 }
 
@@ -121,6 +124,21 @@ impl OrgSnapshot {
     #[must_use]
     pub const fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Whether nothing forbids that answers to this key's calls are kept for a while: no tier of data
+    /// handling, no rules of its policies.
+    #[must_use]
+    pub fn keeps_answers(&self, team: TeamId, key: KeyId) -> bool {
+        !self.policies.of(team, key).any(|policy| {
+            policy.closed || forbids_keeping(policy.zdr) || policy.cache.mode == Some(CacheMode::Off)
+        })
+    }
+
+    /// How often the response cache of the route with this id was purged; `None`: it is gone.
+    #[must_use]
+    pub fn route_purges(&self, route: RouteId) -> Option<u64> {
+        self.routes.values().find(|held| held.id == route).map(|held| held.cache_purges)
     }
 
     /// A team of it.

@@ -6,9 +6,11 @@
 mod bound;
 mod cost;
 mod price;
+mod share;
 mod tariff;
 
 pub use bound::bound;
 pub use cost::cost;
 pub use price::{PriceError, covers, meters, names, price_at, validate};
+pub use share::share;
 pub use tariff::{Tariff, ceiling_cost};

@@ -1,8 +1,8 @@
 //! Names of enum values as resources carry them: the same as in their JSON form.
 
 use tidegate_types::resource::{
-    AbortBilling, AuthScheme, DialectName, Enforcement, HoldMode, KeyStatus, ModelKind, Operation,
-    ResourceKind, Retention, SecretForm, Training, Unit, ZdrTier,
+    AbortBilling, AuthScheme, CacheMode, CacheSharing, DialectName, Enforcement, HoldMode, KeyStatus,
+    ModelKind, Operation, ResourceKind, Retention, SecretForm, Training, Unit, ZdrTier,
 };
 use tidegate_types::window::{Every, WeekStart};
 
@@ -23,6 +23,27 @@ impl Named for ResourceKind {
     const ALL: &'static [Self] = &Self::ALL;
     fn name(self) -> &'static str {
         self.as_str()
+    }
+}
+
+impl Named for CacheMode {
+    const ALL: &'static [Self] = &[Self::On, Self::Off];
+    fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl Named for CacheSharing {
+    const ALL: &'static [Self] = &[Self::Organization, Self::Team, Self::Key];
+    fn name(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::Team => "team",
+            Self::Key => "key",
+        }
     }
 }
 

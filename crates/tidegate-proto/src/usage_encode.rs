@@ -139,6 +139,8 @@ fn write_event(out: &mut Out<'_>, event: &BillingEvent) {
         revision,
         end_user,
         tags,
+        cached_percent,
+        step,
     } = event;
     out.id(1, *call_id);
     out.number(2, u64::from(*attempt));
@@ -169,6 +171,10 @@ fn write_event(out: &mut Out<'_>, event: &BillingEvent) {
     out.number(23, revision.n);
     out.labels(24, end_user);
     out.labels(25, tags);
+    if let Some(percent) = cached_percent {
+        out.stated(26, u64::from(*percent));
+    }
+    out.number(27, u64::from(*step));
 }
 
 fn write_call(out: &mut Out<'_>, call: &CallRecord) {
@@ -198,6 +204,7 @@ fn write_call(out: &mut Out<'_>, call: &CallRecord) {
         zdr,
         plan,
         trace,
+        cached_from,
     } = call;
     let (end, cause, refusing) = call_outcome(end);
     out.id(1, *call_id);
@@ -236,6 +243,7 @@ fn write_call(out: &mut Out<'_>, call: &CallRecord) {
     if let Some(trace) = trace {
         out.stated_bytes(28, &trace.to_bytes());
     }
+    out.id_opt(29, *cached_from);
 }
 
 fn write_plan(out: &mut Out<'_>, plan: &PlanRecord) {
@@ -251,8 +259,15 @@ fn write_plan(out: &mut Out<'_>, plan: &PlanRecord) {
 }
 
 fn write_planned(out: &mut Out<'_>, candidate: &PlannedCandidate) {
-    let PlannedCandidate { offering_id, credential_id, credential_type: credential, role, place, standing } =
-        candidate;
+    let PlannedCandidate {
+        offering_id,
+        credential_id,
+        credential_type: credential,
+        role,
+        place,
+        standing,
+        ejected,
+    } = candidate;
     let (role, number, of) = usage_plan::role(*role);
     out.id(1, *offering_id);
     out.id_opt(2, *credential_id);
@@ -264,6 +279,7 @@ fn write_planned(out: &mut Out<'_>, candidate: &PlannedCandidate) {
         out.stated(7, u64::from(*place));
     }
     out.number(8, u64::from(usage_plan::standing(*standing)));
+    out.number(9, u64::from(*ejected));
 }
 
 fn write_removed(out: &mut Out<'_>, removed: &RemovedCandidate) {

@@ -65,6 +65,7 @@ impl From<&PlannedCandidate> for wire::PlannedCandidate {
             role_of,
             place: r.place.map(u32::from),
             standing: standing(r.standing),
+            ejected: r.ejected,
         }
     }
 }
@@ -94,6 +95,7 @@ impl TryFrom<&wire::PlannedCandidate> for PlannedCandidate {
                 3 => Standing::Cooling,
                 _ => return AT.wrong("standing", Problem::UnknownName),
             },
+            ejected: m.ejected,
         })
     }
 }

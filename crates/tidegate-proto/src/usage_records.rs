@@ -90,6 +90,7 @@ impl From<&BillingEvent> for wire::BillingEvent {
             call_id: raw(r.call_id),
             attempt: u32::from(r.attempt),
             kind: event_kind(r.kind).into(),
+            step: u32::from(r.step),
             at_micros: r.at.as_micros(),
             organization_id: raw(r.organization_id),
             team_id: raw(r.team_id),
@@ -112,6 +113,7 @@ impl From<&BillingEvent> for wire::BillingEvent {
             revision_n: r.revision.n,
             end_user: r.end_user.as_ref().map(hash),
             tags: r.tags.iter().map(hash).collect(),
+            cached_percent: r.cached_percent.map(u32::from),
         }
     }
 }
@@ -125,6 +127,7 @@ impl TryFrom<&wire::BillingEvent> for BillingEvent {
             call_id: AT.raw_id("call_id", &m.call_id)?,
             attempt: AT.number("attempt", m.attempt)?,
             kind: choice(AT, "kind", m.kind, read_event_kind)?,
+            step: AT.number("step", m.step)?,
             at: Timestamp::from_micros(m.at_micros),
             organization_id: AT.raw_id("organization_id", &m.organization_id)?,
             team_id: AT.raw_id("team_id", &m.team_id)?,
@@ -146,6 +149,7 @@ impl TryFrom<&wire::BillingEvent> for BillingEvent {
             revision: AT.revision(m.shard, m.revision_n)?,
             end_user: AT.label_opt("end_user", m.end_user.as_deref())?,
             tags: AT.labels("tags", &m.tags)?,
+            cached_percent: m.cached_percent.map(|n| AT.number("cached_percent", n)).transpose()?,
         })
     }
 }
@@ -246,6 +250,7 @@ impl From<&CallRecord> for wire::CallRecord {
             zdr_tier: zdr_tier(r.zdr),
             plan: r.plan.as_deref().map(Into::into),
             trace_parent: r.trace.map(|trace| trace.to_bytes().to_vec()),
+            cached_from: r.cached_from.map(raw),
         }
     }
 }
@@ -282,6 +287,7 @@ impl TryFrom<&wire::CallRecord> for CallRecord {
             plan: m.plan.as_ref().map(TryInto::try_into).transpose()?.map(Box::new),
             // A damaged one is no reason to refuse a bill.
             trace: m.trace_parent.as_deref().and_then(TraceParent::from_bytes),
+            cached_from: AT.raw_id_opt("cached_from", m.cached_from.as_deref())?,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use tidegate_pricing::{Tariff, cost};
+use tidegate_pricing::{Tariff, cost, share};
 use tidegate_store::{Store, StoreError, offerings};
 use tidegate_types::resource::Price;
 use tidegate_types::usage::{BillingEvent, EventKind, Outcome};
@@ -53,12 +53,13 @@ impl Prices {
         if !is_billed {
             return (NanoUsd::ZERO, true);
         }
+        let part = |whole: NanoUsd| event.cached_percent.map_or(whole, |percent| share(whole, percent));
         match (event.price_id, event.ceiling_pico) {
             (Some(id), _) => match self.known.read().get(&id) {
-                Some(price) => (cost(price, &event.usage), true),
+                Some(price) => (part(cost(price, &event.usage)), true),
                 None => (event.cost, false),
             },
-            (None, Some(ceiling)) => (Tariff::Ceiling(PicoUsd::new(ceiling)).cost(&event.usage), true),
+            (None, Some(ceiling)) => (part(Tariff::Ceiling(PicoUsd::new(ceiling)).cost(&event.usage)), true),
             (None, None) => (event.cost, false),
         }
     }

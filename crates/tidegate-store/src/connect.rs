@@ -28,7 +28,13 @@ pub struct Store {
 /// [`StoreError::Database`] when a migration fails.
 pub async fn migrate(owner_url: &str) -> Result<()> {
     let mut connection = sqlx::PgConnection::connect_with(&options(owner_url)?).await?;
-    MIGRATIONS.run(&mut connection).await.map_err(|error| StoreError::Database(error.into()))?;
+    // A newer program may have been here: after a step back the older one runs on what it left.
+    let mut migrations = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    migrations
+        .set_ignore_missing(true)
+        .run(&mut connection)
+        .await
+        .map_err(|error| StoreError::Database(error.into()))?;
     // Days of which nodes ship first; the control plane makes the following ones.
     sqlx::query("SELECT ensure_partitions((now() AT TIME ZONE 'UTC')::date - 1, 10)")
         .execute(&mut connection)

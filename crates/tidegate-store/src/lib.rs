@@ -25,6 +25,7 @@ pub mod policies;
 pub mod providers;
 pub mod routes;
 pub mod teams;
+pub mod trust_rules;
 
 pub mod audit;
 pub mod idempotency;

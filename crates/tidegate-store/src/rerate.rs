@@ -17,7 +17,7 @@ use crate::Result;
 use crate::connect::Store;
 use crate::convert::{from_json, time, uuid_of};
 use crate::counts::Counts;
-use crate::intake::{AttemptKey, Books, HoldRow, add_to_budgets, add_to_usage, lock_node};
+use crate::intake::{AttemptKey, Books, HoldRow, Side, add_to_budgets, add_to_usage, lock_node};
 
 /// A booked charge of one attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,8 @@ pub struct Line {
     pub ceiling: Option<PicoUsd>,
     /// What was metered.
     pub usage: Usage,
+    /// An answer from the cache: charged so much of it, in percent.
+    pub cached_percent: Option<u8>,
     /// What the event says.
     pub cost: NanoUsd,
     /// What adjustments added to it since.
@@ -60,6 +62,7 @@ struct Row {
     requests: i64,
     #[sqlx(flatten)]
     counts: Counts,
+    cached_percent: Option<i16>,
     cost: i64,
     adjusted: i64,
 }
@@ -74,6 +77,7 @@ fn line(row: &Row) -> Line {
         price_id: row.price_id.map(PriceId::from_uuid),
         ceiling: row.ceiling_pico.map(PicoUsd::new),
         usage: Usage { requests, ..row.counts.usage() },
+        cached_percent: row.cached_percent.and_then(|percent| u8::try_from(percent).ok()),
         cost: NanoUsd::new(row.cost),
         adjusted: NanoUsd::new(row.adjusted),
         day: row.day,
@@ -113,7 +117,7 @@ pub async fn lines(
              l.ceiling_pico, l.requests, l.input_tokens, l.output_tokens, l.cached_input_tokens, l.cache_creation_input_tokens,
              l.reasoning_tokens, l.cache_creation_1h_input_tokens, l.audio_input_tokens, l.image_input_tokens,
              l.audio_output_tokens, l.image_output_tokens, l.images, l.audio_seconds, l.characters, l.searches,
-             l.video_seconds, l.cost,
+             l.video_seconds, l.cached_percent, l.cost,
              coalesce((SELECT sum(a.amount) FROM charge_adjustments a WHERE a.organization_id = l.organization_id
                  AND a.day = l.day AND a.call_id = l.call_id AND a.attempt = l.attempt), 0)::bigint AS adjusted
          FROM last l WHERE l.outcome IN ('completed', 'interrupted')
@@ -177,6 +181,7 @@ struct Booked {
     model_id: Uuid,
     provider_id: Uuid,
     credential_type: String,
+    from_cache: bool,
     adjusted: i64,
     count: i64,
 }
@@ -184,7 +189,7 @@ struct Booked {
 async fn booked(connection: &mut PgConnection, key: &AttemptKey) -> Result<Option<Booked>> {
     Ok(sqlx::query_as(
         "SELECT e.kind, e.cost, e.holds, e.team_id, e.key_id, e.model_id, e.provider_id, e.credential_type,
-             coalesce(a.sum, 0)::bigint AS adjusted, coalesce(a.count, 0)::bigint AS count
+             e.cached_percent IS NOT NULL AS from_cache, coalesce(a.sum, 0)::bigint AS adjusted, coalesce(a.count, 0)::bigint AS count
          FROM billing_events e LEFT JOIN LATERAL (
              SELECT sum(amount), count(*) FROM charge_adjustments a WHERE a.organization_id = e.organization_id
                  AND a.day = e.day AND a.call_id = e.call_id AND a.attempt = e.attempt) a ON true
@@ -293,11 +298,7 @@ async fn post(
     .bind(at)
     .fetch_one(&mut *connection)
     .await?;
-    let (debit, credit) = if booked.credential_type == "system" {
-        ("charges", "providers")
-    } else {
-        ("byok", "byok_providers")
-    };
+    let (debit, credit) = Side::of(booked.credential_type == "system", booked.from_cache).accounts();
     sqlx::query(
         "INSERT INTO ledger_postings (organization_id, batch_id, account, provider_id, nano_usd)
          VALUES ($1, $2, $3, $6, $5), ($1, $2, $4, $7, -$5)",

@@ -132,6 +132,8 @@ pub struct Row {
     pub request_count: u64,
     /// The other calls.
     pub refused_count: u64,
+    /// Calls that were answered from the response cache.
+    pub cache_hit_count: u64,
     /// Calls that failed upstream.
     pub error_count: u64,
     /// Everything metered.
@@ -154,6 +156,7 @@ struct Sums {
     credential_type: Option<String>,
     request_count: i64,
     refused_count: i64,
+    cache_hit_count: i64,
     error_count: i64,
     cost: i64,
     byok_cost: i64,
@@ -178,6 +181,7 @@ fn row(sums: &Sums) -> Row {
         credential_type: sums.credential_type.clone(),
         request_count: unsigned(sums.request_count),
         refused_count: unsigned(sums.refused_count),
+        cache_hit_count: unsigned(sums.cache_hit_count),
         error_count: unsigned(sums.error_count),
         total_cost: NanoUsd::new(sums.cost),
         byok_cost: NanoUsd::new(sums.byok_cost),
@@ -269,6 +273,7 @@ async fn sums(tx: &mut TenantTx, query: &Query, offset: i64, limit: i64) -> Resu
                 CASE WHEN $7 THEN model_id END AS model_id, CASE WHEN $8 THEN provider_id END AS provider_id,
                 NULL::bytea AS end_user, NULL::bytea AS tag, NULL::text AS credential_type,
                 sum(request_count)::bigint AS request_count, sum(refused_count)::bigint AS refused_count,
+                coalesce(sum(cache_hit_count), 0)::bigint AS cache_hit_count,
                 sum(error_count)::bigint AS error_count, sum(cost)::bigint AS cost, sum(byok_cost)::bigint AS byok_cost,
                 sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens,
                 sum(cached_input_tokens)::bigint AS cached_input_tokens,

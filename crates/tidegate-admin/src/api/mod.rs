@@ -2,6 +2,7 @@
 
 mod audit;
 mod budgets;
+mod cache;
 mod calls;
 mod catalogue;
 mod credentials;
@@ -61,6 +62,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .merge(price_overrides::router())
         .merge(routes::router())
         .merge(policies::router())
+        .merge(cache::router())
         .merge(budgets::router())
         .merge(credits::router())
         .merge(ledger::router())

@@ -161,5 +161,21 @@ pub(crate) struct PrivacySchema {
     zdr: String,
 }
 
+/// Rules of the response cache. All that match a call hold together: `off` wins, then the strictest of each.
+#[derive(ToSchema)]
+#[schema(as = CacheRules)]
+pub(crate) struct CacheRulesSchema {
+    /// `on`: every call that does not say otherwise; `off`: none; absent: where the request asks for it.
+    mode: Option<String>,
+    /// Seconds that an answer may be given again, 1 to 86400; absent: 300.
+    ttl_seconds: Option<u32>,
+    /// Who shares answers: `organization` (when absent), `team` or `key`.
+    sharing: Option<String>,
+    /// What an answer from the cache costs, in percent of what it cost to make, 0 to 100; absent: nothing.
+    charge_percent: Option<u8>,
+    /// Largest answer in bytes that is kept; absent: what the node allows.
+    max_entry_bytes: Option<u32>,
+}
+
 /// Tags by name.
 pub(crate) type Tags = BTreeMap<String, String>;

@@ -102,6 +102,9 @@ impl World {
             paused: false,
             max_staleness_seconds: None,
             label_key: [7; 32],
+            limits: tidegate_types::resource::KeyLimits::default(),
+            model_limits: Vec::new(),
+            cache_purges: 0,
         };
         let actor = SystemActor::new("test").acting_for(organization.id);
         let (data_key, place) = (DataKey::generate(), places::data_key(organization.id, 1));
@@ -198,6 +201,7 @@ impl World {
             zdr: ZdrTier::None,
             plan: None,
             trace: None,
+            cached_from: None,
         }
     }
 

@@ -65,6 +65,9 @@ impl Tenant {
             paused: false,
             max_staleness_seconds: None,
             label_key: [1; 32],
+            limits: tidegate_types::resource::KeyLimits::default(),
+            model_limits: Vec::new(),
+            cache_purges: 0,
         })
     }
 

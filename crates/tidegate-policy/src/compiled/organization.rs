@@ -1,8 +1,9 @@
 //! An organization: its calendar, its label key, whether it is paused.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use tidegate_types::resource::Organization as Source;
+use tidegate_types::resource::{KeyLimits, ModelLimits, Organization as Source};
 use tidegate_types::window::Calendar;
 use tidegate_types::{OrganizationId, Timestamp};
 
@@ -12,6 +13,9 @@ use crate::reason::Reason;
 
 /// Longest time to serve without the control plane where an organization asks for none: 72 h.
 const MAX_STALENESS_SECONDS: u32 = 72 * 3600;
+
+/// Most models with limits of their own.
+const MOST_MODEL_LIMITS: usize = 256;
 
 /// An organization as calls meet it.
 #[derive(Debug, Clone)]
@@ -28,6 +32,12 @@ pub struct Organization {
     pub max_staleness_seconds: Option<u32>,
     /// Key of the keyed hashes of its labels.
     pub label_key: [u8; 32],
+    /// How often its response cache was purged.
+    pub cache_purges: u64,
+    /// Rate limits shared by all of its keys.
+    pub limits: KeyLimits,
+    /// Rate limits of single models.
+    pub model_limits: Box<[ModelLimits]>,
     pub(crate) calendar: Arc<OrgCalendar>,
     pub(crate) closed: bool,
 }
@@ -54,11 +64,18 @@ impl Piece for Organization {
         if source.max_staleness_seconds == Some(0) {
             faults.push(Reason::new("max_staleness_seconds", "must be at least 1"));
         }
+        text::at_most("model_limits", source.model_limits.len(), MOST_MODEL_LIMITS, &mut faults);
+        let models: HashSet<_> = source.model_limits.iter().map(|one| one.model.as_str()).collect();
+        if models.len() < source.model_limits.len() {
+            faults.push(Reason::new("model_limits", "names a model twice"));
+        }
         faults
     }
 
     fn weight(source: &Source) -> usize {
-        source.slug.len() + source.name.len() + source.time_zone.len()
+        let models =
+            source.model_limits.iter().map(|one| size_of::<ModelLimits>() + one.model.as_str().len());
+        source.slug.len() + source.name.len() + source.time_zone.len() + models.sum::<usize>()
     }
 
     fn build(source: Source, _n: u64) -> Self {
@@ -71,6 +88,9 @@ impl Piece for Organization {
             paused: source.paused,
             max_staleness_seconds: source.max_staleness_seconds,
             label_key: source.label_key,
+            limits: source.limits,
+            model_limits: source.model_limits.into(),
+            cache_purges: source.cache_purges,
             calendar: Arc::new(OrgCalendar::new(calendar)),
             closed: false,
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_types::resource::{Policy as Source, PolicyScope, ZdrTier};
+use tidegate_types::resource::{CacheRules, Policy as Source, PolicyScope, ZdrTier};
 use tidegate_types::{PicoUsd, PolicyId, ProviderSlug};
 
 use super::{Piece, text};
@@ -27,6 +27,8 @@ pub struct Policy {
     pub(crate) allow_request_credentials: Option<bool>,
     pub(crate) routes_may_shadow: Option<bool>,
     pub(crate) max_attempts: Option<u8>,
+    pub(crate) cache: CacheRules,
+    pub(crate) prompt_cache_markers: Option<bool>,
     pub(crate) closed: bool,
 }
 
@@ -50,6 +52,7 @@ impl Piece for Policy {
         if source.max_attempts == Some(0) {
             faults.push(Reason::new("max_attempts", "must be at least 1"));
         }
+        faults.extend(source.cache.faults().into_iter().map(|(field, reason)| Reason::new(field, reason)));
         faults
     }
 
@@ -73,6 +76,8 @@ impl Piece for Policy {
             allow_request_credentials: source.allow_request_credentials,
             routes_may_shadow: source.routes_may_shadow,
             max_attempts: source.max_attempts,
+            cache: source.cache,
+            prompt_cache_markers: source.prompt_cache_markers,
             closed: false,
         }
     }
@@ -96,6 +101,8 @@ impl Piece for Policy {
             allow_request_credentials: None,
             routes_may_shadow: None,
             max_attempts: None,
+            cache: CacheRules::default(),
+            prompt_cache_markers: None,
             closed: true,
         })
     }

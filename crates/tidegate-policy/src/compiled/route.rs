@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_types::RouteId;
-use tidegate_types::resource::{Route as Source, RouteTarget};
+use tidegate_types::resource::{CacheRules, Route as Source, RouteTarget};
 
 use super::{Piece, text};
 use crate::reason::Reason;
@@ -23,6 +23,12 @@ pub struct Route {
     pub attempt_timeout_ms: Option<u32>,
     /// Longest time for all attempts until the first event, in milliseconds.
     pub total_timeout_ms: Option<u32>,
+    /// What may be answered from the response cache.
+    pub cache: CacheRules,
+    /// How often its part of the response cache was purged.
+    pub cache_purges: u64,
+    /// Whether providers' cache markers are put in where a request does not say.
+    pub prompt_cache_markers: Option<bool>,
     pub(crate) closed: bool,
 }
 
@@ -47,6 +53,7 @@ impl Piece for Route {
                 faults.push(Reason::new(field, "must be at least 1"));
             }
         }
+        faults.extend(source.cache.faults().into_iter().map(|(field, reason)| Reason::new(field, reason)));
         faults
     }
 
@@ -62,6 +69,9 @@ impl Piece for Route {
             fallbacks: source.fallbacks.into(),
             attempt_timeout_ms: source.attempt_timeout_ms,
             total_timeout_ms: source.total_timeout_ms,
+            cache: source.cache,
+            cache_purges: source.cache_purges,
+            prompt_cache_markers: source.prompt_cache_markers,
             closed: false,
         }
     }

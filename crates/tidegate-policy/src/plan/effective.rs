@@ -6,8 +6,9 @@ use smallvec::SmallVec;
 use tidegate_types::PicoUsd;
 use tidegate_types::resource::ZdrTier;
 
+use super::caching::Caching;
 use super::facts::CallFacts;
-use crate::compiled::Policy;
+use crate::compiled::{Policy, Route};
 use crate::view::View;
 
 /// Attempts for one call where no policy says less.
@@ -36,6 +37,8 @@ pub struct EffectivePolicy {
     pub attempt_timeout_ms: Option<u32>,
     /// The route's longest time for all attempts until the first event, in milliseconds.
     pub total_timeout_ms: Option<u32>,
+    /// What is said of caches.
+    pub caching: Caching,
 }
 
 /// The policies that hold for a call, and what they demand together.
@@ -47,6 +50,15 @@ pub(crate) struct Demands<'a> {
 }
 
 impl Demands<'_> {
+    /// What the route that is asked for says beside the policies.
+    pub(crate) fn lay_under(&mut self, route: &Route) {
+        self.effective.attempt_timeout_ms = route.attempt_timeout_ms;
+        self.effective.total_timeout_ms = route.total_timeout_ms;
+        let of_policies = self.policies.iter().map(|policy| (policy.cache, policy.prompt_cache_markers));
+        let said = of_policies.chain([(route.cache, route.prompt_cache_markers)]);
+        self.effective.caching = Caching::of(said, self.effective.zdr);
+    }
+
     /// Where no policy limits attempts, each of so many models has its own.
     pub(crate) fn share(&mut self, models: usize) {
         if self.policies.iter().all(|policy| policy.max_attempts.is_none()) {
@@ -59,8 +71,9 @@ impl Demands<'_> {
 pub(crate) fn demands<'a>(view: &'a View, facts: &CallFacts<'_>) -> Demands<'a> {
     let policies: SmallVec<[_; 4]> = view.organization.policies.of(view.key.team, view.key.id).collect();
     let shadow = |wanted| policies.iter().any(|policy| policy.routes_may_shadow == Some(wanted));
+    let zdr = policies.iter().map(|policy| policy.zdr).max().unwrap_or_default().max(facts.zdr_asked);
     let effective = EffectivePolicy {
-        zdr: policies.iter().map(|policy| policy.zdr).max().unwrap_or_default().max(facts.zdr_asked),
+        zdr,
         default_max_output_tokens: policies
             .iter()
             .filter_map(|policy| policy.default_max_output_tokens)
@@ -76,6 +89,7 @@ pub(crate) fn demands<'a>(view: &'a View, facts: &CallFacts<'_>) -> Demands<'a> 
         max_attempts: policies.iter().filter_map(|policy| policy.max_attempts).min().unwrap_or(MAX_ATTEMPTS),
         attempt_timeout_ms: None,
         total_timeout_ms: None,
+        caching: Caching::of(policies.iter().map(|policy| (policy.cache, policy.prompt_cache_markers)), zdr),
     };
     let closed = policies.iter().copied().find(|policy| policy.closed);
     Demands { policies, effective, closed }

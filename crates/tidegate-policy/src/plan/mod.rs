@@ -1,11 +1,13 @@
 //! The plan of a call: which candidates may answer it, in which order, under which budgets.
 //!
 //! The stages: `resolve` the names, `effective` policy, matching `budgets`, `filter` each offering and
-//! credential, `order` what is left. Nothing here knows of HTTP, Redis or time passing.
+//! credential, `order` what is left, `eject` who ails. Nothing here knows of HTTP, Redis or time passing.
 
 mod budgets;
+mod caching;
 mod candidates;
 mod effective;
+mod eject;
 mod facts;
 mod filter;
 mod listing;
@@ -22,11 +24,13 @@ mod stages;
 mod through;
 mod wishes;
 
+pub(crate) use caching::forbids_keeping;
+pub use caching::{CacheUse, Caching};
 pub use effective::EffectivePolicy;
 pub use facts::CallFacts;
 pub use filter::{Allower, Filter};
 pub use listing::{ListedModel, Offer, models_for, public_models};
-pub use measured::{Condition, Measured, Unmeasured, Vitals};
+pub use measured::{Condition, Measured, Pause, Unmeasured, Vitals};
 pub use outcome::{BudgetRef, Candidate, Plan, RateLimit, RateScope, Removed, Role};
 pub use record::{record_of, record_of_refusal};
 pub use refusal::{PlanRefusal, Why};

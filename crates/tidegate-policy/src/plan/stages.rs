@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tidegate_types::resource::{KeyLimits, RouteTarget};
+use tidegate_types::resource::RouteTarget;
 use tidegate_types::{ModelName, Timestamp};
 
 use super::budgets::covering;
 use super::candidates::{Search, Taken, Target};
 use super::effective::{EffectivePolicy, demands};
+use super::eject::eject;
 use super::facts::CallFacts;
 use super::filter::Filter;
 use super::order::{Candidates, append_new, by_draw};
-use super::outcome::{Plan, RateLimit, RateScope, Removed, Role};
+use super::outcome::{Candidate, Plan, RateLimit, RateScope, Removed, Role};
 use super::refusal::{PlanRefusal, Why, nobody_left};
 use super::resolve::{Named, resolve};
 use super::through::{Through, through};
@@ -38,8 +39,7 @@ pub fn plan(view: &View, facts: &CallFacts<'_>, now: Timestamp, draw: u64) -> Re
         (_, Named::Model(_)) => (None, None),
     };
     if let Some(route) = route {
-        demands.effective.attempt_timeout_ms = route.attempt_timeout_ms;
-        demands.effective.total_timeout_ms = route.total_timeout_ms;
+        demands.lay_under(route);
     }
     let slugs = match &through {
         Through::Providers(slugs) => slugs.as_slice(),
@@ -75,9 +75,11 @@ pub fn plan(view: &View, facts: &CallFacts<'_>, now: Timestamp, draw: u64) -> Re
     if candidates.is_empty() {
         return Err(nobody_left(facts.model_asked, removed));
     }
+    eject(&mut candidates);
+    let rates = rates(view, &candidates);
     let route = route.map(Arc::clone);
     let epoch = view.organization.epoch;
-    Ok(Plan { route, candidates, removed, rates: rates(view), policy: demands.effective, epoch })
+    Ok(Plan { route, candidates, removed, rates, policy: demands.effective, epoch })
 }
 
 /// What the names of the request's fallbacks mean, with their places; those that mean nothing, or
@@ -128,9 +130,25 @@ pub(super) fn of_route<'s>(
     candidates
 }
 
-/// The rate limits of the key and its team, as far as they have any.
-fn rates(view: &View) -> SmallVec<[RateLimit; 2]> {
+/// The rate limits of the key, its team, its organization, and of the candidates' models, as far as
+/// they have any.
+fn rates(view: &View, candidates: &[Candidate]) -> SmallVec<[RateLimit; 4]> {
+    let organization = &view.organization.organization;
     let key = RateLimit { scope: RateScope::Key(view.key.id), limits: view.key.limits };
     let team = view.team().map(|team| RateLimit { scope: RateScope::Team(team.id), limits: team.limits });
-    [Some(key), team].into_iter().flatten().filter(|rate| rate.limits != KeyLimits::default()).collect()
+    let whole = RateLimit { scope: RateScope::Organization, limits: organization.limits };
+    let mut rates: SmallVec<[RateLimit; 4]> =
+        [Some(key), team, Some(whole)].into_iter().flatten().filter(|rate| !rate.limits.is_empty()).collect();
+    if organization.model_limits.is_empty() {
+        return rates;
+    }
+    for candidate in candidates {
+        let scope = RateScope::Model(candidate.model.id);
+        let known = rates.iter().any(|rate| rate.scope == scope);
+        let own = organization.model_limits.iter().find(|own| own.model == candidate.model.name);
+        if let (false, Some(own)) = (known, own.filter(|own| !own.limits.is_empty())) {
+            rates.push(RateLimit { scope, limits: own.limits });
+        }
+    }
+    rates
 }

@@ -153,6 +153,9 @@ pub(crate) fn organization(id: OrganizationId) -> Resource {
         paused: false,
         max_staleness_seconds: None,
         label_key: [7; 32],
+        limits: tidegate_types::resource::KeyLimits::default(),
+        model_limits: Vec::new(),
+        cache_purges: 0,
     })
 }
 
@@ -301,6 +304,8 @@ pub(crate) fn policy(id: u128, scope: PolicyScope) -> Policy {
         allow_request_credentials: None,
         routes_may_shadow: None,
         max_attempts: None,
+        cache: Default::default(),
+        prompt_cache_markers: None,
     }
 }
 
@@ -317,6 +322,9 @@ pub(crate) fn route(id: u128, name: &str, targets: Vec<RouteTarget>, fallbacks: 
         fallbacks,
         attempt_timeout_ms: None,
         total_timeout_ms: None,
+        cache: Default::default(),
+        cache_purges: 0,
+        prompt_cache_markers: None,
     }
 }
 

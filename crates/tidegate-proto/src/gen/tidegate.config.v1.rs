@@ -15,7 +15,7 @@ pub struct Resource {
     pub requires: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(
         oneof = "resource::Resource",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
     )]
     pub resource: ::core::option::Option<resource::Resource>,
 }
@@ -47,9 +47,11 @@ pub mod resource {
         BudgetEpoch(super::BudgetEpoch),
         #[prost(message, tag = "13")]
         Pool(super::PoolState),
+        #[prost(message, tag = "14")]
+        TrustRule(super::TrustRule),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Organization {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
@@ -67,6 +69,20 @@ pub struct Organization {
     pub max_staleness_seconds: ::core::option::Option<u32>,
     #[prost(bytes = "vec", tag = "8")]
     pub label_key: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "20")]
+    pub cache_purges: u64,
+    #[prost(message, optional, tag = "21")]
+    pub limits: ::core::option::Option<Limits>,
+    #[prost(message, repeated, tag = "22")]
+    pub model_limits: ::prost::alloc::vec::Vec<ModelLimits>,
+}
+/// An organization's rate limits for one model.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModelLimits {
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub limits: ::core::option::Option<Limits>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Limits {
@@ -386,6 +402,104 @@ pub struct Route {
     pub attempt_timeout_ms: ::core::option::Option<u32>,
     #[prost(uint32, optional, tag = "7")]
     pub total_timeout_ms: ::core::option::Option<u32>,
+    #[prost(message, optional, tag = "8")]
+    pub cache: ::core::option::Option<CacheRules>,
+    #[prost(uint64, tag = "9")]
+    pub cache_purges: u64,
+    #[prost(bool, optional, tag = "10")]
+    pub prompt_cache_markers: ::core::option::Option<bool>,
+}
+/// Which calls may be answered from the response cache, for whom, how long, at what charge.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CacheRules {
+    /// on or off; absent: where the request asks for it.
+    #[prost(string, optional, tag = "1")]
+    pub mode: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(uint32, optional, tag = "2")]
+    pub ttl_seconds: ::core::option::Option<u32>,
+    /// organization, team or key.
+    #[prost(string, optional, tag = "3")]
+    pub sharing: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(uint32, optional, tag = "4")]
+    pub charge_percent: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "5")]
+    pub max_entry_bytes: ::core::option::Option<u32>,
+}
+/// Whose signed tokens may call as a key.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TrustRule {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub key_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub issuer: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub audience: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "7")]
+    pub claims: ::prost::alloc::vec::Vec<ClaimValues>,
+    #[prost(string, optional, tag = "8")]
+    pub principal_claim: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(uint32, tag = "9")]
+    pub longest_life_seconds: u32,
+    #[prost(bool, tag = "10")]
+    pub discovered: bool,
+    #[prost(message, repeated, tag = "11")]
+    pub keys: ::prost::alloc::vec::Vec<IssuerKey>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClaimValues {
+    #[prost(string, tag = "1")]
+    pub claim: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssuerKey {
+    #[prost(string, tag = "1")]
+    pub kid: ::prost::alloc::string::String,
+    #[prost(int64, optional, tag = "5")]
+    pub until_micros: ::core::option::Option<i64>,
+    /// A kind that the node does not know: absent, and the rule is rejected.
+    #[prost(oneof = "issuer_key::Material", tags = "2, 3, 4")]
+    pub material: ::core::option::Option<issuer_key::Material>,
+}
+/// Nested message and enum types in `IssuerKey`.
+pub mod issuer_key {
+    /// A kind that the node does not know: absent, and the rule is rejected.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Material {
+        #[prost(message, tag = "2")]
+        Rsa(super::RsaKey),
+        #[prost(message, tag = "3")]
+        P256(super::EcKey),
+        #[prost(message, tag = "4")]
+        Ed25519(super::EdKey),
+    }
+}
+/// Members as in a JWK: base64url without padding.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RsaKey {
+    #[prost(string, tag = "1")]
+    pub n: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub e: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EcKey {
+    #[prost(string, tag = "1")]
+    pub x: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub y: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EdKey {
+    #[prost(string, tag = "1")]
+    pub x: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Policy {
@@ -421,6 +535,10 @@ pub struct Policy {
     /// Whether requests may bring credentials of their own.
     #[prost(bool, optional, tag = "15")]
     pub allow_request_credentials: ::core::option::Option<bool>,
+    #[prost(message, optional, tag = "16")]
+    pub cache: ::core::option::Option<CacheRules>,
+    #[prost(bool, optional, tag = "17")]
+    pub prompt_cache_markers: ::core::option::Option<bool>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WindowSpec {
@@ -679,6 +797,17 @@ pub struct Heartbeat {
     pub draining: bool,
     #[prost(string, tag = "9")]
     pub limiter_mode: ::prost::alloc::string::String,
+    /// Trust rules whose issuer signed with a key that the node does not hold.
+    #[prost(message, repeated, tag = "10")]
+    pub wanted_keys: ::prost::alloc::vec::Vec<WantedKeys>,
+}
+/// A trust rule whose issuer's keys should be fetched anew.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WantedKeys {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub trust_rule_id: ::prost::alloc::string::String,
 }
 /// A shard's digests differ: the node drops the shard's position and gets it anew.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

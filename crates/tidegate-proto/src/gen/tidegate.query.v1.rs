@@ -77,6 +77,9 @@ pub struct PlannedStep {
     /// `fine`, `degraded`, `down` or `cooling`.
     #[prost(string, tag = "5")]
     pub standing: ::prost::alloc::string::String,
+    /// Not tried for that.
+    #[prost(bool, tag = "6")]
+    pub ejected: bool,
 }
 /// Who was taken out, by which filter.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -188,6 +188,12 @@ pub struct BillingEvent {
     pub end_user: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
     #[prost(bytes = "vec", repeated, tag = "25")]
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// The answer came from the response cache; so much of what the usage costs is charged, in percent.
+    #[prost(uint32, optional, tag = "26")]
+    pub cached_percent: ::core::option::Option<u32>,
+    /// Of an intent: 0 when the attempt begins; higher when its hold was added to, `holds` being what is held then.
+    #[prost(uint32, tag = "27")]
+    pub step: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AttemptRecord {
@@ -287,6 +293,9 @@ pub struct CallRecord {
     /// Trace id (16 bytes), span id (8), flags (1) of the request's `traceparent`.
     #[prost(bytes = "vec", optional, tag = "28")]
     pub trace_parent: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    /// The call whose answer this one got from the response cache.
+    #[prost(bytes = "vec", optional, tag = "29")]
+    pub cached_from: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
 }
 /// The plan of a call in its short form.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -324,6 +333,9 @@ pub struct PlannedCandidate {
     /// 0 fine, 1 degraded, 2 down, 3 cooling.
     #[prost(uint32, tag = "8")]
     pub standing: u32,
+    /// Not tried for that.
+    #[prost(bool, tag = "9")]
+    pub ejected: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RemovedCandidate {

@@ -3,12 +3,14 @@
 //! From the wire everything is checked; to the wire nothing can fail.
 
 mod budget;
+mod cache;
 mod catalogue;
 mod credential;
 mod key;
 mod organization;
 mod policy;
 mod route;
+mod trust;
 
 use tidegate_types::resource::{Resource, ResourceKey};
 
@@ -34,6 +36,7 @@ impl From<&Resource> for wire::Resource {
             Resource::Budget(r) => Kind::Budget(r.into()),
             Resource::BudgetEpoch(r) => Kind::BudgetEpoch(r.into()),
             Resource::Pool(r) => Kind::Pool(r.into()),
+            Resource::TrustRule(r) => Kind::TrustRule(r.into()),
         };
         Self { requires: Vec::new(), resource: Some(kind) }
     }
@@ -60,6 +63,7 @@ impl TryFrom<wire::Resource> for Resource {
             Kind::Budget(m) => Self::Budget(m.try_into()?),
             Kind::BudgetEpoch(m) => Self::BudgetEpoch(m.try_into()?),
             Kind::Pool(m) => Self::Pool(m.try_into()?),
+            Kind::TrustRule(m) => Self::TrustRule(m.try_into()?),
         })
     }
 }

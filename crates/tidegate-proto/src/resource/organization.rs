@@ -1,6 +1,6 @@
 //! Organizations, teams and pools.
 
-use tidegate_types::resource::{BudgetEpoch, KeyLimits, Organization, PoolState, Team};
+use tidegate_types::resource::{BudgetEpoch, KeyLimits, ModelLimits, Organization, PoolState, Team};
 
 use crate::config as wire;
 use crate::error::ConvertError;
@@ -18,6 +18,9 @@ impl From<&Organization> for wire::Organization {
             paused: r.paused,
             max_staleness_seconds: r.max_staleness_seconds,
             label_key: r.label_key.to_vec(),
+            cache_purges: r.cache_purges,
+            limits: (!r.limits.is_empty()).then(|| r.limits.into()),
+            model_limits: r.model_limits.iter().map(Into::into).collect(),
         }
     }
 }
@@ -36,7 +39,25 @@ impl TryFrom<wire::Organization> for Organization {
             paused: m.paused,
             max_staleness_seconds: m.max_staleness_seconds,
             label_key: AT.bytes("label_key", &m.label_key)?,
+            cache_purges: m.cache_purges,
+            limits: m.limits.map(Into::into).unwrap_or_default(),
+            model_limits: m.model_limits.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl From<&ModelLimits> for wire::ModelLimits {
+    fn from(r: &ModelLimits) -> Self {
+        Self { model: r.model.to_string(), limits: Some(r.limits.into()) }
+    }
+}
+
+impl TryFrom<wire::ModelLimits> for ModelLimits {
+    type Error = ConvertError;
+
+    fn try_from(m: wire::ModelLimits) -> Result<Self, ConvertError> {
+        const AT: Fields = Fields("ModelLimits");
+        Ok(Self { model: AT.parse("model", &m.model)?, limits: AT.required("limits", m.limits)?.into() })
     }
 }
 

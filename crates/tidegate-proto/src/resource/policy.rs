@@ -3,6 +3,7 @@
 use tidegate_types::PicoUsd;
 use tidegate_types::resource::{Policy, PolicyScope, Privacy};
 
+use super::cache;
 use crate::config as wire;
 use crate::error::{ConvertError, Problem};
 use crate::fields::{Fields, texts};
@@ -33,6 +34,8 @@ impl From<&Policy> for wire::Policy {
             allow_request_credentials: r.allow_request_credentials,
             routes_may_shadow: r.routes_may_shadow,
             max_attempts: r.max_attempts.map(u32::from),
+            cache: cache::written(&r.cache),
+            prompt_cache_markers: r.prompt_cache_markers,
         }
     }
 }
@@ -55,6 +58,8 @@ impl TryFrom<wire::Policy> for Policy {
             allow_request_credentials: m.allow_request_credentials,
             routes_may_shadow: m.routes_may_shadow,
             max_attempts: m.max_attempts.map(|n| AT.number("max_attempts", n)).transpose()?,
+            cache: cache::read(m.cache)?,
+            prompt_cache_markers: m.prompt_cache_markers,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use tidegate_types::resource::{Route, RouteTarget};
 
+use super::cache;
 use crate::config as wire;
 use crate::error::ConvertError;
 use crate::fields::{Fields, texts};
@@ -16,6 +17,9 @@ impl From<&Route> for wire::Route {
             fallbacks: r.fallbacks.iter().map(Into::into).collect(),
             attempt_timeout_ms: r.attempt_timeout_ms,
             total_timeout_ms: r.total_timeout_ms,
+            cache: cache::written(&r.cache),
+            cache_purges: r.cache_purges,
+            prompt_cache_markers: r.prompt_cache_markers,
         }
     }
 }
@@ -33,6 +37,9 @@ impl TryFrom<wire::Route> for Route {
             fallbacks: m.fallbacks.iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             attempt_timeout_ms: m.attempt_timeout_ms,
             total_timeout_ms: m.total_timeout_ms,
+            cache: cache::read(m.cache)?,
+            cache_purges: m.cache_purges,
+            prompt_cache_markers: m.prompt_cache_markers,
         })
     }
 }

@@ -28,6 +28,8 @@ fn policy() -> config::Policy {
         allow_request_credentials: None,
         routes_may_shadow: None,
         max_attempts: Some(3),
+        cache: Default::default(),
+        prompt_cache_markers: None,
     })
 }
 

@@ -33,18 +33,45 @@ fn text() -> impl Strategy<Value = String> + Clone {
 
 fn organization() -> impl Strategy<Value = Organization> {
     let week = one_of(&[WeekStart::Monday, WeekStart::Sunday, WeekStart::Saturday]);
-    (id(), text(), text(), text(), week, any::<bool>(), of(any::<u32>()), any::<[u8; 32]>()).prop_map(
-        |(id, slug, name, time_zone, week_start, paused, max_staleness_seconds, label_key)| Organization {
-            id,
-            slug,
-            name,
-            time_zone,
-            week_start,
-            paused,
-            max_staleness_seconds,
-            label_key,
-        },
+    (
+        id(),
+        text(),
+        text(),
+        text(),
+        week,
+        any::<bool>(),
+        of(any::<u32>()),
+        any::<[u8; 32]>(),
+        (limits(), vec((model_name(), limits()), 0..3)),
     )
+        .prop_map(
+            |(
+                id,
+                slug,
+                name,
+                time_zone,
+                week_start,
+                paused,
+                max_staleness_seconds,
+                label_key,
+                (limits, models),
+            )| Organization {
+                limits,
+                model_limits: models
+                    .into_iter()
+                    .map(|(model, limits)| ModelLimits { model, limits })
+                    .collect(),
+                id,
+                slug,
+                name,
+                time_zone,
+                week_start,
+                paused,
+                max_staleness_seconds,
+                label_key,
+                cache_purges: u64::from(label_key[0]),
+            },
+        )
 }
 
 fn limits() -> impl Strategy<Value = KeyLimits> {
@@ -270,8 +297,70 @@ fn route() -> impl Strategy<Value = Route> {
         };
     (id(), id(), text(), vec(target(), 0..3), vec(target(), 0..3), of(any::<u32>()), of(any::<u32>()))
         .prop_map(|(organization_id, id, name, targets, fallbacks, attempt_timeout_ms, total_timeout_ms)| {
-            Route { organization_id, id, name, targets, fallbacks, attempt_timeout_ms, total_timeout_ms }
+            Route {
+                organization_id,
+                id,
+                name,
+                targets,
+                fallbacks,
+                attempt_timeout_ms,
+                total_timeout_ms,
+                cache: CacheRules { ttl_seconds: attempt_timeout_ms, ..CacheRules::default() },
+                cache_purges: total_timeout_ms.map_or(0, u64::from),
+                prompt_cache_markers: total_timeout_ms.map(|ms| ms % 2 == 0),
+            }
         })
+}
+
+fn trust_rule() -> impl Strategy<Value = TrustRule> {
+    let material = prop_oneof![
+        (text(), text()).prop_map(|(n, e)| IssuerKeyMaterial::Rsa { n, e }),
+        (text(), text()).prop_map(|(x, y)| IssuerKeyMaterial::P256 { x, y }),
+        text().prop_map(|x| IssuerKeyMaterial::Ed25519 { x }),
+    ];
+    let key =
+        (text(), material, of(time())).prop_map(|(kid, material, until)| IssuerKey { kid, material, until });
+    let ids = (id(), id(), id());
+    let fits = (text(), text(), btree_map(text(), vec(text(), 0..3), 0..3));
+    (ids, text(), fits, of(text()), any::<u32>(), any::<bool>(), vec(key, 0..3)).prop_map(
+        |(
+            (organization_id, id, key_id),
+            name,
+            (issuer, audience, claims),
+            principal_claim,
+            life,
+            discovered,
+            keys,
+        )| {
+            TrustRule {
+                organization_id,
+                id,
+                name,
+                key_id,
+                issuer,
+                audience,
+                claims,
+                principal_claim,
+                longest_life_seconds: life,
+                discovered,
+                keys,
+            }
+        },
+    )
+}
+
+fn cache_rules() -> impl Strategy<Value = CacheRules> {
+    let mode = of(one_of(&[CacheMode::On, CacheMode::Off]));
+    let sharing = of(one_of(&[CacheSharing::Organization, CacheSharing::Team, CacheSharing::Key]));
+    (mode, of(any::<u32>()), sharing, of(any::<u8>()), of(any::<u32>())).prop_map(
+        |(mode, ttl_seconds, sharing, charge_percent, max_entry_bytes)| CacheRules {
+            mode,
+            ttl_seconds,
+            sharing,
+            charge_percent,
+            max_entry_bytes,
+        },
+    )
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
@@ -283,7 +372,8 @@ fn policy() -> impl Strategy<Value = Policy> {
     let zdr = one_of(&[ZdrTier::None, ZdrTier::NoTraining, ZdrTier::ZdrWithSafetyRetention, ZdrTier::Zdr]);
     let names = (id(), id(), text(), scope, vec(text(), 0..3), vec(slug(), 0..3), zdr);
     let numbers = (of(any::<u32>()), of(any::<i64>()), of(any::<bool>()), of(any::<bool>()), of(any::<u8>()));
-    (names, numbers).prop_map(|(names, numbers)| {
+    let cache = (cache_rules(), of(any::<bool>()));
+    (names, numbers, cache).prop_map(|(names, numbers, (cache, prompt_cache_markers))| {
         let (organization_id, id, name, scope, allow_models, allow_providers, zdr) = names;
         let (default_max_output_tokens, ceiling, allow_system_credentials, routes_may_shadow, max_attempts) =
             numbers;
@@ -301,6 +391,8 @@ fn policy() -> impl Strategy<Value = Policy> {
             allow_request_credentials: allow_system_credentials.map(|allowed| !allowed),
             routes_may_shadow,
             max_attempts,
+            cache,
+            prompt_cache_markers,
         }
     })
 }
@@ -377,6 +469,7 @@ pub(crate) fn resource() -> impl Strategy<Value = Resource> {
         model().prop_map(Resource::Model),
         offering().prop_map(Resource::Offering),
         route().prop_map(Resource::Route),
+        trust_rule().prop_map(Resource::TrustRule),
         policy().prop_map(Resource::Policy),
         budget().prop_map(Resource::Budget),
         epoch.prop_map(Resource::BudgetEpoch),

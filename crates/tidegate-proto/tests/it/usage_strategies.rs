@@ -42,12 +42,23 @@ pub(crate) fn event() -> impl Strategy<Value = BillingEvent> {
         (id(), time(), time(), any::<i64>()).prop_map(|(budget_id, window_start, window_end, amount)| {
             HeldBudget { budget_id, window_start, window_end, amount: NanoUsd::new(amount) }
         });
-    let who = (id(), any::<u16>(), kind, time(), id(), id(), id(), id(), id());
+    let who = (id(), (any::<u16>(), any::<u16>()), kind, time(), id(), id(), id(), id(), id());
     let how = (id(), of(id()), credential_type(), of(id()), of(any::<i64>()), any::<u64>(), vec(held, 0..3));
-    let end = (time(), outcome, method, usage(), any::<i64>(), revision(), of(label()), vec(label(), 0..3));
+    let end = (
+        time(),
+        outcome,
+        method,
+        usage(),
+        any::<i64>(),
+        revision(),
+        of(label()),
+        vec(label(), 0..3),
+        of(any::<u8>()),
+    );
     (who, how, end).prop_map(|(who, how, end)| BillingEvent {
         call_id: who.0,
-        attempt: who.1,
+        attempt: who.1.0,
+        step: who.1.1,
         kind: who.2,
         at: who.3,
         organization_id: who.4,
@@ -70,6 +81,7 @@ pub(crate) fn event() -> impl Strategy<Value = BillingEvent> {
         revision: end.5,
         end_user: end.6,
         tags: end.7,
+        cached_percent: end.8,
     })
 }
 
@@ -108,7 +120,7 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
         of(label()),
         of(label()),
         vec(label(), 0..3),
-        (revision(), zdr_tier(), of(plan()), of(trace())),
+        (revision(), zdr_tier(), of(plan()), of(trace()), of(id())),
     );
     (who, how, times, labels).prop_map(|(who, how, times, labels)| CallRecord {
         call_id: who.0,
@@ -136,6 +148,7 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
         zdr: labels.4.1,
         plan: labels.4.2.map(Box::new),
         trace: labels.4.3,
+        cached_from: labels.4.4,
     })
 }
 
@@ -162,14 +175,16 @@ fn plan() -> impl Strategy<Value = PlanRecord> {
     ];
     let standings = [Standing::Fine, Standing::Degraded, Standing::Down, Standing::Cooling];
     let standing = proptest::sample::select(standings.to_vec());
+    let standing = (standing, any::<bool>());
     let candidate = (id(), of(id()), credential_type(), role, of(any::<u16>()), standing).prop_map(
-        |(offering_id, credential_id, credential_type, role, place, standing)| PlannedCandidate {
+        |(offering_id, credential_id, credential_type, role, place, (standing, ejected))| PlannedCandidate {
             offering_id,
             credential_id,
             credential_type,
             role,
             place,
             standing,
+            ejected,
         },
     );
     let filter = proptest::sample::select(FilterName::ALL.to_vec());

@@ -27,6 +27,9 @@ pub(crate) fn organization(slug: &str) -> Organization {
         paused: false,
         max_staleness_seconds: None,
         label_key: [7; 32],
+        limits: tidegate_types::resource::KeyLimits::default(),
+        model_limits: Vec::new(),
+        cache_purges: 0,
     }
 }
 
@@ -116,6 +119,7 @@ impl Attempt {
             call_id: entropy::new_id(at),
             attempt: 0,
             kind: EventKind::Intent,
+            step: 0,
             at,
             organization_id: self.organization_id,
             team_id: self.team_id,
@@ -137,6 +141,7 @@ impl Attempt {
             revision: Revision { shard: Shard::of(self.organization_id), n: 1 },
             end_user: None,
             tags: vec![],
+            cached_percent: None,
         }
     }
 
@@ -178,6 +183,7 @@ impl Attempt {
             zdr: tidegate_types::resource::ZdrTier::None,
             plan: None,
             trace: None,
+            cached_from: None,
         }
     }
 }

@@ -65,7 +65,7 @@ async fn used(change: &mut Change, budget: &Budget, window: Window) -> Result<Na
     let tag = scope.tag.as_ref().map(|selector| selector.hash.as_bytes().as_slice());
     let (sum,): (i64,) = sqlx::query_as(
         "WITH found AS (
-             SELECT DISTINCT ON (day, call_id, attempt) outcome, cost, holds FROM billing_events
+             SELECT DISTINCT ON (day, call_id, attempt) call_id, attempt, outcome, cost, holds FROM billing_events
              WHERE organization_id = $1
                  AND day >= (timestamptz 'epoch' + $3 * interval '1 microsecond')::date - 1
                  AND day <= (timestamptz 'epoch' + $4 * interval '1 microsecond')::date + 1
@@ -82,7 +82,10 @@ async fn used(change: &mut Change, budget: &Budget, window: Window) -> Result<Na
          SELECT coalesce(sum(CASE
              WHEN outcome IN ('completed', 'interrupted') THEN cost
              WHEN outcome IN ('open', 'unresolved')
-                 THEN (SELECT coalesce(max((h->>'amount')::bigint), 0) FROM jsonb_array_elements(holds) h)
+                 THEN (SELECT coalesce(max((h->>'amount')::bigint), 0) FROM jsonb_array_elements(
+                     CASE outcome WHEN 'open' THEN coalesce((SELECT o.holds FROM open_attempts o
+                         WHERE o.organization_id = $1 AND o.call_id = found.call_id AND o.attempt = found.attempt), holds)
+                     ELSE holds END) h)
              ELSE 0 END), 0)::bigint
          FROM found WHERE NOT EXISTS (
              SELECT FROM jsonb_array_elements(holds) h WHERE (h->>'budget_id')::uuid = $2)",

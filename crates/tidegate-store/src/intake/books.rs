@@ -35,6 +35,8 @@ pub(crate) struct Known {
     pub(crate) deadline: DateTime<Utc>,
     pub(crate) outcome: String,
     pub(crate) cost: i64,
+    /// Nothing was sent.
+    pub(crate) from_cache: bool,
     #[sqlx(flatten)]
     pub(crate) counts: Counts,
 }
@@ -72,6 +74,7 @@ pub(crate) struct UsageChange {
     pub(crate) request_count: i64,
     pub(crate) refused_count: i64,
     pub(crate) error_count: i64,
+    pub(crate) cache_hit_count: i64,
     pub(crate) cost: i64,
     pub(crate) byok_cost: i64,
     pub(crate) counts: Counts,
@@ -83,8 +86,38 @@ pub(crate) struct UsageChange {
 pub(crate) struct Books {
     pub(crate) budgets: BTreeMap<WindowKey, Spend>,
     pub(crate) usage: BTreeMap<UsageKey, UsageChange>,
-    /// By organization, provider and whether the organization pays the provider itself.
-    pub(crate) charges: BTreeMap<(Uuid, Uuid, bool), i64>,
+    /// By organization, provider and who is paid.
+    pub(crate) charges: BTreeMap<(Uuid, Uuid, Side), i64>,
+}
+
+/// Who is paid for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    /// The provider, by the operator.
+    Provider,
+    /// The provider, by the organization itself.
+    Byok,
+    /// The operator, who gave an earlier answer again.
+    Cache,
+}
+
+impl Side {
+    pub(crate) const fn of(system: bool, from_cache: bool) -> Self {
+        match (system, from_cache) {
+            (false, _) => Self::Byok,
+            (true, true) => Self::Cache,
+            (true, false) => Self::Provider,
+        }
+    }
+
+    /// Debited and credited.
+    pub(crate) const fn accounts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Provider => ("charges", "providers"),
+            Self::Byok => ("byok", "byok_providers"),
+            Self::Cache => ("charges", "cache"),
+        }
+    }
 }
 
 /// The intent of an attempt that nothing followed.
@@ -107,13 +140,18 @@ impl Books {
         &mut self,
         key: &AttemptKey,
         events: &[&Known],
-        reaped: bool,
+        reaped: Option<&[HoldRow]>,
         sign: i64,
     ) -> Result<()> {
         let Some(event) = decisive(events) else { return Ok(()) };
-        let holds: Vec<HoldRow> = from_json(event.holds.clone(), "holds")?;
+        let intent = event.kind == "intent";
+        let holds = match reaped {
+            // Of an attempt that has not ended, what was held last, which further steps tell.
+            Some(held) if intent => held.to_vec(),
+            _ => from_json(event.holds.clone(), "holds")?,
+        };
         let (billed, unresolved) = match (event.kind.as_str(), event.outcome.as_str()) {
-            ("intent", _) => (false, reaped),
+            ("intent", _) => (false, reaped.is_some()),
             (_, "completed" | "interrupted") => (true, false),
             (_, "unresolved") => (false, true),
             (_, "refused" | "not_sent" | "open") => (false, false),
@@ -126,8 +164,8 @@ impl Books {
         }
         if billed {
             self.add_usage(event, sign);
-            let byok = event.credential_type != "system";
-            *self.charges.entry((key.organization_id, event.provider_id, byok)).or_default() +=
+            let side = Side::of(event.credential_type == "system", event.from_cache);
+            *self.charges.entry((key.organization_id, event.provider_id, side)).or_default() +=
                 event.cost * sign;
         }
         Ok(())
@@ -165,7 +203,9 @@ impl Books {
         let row = self.usage.entry(key).or_default();
         row.cost += event.cost * sign;
         row.byok_cost += if event.credential_type == "system" { 0 } else { event.cost * sign };
-        row.counts.add(&event.counts, sign);
+        if !event.from_cache {
+            row.counts.add(&event.counts, sign);
+        }
     }
 
     /// Counts a call under the provider of its last attempt.
@@ -185,8 +225,10 @@ impl Books {
                 | CallOutcome::Refused { cause: RefusalCause::UpstreamFailed | RefusalCause::Timeout, .. }
         );
         let row = self.usage.entry(key).or_default();
+        let hit = call.cached_from.is_some();
         row.request_count += i64::from(!call.attempts.is_empty());
-        row.refused_count += i64::from(call.attempts.is_empty());
+        row.cache_hit_count += i64::from(hit);
+        row.refused_count += i64::from(call.attempts.is_empty() && !hit);
         row.error_count += i64::from(failed);
         row.duration_ms += i64::from(call.duration_ms);
     }

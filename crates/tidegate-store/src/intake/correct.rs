@@ -58,8 +58,8 @@ pub(crate) async fn correct(
         return Ok(false);
     }
     let after = write::attempts(connection, &keys).await?.remove(key).ok_or(StoreError::NotFound)?;
-    books.apply(key, &before.events.iter().collect::<Vec<_>>(), before.reaped, -1)?;
-    books.apply(key, &after.events.iter().collect::<Vec<_>>(), after.reaped, 1)?;
+    books.apply(key, &before.events.iter().collect::<Vec<_>>(), before.reaped.as_deref(), -1)?;
+    books.apply(key, &after.events.iter().collect::<Vec<_>>(), after.reaped.as_deref(), 1)?;
     write::closed(connection, &[key]).await?;
     Ok(true)
 }

@@ -37,7 +37,7 @@ impl Foreign {
         batch: &[Shipped],
         now: Timestamp,
     ) -> Result<Self> {
-        let ends = events(batch).filter(|event| event.kind != EventKind::Intent);
+        let ends = events(batch).filter(|event| event.kind != EventKind::Intent || event.step > 0);
         let asked: HashSet<Attempt> = ends.map(attempt).collect();
         if asked.is_empty() {
             return Ok(Self::default());

@@ -24,7 +24,7 @@ use crate::{Result, StoreError, exporters, failures, notices};
 
 pub use lanes::marks;
 
-pub(crate) use books::Books;
+pub(crate) use books::{Books, Side};
 pub(crate) use correct::{Finding, correct};
 pub(crate) use rows::{AttemptKey, HoldRow};
 pub(crate) use write::add_to_budgets;
@@ -177,12 +177,21 @@ async fn store_events(
     books: &mut Books,
 ) -> Result<HashSet<EventKey>> {
     let mut rows = Vec::new();
+    let mut steps: BTreeMap<rows::AttemptKey, &BillingEvent> = BTreeMap::new();
     for shipped in accepted {
-        if let Record::Event { event, cost } = &shipped.record {
-            rows.push(rows::EventRow::new(&shipped.key, event, *cost)?);
+        let Record::Event { event, cost } = &shipped.record else { continue };
+        let row = rows::EventRow::new(&shipped.key, event, *cost)?;
+        if event.step == 0 {
+            rows.push(row);
+            continue;
+        }
+        let newest = steps.entry(row.attempt_key()).or_insert(event);
+        if event.step > newest.step {
+            *newest = event;
         }
     }
     if rows.is_empty() {
+        write::stepped(connection, &steps, books).await?;
         return Ok(HashSet::new());
     }
     let inserted = write::events(connection, &rows).await?;
@@ -197,8 +206,8 @@ async fn store_events(
         };
         let before: Vec<&books::Known> = attempt.events.iter().filter(|event| !is_new(event)).collect();
         let after: Vec<&books::Known> = attempt.events.iter().collect();
-        books.apply(key, &before, attempt.reaped, -1)?;
-        books.apply(key, &after, attempt.reaped, 1)?;
+        books.apply(key, &before, attempt.reaped.as_deref(), -1)?;
+        books.apply(key, &after, attempt.reaped.as_deref(), 1)?;
         match books::open_intent(&after) {
             Some(intent) if is_new(intent) => opened.push((key, intent)),
             Some(_) => {}
@@ -207,6 +216,7 @@ async fn store_events(
     }
     write::opened(connection, &opened).await?;
     write::closed(connection, &closed).await?;
+    write::stepped(connection, &steps, books).await?;
     Ok(inserted)
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct HoldRow {
 }
 
 impl HoldRow {
-    fn new(held: &HeldBudget) -> Self {
+    pub(super) fn new(held: &HeldBudget) -> Self {
         Self {
             budget_id: held.budget_id.to_uuid(),
             start: held.window_start.as_micros(),
@@ -74,6 +74,8 @@ pub(super) struct EventRow {
     revision_n: i64,
     end_user: Option<String>,
     tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached_percent: Option<u8>,
 }
 
 impl EventRow {
@@ -110,6 +112,7 @@ impl EventRow {
             revision_n: signed(event.revision.n),
             end_user: event.end_user.as_ref().map(bytea),
             tags: event.tags.iter().map(bytea).collect(),
+            cached_percent: event.cached_percent,
         })
     }
 
@@ -160,6 +163,8 @@ pub(super) struct CallRow {
     plan: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached_from: Option<Uuid>,
 }
 
 impl CallRow {
@@ -193,6 +198,7 @@ impl CallRow {
             zdr: name_of(&call.zdr)?,
             plan: call.plan.as_deref().map(|plan| to_json(plan, "plan")).transpose()?,
             trace_parent: call.trace.map(|trace| bytes(&trace.to_bytes())),
+            cached_from: uuid_of(call.cached_from),
         })
     }
 }

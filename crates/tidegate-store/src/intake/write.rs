@@ -5,21 +5,22 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
+use tidegate_types::usage::BillingEvent;
 use tidegate_types::{NodeId, Timestamp};
 use uuid::Uuid;
 
 use super::books::{Books, Known, Spend, UsageChange, UsageKey, WindowKey};
-use super::rows::{AttemptKey, CallRow, EventRow};
+use super::rows::{AttemptKey, CallRow, EventRow, HoldRow};
 use super::{EventKey, Shipped};
-use crate::convert::{signed, time, to_json};
+use crate::convert::{from_json, signed, time, to_json};
 use crate::{Result, credits, notices};
 
 /// What is stored of an attempt.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
     pub(super) events: Vec<Known>,
-    /// Counted as unresolved already, because its node stayed away.
-    pub(super) reaped: bool,
+    /// What of it counts as unresolved already, because its node stayed away.
+    pub(super) reaped: Option<Vec<HoldRow>>,
 }
 
 /// Keeps out what can never be stored.
@@ -54,12 +55,12 @@ pub(super) async fn events(connection: &mut PgConnection, rows: &[EventRow]) -> 
              team_id, key_id, model_id, provider_id, offering_id, credential_id, credential_type, price_id,
              ceiling_pico, epoch, holds, deadline, outcome, method, input_tokens, output_tokens, cached_input_tokens,
              cache_creation_input_tokens, reasoning_tokens, requests, cache_creation_1h_input_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens,
-             images, audio_seconds, characters, searches, video_seconds, cost, node_cost, shard, revision_n, end_user, tags)
+             images, audio_seconds, characters, searches, video_seconds, cost, node_cost, shard, revision_n, end_user, tags, cached_percent)
          SELECT organization_id, day, call_id, attempt, kind, at, node_id, boot, lane, sequence,
              team_id, key_id, model_id, provider_id, offering_id, credential_id, credential_type, price_id,
              ceiling_pico, epoch, holds, deadline, outcome, method, input_tokens, output_tokens, cached_input_tokens,
              cache_creation_input_tokens, reasoning_tokens, requests, cache_creation_1h_input_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens,
-             images, audio_seconds, characters, searches, video_seconds, cost, node_cost, shard, revision_n, end_user, tags
+             images, audio_seconds, characters, searches, video_seconds, cost, node_cost, shard, revision_n, end_user, tags, cached_percent
          FROM jsonb_populate_recordset(NULL::billing_events, $1)
          ON CONFLICT DO NOTHING RETURNING organization_id, call_id, attempt, kind",
     )
@@ -74,10 +75,10 @@ pub(super) async fn calls(connection: &mut PgConnection, rows: &[CallRow]) -> Re
     Ok(sqlx::query_as(
         "INSERT INTO call_records (organization_id, day, call_id, at, node_id, team_id, key_id, surface, stream, model_id,
              route_id, status, outcome, attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session,
-             app, tags, shard, revision_n, zdr, plan, trace_parent)
+             app, tags, shard, revision_n, zdr, plan, trace_parent, cached_from)
          SELECT organization_id, day, call_id, at, node_id, team_id, key_id, surface, stream, model_id,
              route_id, status, outcome, attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session,
-             app, tags, shard, revision_n, zdr, plan, trace_parent
+             app, tags, shard, revision_n, zdr, plan, trace_parent, cached_from
          FROM jsonb_populate_recordset(NULL::call_records, $1)
          ON CONFLICT DO NOTHING RETURNING organization_id, call_id",
     )
@@ -100,7 +101,8 @@ pub(super) async fn attempts(
     let (days, numbers): (Vec<_>, Vec<i32>) = keys.iter().map(|k| (k.day, k.attempt)).unzip();
     let events: Vec<Known> = sqlx::query_as(
         "SELECT e.organization_id, e.day, e.call_id, e.attempt, e.kind, e.node_id, e.boot, e.team_id, e.key_id,
-             e.model_id, e.provider_id, e.credential_type, e.holds, e.deadline, e.outcome, e.cost, e.input_tokens,
+             e.model_id, e.provider_id, e.credential_type, e.holds, e.deadline, e.outcome, e.cost,
+             e.cached_percent IS NOT NULL AS from_cache, e.input_tokens,
              e.output_tokens, e.cached_input_tokens, e.cache_creation_input_tokens, e.reasoning_tokens,
              e.cache_creation_1h_input_tokens, e.audio_input_tokens, e.image_input_tokens, e.audio_output_tokens,
              e.image_output_tokens, e.images, e.audio_seconds, e.characters, e.searches, e.video_seconds
@@ -113,8 +115,8 @@ pub(super) async fn attempts(
     .bind(&numbers)
     .fetch_all(&mut *connection)
     .await?;
-    let reaped: Vec<(Uuid, Uuid, i32)> = sqlx::query_as(
-        "SELECT o.organization_id, o.call_id, o.attempt
+    let reaped: Vec<(Uuid, Uuid, i32, Value)> = sqlx::query_as(
+        "SELECT o.organization_id, o.call_id, o.attempt, o.holds
          FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS k (organization_id, call_id, attempt)
          JOIN open_attempts o USING (organization_id, call_id, attempt) WHERE o.reaped",
     )
@@ -123,7 +125,10 @@ pub(super) async fn attempts(
     .bind(&numbers)
     .fetch_all(connection)
     .await?;
-    let reaped: HashSet<(Uuid, Uuid, i32)> = reaped.into_iter().collect();
+    let mut held: HashMap<(Uuid, Uuid, i32), Vec<HoldRow>> = HashMap::new();
+    for (organization, call, number, holds) in reaped {
+        held.insert((organization, call, number), from_json(holds, "holds")?);
+    }
     for event in events {
         let key = AttemptKey {
             organization_id: event.organization_id,
@@ -132,7 +137,7 @@ pub(super) async fn attempts(
             attempt: event.attempt,
         };
         let attempt = found.entry(key).or_default();
-        attempt.reaped = reaped.contains(&(event.organization_id, event.call_id, event.attempt));
+        attempt.reaped = held.get(&(event.organization_id, event.call_id, event.attempt)).cloned();
         attempt.events.push(event);
     }
     Ok(found)
@@ -157,6 +162,52 @@ pub(super) async fn opened(connection: &mut PgConnection, opened: &[(&AttemptKey
         .bind(Value::Array(rows))
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Notes what is held for attempts whose holds were added to. What counts as unresolved of them
+/// already grows with it.
+pub(super) async fn stepped(
+    connection: &mut PgConnection,
+    steps: &BTreeMap<AttemptKey, &BillingEvent>,
+    books: &mut Books,
+) -> Result<()> {
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Value> = steps
+        .iter()
+        .map(|(key, event)| {
+            let holds: Vec<HoldRow> = event.holds.iter().map(HoldRow::new).collect();
+            json!({
+                "organization_id": key.organization_id, "call_id": key.call_id, "attempt": key.attempt,
+                "step": event.step, "holds": holds,
+            })
+        })
+        .collect();
+    let changed: Vec<(Uuid, Value, Value)> = sqlx::query_as(
+        "WITH later AS (
+             SELECT o.organization_id, o.call_id, o.attempt, o.holds AS before, s.holds, s.step, o.reaped
+             FROM jsonb_to_recordset($1)
+                 AS s (organization_id uuid, call_id uuid, attempt integer, step integer, holds jsonb)
+             JOIN open_attempts o USING (organization_id, call_id, attempt)
+             WHERE coalesce(o.step, 0) < s.step
+             ORDER BY o.organization_id, o.call_id, o.attempt FOR UPDATE OF o),
+         written AS (
+             UPDATE open_attempts o SET holds = l.holds, step = l.step FROM later l
+             WHERE (o.organization_id, o.call_id, o.attempt) = (l.organization_id, l.call_id, l.attempt))
+         SELECT organization_id, before, holds FROM later WHERE reaped",
+    )
+    .bind(Value::Array(rows))
+    .fetch_all(connection)
+    .await?;
+    for (organization, before, after) in changed {
+        for (holds, sign) in [(before, -1), (after, 1)] {
+            for hold in from_json::<Vec<HoldRow>>(holds, "holds")? {
+                books.add_spend(organization, hold, 0, sign * hold.amount);
+            }
+        }
+    }
     Ok(())
 }
 
@@ -239,6 +290,7 @@ pub(crate) async fn add_to_usage(connection: &mut PgConnection, books: &Books) -
              request_count = u.request_count + excluded.request_count,
              refused_count = u.refused_count + excluded.refused_count,
              error_count = u.error_count + excluded.error_count,
+             cache_hit_count = coalesce(u.cache_hit_count, 0) + coalesce(excluded.cache_hit_count, 0),
              cost = u.cost + excluded.cost, byok_cost = u.byok_cost + excluded.byok_cost,
              input_tokens = u.input_tokens + excluded.input_tokens,
              output_tokens = u.output_tokens + excluded.output_tokens,
@@ -269,7 +321,8 @@ fn usage_row(key: &UsageKey, change: &UsageChange) -> Result<Value> {
     let rest = json!({
         "organization_id": key.organization_id, "hour": key.hour, "team_id": key.team_id, "key_id": key.key_id,
         "model_id": key.model_id, "provider_id": key.provider_id, "request_count": change.request_count,
-        "refused_count": change.refused_count, "error_count": change.error_count, "cost": change.cost,
+        "refused_count": change.refused_count, "error_count": change.error_count,
+        "cache_hit_count": change.cache_hit_count, "cost": change.cost,
         "byok_cost": change.byok_cost, "duration_ms": change.duration_ms,
     });
     if let (Value::Object(row), Value::Object(rest)) = (&mut row, rest) {
@@ -281,9 +334,9 @@ fn usage_row(key: &UsageKey, change: &UsageChange) -> Result<Value> {
 /// One balanced batch of postings for each organization that was charged.
 async fn post(connection: &mut PgConnection, books: &Books, node: NodeId, now: Timestamp) -> Result<()> {
     let mut organizations: HashMap<Uuid, Vec<(&'static str, &'static str, Uuid, i64)>> = HashMap::new();
-    for ((organization, provider, byok), amount) in &books.charges {
+    for ((organization, provider, side), amount) in &books.charges {
         if *amount != 0 {
-            let (debit, credit) = if *byok { ("byok", "byok_providers") } else { ("charges", "providers") };
+            let (debit, credit) = side.accounts();
             organizations.entry(*organization).or_default().push((debit, credit, *provider, *amount));
         }
     }

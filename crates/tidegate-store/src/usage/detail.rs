@@ -21,15 +21,20 @@ const ROWS: &str = "WITH last AS (
          ORDER BY e.day, e.call_id, e.attempt, e.kind),
      lines AS (
          SELECT call_id, team_id, key_id, model_id, provider_id, end_user, tags, credential_type,
-             0 AS request_count, 0 AS refused_count, 0 AS error_count, cost,
+             0 AS request_count, 0 AS refused_count, 0 AS cache_hit_count, 0 AS error_count, cost,
              CASE WHEN credential_type = 'system' THEN 0 ELSE cost END AS byok_cost, input_tokens, output_tokens,
              cached_input_tokens, cache_creation_input_tokens, reasoning_tokens, cache_creation_1h_input_tokens,
              audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens, images, audio_seconds,
              characters, searches, video_seconds
-         FROM last WHERE outcome IN ('completed', 'interrupted')
+         FROM last WHERE outcome IN ('completed', 'interrupted') AND cached_percent IS NULL
+         UNION ALL
+         SELECT call_id, team_id, key_id, model_id, provider_id, end_user, tags, credential_type,
+             0, 0, 0, 0, cost, CASE WHEN credential_type = 'system' THEN 0 ELSE cost END,
+             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+         FROM last WHERE outcome IN ('completed', 'interrupted') AND cached_percent IS NOT NULL
          UNION ALL
          SELECT l.call_id, l.team_id, l.key_id, l.model_id, l.provider_id, l.end_user, l.tags, l.credential_type,
-             0, 0, 0, a.amount, CASE WHEN l.credential_type = 'system' THEN 0 ELSE a.amount END,
+             0, 0, 0, 0, a.amount, CASE WHEN l.credential_type = 'system' THEN 0 ELSE a.amount END,
              0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
          FROM last l JOIN charge_adjustments a USING (organization_id, day, call_id, attempt)
          UNION ALL
@@ -37,7 +42,8 @@ const ROWS: &str = "WITH last AS (
              coalesce((SELECT p.uid FROM config_resources p WHERE p.kind = 'provider'
                  AND p.id = c.attempts -> -1 ->> 'provider_id' LIMIT 1), '00000000-0000-0000-0000-000000000000'),
              c.end_user, c.tags, c.attempts -> -1 ->> 'credential_type',
-             (jsonb_array_length(c.attempts) > 0)::integer, (jsonb_array_length(c.attempts) = 0)::integer,
+             (jsonb_array_length(c.attempts) > 0)::integer,
+             (jsonb_array_length(c.attempts) = 0 AND c.cached_from IS NULL)::integer, (c.cached_from IS NOT NULL)::integer,
              (c.outcome ->> 'outcome' IN ('broken', 'upstream_error')
                  OR coalesce(c.outcome ->> 'cause', '') IN ('upstream_failed', 'timeout'))::integer,
              0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
@@ -50,6 +56,7 @@ const ROWS: &str = "WITH last AS (
          CASE WHEN $8 THEN model_id END AS model_id, CASE WHEN $9 THEN provider_id END AS provider_id,
          CASE WHEN $10 THEN end_user END AS end_user, split.tag, CASE WHEN $12 THEN credential_type END AS credential_type,
          sum(request_count)::bigint AS request_count, sum(refused_count)::bigint AS refused_count,
+         sum(cache_hit_count)::bigint AS cache_hit_count,
          sum(error_count)::bigint AS error_count, sum(cost)::bigint AS cost, sum(byok_cost)::bigint AS byok_cost,
          sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens,
          sum(cached_input_tokens)::bigint AS cached_input_tokens,

@@ -67,6 +67,9 @@ pub(crate) async fn tenant(store: &Store, slug: &str) -> Tenant {
         paused: false,
         max_staleness_seconds: None,
         label_key: [7; 32],
+        limits: tidegate_types::resource::KeyLimits::default(),
+        model_limits: Vec::new(),
+        cache_purges: 0,
     };
     let actor = SystemActor::new("test").acting_for(organization.id);
     let team = team(organization.id, "core");

@@ -134,6 +134,9 @@ pub(crate) fn route(organization_id: OrganizationId) -> Route {
         fallbacks: vec![],
         attempt_timeout_ms: None,
         total_timeout_ms: None,
+        cache: Default::default(),
+        cache_purges: 0,
+        prompt_cache_markers: None,
     }
 }
 
@@ -152,6 +155,8 @@ pub(crate) fn policy(organization_id: OrganizationId, team_id: TeamId) -> Policy
         allow_request_credentials: None,
         routes_may_shadow: None,
         max_attempts: None,
+        cache: Default::default(),
+        prompt_cache_markers: None,
     }
 }
 
@@ -199,6 +204,7 @@ pub(crate) fn event(
         call_id,
         attempt: 0,
         kind,
+        step: 0,
         at: NOW,
         organization_id: tenant.organization.id,
         team_id: tenant.team.id,
@@ -220,6 +226,7 @@ pub(crate) fn event(
         revision: Revision { shard: Shard::SYSTEM, n: 1 },
         end_user: Some(LabelHash::from_bytes([1; 16])),
         tags: vec![LabelHash::from_bytes([2; 16])],
+        cached_percent: None,
     }
 }
 
@@ -274,6 +281,7 @@ pub(crate) fn call_record(tenant: &Tenant, call_id: CallId, refused: bool) -> Ca
         zdr: tidegate_types::resource::ZdrTier::None,
         plan: None,
         trace: None,
+        cached_from: None,
     }
 }
 

@@ -58,6 +58,14 @@ pub struct KeyLimits {
     pub concurrency: Option<u32>,
 }
 
+impl KeyLimits {
+    /// Whether nothing is limited.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.requests_per_minute.is_none() && self.tokens_per_minute.is_none() && self.concurrency.is_none()
+    }
+}
+
 /// A virtual key: what an application calls with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VirtualKey {

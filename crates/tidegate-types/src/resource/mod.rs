@@ -5,6 +5,7 @@
 mod authority;
 mod base_url;
 mod budget;
+mod cache;
 mod catalogue;
 mod content_hash;
 mod credential;
@@ -13,12 +14,14 @@ mod organization;
 mod policy;
 mod price;
 mod route;
+mod trust;
 
 use serde::{Deserialize, Serialize};
 
 pub use authority::{BudgetEpoch, OpenHold, OpeningBalance, PoolState};
 pub use base_url::{Place, PlaceError, fill_base_url, places_of, sample_base_url};
 pub use budget::{Budget, Enforcement, HoldMode, LimitAt, Past, Raise, Scope, Selector, limit_at};
+pub use cache::{CacheMode, CacheRules, CacheSharing};
 pub use catalogue::{
     AbortBilling, AuthScheme, Capabilities, DataHandling, DialectName, Model, ModelKind, Offering, Operation,
     PartHandling, Provider, Quirks, Retention, Training,
@@ -26,10 +29,11 @@ pub use catalogue::{
 pub use content_hash::content_hash;
 pub use credential::{Attestation, Credential, CredentialScope, SealedSecret, SecretForm};
 pub use key::{AllowList, KeyLimits, KeySecret, KeyStatus, VirtualKey};
-pub use organization::{Organization, Team};
+pub use organization::{ModelLimits, Organization, Team};
 pub use policy::{Policy, PolicyScope, Privacy, ZdrTier};
 pub use price::{Price, PriceTier, Unit, UnitPrice};
 pub use route::{Route, RouteTarget};
+pub use trust::{IssuerKey, IssuerKeyMaterial, TrustRule};
 
 use crate::id::OrganizationId;
 use crate::revision::Revision;
@@ -62,6 +66,8 @@ pub enum Resource {
     BudgetEpoch(BudgetEpoch),
     /// Facts about a pool: its live nodes.
     Pool(PoolState),
+    /// Whose tokens may act as a key.
+    TrustRule(TrustRule),
 }
 
 /// The kinds of resources.
@@ -81,6 +87,7 @@ pub enum ResourceKind {
     Budget,
     BudgetEpoch,
     Pool,
+    TrustRule,
 }
 
 impl ResourceKind {
@@ -100,11 +107,12 @@ impl ResourceKind {
             Self::Budget => "budget",
             Self::BudgetEpoch => "budget_epoch",
             Self::Pool => "pool",
+            Self::TrustRule => "trust_rule",
         }
     }
 
     /// Every kind, parents before children.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Pool,
         Self::Organization,
         Self::Team,
@@ -117,6 +125,7 @@ impl ResourceKind {
         Self::Budget,
         Self::BudgetEpoch,
         Self::Key,
+        Self::TrustRule,
     ];
 
     /// The kind with this name.
@@ -174,6 +183,7 @@ impl Resource {
             Self::Policy(r) => (r.organization_id, ResourceKind::Policy, r.id.to_string()),
             Self::Budget(r) => (r.organization_id, ResourceKind::Budget, r.id.to_string()),
             Self::BudgetEpoch(r) => (r.organization_id, ResourceKind::BudgetEpoch, r.pool.clone()),
+            Self::TrustRule(r) => (r.organization_id, ResourceKind::TrustRule, r.id.to_string()),
             Self::Pool(r) => (OrganizationId::SYSTEM, ResourceKind::Pool, r.name.clone()),
         };
         ResourceKey { organization_id, kind, id }

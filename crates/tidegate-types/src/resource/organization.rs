@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{OrganizationId, TeamId};
+use crate::slug::ModelName;
 use crate::window::WeekStart;
 
 /// A tenant: the isolation boundary.
@@ -24,6 +25,25 @@ pub struct Organization {
     pub max_staleness_seconds: Option<u32>,
     /// Key of the keyed hashes of its labels (not a secret against the nodes that serve it).
     pub label_key: [u8; 32],
+    /// How often its response cache was purged: what was kept before is not given again.
+    #[serde(default, skip_serializing_if = "super::route::is_zero")]
+    pub cache_purges: u64,
+    /// Rate limits shared by all of its keys.
+    #[serde(default, skip_serializing_if = "super::KeyLimits::is_empty")]
+    pub limits: super::KeyLimits,
+    /// Rate limits of single models, each shared by all of its keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub model_limits: Vec<ModelLimits>,
+}
+
+/// An organization's rate limits for one model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelLimits {
+    /// The model that answers, whatever name it was asked for by.
+    pub model: ModelName,
+    /// Its limits.
+    pub limits: super::KeyLimits,
 }
 
 /// A team owns virtual keys.

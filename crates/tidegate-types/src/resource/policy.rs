@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::CacheRules;
 use crate::id::{KeyId, OrganizationId, PolicyId, TeamId};
 use crate::money::PicoUsd;
 use crate::slug::ProviderSlug;
@@ -78,4 +79,11 @@ pub struct Policy {
     pub routes_may_shadow: Option<bool>,
     /// Most attempts for one call; `None`: 3.
     pub max_attempts: Option<u8>,
+    /// What may be answered from the response cache.
+    #[serde(default, skip_serializing_if = "CacheRules::is_empty")]
+    pub cache: CacheRules,
+    /// Whether the cache markers of providers are put in where a request does not say (`caching: auto`);
+    /// `None`: no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_cache_markers: Option<bool>,
 }

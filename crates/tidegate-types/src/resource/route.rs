@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::CacheRules;
 use crate::id::{OrganizationId, RouteId};
 use crate::slug::{ModelName, ProviderSlug};
 
@@ -17,6 +18,12 @@ pub struct RouteTarget {
     /// Only at these providers; empty: any.
     #[serde(default)]
     pub providers: Vec<ProviderSlug>,
+}
+
+/// Left out where it is zero: versions of before it was there keep their hash.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+pub(super) const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 const fn one() -> u32 {
@@ -40,4 +47,13 @@ pub struct Route {
     pub attempt_timeout_ms: Option<u32>,
     /// Longest time for all attempts until the first event, in milliseconds.
     pub total_timeout_ms: Option<u32>,
+    /// What may be answered from the response cache.
+    #[serde(default, skip_serializing_if = "CacheRules::is_empty")]
+    pub cache: CacheRules,
+    /// How often its part of the response cache was purged: what was kept before is not given again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_purges: u64,
+    /// As of a policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_cache_markers: Option<bool>,
 }

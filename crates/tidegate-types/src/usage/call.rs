@@ -299,4 +299,7 @@ pub struct CallRecord {
     /// The trace that the request belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceParent>,
+    /// The call whose answer this one got from the response cache: nothing was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_from: Option<CallId>,
 }

@@ -80,7 +80,8 @@ pub struct HeldBudget {
     pub amount: NanoUsd,
 }
 
-/// What happened to one attempt. Unique for ever by (call, attempt, kind).
+/// What happened to one attempt. Unique for ever by (call, attempt, kind), an
+/// intent's further steps aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillingEvent {
     /// The call.
@@ -89,6 +90,10 @@ pub struct BillingEvent {
     pub attempt: u16,
     /// What is said.
     pub kind: EventKind,
+    /// Of an intent. 0: the attempt begins. Higher: its hold was added to, and `holds` are what is held
+    /// from then on, in all.
+    #[serde(default)]
+    pub step: u16,
     /// When it happened (node's clock).
     pub at: Timestamp,
     /// Whose call.
@@ -131,4 +136,8 @@ pub struct BillingEvent {
     pub end_user: Option<LabelHash>,
     /// Keyed hashes of the tags (`name=value`).
     pub tags: Vec<LabelHash>,
+    /// Nothing was sent: the answer came from the response cache, and so much of what `usage` costs is
+    /// charged for it, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_percent: Option<u8>,
 }

@@ -44,6 +44,9 @@ pub struct PlannedCandidate {
     /// How it fared at that moment.
     #[serde(default)]
     pub standing: Standing,
+    /// Not tried for that: at least half of the candidates stood better.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ejected: bool,
 }
 
 /// Why a candidate is there.

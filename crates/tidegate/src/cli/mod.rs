@@ -7,6 +7,7 @@ mod audit;
 mod bills;
 mod body;
 mod budget;
+mod cache;
 mod calls;
 mod catalogue;
 mod client;
@@ -117,6 +118,8 @@ pub(crate) enum Admin {
     Route(Noun<route::Verb>),
     /// Allow lists, data-retention tier, defaults.
     Policy(Noun<policy::Verb>),
+    /// The response cache: purge it. Its rules are those of policies and routes.
+    Cache(Noun<cache::Verb>),
     /// Limits on money.
     Budget(Noun<budget::Verb>),
     /// A provider's bill against the books: resolves what nobody knew, tells what differs.
@@ -174,6 +177,7 @@ impl Admin {
             Self::Calls(noun) => (noun.connection, noun.verb.request()?),
             Self::Explain(asked) => (asked.connection.clone(), asked.request()?),
             Self::Fleet(noun) => (noun.connection, noun.verb.request()?),
+            Self::Cache(noun) => (noun.connection, noun.verb.request()?),
             Self::Pool(noun) => (noun.connection, noun.verb.request()?),
             Self::Audit(noun) => (noun.connection, noun.verb.request()?),
             Self::Keys(noun) => (noun.connection, noun.verb.request()?),

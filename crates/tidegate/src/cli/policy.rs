@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::body::{Body, JsonArg};
+use super::cache::CacheFlags;
 use super::request::{Columns, PageArgs, Request};
 
 const COLUMNS: Columns = &[
@@ -44,6 +45,8 @@ pub(crate) struct Flags {
     /// Most attempts for one call.
     #[arg(long)]
     max_attempts: Option<u8>,
+    #[command(flatten)]
+    cache: CacheFlags,
     #[command(flatten)]
     json: JsonArg,
 }
@@ -99,6 +102,7 @@ impl Flags {
         body.set("allow_system_credentials", self.allow_system_credentials)
             .set("allow_request_credentials", self.allow_request_credentials)
             .set("max_attempts", self.max_attempts);
+        self.cache.lay_into(&mut body);
         Ok(body)
     }
 }

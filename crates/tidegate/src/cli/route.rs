@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::body::{Body, JsonArg};
+use super::cache::CacheFlags;
 use super::request::{Columns, PageArgs, Request};
 
 const COLUMNS: Columns =
@@ -25,6 +26,8 @@ pub(crate) struct Flags {
     /// Longest time for all attempts until the first event.
     #[arg(long)]
     total_timeout_ms: Option<u32>,
+    #[command(flatten)]
+    cache: CacheFlags,
     #[command(flatten)]
     json: JsonArg,
 }
@@ -71,6 +74,7 @@ impl Flags {
         body.set_list("targets", targets(&self.targets)?).set_list("fallbacks", targets(&self.fallbacks)?);
         body.set("attempt_timeout_ms", self.attempt_timeout_ms)
             .set("total_timeout_ms", self.total_timeout_ms);
+        self.cache.lay_into(&mut body);
         Ok(body)
     }
 }

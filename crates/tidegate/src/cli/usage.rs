@@ -11,6 +11,7 @@ use super::{Connection, exit, output};
 const NUMBERS: Columns = &[
     ("requests", "/request_count"),
     ("refused", "/refused_count"),
+    ("cache hits", "/cache_hit_count"),
     ("cost usd", "/total_cost"),
     ("input", "/input_tokens"),
     ("output", "/output_tokens"),

@@ -87,6 +87,10 @@ pub(crate) struct CallView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     trace: Option<TraceParent>,
+    /// The call whose answer this one got from the response cache: nothing was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    cached_from: Option<CallId>,
     /// Revision of the configuration that decided, `shard.n`.
     revision: String,
 }
@@ -116,6 +120,7 @@ impl From<&CallRecord> for CallView {
             app: record.app,
             tags: record.tags.clone(),
             trace: record.trace,
+            cached_from: record.cached_from,
             revision: format!("{}.{}", record.revision.shard.index(), record.revision.n),
         }
     }

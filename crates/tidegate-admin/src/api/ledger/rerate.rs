@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use tidegate_pricing::{Tariff, cost};
+use tidegate_pricing::{Tariff, cost, share};
 use tidegate_store::rerate::{self, Adjustment, Line};
 use tidegate_store::{AuditNote, epochs};
 use tidegate_types::resource::Price;
@@ -200,9 +200,10 @@ fn computed(
     prices: &HashMap<PriceId, Vec<Price>>,
     by: Prices,
 ) -> Option<(NanoUsd, Option<PriceId>)> {
+    let part = |whole: NanoUsd| line.cached_percent.map_or(whole, |percent| share(whole, percent));
     let Some(id) = line.price_id else {
         let ceiling = Tariff::Ceiling(line.ceiling?);
-        return Some((ceiling.cost(&line.usage), None));
+        return Some((part(ceiling.cost(&line.usage)), None));
     };
     let family = prices.get(&id)?;
     let price = match by {
@@ -213,5 +214,5 @@ fn computed(
             in_force.max_by_key(|price| (price.valid_from, price.recorded_at, price.id))?
         }
     };
-    Some((cost(price, &line.usage), Some(price.id)))
+    Some((part(cost(price, &line.usage)), Some(price.id)))
 }

@@ -65,5 +65,8 @@ fn new(asked: OrganizationCreate, id: OrganizationId, pools: &[String]) -> Resul
         paused: spec.paused,
         max_staleness_seconds: spec.max_staleness_seconds,
         label_key,
+        limits: tidegate_types::resource::KeyLimits::default(),
+        model_limits: Vec::new(),
+        cache_purges: 0,
     })
 }

@@ -7,13 +7,13 @@ mod list;
 mod update;
 
 use serde::{Deserialize, Serialize};
-use tidegate_types::resource::{Policy, PolicyScope, Privacy};
+use tidegate_types::resource::{CacheRules, Policy, PolicyScope, Privacy};
 use tidegate_types::{KeyId, OrganizationId, PicoUsd, PolicyId, ProviderSlug, TeamId, Timestamp};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::schema::PrivacySchema;
+use super::schema::{CacheRulesSchema, PrivacySchema};
 use crate::checks::Checks;
 use crate::problem::Problem;
 use crate::state::App;
@@ -80,6 +80,13 @@ pub(crate) struct PolicySpec {
     /// Most attempts for one call, 1 to 10; none: 3.
     #[serde(default)]
     max_attempts: Option<u8>,
+    /// What may be answered from the response cache; off where nothing may be kept (`privacy.zdr`).
+    #[serde(default)]
+    #[schema(value_type = CacheRulesSchema)]
+    cache: CacheRules,
+    /// Whether providers' cache markers are put in where a request does not say (`caching: auto`); none: no.
+    #[serde(default)]
+    prompt_cache_markers: Option<bool>,
 }
 
 /// A policy.
@@ -121,6 +128,7 @@ impl PolicySpec {
             "max_attempts",
             "must be 1 to 10",
         );
+        checks.cache(&self.cache);
         let scope = match (self.scope.team, self.scope.key) {
             (None, None) => PolicyScope::Organization,
             (Some(team_id), None) => PolicyScope::Team { team_id },
@@ -145,6 +153,8 @@ impl PolicySpec {
             allow_request_credentials: self.allow_request_credentials,
             routes_may_shadow: self.routes_may_shadow,
             max_attempts: self.max_attempts,
+            cache: self.cache,
+            prompt_cache_markers: self.prompt_cache_markers,
         })
     }
 }
@@ -168,6 +178,8 @@ impl From<&Policy> for PolicySpec {
             allow_request_credentials: policy.allow_request_credentials,
             routes_may_shadow: policy.routes_may_shadow,
             max_attempts: policy.max_attempts,
+            cache: policy.cache,
+            prompt_cache_markers: policy.prompt_cache_markers,
         }
     }
 }

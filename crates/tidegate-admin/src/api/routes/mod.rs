@@ -7,13 +7,13 @@ mod list;
 mod update;
 
 use serde::{Deserialize, Serialize};
-use tidegate_types::resource::{Route, RouteTarget};
+use tidegate_types::resource::{CacheRules, Route, RouteTarget};
 use tidegate_types::{OrganizationId, RouteId, Timestamp};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::schema::RouteTargetSchema;
+use super::schema::{CacheRulesSchema, RouteTargetSchema};
 use crate::checks::Checks;
 use crate::problem::Problem;
 use crate::state::App;
@@ -45,6 +45,13 @@ pub(crate) struct RouteSpec {
     /// Longest time for all attempts until the first event, in milliseconds.
     #[serde(default)]
     total_timeout_ms: Option<u32>,
+    /// What may be answered from the response cache; a policy's `off` and zero data retention win.
+    #[serde(default)]
+    #[schema(value_type = CacheRulesSchema)]
+    cache: CacheRules,
+    /// Whether providers' cache markers are put in where a request does not say (`caching: auto`); none: no.
+    #[serde(default)]
+    prompt_cache_markers: Option<bool>,
 }
 
 /// A route.
@@ -79,6 +86,7 @@ impl RouteSpec {
         {
             checks.that(time.is_none_or(|ms| (1..=3_600_000).contains(&ms)), field, "must be 1 to 3600000");
         }
+        checks.cache(&self.cache);
         checks.done()?;
         Ok(Route {
             organization_id,
@@ -88,6 +96,9 @@ impl RouteSpec {
             fallbacks: self.fallbacks,
             attempt_timeout_ms: self.attempt_timeout_ms,
             total_timeout_ms: self.total_timeout_ms,
+            cache: self.cache,
+            cache_purges: 0,
+            prompt_cache_markers: self.prompt_cache_markers,
         })
     }
 }
@@ -100,6 +111,8 @@ impl From<&Route> for RouteSpec {
             fallbacks: route.fallbacks.clone(),
             attempt_timeout_ms: route.attempt_timeout_ms,
             total_timeout_ms: route.total_timeout_ms,
+            cache: route.cache,
+            prompt_cache_markers: route.prompt_cache_markers,
         }
     }
 }

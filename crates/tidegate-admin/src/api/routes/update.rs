@@ -28,7 +28,8 @@ pub(super) async fn update(
     let stored = routes::get(&mut write, id).await?;
     if_match.check(stored.version)?;
     let before = &stored.value;
-    let after = patch.apply(&RouteSpec::from(before))?.into_route(write.organization(), id)?;
+    let mut after = patch.apply(&RouteSpec::from(before))?.into_route(write.organization(), id)?;
+    after.cache_purges = before.cache_purges;
     write.compile(&Resource::Route(after.clone())).await?;
     let tightens = false;
     routes::update(&mut write, &after, Some(stored.version), tightens).await?;

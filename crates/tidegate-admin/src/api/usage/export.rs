@@ -77,6 +77,7 @@ const USAGE: &[Column] = &[
     ("characters", Kind::Count),
     ("searches", Kind::Count),
     ("video_seconds", Kind::Count),
+    ("cache_hit_count", Kind::Count),
 ];
 
 /// Names of an organization's things, and its calendar.
@@ -238,6 +239,7 @@ fn cells(row: &Row, known: &Known, names: &Names) -> Vec<Cell> {
         count(usage.characters),
         count(usage.searches),
         count(usage.video_seconds),
+        count(row.cache_hit_count),
     ]
 }
 

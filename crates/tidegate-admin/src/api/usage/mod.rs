@@ -69,8 +69,10 @@ pub(crate) struct UsageRow {
     credential_type: Option<String>,
     /// Calls that were sent upstream.
     request_count: u64,
-    /// The other calls.
+    /// The calls that got no answer from anywhere.
     refused_count: u64,
+    /// Calls that were answered from the response cache.
+    cache_hit_count: u64,
     /// Calls that failed upstream.
     error_count: u64,
     /// Everything metered, USD.

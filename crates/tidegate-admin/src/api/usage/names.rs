@@ -43,6 +43,7 @@ impl Names {
             credential_type: row.credential_type.clone(),
             request_count: row.request_count,
             refused_count: row.refused_count,
+            cache_hit_count: row.cache_hit_count,
             error_count: row.error_count,
             total_cost: row.total_cost,
             byok_cost: row.byok_cost,
