@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::held::{Change, OrgState, Raw, Rejection, Section, ShardState, hashed, raw_id};
 use crate::incoming::{Applied, Body, Incoming, Part, Rejected};
 use crate::reason::{Reason, one_line};
+use crate::snapshot::OrgSnapshot;
 
 /// Most bytes of the variable parts of one organization's resources, keys apart.
 const MOST_BYTES: usize = 64 << 20;
@@ -156,6 +157,7 @@ impl Batch<'_> {
             Resource::Budget(source) => state.budgets.put(id, source, change, room),
             Resource::BudgetEpoch(source) => state.epochs.put(id, source, change, room),
             Resource::Pool(source) => state.pools.put(id, source, change, room),
+            Resource::TrustRule(source) => state.trust.put(id, source, change, room),
             Resource::Key(_) => Ok(()),
         })
     }
@@ -293,7 +295,14 @@ impl Batch<'_> {
                 }
                 let before = state.cell.snapshot.load_full();
                 let after = state.assemble(before.as_deref(), dirty, self.shard, &self.config.pool);
+                let rules = |snapshot: Option<&OrgSnapshot>| {
+                    snapshot.map(|one| Arc::clone(&one.trust)).unwrap_or_default()
+                };
+                let (old, new) = (rules(before.as_deref()), rules(after.as_ref()));
                 state.cell.snapshot.store(after.map(Arc::new));
+                if !Arc::ptr_eq(&old, &new) {
+                    self.config.trust.replace(id, &old, &new);
+                }
             };
             let _kept = catch_unwind(AssertUnwindSafe(swap));
         }

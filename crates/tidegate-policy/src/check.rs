@@ -3,7 +3,9 @@
 
 mod references;
 
-use tidegate_types::resource::{BudgetEpoch, Credential, Model, PoolState, Provider, Resource, Team};
+use tidegate_types::resource::{
+    BudgetEpoch, Credential, Model, PoolState, Provider, Resource, Team, TrustRule,
+};
 
 use crate::compiled::{self, KeyRecord, Piece};
 use crate::reason::Reason;
@@ -36,5 +38,6 @@ fn alone(candidate: &Resource) -> Vec<Reason> {
         Resource::Budget(source) => compiled::Budget::faults(source),
         Resource::BudgetEpoch(source) => <BudgetEpoch as Piece>::faults(source),
         Resource::Pool(source) => <PoolState as Piece>::faults(source),
+        Resource::TrustRule(source) => <TrustRule as Piece>::faults(source),
     }
 }

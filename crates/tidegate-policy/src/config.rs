@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Mutex, RwLock};
-use tidegate_types::resource::PoolState;
+use smallvec::SmallVec;
+use tidegate_types::resource::{PoolState, TrustRule};
 use tidegate_types::{Digest, KeyId, OrganizationId, Shard, Timestamp};
 
 use crate::catalogue::Catalogue;
@@ -16,6 +17,7 @@ use crate::held::ShardState;
 use crate::incoming::{Applied, Incoming, Part};
 use crate::key_index::KeyIndex;
 use crate::snapshot::OrgSnapshot;
+use crate::trust::TrustIndex;
 use crate::view::View;
 
 /// Where an organization's current snapshot is found; its keys point here.
@@ -43,6 +45,7 @@ pub struct Config {
     pub(crate) pool: Arc<str>,
     pub(crate) shards: [Mutex<ShardState>; Shard::COUNT],
     pub(crate) keys: KeyIndex,
+    pub(crate) trust: TrustIndex,
     pub(crate) catalogue: ArcSwap<Catalogue>,
     pub(crate) pool_state: ArcSwap<PoolState>,
     /// Microseconds; see [`Config::confirm`].
@@ -59,6 +62,7 @@ impl Config {
             pool: pool.into(),
             shards: std::array::from_fn(|_| Mutex::default()),
             keys: KeyIndex::new(),
+            trust: TrustIndex::default(),
             catalogue: ArcSwap::default(),
             pool_state: ArcSwap::from_pointee(PoolState { name: pool.to_owned(), live_nodes: 1 }),
             confirmed: AtomicI64::new(i64::MAX),
@@ -85,6 +89,13 @@ impl Config {
             key,
             confirmed: self.confirmed_at(),
         })
+    }
+
+    /// The trust rules, of any organization, that speak of this issuer's tokens for this audience. Nothing
+    /// is said yet about the token's claims or its signature. No I/O.
+    #[must_use]
+    pub fn trusting(&self, issuer: &str, audience: &str) -> SmallVec<[Arc<TrustRule>; 4]> {
+        self.trust.find(issuer, audience)
     }
 
     /// Notes that at `at` everything there was is held. Organizations are refused when that is

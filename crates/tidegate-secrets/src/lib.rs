@@ -5,6 +5,7 @@
 
 mod base62;
 pub mod ca;
+pub mod caller_token;
 pub mod decision;
 pub mod envelope;
 mod error;

@@ -66,6 +66,9 @@ pub mod kind {
     /// A data-plane node.
     #[derive(Debug, Clone, Copy)]
     pub struct Node;
+    /// A rule that lets tokens of an issuer call.
+    #[derive(Debug, Clone, Copy)]
+    pub struct TrustRule;
     /// One client request.
     #[derive(Debug, Clone, Copy)]
     pub struct Call;
@@ -118,6 +121,9 @@ pub mod kind {
     impl IdKind for Node {
         const PREFIX: &'static str = "node";
     }
+    impl IdKind for TrustRule {
+        const PREFIX: &'static str = "trust";
+    }
     impl IdKind for Call {
         const PREFIX: &'static str = "gen";
     }
@@ -156,6 +162,8 @@ pub type ServiceTokenId = Id<kind::ServiceToken>;
 pub type SessionId = Id<kind::Session>;
 /// A node's id, `node_…`.
 pub type NodeId = Id<kind::Node>;
+/// A trust rule's id, `trust_…`.
+pub type TrustRuleId = Id<kind::TrustRule>;
 /// A call's id, `gen_…`: carried by every answer and refusal.
 pub type CallId = Id<kind::Call>;
 /// A billing event's id, `evt_…`.

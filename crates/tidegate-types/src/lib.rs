@@ -18,7 +18,7 @@ pub mod window;
 pub use clock::{Clock, Timestamp};
 pub use id::{
     BudgetId, CallId, CredentialId, EventId, Id, KeyId, MemberId, ModelId, NodeId, OfferingId,
-    OrganizationId, PolicyId, PriceId, ProviderId, RouteId, ServiceTokenId, SessionId, TeamId,
+    OrganizationId, PolicyId, PriceId, ProviderId, RouteId, ServiceTokenId, SessionId, TeamId, TrustRuleId,
 };
 pub use label::{LabelHash, LabelKind};
 pub use money::{NanoUsd, PicoUsd};

@@ -33,6 +33,7 @@ pub(crate) fn check(existing: &[Resource], candidate: &Resource, faults: &mut Ve
         Resource::Route(route) => around.route(route, faults),
         Resource::Offering(offering) => around.offering(offering, faults),
         Resource::Provider(provider) => around.own_provider(provider, faults),
+        Resource::TrustRule(rule) => around.key("key_id", Some(rule.key_id), faults),
         Resource::Organization(_)
         | Resource::Team(_)
         | Resource::Model(_)
@@ -179,6 +180,7 @@ fn owner(resource: &Resource) -> OrganizationId {
         Resource::Policy(r) => r.organization_id,
         Resource::Budget(r) => r.organization_id,
         Resource::BudgetEpoch(r) => r.organization_id,
+        Resource::TrustRule(r) => r.organization_id,
         Resource::Pool(_) => OrganizationId::SYSTEM,
     }
 }

@@ -65,9 +65,6 @@ impl KeyRecord {
         let mut faults = Vec::new();
         text::name("name", &source.name, &mut faults);
         Allow::faults(&source.allow, &mut faults);
-        if source.secrets.is_empty() && source.status != KeyStatus::Revoked {
-            faults.push(Reason::new("secrets", "is empty"));
-        }
         text::at_most("secrets", source.secrets.len(), 4, &mut faults);
         text::at_most("tags", source.tags.len(), 64, &mut faults);
         if source

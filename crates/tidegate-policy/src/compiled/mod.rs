@@ -16,6 +16,7 @@ mod provider;
 mod route;
 mod team;
 mod text;
+mod trust;
 
 pub use budget::Budget;
 pub use handling::{Handling, Use, Vouched};

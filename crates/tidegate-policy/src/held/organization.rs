@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tidegate_types::resource::{
-    BudgetEpoch, Credential, CredentialScope, Model, PoolState, Provider, ResourceKind, Team,
+    BudgetEpoch, Credential, CredentialScope, Model, PoolState, Provider, ResourceKind, Team, TrustRule,
 };
 use tidegate_types::{Digest, KeyId, ProviderSlug, Revision, Shard};
 
@@ -52,6 +52,7 @@ pub(crate) struct OrgState {
     pub(crate) budgets: Table<Budget>,
     pub(crate) epochs: Table<BudgetEpoch>,
     pub(crate) pools: Table<PoolState>,
+    pub(crate) trust: Table<TrustRule>,
     pub(crate) keys: HashSet<KeyId, ahash::RandomState>,
     pub(crate) shared: Shared,
     /// Bytes of the variable parts of everything but keys.
@@ -75,6 +76,7 @@ impl OrgState {
             budgets: Table::default(),
             epochs: Table::default(),
             pools: Table::default(),
+            trust: Table::default(),
             keys: HashSet::default(),
             shared: Shared::default(),
             bytes: 0,
@@ -96,6 +98,7 @@ impl OrgState {
             ResourceKind::Budget => self.budgets.version(id),
             ResourceKind::BudgetEpoch => self.epochs.version(id),
             ResourceKind::Pool => self.pools.version(id),
+            ResourceKind::TrustRule => self.trust.version(id),
             ResourceKind::Key => None,
         }
     }
@@ -111,6 +114,7 @@ impl OrgState {
             ResourceKind::Credential => self.credentials.weight(id),
             ResourceKind::Route => self.routes.weight(id),
             ResourceKind::Budget => self.budgets.weight(id),
+            ResourceKind::TrustRule => self.trust.weight(id),
             ResourceKind::BudgetEpoch | ResourceKind::Pool | ResourceKind::Key => 0,
         }
     }
@@ -142,6 +146,7 @@ impl OrgState {
             ResourceKind::Budget => state.budgets.remove(id),
             ResourceKind::BudgetEpoch => state.epochs.remove(id),
             ResourceKind::Pool => state.pools.remove(id),
+            ResourceKind::TrustRule => state.trust.remove(id),
             ResourceKind::Key => {}
         });
     }
@@ -159,6 +164,7 @@ impl OrgState {
             ResourceKind::Route => self.routes.close(id, None),
             ResourceKind::Budget => self.budgets.close(id, None),
             ResourceKind::BudgetEpoch => self.epochs.close(id, None),
+            ResourceKind::TrustRule => self.trust.close(id, None),
             ResourceKind::Pool | ResourceKind::Key => {}
         }
     }
@@ -177,6 +183,7 @@ impl OrgState {
             .chain(of(ResourceKind::Budget, self.budgets.ids().collect()))
             .chain(of(ResourceKind::BudgetEpoch, self.epochs.ids().collect()))
             .chain(of(ResourceKind::Pool, self.pools.ids().collect()))
+            .chain(of(ResourceKind::TrustRule, self.trust.ids().collect()))
             .chain(self.keys.iter().map(|key| (ResourceKind::Key, key.to_u128())))
     }
 
@@ -223,6 +230,10 @@ impl OrgState {
             own: match keep(ResourceKind::Offering) {
                 Some(before) => Arc::clone(&before.own),
                 None => Arc::new(self.catalogue(Map::default())),
+            },
+            trust: match keep(ResourceKind::TrustRule) {
+                Some(before) => Arc::clone(&before.trust),
+                None => Arc::new(sorted(self.trust.open(), |rule| rule.id).collect()),
             },
             epoch: keep(ResourceKind::BudgetEpoch).map_or_else(epoch, |before| before.epoch),
         })

@@ -3,7 +3,8 @@
 use sha2::{Digest as _, Sha256};
 use tidegate_types::resource::{ResourceKey, ResourceKind};
 use tidegate_types::{
-    BudgetId, CredentialId, KeyId, ModelId, OfferingId, OrganizationId, PolicyId, ProviderId, RouteId, TeamId,
+    BudgetId, CredentialId, KeyId, ModelId, OfferingId, OrganizationId, PolicyId, ProviderId, RouteId,
+    TeamId, TrustRuleId,
 };
 
 /// Owner, kind, and the bits of the id or of a hash of the name.
@@ -23,6 +24,7 @@ pub(crate) fn raw_id(key: &ResourceKey) -> Option<u128> {
         ResourceKind::Route => text.parse().ok().map(RouteId::to_u128),
         ResourceKind::Policy => text.parse().ok().map(PolicyId::to_u128),
         ResourceKind::Budget => text.parse().ok().map(BudgetId::to_u128),
+        ResourceKind::TrustRule => text.parse().ok().map(TrustRuleId::to_u128),
         ResourceKind::BudgetEpoch | ResourceKind::Pool => Some(hashed(text)),
     }
 }
