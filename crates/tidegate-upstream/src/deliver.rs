@@ -1,14 +1,14 @@
-//! One message to a URL that an organization configured whole: a webhook, a trace.
+//! One message to a URL that an organization configured whole: a webhook, a trace, an issuer's document.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header::RETRY_AFTER;
+use http::header::{ACCEPT, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt as _, Limited};
 use tidegate_types::OrganizationId;
 
-use crate::{SendError, Upstreams, origin_and_tail};
+use crate::{SendError, Upstreams, get, origin_and_tail};
 
 /// Bytes of an answer that are read: the rest is nobody's business, and ends the connection.
 const MOST_ANSWER: usize = 64 * 1024;
@@ -59,5 +59,32 @@ impl Upstreams {
         let read = Limited::new(response.into_body(), MOST_ANSWER).collect().await;
         let body = read.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         Ok(Delivered { status, retry_after, body })
+    }
+
+    /// Gets a public document from a whole URL, without following redirects.
+    ///
+    /// # Errors
+    /// As [`Self::deliver`], and `size` for a body of more than `most` bytes or one that broke off.
+    pub async fn fetch(
+        &self,
+        owner: OrganizationId,
+        url: &str,
+        most: usize,
+        time_out: Duration,
+    ) -> Result<Delivered, &'static str> {
+        let fetch = async {
+            let (base, tail) = origin_and_tail(url).ok_or("url")?;
+            let endpoint = self.endpoint(&base).map_err(|_| "url")?;
+            let path = endpoint.path(&tail).ok_or("url")?;
+            let headers = HeaderMap::from_iter([
+                (ACCEPT, HeaderValue::from_static("application/json")),
+                (USER_AGENT, HeaderValue::from_static("tidegate")),
+            ]);
+            let response = self.send(&endpoint, owner, get(path, headers)).await.map_err(SendError::word)?;
+            let status = response.status().as_u16();
+            let read = Limited::new(response.into_body(), most).collect().await.map_err(|_| "size")?;
+            Ok(Delivered { status, retry_after: None, body: read.to_bytes() })
+        };
+        tokio::time::timeout(time_out, fetch).await.unwrap_or(Err("timeout"))
     }
 }

@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidegate-treasury", &["types", "pricing", "store", "limits"]),
     ("tidegate-notify", &["types", "secrets", "store", "upstream"]),
     ("tidegate-export", &["types", "secrets", "store", "upstream"]),
+    ("tidegate-trust", &["types", "secrets", "store", "upstream"]),
     ("tidegate-proxy", &["types", "pricing", "policy", "dialect", "secrets", "limits", "upstream"]),
     ("tidegate-node", &["proxy", "proto", "secrets", "types", "policy", "limits"]),
     ("tidegate-simulator", &[]),
@@ -98,8 +99,14 @@ fn faults(packages: &[Package]) -> Vec<Fault> {
 
 /// Tests may reach further, but never from one plane into the other.
 fn planes(package: &Package) -> Option<Fault> {
-    let control =
-        ["tidegate-admin", "tidegate-push", "tidegate-treasury", "tidegate-notify", "tidegate-export"];
+    let control = [
+        "tidegate-admin",
+        "tidegate-push",
+        "tidegate-treasury",
+        "tidegate-notify",
+        "tidegate-export",
+        "tidegate-trust",
+    ];
     let data = ["tidegate-proxy", "tidegate-node"];
     let name = package.name.as_str();
     let other: &[&str] = if control.contains(&name) {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tidegate_admin::App;
@@ -12,6 +13,7 @@ use tidegate_push::{PushMetrics, PushServer, PushSettings, Workloads};
 use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_store::Store;
 use tidegate_telemetry::{Metrics, SystemClock};
+use tidegate_trust::TrustKeeper;
 use tidegate_types::clock::Clock as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +43,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let tasks = TaskTracker::new();
     let stop = shutdown::on_signal(&tasks)?;
     let running = start(&config).await?;
+    let lead = Duration::from_secs(config.control_plane.drain_lead_seconds);
     // From here on nothing needs the secrets in the configuration, nor another program.
     drop(config);
     confine::forbid_programs().context("confine the process")?;
@@ -49,6 +52,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     tracing::info!("grpc on https://{}", running.grpc_address);
     tracing::info!("control plane is ready");
     stop.cancelled().await;
+    running.leave(lead).await;
     running.stop().await;
     tracing::info!("stopped");
     Ok(())
@@ -89,6 +93,7 @@ pub(crate) struct RunningControlPlane {
     /// Roots that nodes trust, PEM.
     pub(crate) roots_pem: String,
     store: Store,
+    leaving: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -122,7 +127,7 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     let push = PushServer::new(store.clone(), material, Arc::new(SystemClock), settings, push_metrics)
         .with_workloads(workloads(config)?);
     let app = app.with_tester(Arc::new(Tester { commands: push.commands(), store: store.clone() }));
-    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let (leaving, stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
     let (end, router) = (stop.clone(), tidegate_admin::router(app.clone()));
     tasks.spawn(async move {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
@@ -139,7 +144,7 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     let export_metrics = ExportMetrics::default();
     export_metrics.register(&metrics);
     tasks.spawn(Books::register(&metrics).follow(store.clone(), stop.clone()));
-    tasks.spawn(observe::serve(scrape, metrics, store.clone(), stop.clone()));
+    tasks.spawn(observe::serve(scrape, metrics, store.clone(), leaving.clone(), stop.clone()));
     tasks.spawn(tidegate_treasury::Treasury::new(store.clone(), Arc::new(SystemClock)).run(stop.clone()));
     tasks.spawn(ring.clone().follow(stop.clone()));
     tasks.spawn(tidegate_keyring::run(ring, stop.clone()));
@@ -147,12 +152,30 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     let exporter =
         Exporter::new(store.clone(), kek.clone(), upstreams.clone(), Arc::new(SystemClock), export_metrics);
     tasks.spawn(exporter.run(stop.clone()));
+    let trust = TrustKeeper::new(store.clone(), upstreams.clone(), Arc::new(SystemClock));
     let notifier = Notifier::new(store.clone(), kek, upstreams, Arc::new(SystemClock));
     tasks.spawn(notifier.run(stop.clone()));
-    Ok(RunningControlPlane { api_address, grpc_address, metrics_address, app, roots_pem, store, stop, tasks })
+    tasks.spawn(trust.run(stop.clone()));
+    Ok(RunningControlPlane {
+        api_address,
+        grpc_address,
+        metrics_address,
+        app,
+        roots_pem,
+        store,
+        leaving,
+        stop,
+        tasks,
+    })
 }
 
 impl RunningControlPlane {
+    /// Not ready any more, and answering for so long all the same, so that who balances has seen it.
+    async fn leave(&self, lead: Duration) {
+        self.leaving.cancel();
+        tokio::time::sleep(lead).await;
+    }
+
     /// Ends in order: no new requests, streams to nodes closed, connections to the database last.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
