@@ -37,6 +37,8 @@ pub struct GrantSettings {
     pub report: Duration,
     /// How long a refused call waits for what other nodes have in advance, in all.
     pub recall: Duration,
+    /// So many calls in a second are worth a grant; a window or bucket that is asked less often gets none.
+    pub often: u32,
     /// Whether a call waits for a grant when there is none, instead of asking for itself alone.
     pub eager: bool,
 }
@@ -48,6 +50,7 @@ impl Default for GrantSettings {
             idle: Duration::from_millis(500),
             report: Duration::from_millis(50),
             recall: Duration::from_millis(700),
+            often: 3,
             eager: false,
         }
     }

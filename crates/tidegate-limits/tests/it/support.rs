@@ -80,7 +80,7 @@ pub(crate) async fn connect_granted(server: &Server, seed: u64, stop: &Cancellat
     let mut settings = settings(server, seed);
     settings.decision = Duration::from_secs(2);
     let (report, recall) = (Duration::from_millis(10), Duration::from_millis(60));
-    settings.grants = GrantSettings { eager: true, report, recall, ..settings.grants };
+    settings.grants = GrantSettings { eager: true, often: 1, report, recall, ..settings.grants };
     Limiter::redis(settings, Arc::new(RealClock), stop.clone()).await.unwrap()
 }
 
@@ -104,6 +104,11 @@ impl Bench {
         let stop = CancellationToken::new();
         let limiter = connect_granted(&server, 7, &stop).await;
         Self { limiter, server: Some(server), clock: None, stop, granted: true }
+    }
+
+    /// Whether holds are placed on grants.
+    pub(crate) fn is_granted(&self) -> bool {
+        self.granted
     }
 
     /// Lets time pass: at once in memory, really with Redis.

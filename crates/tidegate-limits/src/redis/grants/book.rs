@@ -45,6 +45,10 @@ struct Account {
     demand: i64,
     rate: i64,
     largest: i64,
+    /// Holds asked for since this moment, a second or less ago.
+    calls: (u32, i64),
+    /// Often enough in use until then that advances are worth their trips.
+    busy_until: i64,
     used_at: i64,
     exchanged_at: i64,
     recalled_at: Option<i64>,
@@ -138,6 +142,8 @@ impl Account {
             demand: 0,
             rate: 0,
             largest: 0,
+            calls: (0, now),
+            busy_until: 0,
             used_at: now,
             exchanged_at: now,
             recalled_at: None,
@@ -150,7 +156,10 @@ impl Account {
         let lately = i128::from(self.demand) * i128::from(SECOND) / i128::from(elapsed);
         let lately = i64::try_from(lately).unwrap_or(i64::MAX);
         self.rate = (self.rate / 4).saturating_mul(3).saturating_add(lately / 4);
-        let idle = now.saturating_sub(self.used_at) > micros(settings.idle);
+        if self.calls.0 >= settings.often {
+            self.busy_until = self.used_at.saturating_add(SECOND);
+        }
+        let idle = now.saturating_sub(self.used_at) > micros(settings.idle) || self.busy_until <= now;
         let recalled = self.recalled_at.is_some_and(|at| now - at < RECALLED);
         if !self.hard || idle || recalled || self.window.end.as_micros() <= now {
             return 0;
@@ -200,6 +209,10 @@ impl Book {
         account.expires = account.expires.max(expiry::of_window(part.window, hold.deadline, grace));
         account.demand = account.demand.saturating_add(part.amount.get());
         account.largest = (account.largest - account.largest / 64).max(part.amount.get());
+        if now.saturating_sub(account.calls.1) > SECOND {
+            account.calls = (0, now);
+        }
+        account.calls.0 = account.calls.0.saturating_add(1);
         account.used_at = now;
     }
 
@@ -356,7 +369,11 @@ impl Book {
         !self.unconfirmed.is_empty()
             || self.accounts.iter().any(|(at, account)| {
                 let [spent, _, unresolved] = self.budgets.figures(*at).unwrap_or_default();
-                account.demand > 0 || account.told != (spent, unresolved) || account.granted != self.used(*at)
+                let answer_is_missing = account.known != Some(account.granted);
+                answer_is_missing
+                    || account.demand > 0
+                    || account.told != (spent, unresolved)
+                    || account.granted != self.used(*at)
             })
     }
 

@@ -6,6 +6,8 @@
 
 mod book;
 mod exchange;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
