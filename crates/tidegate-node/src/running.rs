@@ -96,6 +96,18 @@ impl RunningNode {
         self.drain_asked.cancelled().await;
     }
 
+    /// Not ready any more, and serving for so long all the same: who balances callers has seen it by then,
+    /// and callers that keep connections have been told to make new ones.
+    pub async fn leave(&self, lead: Duration) {
+        if lead.is_zero() {
+            return;
+        }
+        self.pulse.draining.store(true, Ordering::Release);
+        self.pulse.judge();
+        self.gateway.leave();
+        sleep(lead).await;
+    }
+
     /// Ends the node: not ready, no new connections, running answers up to `drain_timeout`, then
     /// everything settled and shipped (30 s at most), then all tasks. What could not be shipped
     /// stays in the state folder for the next start.

@@ -1,7 +1,7 @@
 //! What the request's path shares: configuration, limiter, way out, journal, and how to stop.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tidegate_limits::Limiter;
@@ -118,6 +118,10 @@ pub struct Gateway {
     pub(crate) meters: Meters,
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) health: Arc<Health>,
+    /// Callers are asked to connect elsewhere.
+    pub(crate) leaving: CancellationToken,
+    /// The same, for a look with each answer.
+    pub(crate) closes: AtomicBool,
     /// Connections end after their running answers.
     pub(crate) stopping: CancellationToken,
     /// Running answers end with an error.
@@ -150,16 +154,26 @@ impl Gateway {
             meters,
             ready: parts.ready,
             health,
+            leaving: CancellationToken::new(),
+            closes: AtomicBool::new(false),
             stopping,
             cut: CancellationToken::new(),
             tasks,
         })
     }
 
+    /// Asks callers to connect elsewhere, and goes on serving: HTTP/1 connections close with their next
+    /// answer, HTTP/2 ones take no new calls. `/readyz` says no from now on.
+    pub fn leave(&self) {
+        self.closes.store(true, Ordering::Relaxed);
+        self.leaving.cancel();
+    }
+
     /// Finishes: connections close after their running answers; those that still run after
     /// `timeout` end with an error event and are settled. Returns when all have ended, or
     /// five seconds after they were told to. Stop accepting before.
     pub async fn drain(&self, timeout: Duration) {
+        self.leave();
         self.stopping.cancel();
         if tokio::time::timeout(timeout, self.quiet()).await.is_err() {
             self.cut.cancel();

@@ -16,7 +16,7 @@ pub(crate) fn live() -> Response<Bytes> {
 
 /// Whether the node serves.
 pub(crate) fn ready(gateway: &Gateway) -> Response<Bytes> {
-    if gateway.ready.load(Ordering::Relaxed) && !gateway.stopping.is_cancelled() {
+    if gateway.ready.load(Ordering::Relaxed) && !gateway.closes.load(Ordering::Relaxed) {
         return live();
     }
     let mut response = Response::new(Bytes::from_static(b"not ready\n"));

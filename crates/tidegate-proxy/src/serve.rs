@@ -5,10 +5,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header, request};
+use http::{HeaderValue, Request, Response, Version, header, request};
 use http_body::Body;
 use tidegate_policy::{CallFacts, plan};
 
@@ -55,9 +56,10 @@ where
         }
         other => Box::pin(own(gateway, arrival, underway, &head, other)).await,
     };
-    if head.headers.contains_key(header::TRANSFER_ENCODING) {
-        // It may have come with a content length, by which somebody before us saw another
-        // request begin: nothing more is read from this connection.
+    let leaves = head.version < Version::HTTP_2 && gateway.closes.load(Ordering::Relaxed);
+    // With both a transfer encoding and a content length, somebody before us may have seen another
+    // request begin: nothing more is read from such a connection.
+    if leaves || head.headers.contains_key(header::TRANSFER_ENCODING) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

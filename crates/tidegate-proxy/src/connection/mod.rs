@@ -5,8 +5,11 @@ mod wire;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::{Request, Version};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -23,7 +26,8 @@ const MAX_HEAD: usize = 64 * 1024;
 
 /// Serves one accepted connection until it closes. Set TCP_NODELAY on it before. `peer` is
 /// the client's address (IP allow lists). Ends early, after the running answers, when the
-/// gateway drains.
+/// gateway drains. When it only leaves, HTTP/2 is told so, and HTTP/1 hears it with its next answer:
+/// an idle line that closes could meet a request on its way.
 pub async fn serve_connection<I>(gateway: Arc<Gateway>, io: I, peer: IpAddr)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -34,7 +38,9 @@ where
         Patience { head: settings.head_timeout, idle: settings.idle_timeout, write: settings.write_timeout };
     let io = TokioIo::new(Wire::new(io, traffic.clone(), patience));
     let builder = builder(gateway.tasks.clone());
-    let service = service_fn(|request| {
+    let multiplexed = AtomicBool::new(false);
+    let service = service_fn(|request: Request<Incoming>| {
+        multiplexed.store(request.version() == Version::HTTP_2, Ordering::Relaxed);
         let (gateway, underway) = (gateway.clone(), traffic.begin());
         async move { Ok::<_, Infallible>(serve(&gateway, peer, underway, request).await) }
     });
@@ -42,9 +48,18 @@ where
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        () = gateway.stopping.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
+        () = gateway.leaving.cancelled() => {
+            if multiplexed.load(Ordering::Relaxed) {
+                connection.as_mut().graceful_shutdown();
+            }
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => ended,
+                () = gateway.stopping.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.as_mut().await
+                }
+            }
         }
     };
     if ended.is_err() {

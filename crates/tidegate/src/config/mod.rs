@@ -180,6 +180,8 @@ mod tests {
             ("node.listen", config.node.listen.to_string()),
             ("node.metrics_listen", config.node.metrics_listen.to_string()),
             ("node.state_dir", config.node.state_dir.display().to_string()),
+            ("node.drain_lead_seconds", config.node.drain_lead_seconds.to_string()),
+            ("control_plane.drain_lead_seconds", config.control_plane.drain_lead_seconds.to_string()),
             ("node.drain_timeout_seconds", config.node.drain_timeout_seconds.to_string()),
             ("node.journal_max_bytes", format!("{} GiB", config.node.journal_max_bytes >> 30)),
         ] {

@@ -29,6 +29,9 @@ pub(crate) struct Node {
     pub(crate) pool: String,
     /// Name for people.
     pub(crate) name: Option<String>,
+    /// Seconds for which a node that is told to end still takes calls, not ready: longer than balancers
+    /// take to see it.
+    pub(crate) drain_lead_seconds: u64,
     /// Longest time in seconds for running streams to finish at shutdown.
     pub(crate) drain_timeout_seconds: u64,
     /// Most bytes of journal that wait for the control plane.
@@ -60,6 +63,7 @@ impl Default for Node {
             service_account_token_file: None,
             pool: "default".to_owned(),
             name: None,
+            drain_lead_seconds: 0,
             drain_timeout_seconds: 600,
             journal_max_bytes: 8 << 30,
             tls: None,

@@ -31,6 +31,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let stop = shutdown::on_signal(&tasks)?;
     let limits_end = CancellationToken::new();
     let limiter = limiter(&config.redis, limits_end.clone()).await?;
+    let drain_lead = Duration::from_secs(config.node.drain_lead_seconds);
     let drain_timeout = Duration::from_secs(config.node.drain_timeout_seconds);
     let upstreams = upstreams(&config.upstream)?;
     tasks.spawn(sweep(upstreams.clone(), limits_end.clone()));
@@ -57,6 +58,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         () = stop.cancelled() => {}
         () = node.drain_asked() => {}
     }
+    node.leave(drain_lead).await;
     node.drain(drain_timeout).await;
     limits_end.cancel();
     limiter.stopped().await;

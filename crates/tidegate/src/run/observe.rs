@@ -15,7 +15,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Serves until told to stop.
-pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, store: Store, stop: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    metrics: Metrics,
+    store: Store,
+    leaving: CancellationToken,
+    stop: CancellationToken,
+) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -25,9 +31,10 @@ pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, store: Store,
             accepted = listener.accept() => accepted,
         };
         let Ok((stream, _)) = accepted else { continue };
-        let (metrics, store) = (metrics.clone(), store.clone());
+        let (metrics, store, leaving) = (metrics.clone(), store.clone(), leaving.clone());
         connections.spawn(async move {
-            let service = service_fn(move |request| answer(request, metrics.clone(), store.clone()));
+            let service =
+                service_fn(move |request| answer(request, metrics.clone(), store.clone(), leaving.clone()));
             // A broken connection concerns only the one who broke it.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
@@ -40,12 +47,14 @@ async fn answer(
     request: Request<Incoming>,
     metrics: Metrics,
     store: Store,
+    leaving: CancellationToken,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     if let Some(response) = respond(&metrics, &request) {
         return Ok(response);
     }
     let (status, text) = match request.uri().path() {
         "/livez" => (StatusCode::OK, "alive\n"),
+        "/readyz" if leaving.is_cancelled() => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
         "/readyz" if store.is_alive().await => (StatusCode::OK, "ready\n"),
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
         _ => (StatusCode::NOT_FOUND, "not found\n"),
