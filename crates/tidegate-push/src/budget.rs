@@ -5,20 +5,22 @@ use std::sync::Arc;
 use tidegate_proto::budget::budget_service_server::BudgetService;
 use tidegate_proto::budget::{
     self as wire, AllowGrantsRequest, AllowGrantsResponse, ConfirmEpochRequest, ConfirmEpochResponse,
-    OpenEpochRequest, OpenEpochResponse, ReturnGrantsRequest, ReturnGrantsResponse,
-    open_epoch_response::Outcome,
+    OpenEpochRequest, OpenEpochResponse, ReturnGrantsRequest, ReturnGrantsResponse, ReviewHoldsRequest,
+    ReviewHoldsResponse, open_epoch_response::Outcome,
 };
-use tidegate_store::epochs::{self, Asked, Asking, Decision, Opening, Wait};
+use tidegate_store::epochs::{self, Asked, Asking, Decision, Known, Opening, Wait};
 use tidegate_store::{Store, StoreError};
 use tidegate_telemetry::entropy;
 use tidegate_types::resource::{OpenHold, OpeningBalance};
-use tidegate_types::{Clock, NanoUsd, OrganizationId};
+use tidegate_types::{CallId, Clock, NanoUsd, OrganizationId};
 use tonic::{Request, Response, Status};
 
 use crate::nodes::{Admitted, Nodes, unavailable};
 use crate::peer;
 
 const LONGEST_RUN_ID: usize = 128;
+/// Most attempts in one review.
+const MOST_REVIEWED: usize = 1_000;
 
 /// The service behind `OpenEpoch` and `ConfirmEpoch`.
 pub(crate) struct Authority {
@@ -106,6 +108,50 @@ impl BudgetService for Authority {
         epochs::return_grants(&self.store, &asking).await.map_err(|error| refusal(&error))?;
         Ok(Response::new(ReturnGrantsResponse {}))
     }
+
+    async fn review_holds(
+        &self,
+        request: Request<ReviewHoldsRequest>,
+    ) -> Result<Response<ReviewHoldsResponse>, Status> {
+        let node = self.nodes.admit(peer::identity(&request)?).await?;
+        let request = request.into_inner();
+        let organization = organization(&request.organization_id)?;
+        if request.attempts.len() > MOST_REVIEWED {
+            return Err(Status::invalid_argument("too many attempts at once"));
+        }
+        let attempts = request.attempts.iter().map(attempt).collect::<Result<Vec<_>, Status>>()?;
+        let asking = (node.node_id, node.pool.as_str());
+        let known = epochs::review(&self.store, asking, organization, &attempts, self.clock.now()).await;
+        let known = known.map_err(|error| refusal(&error))?;
+        let mut reviewed = ReviewHoldsResponse::default();
+        for (held, known) in request.attempts.into_iter().zip(known) {
+            match end(known) {
+                Some(end) => reviewed.ended.push(wire::AttemptEnd {
+                    call_id: held.call_id,
+                    attempt: held.attempt,
+                    end: Some(end),
+                }),
+                None if known == Known::Unknown => reviewed.unknown.push(held),
+                None => {}
+            }
+        }
+        Ok(Response::new(reviewed))
+    }
+}
+
+const fn end(known: Known) -> Option<wire::attempt_end::End> {
+    match known {
+        Known::Unknown | Known::Open => None,
+        Known::Spent(cost) => Some(wire::attempt_end::End::SpentNanoUsd(cost.get())),
+        Known::Void => Some(wire::attempt_end::End::Voided(true)),
+        Known::Unresolved => Some(wire::attempt_end::End::Unresolved(true)),
+    }
+}
+
+fn attempt(held: &wire::HeldAttempt) -> Result<(CallId, u16), Status> {
+    let call = held.call_id.parse().ok();
+    call.zip(u16::try_from(held.attempt).ok())
+        .ok_or_else(|| Status::invalid_argument("an attempt is malformed"))
 }
 
 fn asking(node: &Admitted, boot: u64) -> Result<Asking<'_>, Status> {

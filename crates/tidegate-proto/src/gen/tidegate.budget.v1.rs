@@ -126,6 +126,51 @@ pub struct ReturnGrantsRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReturnGrantsResponse {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReviewHoldsRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    /// The asking node's own attempts.
+    #[prost(message, repeated, tag = "2")]
+    pub attempts: ::prost::alloc::vec::Vec<HeldAttempt>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeldAttempt {
+    #[prost(string, tag = "1")]
+    pub call_id: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReviewHoldsResponse {
+    /// Those of which the books know nothing and never will.
+    #[prost(message, repeated, tag = "1")]
+    pub unknown: ::prost::alloc::vec::Vec<HeldAttempt>,
+    /// How the books have others. One that is still open is in neither list.
+    #[prost(message, repeated, tag = "2")]
+    pub ended: ::prost::alloc::vec::Vec<AttemptEnd>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AttemptEnd {
+    #[prost(string, tag = "1")]
+    pub call_id: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    #[prost(oneof = "attempt_end::End", tags = "3, 4, 5")]
+    pub end: ::core::option::Option<attempt_end::End>,
+}
+/// Nested message and enum types in `AttemptEnd`.
+pub mod attempt_end {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum End {
+        #[prost(int64, tag = "3")]
+        SpentNanoUsd(i64),
+        #[prost(bool, tag = "4")]
+        Voided(bool),
+        #[prost(bool, tag = "5")]
+        Unresolved(bool),
+    }
+}
 /// Generated client implementations.
 pub mod budget_service_client {
     #![allow(
@@ -325,6 +370,34 @@ pub mod budget_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Asked of attempts whose process died, once its journal is shipped: how they ended, and which of them were
+        /// never journalled.
+        pub async fn review_holds(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReviewHoldsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReviewHoldsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tidegate.budget.v1.BudgetService/ReviewHolds",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("tidegate.budget.v1.BudgetService", "ReviewHolds"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -370,6 +443,15 @@ pub mod budget_service_server {
             request: tonic::Request<super::ReturnGrantsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReturnGrantsResponse>,
+            tonic::Status,
+        >;
+        /// Asked of attempts whose process died, once its journal is shipped: how they ended, and which of them were
+        /// never journalled.
+        async fn review_holds(
+            &self,
+            request: tonic::Request<super::ReviewHoldsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReviewHoldsResponse>,
             tonic::Status,
         >;
     }
@@ -614,6 +696,51 @@ pub mod budget_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReturnGrantsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tidegate.budget.v1.BudgetService/ReviewHolds" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReviewHoldsSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::ReviewHoldsRequest>
+                    for ReviewHoldsSvc<T> {
+                        type Response = super::ReviewHoldsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReviewHoldsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::review_holds(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReviewHoldsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -6,6 +6,7 @@
 
 mod books;
 mod grants;
+mod review;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -19,6 +20,7 @@ use crate::convert::{shard_index, signed, time, timestamp, unsigned};
 use crate::{Result, StoreError, placement};
 
 pub use grants::{Asking, allow_grants, reclaim_grants, return_grants};
+pub use review::{Known, review};
 
 /// How long a permit is good for.
 const PERMIT_MS: i64 = 2000;

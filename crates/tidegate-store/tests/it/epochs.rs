@@ -1,10 +1,11 @@
 //! Budget epochs: counters are written once, from the books, after everybody has shipped.
 
 use tidegate_store::epochs::{
-    Asked, Asking, Decision, Opening, Wait, allow_grants, confirm, open, reclaim_grants, return_grants,
+    Asked, Asking, Decision, Known, Opening, Wait, allow_grants, confirm, open, reclaim_grants,
+    return_grants, review,
 };
-use tidegate_store::intake::ingest;
-use tidegate_store::{StoreError, audit, feed, fleet};
+use tidegate_store::intake::{LaneMark, ingest};
+use tidegate_store::{StoreError, audit, feed, fleet, missing};
 use tidegate_types::resource::{BudgetEpoch, Resource};
 use tidegate_types::usage::{EventKind, Outcome};
 use tidegate_types::{NanoUsd, NodeId, Position, Revision, Shard, Timestamp};
@@ -279,4 +280,37 @@ async fn grants_are_noted_under_the_open_epoch_and_come_back_with_the_next_when_
     assert_eq!(reclaim(later).await, [acme]);
     assert_eq!(published(&f).await.0, 2);
     assert_eq!(reclaim(later).await, [], "once");
+}
+
+#[tokio::test]
+async fn the_books_tell_how_attempts_ended_and_which_they_have_never_heard_of() {
+    let f = Fixture::new().await;
+    let one = node(&f.store).await;
+    let asking = (one, "default");
+    let [spent, void, in_doubt, running, unheard] = [(); 5].map(|()| new_id());
+    let records = [
+        billed(event(&f.acme, spent, EventKind::Intent, Outcome::Open, 0)),
+        billed(event(&f.acme, spent, EventKind::Final, Outcome::Completed, 400)),
+        billed(event(&f.acme, void, EventKind::Final, Outcome::NotSent, 0)),
+        billed(event(&f.acme, in_doubt, EventKind::Final, Outcome::Unresolved, 0)),
+        billed(event(&f.acme, running, EventKind::Intent, Outcome::Open, 0)),
+    ];
+    ingest(&f.store, one, &shipped(one, 1, records), NOW).await.unwrap();
+    let asked = [(spent, 0), (void, 0), (in_doubt, 0), (running, 0), (unheard, 0), (spent, 1)];
+    let acme = f.acme.organization.id;
+    let known = review(&f.store, asking, acme, &asked, NOW).await.unwrap();
+    let spent_it = Known::Spent(NanoUsd::new(400));
+    let expected = [spent_it, Known::Void, Known::Unresolved, Known::Open, Known::Unknown, Known::Unknown];
+    assert_eq!(known, expected);
+    // Another organization's books know nothing of these, and another pool is told nothing.
+    let others = review(&f.store, asking, f.umbrella.organization.id, &[(spent, 0)], NOW).await.unwrap();
+    assert_eq!(others, [Known::Unknown]);
+    let elsewhere = review(&f.store, (one, "elsewhere"), acme, &asked, NOW).await;
+    assert!(matches!(elsewhere, Err(StoreError::NotFound)), "{elsewhere:?}");
+    // Of a node that lost records nothing is known to be unknown.
+    let held = [LaneMark { boot: 1, lane: 0, sequence: 20 }];
+    assert!(missing::resume(&f.store, one, &held, NOW).await.unwrap().missing > 0);
+    let known = review(&f.store, asking, acme, &asked, NOW).await.unwrap();
+    assert_eq!(known[4..], [Known::Open, Known::Open]);
+    assert_eq!(known[0], spent_it);
 }
