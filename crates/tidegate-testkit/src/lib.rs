@@ -7,6 +7,8 @@
 pub mod binaries;
 #[cfg(feature = "installation")]
 pub mod installation;
+#[cfg(feature = "issuer")]
+pub mod issuer;
 pub mod port;
 pub mod postgres;
 pub mod process;

@@ -31,6 +31,15 @@ impl Admin {
         Self { base: url.to_owned(), ..self.clone() }
     }
 
+    /// The same with a connection for each request.
+    ///
+    /// # Errors
+    /// When no client can be made.
+    pub fn without_kept_connections(&self) -> Result<Self> {
+        let client = Client::builder().timeout(Duration::from_secs(60)).no_proxy().pool_max_idle_per_host(0);
+        Ok(Self { client: client.build()?, ..self.clone() })
+    }
+
     /// The status and body of any request.
     ///
     /// # Errors

@@ -4,6 +4,8 @@
 
 mod admin;
 mod config;
+mod link;
+mod processes;
 mod program;
 mod provision;
 
@@ -16,6 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use admin::Admin;
+pub use link::{Line, Link};
 pub use program::Program;
 
 use crate::{port, postgres, redis};
@@ -33,6 +36,10 @@ pub struct Shape {
     pub workers: Option<usize>,
     /// Longest time for running streams to finish when a node is told to end.
     pub drain_timeout_seconds: u64,
+    /// Longest time for which what is told to end goes on serving, not ready.
+    pub drain_lead_seconds: u64,
+    /// Lines between the parts can be cut: see [`Lines`].
+    pub lines: bool,
     /// A program in front of each node, for example `taskset -c 1`.
     pub node_wrapper: Vec<String>,
     /// Where the default provider is; `None`: a simulator of its own.
@@ -47,10 +54,23 @@ impl Default for Shape {
             redis: true,
             workers: None,
             drain_timeout_seconds: 20,
+            drain_lead_seconds: 0,
+            lines: false,
             node_wrapper: vec![],
             upstream: None,
         }
     }
+}
+
+/// Lines between the parts, each of its own; empty where [`Shape::lines`] was not asked for.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// Of each control plane to Postgres.
+    pub to_postgres: Vec<Link>,
+    /// Of each node to its control plane.
+    pub to_control: Vec<Link>,
+    /// Of each node to Redis.
+    pub to_redis: Vec<Link>,
 }
 
 const EMAIL: &str = "root@example.test";
@@ -69,6 +89,8 @@ pub struct Installation {
     pub redis: Option<redis::Server>,
     /// Further pools, each with a counters' server of its own.
     pub pools: BTreeMap<String, redis::Server>,
+    /// What can be cut.
+    pub lines: Lines,
     /// The simulated providers.
     pub simulator: Option<Program>,
     /// Control planes.
@@ -100,9 +122,18 @@ impl Installation {
             Some(_) => None,
             None => Some(start_simulator(binary, folder.path()).await?),
         };
-        let mut control_planes = Vec::new();
+        let (mut control_planes, mut lines) = (Vec::new(), Lines::default());
         for index in 0..shape.control_planes.max(1) {
-            let file = config::control_plane(folder.path(), index, &logins)?;
+            let logins = match shape.lines {
+                true => {
+                    let line = Link::to(logins.port).await?;
+                    let through = logins.at(line.port());
+                    lines.to_postgres.push(line);
+                    through
+                }
+                false => logins.at(logins.port),
+            };
+            let file = config::control_plane(folder.path(), index, &logins, &shape)?;
             if index == 0 {
                 Program::run(binary, folder.path(), &["migrate", "--config", &file])?;
                 provision::members(&postgres)?;
@@ -126,6 +157,7 @@ impl Installation {
             postgres,
             redis,
             pools: BTreeMap::new(),
+            lines,
             simulator,
             control_planes,
             nodes: vec![],
@@ -153,12 +185,7 @@ impl Installation {
             (None, Some(simulator)) => simulator.url("listening on ")?,
             (None, None) => anyhow::bail!("no upstream"),
         };
-        let port = base
-            .split(':')
-            .nth(2)
-            .and_then(|rest| rest.split('/').next())
-            .and_then(|port| port.parse::<u16>().ok());
-        self.upstream_ports.extend(port);
+        self.upstream_ports.extend(port_of(&base).ok());
         let providers = if self.simulator.is_some() {
             vec![
                 ("sim-openai", "openai_chat", "bearer", format!("{base}/openai/v1")),
@@ -231,97 +258,6 @@ impl Installation {
             .post("/prices", &json!({"offering_id": offering["id"], "tiers": tiers, "source": "test"}))
             .await?;
         Ok(())
-    }
-
-    /// Starts one more node and waits until it is ready.
-    ///
-    /// # Errors
-    /// When it does not start.
-    pub async fn add_node(&mut self) -> Result<()> {
-        self.add_node_in("default").await
-    }
-
-    /// Makes a pool with a counters' server of its own.
-    ///
-    /// # Errors
-    /// When the management API refuses, or the server does not start.
-    pub async fn add_pool(&mut self, name: &str) -> Result<()> {
-        self.admin.post("/pools?organization=system", &json!({"name": name})).await?;
-        self.pools.insert(name.to_owned(), redis::Server::start()?);
-        Ok(())
-    }
-
-    /// Starts one more node of a pool and waits until it is ready.
-    ///
-    /// # Errors
-    /// When it does not start.
-    pub async fn add_node_in(&mut self, pool: &str) -> Result<()> {
-        let token = self.admin.post("/join-tokens", &json!({"pool": pool})).await?;
-        let index = self.nodes.len();
-        let grpc = self.control_planes.iter().map(|p| p.url("grpc on ")).collect::<Result<Vec<_>>>()?;
-        let redis = self.pools.get(pool).or(self.redis.as_ref()).map(redis::Server::url);
-        config::node(
-            self.folder.path(),
-            index,
-            &grpc[index % grpc.len()],
-            &token,
-            redis.as_deref(),
-            &self.shape,
-            &self.upstream_ports,
-        )?;
-        let node = self.spawn_node(index)?;
-        node.wait_for_line("node is ready").await?;
-        self.nodes.push(node);
-        Ok(())
-    }
-
-    fn spawn_node(&self, index: usize) -> Result<Program> {
-        let file = config::file(self.folder.path(), &format!("node-{index}"));
-        let name = format!("node-{index}");
-        Program::start(
-            &self.binary,
-            self.folder.path(),
-            &name,
-            &self.shape.node_wrapper,
-            &["node", "--config", &file],
-        )
-    }
-
-    /// Starts a node again that was killed or stopped, with its state, and waits until it is ready.
-    ///
-    /// # Errors
-    /// When it does not start.
-    pub async fn restart_node(&mut self, index: usize) -> Result<()> {
-        self.start_node(index)?;
-        self.nodes[index].wait_for_line("node is ready").await
-    }
-
-    /// The same without waiting.
-    ///
-    /// # Errors
-    /// When the process cannot be started.
-    pub fn start_node(&mut self, index: usize) -> Result<()> {
-        self.nodes[index].kill();
-        self.nodes[index] = self.spawn_node(index)?;
-        Ok(())
-    }
-
-    /// Starts a control plane again that was killed or stopped, on the same ports.
-    ///
-    /// # Errors
-    /// When it does not start.
-    pub async fn restart_control_plane(&mut self, index: usize) -> Result<()> {
-        self.control_planes[index].kill();
-        let (name, file) =
-            (format!("control-{index}"), config::file(self.folder.path(), &format!("control-{index}")));
-        self.control_planes[index] = Program::start(
-            &self.binary,
-            self.folder.path(),
-            &name,
-            &[],
-            &["control-plane", "--config", &file],
-        )?;
-        self.control_planes[index].wait_for_line("control plane is ready").await
     }
 
     /// Runs a statement in the database as its superuser, past everything that guards it.
@@ -448,6 +384,12 @@ impl Drop for Installation {
             self.control_planes.iter().chain(&self.nodes).for_each(Program::print_end_of_log);
         }
     }
+}
+
+/// The port in a URL.
+fn port_of(url: &str) -> Result<u16> {
+    let port = url.split(':').nth(2).and_then(|rest| rest.split('/').next());
+    port.and_then(|port| port.parse().ok()).with_context(|| format!("no port in {url}"))
 }
 
 /// A member of a JSON object that must be text.

@@ -11,6 +11,17 @@ pub(super) struct Logins {
     pub(super) owner: String,
     pub(super) app: String,
     pub(super) feed: String,
+    /// Where the server is.
+    pub(super) port: u16,
+}
+
+impl Logins {
+    /// The same where somebody listens on the server's behalf.
+    pub(super) fn at(&self, port: u16) -> Self {
+        let (from, to) = (format!("@127.0.0.1:{}/", self.port), format!("@127.0.0.1:{port}/"));
+        let [owner, app, feed] = [&self.owner, &self.app, &self.feed].map(|url| url.replace(&from, &to));
+        Self { owner, app, feed, port }
+    }
 }
 
 const PASSWORD: &str = "only-in-this-throw-away-cluster";
@@ -23,7 +34,12 @@ pub(super) fn create(server: &postgres::Server) -> Result<Logins> {
         sql(server, "postgres", &format!("CREATE ROLE {login} LOGIN PASSWORD '{PASSWORD}'"))?;
     }
     let url = |login: &str| server.address().url(login, PASSWORD, "tidegate");
-    Ok(Logins { owner: url("tg_owner"), app: url("tg_app"), feed: url("tg_feed") })
+    Ok(Logins {
+        owner: url("tg_owner"),
+        app: url("tg_app"),
+        feed: url("tg_feed"),
+        port: server.address().port,
+    })
 }
 
 /// Makes the logins members of the roles that the migrations made.
