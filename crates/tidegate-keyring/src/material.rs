@@ -20,11 +20,7 @@ const ACTOR: SystemActor = SystemActor::new("material");
 ///
 /// # Errors
 /// When the database is away, or the key-encryption key wraps nothing.
-pub async fn make_missing(
-    store: &Store,
-    kek: &KeyEncryptionKey,
-    now: Timestamp,
-) -> Result<(), KeyringError> {
+pub async fn make_missing(store: &Store, kek: &KeyEncryptionKey, now: Timestamp) -> Result<(), KeyringError> {
     let mut change = store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
     let made = insert_missing(&mut change, kek, now).await?;
     if !made.is_empty() {

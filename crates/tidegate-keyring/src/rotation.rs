@@ -44,8 +44,10 @@ impl Kind {
 
 /// Between two looks for something to do.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Whoever says nothing of a rotation for so long has ended.
-const LEASE_MS: i64 = 30_000;
+/// Whoever says nothing of a rotation for so long has ended: somebody else goes on with it.
+const LEASE_MS: i64 = 10_000;
+/// Between two words that it is still worked on, whatever a step takes.
+const KEEP_EVERY: Duration = Duration::from_secs(2);
 /// After a step that everybody must see: each control plane looks every second.
 pub(crate) const SEEN: Duration = Duration::from_secs(4);
 
@@ -71,12 +73,11 @@ async fn look(ring: &Keyring) -> Result<(), KeyringError> {
         tracing::info!(version, "no key uses this pepper any more: retired");
     }
     let Some(work) = Work::lease(ring).await? else { return Ok(()) };
-    let done = match Kind::parse(&work.rotation.kind) {
-        Some(Kind::Kek) => roots::rotate(&work).await,
-        Some(Kind::DataKey) => data_keys::rotate(&work).await,
-        Some(Kind::PoolKey) => pools::rotate_key(&work).await,
-        Some(Kind::Pepper) => pools::rotate_pepper(&work).await,
-        None => return Ok(()),
+    let Some(kind) = Kind::parse(&work.rotation.kind) else { return Ok(()) };
+    // Who cannot keep it any more stops, for somebody else may have taken it.
+    let done = tokio::select! {
+        done = work.go_on(kind) => done,
+        error = work.keep() => Err(error),
     };
     match done {
         Ok(()) => work.finish().await,
@@ -99,6 +100,34 @@ impl<'r> Work<'r> {
         let change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
         let rotation = key_rotations::lease(change, now.plus_millis(LEASE_MS)).await?;
         Ok(rotation.map(|rotation| Self { ring, rotation }))
+    }
+
+    async fn go_on(&self, kind: Kind) -> Result<(), KeyringError> {
+        match kind {
+            Kind::Kek => roots::rotate(self).await,
+            Kind::DataKey => data_keys::rotate(self).await,
+            Kind::PoolKey => pools::rotate_key(self).await,
+            Kind::Pepper => pools::rotate_pepper(self).await,
+        }
+    }
+
+    /// Keeps the lease until that fails for as long as it lasts.
+    async fn keep(&self) -> KeyringError {
+        let mut failed = 0;
+        loop {
+            tokio::time::sleep(KEEP_EVERY).await;
+            match self.kept().await {
+                Ok(()) => failed = 0,
+                Err(error) if failed >= 2 => return error,
+                Err(_) => failed += 1,
+            }
+        }
+    }
+
+    async fn kept(&self) -> Result<(), KeyringError> {
+        let now = self.ring.clock.now();
+        let change = self.ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
+        Ok(key_rotations::keep(change, self.rotation.id, now.plus_millis(LEASE_MS)).await?)
     }
 
     /// Says how far it is, and keeps the lease.

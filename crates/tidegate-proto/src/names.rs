@@ -182,12 +182,7 @@ impl Named for Training {
 impl Named for ZdrTier {
     const ALL: &'static [Self] = &[Self::None, Self::NoTraining, Self::ZdrWithSafetyRetention, Self::Zdr];
     fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::NoTraining => "no_training",
-            Self::ZdrWithSafetyRetention => "zdr_with_safety_retention",
-            Self::Zdr => "zdr",
-        }
+        self.as_str()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which providers to leave alone for a while, and how often one may be tried again.
 //!
-//! How providers fare is in `vitals`, what other nodes say of both in `news`. Cool-downs are per
-//! (credential, offering): when one is over, a single call probes, and the others follow when that was
-//! answered. Retries at the same provider are at most a fifth of its traffic.
+//! How providers fare is in `vitals`, what other nodes say of both in `news`, what it means for a plan in
+//! the policy's `eject`. Cool-downs are per (credential, offering): when one is over, a single call of the
+//! fleet probes (`half_open`), and the others follow when that was answered. Retries at the same provider
+//! are at most a fifth of its traffic.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
-use tidegate_policy::{Candidate, Measured, Vitals};
+use tidegate_policy::{Candidate, Measured, Pause, Vitals};
 use tidegate_types::usage::CredentialType;
 use tidegate_types::{CredentialId, ModelId, OfferingId, ProviderId};
 
@@ -35,6 +36,17 @@ impl Measured for Health {
     fn vitals(&self, provider: ProviderId, model: ModelId) -> Vitals {
         self.measured.of(provider, model)
     }
+
+    fn pause(&self, credential: Option<CredentialId>, offering: OfferingId) -> Pause {
+        if self.cooling_count.load(Ordering::Relaxed) == 0 {
+            return Pause::None;
+        }
+        match self.cooling.lock().get(&(credential, offering)) {
+            None => Pause::None,
+            Some(until) if *until > Instant::now() => Pause::Resting,
+            Some(_) => Pause::Over,
+        }
+    }
 }
 
 /// A first attempt earns this much, a retry costs [`RETRY`].
@@ -45,33 +57,23 @@ const MOST: i64 = 100;
 /// Longest cool-down.
 pub(crate) const LONGEST: Duration = Duration::from_secs(300);
 /// How long the others wait for a probe.
-const PROBE: Duration = Duration::from_secs(5);
+pub(crate) const PROBE: Duration = Duration::from_secs(5);
 /// Most places that are remembered, and most that wait to be told.
 const MOST_PLACES: usize = 10_000;
 const MOST_TOLD: usize = 1_000;
 
 impl Health {
-    /// Whether this candidate should be tried only when nobody else is left.
-    pub(crate) fn is_cooling(&self, candidate: &Candidate) -> bool {
-        self.cooling_count.load(Ordering::Relaxed) != 0
-            && self.cooling.lock().get(&place(candidate)).is_some_and(|until| *until > Instant::now())
-    }
-
-    /// The same for the candidate that would be tried first. Of the callers that ask after its time is
-    /// up, one is told that it does not cool: its call is the probe.
-    pub(crate) fn is_cooling_first(&self, candidate: &Candidate) -> bool {
-        if self.cooling_count.load(Ordering::Relaxed) == 0 {
-            return false;
-        }
-        let now = Instant::now();
-        match self.cooling.lock().get_mut(&place(candidate)) {
-            Some(until) if *until > now => true,
-            Some(until) => {
-                *until = now + PROBE;
-                false
+    /// Whether this call may probe a candidate whose time is over, as far as this node knows: one at a time.
+    pub(crate) fn begin_probe(&self, candidate: &Candidate) -> bool {
+        if candidate.pause == Pause::Over {
+            let now = Instant::now();
+            match self.cooling.lock().get_mut(&place(candidate)) {
+                Some(until) if *until > now => return false,
+                Some(until) => *until = now + PROBE,
+                None => {}
             }
-            None => false,
         }
+        !candidate.vitals.due || self.measured.begin_probe(candidate.provider.id, candidate.model.id)
     }
 
     /// Leaves a candidate alone for a while. `told`: its provider said so; then the other nodes hear it.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tidegate_policy::{Candidate, Condition, Plan, Sort};
+use tidegate_policy::{Candidate, Condition, Pause, Plan, Sort};
 use tidegate_types::usage::{AttemptRecord, CredentialType};
 
 use crate::failover::Planned;
@@ -67,6 +67,11 @@ pub(crate) fn of(planned: &Planned<'_>, candidate: &Candidate) -> Bytes {
     told(planned, candidate, true)
 }
 
+/// The routing of a call that is answered with what `candidate` answered before: nobody is tried.
+pub(crate) fn of_cached(planned: &Planned<'_>, candidate: &Candidate) -> Bytes {
+    told(planned, candidate, false)
+}
+
 /// The routing of a call that nobody answered; `candidate` was tried last.
 pub(crate) fn of_failed(planned: &Planned<'_>, candidate: &Candidate) -> Bytes {
     told(planned, candidate, false)
@@ -94,7 +99,7 @@ fn told(planned: &Planned<'_>, candidate: &Candidate, answers: bool) -> Bytes {
         note(&mut models, candidate.model.name.as_str(), true, now);
     }
     let mut fallbacks: Vec<&str> = Vec::new();
-    for other in &plan.candidates {
+    for other in plan.candidates.iter().filter(|other| !other.ejected) {
         let slug = other.provider.slug.as_str();
         if slug != candidate.provider.slug.as_str() && !fallbacks.contains(&slug) {
             fallbacks.push(slug);
@@ -165,7 +170,7 @@ fn sorted<'a>(plan: &'a Plan, candidate: &Candidate, by: Sort) -> Sorted<'a> {
             continue;
         }
         found.execution_order.push(slug);
-        if other.vitals.condition != Condition::Fine {
+        if other.vitals.condition != Condition::Fine || other.pause != Pause::None {
             found.deprioritized_providers.push(slug);
         }
         if let Some(metric) = other.metric(by) {
@@ -207,7 +212,8 @@ fn of_attempt<'a>(plan: &'a Plan, attempt: &AttemptRecord) -> Option<&'a Candida
     plan.candidates.iter().find(|candidate| candidate.offering.id == attempt.offering_id)
 }
 
-const fn paid_by(credential: CredentialType) -> &'static str {
+/// Whose credential it was, as the AI SDK's users know it.
+pub(crate) const fn paid_by(credential: CredentialType) -> &'static str {
     match credential {
         CredentialType::System => "system",
         CredentialType::Byok | CredentialType::Client => "byok",

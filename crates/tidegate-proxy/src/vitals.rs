@@ -23,7 +23,7 @@ const DEGRADED: u32 = WHOLE / 10 * 7;
 const DOWN: u32 = WHOLE / 100 * 35;
 /// After so long without a failure nothing is held against a provider any more.
 const FORGIVEN_MS: u64 = 30_000;
-/// So often one call probes a provider that is down.
+/// So often one call of the fleet probes a provider that is down.
 const PROBE_MS: u64 = 5_000;
 /// Most pairs that are remembered.
 const MOST: usize = 50_000;
@@ -105,6 +105,7 @@ impl Measurements {
             return;
         };
         blend(&pair.success, WHOLE, 8);
+        pair.lift();
         learn(&pair.ttft_ms, u32::try_from(ttft.as_millis()).unwrap_or(u32::MAX).max(1));
         pair.answered.fetch_add(1, Ordering::Relaxed);
     }
@@ -124,6 +125,9 @@ impl Measurements {
             let share = u64::from(WHOLE) * u64::from(seen.answered) / u64::from(calls);
             let share = u32::try_from(share).unwrap_or(WHOLE);
             (0..calls.min(WEIGHT)).for_each(|_| blend(&pair.success, share, 8));
+        }
+        if seen.answered > 0 && seen.failed == 0 {
+            pair.lift();
         }
         if seen.failed > 0 {
             pair.failed_at.store(self.now(), Ordering::Relaxed);
@@ -146,17 +150,24 @@ impl Measurements {
         }
     }
 
-    /// What is known now. Of the callers that ask about a provider that is down, one at a time is
-    /// told that it is not: its call is the probe.
+    /// What is known now.
     pub(crate) fn of(&self, provider: ProviderId, model: ModelId) -> Vitals {
         let pairs = self.pairs.read();
         let Some(pair) = pairs.get(&(provider, model)) else { return Vitals::default() };
         let known = |value: &AtomicU32| Some(value.load(Ordering::Relaxed)).filter(|value| *value > 0);
+        let condition = pair.condition(|| self.now());
         Vitals {
-            condition: pair.condition(|| self.now()),
+            condition,
+            due: condition == Condition::Down && pair.is_due(self.now()),
             ttft_ms: known(&pair.ttft_ms),
             milli_tps: known(&pair.milli_tps),
         }
+    }
+
+    /// Whether this call of the node may probe a provider that is due.
+    pub(crate) fn begin_probe(&self, provider: ProviderId, model: ModelId) -> bool {
+        let pairs = self.pairs.read();
+        pairs.get(&(provider, model)).is_some_and(|pair| pair.begin_probe(self.now()))
     }
 
     fn now(&self) -> u64 {
@@ -210,19 +221,31 @@ impl Pair {
         if success >= DEGRADED {
             return Condition::Fine;
         }
-        let now = now();
-        if now.saturating_sub(self.failed_at.load(Ordering::Relaxed)) > FORGIVEN_MS {
+        if now().saturating_sub(self.failed_at.load(Ordering::Relaxed)) > FORGIVEN_MS {
             return Condition::Fine;
         }
         if success >= DOWN {
             return Condition::Degraded;
         }
+        Condition::Down
+    }
+
+    /// Whether nobody has asked it for a while, in vain or not.
+    fn is_due(&self, now: u64) -> bool {
         let last = self.probed_at.load(Ordering::Relaxed).max(self.failed_at.load(Ordering::Relaxed));
-        let due = now.saturating_sub(last) > PROBE_MS;
+        now.saturating_sub(last) > PROBE_MS
+    }
+
+    /// Of those who ask when it is due, one is told that it may.
+    fn begin_probe(&self, now: u64) -> bool {
         let probed = self.probed_at.load(Ordering::Relaxed);
-        let probes =
-            due && self.probed_at.compare_exchange(probed, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if probes { Condition::Fine } else { Condition::Down }
+        self.is_due(now)
+            && self.probed_at.compare_exchange(probed, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// It was answered: it is not down any more, but has to show itself.
+    fn lift(&self) {
+        self.success.fetch_max(DOWN, Ordering::Relaxed);
     }
 }
 
@@ -259,12 +282,18 @@ mod tests {
         assert_eq!((seen[2], seen[6]), (Condition::Degraded, Condition::Degraded));
         assert_eq!((seen[7], seen[9]), (Condition::Down, Condition::Down));
         // One of those who ask five seconds later probes it.
-        assert_eq!(pair.condition(|| 6_001), Condition::Fine);
+        assert!(!pair.begin_probe(6_000));
+        assert!(pair.is_due(6_001) && pair.begin_probe(6_001));
+        assert!(!pair.is_due(6_002) && !pair.begin_probe(6_002));
         assert_eq!(pair.condition(|| 6_002), Condition::Down);
         assert_eq!(pair.condition(|| 31_002), Condition::Fine);
-        (0..4).for_each(|_| blend(&pair.success, WHOLE, 8));
+        // One that is answered ends it, but it has to show itself; one more failure, and it is down again.
+        pair.lift();
         assert_eq!(pair.condition(|| 6_003), Condition::Degraded);
-        (0..4).for_each(|_| blend(&pair.success, WHOLE, 8));
+        blend(&pair.success, 0, 8);
+        assert_eq!(pair.condition(|| 6_003), Condition::Down);
+        pair.lift();
+        (0..6).for_each(|_| blend(&pair.success, WHOLE, 8));
         assert_eq!(pair.condition(|| 6_004), Condition::Fine);
     }
 

@@ -155,6 +155,19 @@ pub async fn progress(
     change.save().await
 }
 
+/// Keeps a rotation that is worked on, until `until`, whatever else is written of it meanwhile.
+///
+/// # Errors
+/// When the database is away.
+pub async fn keep(mut change: Change, id: Uuid, until: Timestamp) -> Result<()> {
+    sqlx::query("UPDATE key_rotations SET leased_until = $2 WHERE rotation_id = $1 AND state = 'running'")
+        .bind(id)
+        .bind(time(until))
+        .execute(change.connection())
+        .await?;
+    change.save().await
+}
+
 /// A rotation is done.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
 //! What the nodes of a pool tell one another: short notes in a stream of bounded length, one trip for
-//! telling and hearing. Knows nothing of what is told. Whoever is away hears later, or never.
+//! telling and hearing; and what one of them may have at a time. Knows nothing of what is told. Whoever is away hears later, or never.
 
 use std::time::Duration;
 
@@ -23,7 +23,23 @@ const TRIP: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Default)]
 pub struct Heard(Option<String>);
 
+/// Before the name of what one caller may have at a time.
+const CLAIM: &str = "tg:{fleet}:probe:";
+
 impl RedisStore {
+    pub(crate) async fn claim(&self, what: &str, span: Duration) -> Result<bool, LimitError> {
+        let link = self.breaker.back().ok_or(LimitError::Away)?;
+        let mut claim = redis::cmd("SET");
+        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        claim.arg(format!("{CLAIM}{what}")).arg(1).arg("NX").arg("PX").arg(millis);
+        // On the request's path; the breaker is for decisions about money.
+        match link.ask(&claim, self.breaker.decision()).await {
+            Ok(Value::Nil) => Ok(false),
+            Ok(Value::ServerError(_)) | Err(_) => Err(LimitError::Away),
+            Ok(_) => Ok(true),
+        }
+    }
+
     pub(crate) async fn tell(
         &self,
         note: Option<&[u8]>,

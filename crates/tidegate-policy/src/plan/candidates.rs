@@ -10,9 +10,10 @@ use tidegate_types::{ModelName, OrganizationId, ProviderSlug, Timestamp};
 
 use super::budgets::{Covering, of_attempt};
 use super::effective::Demands;
+use super::eject::Turn;
 use super::facts::CallFacts;
 use super::filter::{Allower, Filter};
-use super::measured::Vitals;
+use super::measured::{Pause, Vitals};
 use super::order::{Candidates, Rank, by_rank};
 use super::outcome::{Candidate, Removed, Role};
 use super::wishes::Wishes;
@@ -293,10 +294,26 @@ impl<'s> Search<'_, '_> {
                 budgets,
                 role: offer.target.role,
                 vitals: offer.vitals,
+                pause: self.pause(offer, credential, paid_by),
+                ejected: false,
                 vouched,
                 rank: self.rank(offer, credential, paid_by),
+                turn: Turn::default(),
             }),
         }
+    }
+
+    /// What is said of a request's own credential says nothing of the next request's.
+    fn pause(
+        &self,
+        offer: &Offer<'s>,
+        credential: Option<&Arc<Credential>>,
+        paid_by: CredentialType,
+    ) -> Pause {
+        if paid_by == CredentialType::Client {
+            return Pause::None;
+        }
+        self.facts.measured.pause(credential.map(|credential| credential.id), offer.offering.id)
     }
 
     fn rank(

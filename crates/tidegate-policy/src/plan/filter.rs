@@ -136,13 +136,13 @@ impl fmt::Display for Filter {
             Self::Provider(allower) => write!(f, "{allower} does not allow this provider"),
             Self::Headquarters => f.write_str("its home is not one that is asked for, or not known"),
             Self::Zdr { demanded, promised } => {
-                write!(f, "data handling {} is demanded, {} is known", tier(*demanded), tier(*promised))
+                write!(f, "data handling {} is demanded, {} is known", demanded.as_str(), promised.as_str())
             }
             Self::Feature { name, demanded, promised } => write!(
                 f,
                 "data handling {} is demanded, {} is known of its `{name}`",
-                tier(*demanded),
-                tier(*promised)
+                demanded.as_str(),
+                promised.as_str()
             ),
             Self::Kind => f.write_str("it is another kind of model"),
             Self::Lacks(what) => write!(f, "it cannot do {what}"),
@@ -160,15 +160,5 @@ impl fmt::Display for Filter {
             Self::OwnPrice => f.write_str("the organization has a price of its own for its credentials"),
             Self::BudgetClosed(id) => write!(f, "budget {id} could not be applied, so it refuses"),
         }
-    }
-}
-
-/// A tier's name, as the management API writes it.
-pub(crate) const fn tier(tier: ZdrTier) -> &'static str {
-    match tier {
-        ZdrTier::None => "none",
-        ZdrTier::NoTraining => "no_training",
-        ZdrTier::ZdrWithSafetyRetention => "zdr_with_safety_retention",
-        ZdrTier::Zdr => "zdr",
     }
 }

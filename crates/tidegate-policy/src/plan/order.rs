@@ -9,12 +9,10 @@ use super::outcome::{Candidate, Role};
 use super::wishes::Sort;
 
 /// Place of a candidate among those of its target; smaller is tried first. Fields decide in their
-/// order; equal ones stay in the order of provider names. Health alone does not change who pays:
-/// only a provider that is down comes behind one that somebody else's credential is for.
+/// order; equal ones stay in the order of provider names. That some of its calls fail does not change
+/// who pays; one that ails comes behind one that somebody else's credential is for (`eject`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
-    /// Most of its calls fail: after everybody else, so that all are tried when all are down.
-    down: bool,
     /// Place in the request's order.
     order: u16,
     /// What the request sorts by: the degraded after the others, then the metric, unknown last.
@@ -47,7 +45,6 @@ impl Rank {
             None => 2 - u8::from(own),
         };
         Self {
-            down: vitals.condition == Condition::Down,
             order,
             sorted,
             class,

@@ -11,8 +11,9 @@ use tidegate_types::window::Window;
 use tidegate_types::{CredentialId, KeyId, ModelId, NanoUsd, OfferingId, ProviderSlug, TeamId, Timestamp};
 
 use super::effective::EffectivePolicy;
+use super::eject::Turn;
 use super::filter::Filter;
-use super::measured::{Condition, Vitals};
+use super::measured::{Condition, Pause, Vitals};
 use super::order::Rank;
 use super::wishes::Sort;
 use crate::compiled::{Budget, Offering, Route, Vouched};
@@ -73,9 +74,14 @@ pub struct Candidate {
     pub role: Role,
     /// How its model fares at its provider.
     pub vitals: Vitals,
+    /// Whether it is left alone at the moment.
+    pub pause: Pause,
+    /// Not tried: it ails, and at least half of the candidates do not.
+    pub ejected: bool,
     /// By what it meets the demands on data handling; empty where nothing is demanded.
     pub vouched: Vouched,
     pub(super) rank: Rank,
+    pub(super) turn: Turn,
 }
 
 /// A candidate that a filter took out.
@@ -102,6 +108,10 @@ pub enum RateScope {
     Key(KeyId),
     /// The team's, shared by its keys.
     Team(TeamId),
+    /// The organization's, shared by all of its keys.
+    Organization,
+    /// The organization's for one model.
+    Model(ModelId),
 }
 
 /// Rate limits that a call must pass.
@@ -118,12 +128,12 @@ pub struct RateLimit {
 pub struct Plan {
     /// The route that was asked for.
     pub route: Option<Arc<Route>>,
-    /// In the order in which they are tried; never empty.
+    /// In the order in which they are tried, those that are ejected last; at least half are not.
     pub candidates: SmallVec<[Candidate; 4]>,
     /// What the filters took out.
     pub removed: SmallVec<[Removed; 4]>,
-    /// Rate limits, the narrowest scope first.
-    pub rates: SmallVec<[RateLimit; 2]>,
+    /// Rate limits of key, team, organization and of each candidate's model, the narrowest scope first.
+    pub rates: SmallVec<[RateLimit; 4]>,
     /// What the policies together demand.
     pub policy: EffectivePolicy,
     /// Epoch of the organization's budget counters; 0 while none is known.
@@ -167,10 +177,18 @@ impl Candidate {
         if let Some(place) = self.rank.place() {
             reason.push_str(&format!("; place {} in `order`", u32::from(place) + 1));
         }
+        if self.pause != Pause::None {
+            reason.push_str("; left alone for a while");
+        }
         match self.vitals.condition {
             Condition::Fine => {}
             Condition::Degraded => reason.push_str("; degraded: some of its calls fail"),
             Condition::Down => reason.push_str("; down: most of its calls fail"),
+        }
+        match (self.ejected, self.turn.probes) {
+            (true, _) => reason.push_str("; ejected"),
+            (false, true) => reason.push_str("; this call finds out whether it answers again"),
+            (false, false) => {}
         }
         reason
     }

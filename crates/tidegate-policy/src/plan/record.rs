@@ -6,14 +6,14 @@ use tidegate_types::usage::{
 };
 
 use super::filter::Filter;
-use super::measured::Condition;
+use super::measured::{Condition, Pause};
 use super::outcome::{Candidate, Plan, Removed, Role};
 use super::refusal::PlanRefusal;
 
 /// The short form of a plan; `None` for the usual one of a single candidate that was asked for by name,
-/// which the attempt tells. `cooling`: whether a candidate is left alone at the moment.
+/// which the attempt tells.
 #[must_use]
-pub fn record_of(plan: &Plan, cooling: impl Fn(&Candidate) -> bool) -> Option<Box<PlanRecord>> {
+pub fn record_of(plan: &Plan) -> Option<Box<PlanRecord>> {
     let alone = plan.candidates.len() == 1 && plan.removed.is_empty();
     if alone && plan.candidates.first().is_some_and(|only| only.role == Role::Named) {
         return None;
@@ -29,7 +29,8 @@ pub fn record_of(plan: &Plan, cooling: impl Fn(&Candidate) -> bool) -> Option<Bo
         credential_type: candidate.credential_type,
         role: role(candidate.role),
         place: candidate.rank.place(),
-        standing: if cooling(candidate) { Standing::Cooling } else { standing(candidate.vitals.condition) },
+        standing: standing(candidate),
+        ejected: candidate.ejected,
     };
     Some(Box::new(PlanRecord {
         candidates: plan.candidates.iter().take(MOST_PLANNED).map(planned).collect(),
@@ -75,11 +76,12 @@ const fn role(role: Role) -> PlannedRole {
     }
 }
 
-const fn standing(condition: Condition) -> Standing {
-    match condition {
-        Condition::Fine => Standing::Fine,
-        Condition::Degraded => Standing::Degraded,
-        Condition::Down => Standing::Down,
+const fn standing(candidate: &Candidate) -> Standing {
+    match (candidate.pause, candidate.vitals.condition) {
+        (Pause::Resting | Pause::Over, _) => Standing::Cooling,
+        (Pause::None, Condition::Fine) => Standing::Fine,
+        (Pause::None, Condition::Degraded) => Standing::Degraded,
+        (Pause::None, Condition::Down) => Standing::Down,
     }
 }
 

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 use tidegate_types::resource::ZdrTier;
 use tidegate_types::usage::RefusalCause;
 
-use super::filter::{Filter, tier};
+use super::filter::Filter;
 use super::outcome::Removed;
 
 /// What is wrong.
@@ -61,7 +61,7 @@ pub enum Why {
         filter: Filter,
     },
     /// Nobody meets the demanded data handling.
-    #[error("no provider of '{name}' meets the data handling tier {}", tier(*demanded))]
+    #[error("no provider of '{name}' meets the data handling tier {}", demanded.as_str())]
     NoZdrProvider {
         /// The model or route.
         name: String,

@@ -6,6 +6,7 @@ mod budgets;
 mod calendar;
 mod check;
 mod deltas;
+mod eject;
 mod fixtures;
 mod keys;
 mod listing;

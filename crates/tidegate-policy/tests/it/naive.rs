@@ -17,7 +17,7 @@ const TIERS: [ZdrTier; 4] =
 
 /// Everything of one case.
 #[derive(Debug, Clone)]
-struct World {
+pub(crate) struct World {
     providers: Vec<Provider>,
     models: Vec<Model>,
     offerings: Vec<Offering>,
@@ -25,7 +25,7 @@ struct World {
     policies: Vec<Policy>,
     key: VirtualKey,
     targets: Vec<RouteTarget>,
-    facts: CallFacts<'static>,
+    pub(crate) facts: CallFacts<'static>,
 }
 
 fn names(all: &'static [&'static str]) -> impl Strategy<Value = Vec<&'static str>> {
@@ -155,7 +155,7 @@ fn some_facts() -> impl Strategy<Value = CallFacts<'static>> {
     )
 }
 
-fn worlds() -> impl Strategy<Value = World> {
+pub(crate) fn worlds() -> impl Strategy<Value = World> {
     let providers =
         proptest::collection::vec((any::<bool>(), prop::bool::weighted(0.9), prop::bool::weighted(0.2)), 10);
     let models = proptest::collection::vec(any::<bool>(), 3);
@@ -242,7 +242,7 @@ fn some_providers(choices: &[(bool, bool, bool)]) -> Vec<Provider> {
 }
 
 impl World {
-    fn feed(&self) -> Feed {
+    pub(crate) fn feed(&self) -> Feed {
         let mut feed = Feed::new();
         let mut all: Vec<Resource> =
             vec![organization(ORG), team(ORG, TEAM), Resource::Key(self.key.clone())];

@@ -55,7 +55,7 @@ fn measured(pairs: &[(u128, Condition, Option<u32>, Option<u32>)]) -> HashMap<(P
     let plan = feed.ask("openai/gpt-5").unwrap();
     let model = plan.candidates[0].model.id;
     let vitals = |(id, condition, ttft_ms, milli_tps): &(u128, Condition, Option<u32>, Option<u32>)| {
-        let vitals = Vitals { condition: *condition, ttft_ms: *ttft_ms, milli_tps: *milli_tps };
+        let vitals = Vitals { condition: *condition, ttft_ms: *ttft_ms, milli_tps: *milli_tps, due: false };
         ((ProviderId::from_u128(*id), model), vitals)
     };
     pairs.iter().map(vitals).collect()

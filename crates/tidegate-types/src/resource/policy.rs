@@ -22,6 +22,19 @@ pub enum ZdrTier {
     Zdr,
 }
 
+impl ZdrTier {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::NoTraining => "no_training",
+            Self::ZdrWithSafetyRetention => "zdr_with_safety_retention",
+            Self::Zdr => "zdr",
+        }
+    }
+}
+
 /// What a policy speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "scope", rename_all = "snake_case")]
