@@ -17,5 +17,6 @@ mod reconcile;
 mod rerate;
 mod resources;
 mod samples;
+mod steps;
 mod upkeep;
 mod usage;
