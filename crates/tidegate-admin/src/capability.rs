@@ -22,6 +22,8 @@ pub enum Noun {
     ServiceTokens,
     /// `/keys`.
     Keys,
+    /// `/trust-rules`.
+    TrustRules,
     /// `/credentials`.
     Credentials,
     /// `/providers`, `/models`, `/offerings`, `/prices`, `/catalogue`.
@@ -88,6 +90,7 @@ impl Noun {
             "members" => Self::Members,
             "service-tokens" => Self::ServiceTokens,
             "keys" => Self::Keys,
+            "trust-rules" => Self::TrustRules,
             "credentials" => Self::Credentials,
             "providers" | "models" | "offerings" | "prices" | "catalogue" => Self::Catalogue,
             "price-overrides" => Self::PriceOverrides,
@@ -113,6 +116,7 @@ impl Noun {
         match self {
             Self::Teams
             | Self::Keys
+            | Self::TrustRules
             | Self::PriceOverrides
             | Self::Routes
             | Self::Policies
@@ -168,6 +172,7 @@ pub const fn role_allows(role: Role, noun: Noun, action: Action) -> bool {
         (
             Noun::Teams
             | Noun::Members
+            | Noun::TrustRules
             | Noun::PriceOverrides
             | Noun::Routes
             | Noun::Policies
@@ -180,6 +185,7 @@ pub const fn role_allows(role: Role, noun: Noun, action: Action) -> bool {
             Noun::Teams
             | Noun::Members
             | Noun::Keys
+            | Noun::TrustRules
             | Noun::PriceOverrides
             | Noun::Routes
             | Noun::Policies

@@ -46,6 +46,7 @@ fn named_key(candidate: &Resource) -> Option<KeyId> {
             PolicyScope::Organization | PolicyScope::Team { .. } => None,
         },
         Resource::Budget(budget) => budget.scope.key,
+        Resource::TrustRule(rule) => Some(rule.key_id),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Who calls: the virtual key of a request, checked in memory.
+//! Who calls: the virtual key or the signed token of a request, checked in memory.
 //!
 //! An unknown id, a bad checksum and a wrong secret cost the same work and no I/O.
 
@@ -6,10 +6,12 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, header};
 use tidegate_policy::View;
+use tidegate_secrets::caller_token;
 use tidegate_secrets::virtual_key::{self, PresentedKey};
 use tidegate_types::Timestamp;
 use tidegate_types::usage::RefusalCause;
 
+use crate::caller_token::{PRINCIPAL, bearer};
 use crate::gateway::Gateway;
 use crate::refusal::{Refusal, Refused};
 
@@ -25,6 +27,8 @@ pub(crate) fn carries_key(headers: &HeaderMap) -> bool {
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) view: View,
+    /// Whose token it was; none for those who brought a key.
+    principal: Option<Box<str>>,
 }
 
 /// Finds the key that the headers carry and checks its secret. Whether it may be used now is
@@ -36,6 +40,10 @@ pub(crate) fn authenticate(
 ) -> Result<Caller, Refused> {
     let text = presented(headers)?
         .ok_or_else(|| unauthenticated("no API key; send `Authorization: Bearer <key>`"))?;
+    if caller_token::looks_like_one(text) {
+        let (view, principal) = bearer(gateway, text, now)?;
+        return Ok(Caller { view, principal: Some(principal) });
+    }
     let peppers = gateway.vault.peppers().ok_or_else(|| {
         Refusal::new(RefusalCause::Unavailable, "this node cannot check keys yet")
             .code("not_ready")
@@ -50,10 +58,18 @@ pub(crate) fn authenticate(
             None
         }
     };
-    genuine.map(|view| Caller { view }).ok_or_else(|| unauthenticated(unknown(text)))
+    genuine.map(|view| Caller { view, principal: None }).ok_or_else(|| unauthenticated(unknown(text)))
 }
 
 impl Caller {
+    /// Tags that are put on every call of this caller, `(name, value)`; they override request tags of the same
+    /// name. A principal was proven: no key's tag stands in its place.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
+        let principal = self.principal.as_deref().map(|principal| (PRINCIPAL, principal));
+        let own = self.view.key().tags().filter(move |(name, _)| principal.is_none() || *name != PRINCIPAL);
+        principal.into_iter().chain(own)
+    }
+
     /// Whether the key may be used now, from this address.
     pub(crate) fn admit(&self, now: Timestamp, peer: IpAddr) -> Result<(), Refused> {
         Ok(self.view.admit(now, peer)?)

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tidegate_secrets::virtual_key::Peppers;
 use tidegate_types::resource::Credential;
 use tidegate_types::usage::{BillingEvent, CallRecord, Usage};
-use tidegate_types::{CallId, LabelHash, NanoUsd, OrganizationId, Timestamp};
+use tidegate_types::{CallId, LabelHash, NanoUsd, OrganizationId, Timestamp, TrustRuleId};
 use tidegate_upstream::SignIn;
 
 /// One thing to be written down.
@@ -118,6 +118,9 @@ pub struct PlannedStep {
     pub role: String,
     /// How it fared: `fine`, `degraded`, `down` or `cooling`.
     pub standing: String,
+    /// Not tried for that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ejected: bool,
 }
 
 /// Who was taken out.
@@ -218,4 +221,8 @@ pub trait Questions: Send + Sync + 'static {
         organization: OrganizationId,
         query: ReportQuery,
     ) -> BoxFuture<'_, Result<Vec<ReportRow>, NoAnswer>>;
+
+    /// A token named a key of a trust rule's issuer that is not known here: has it asked for, beside the
+    /// request's way. Returns at once; many calls ask once.
+    fn want_issuer_keys(&self, _organization: OrganizationId, _rule: TrustRuleId) {}
 }

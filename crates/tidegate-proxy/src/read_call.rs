@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use smallvec::SmallVec;
 use tidegate_dialect::read::{self, CallBody};
 use tidegate_dialect::task;
-use tidegate_policy::{CallFacts, Measured, Sort, View, Wishes};
+use tidegate_policy::{CallFacts, Measured, Sort, Wishes};
 use tidegate_types::label::LabelKind;
 use tidegate_types::resource::{Capabilities, Operation, Unit, ZdrTier};
 use tidegate_types::usage::RefusalCause;
@@ -67,7 +67,7 @@ where
         }
         _ => task::read(operation, dialect, said.outside(), content_type(headers), bytes)?,
     };
-    let labels = labels(&caller.view, &body, headers)?;
+    let labels = labels(caller, &body, headers)?;
     Ok(Call { body, labels })
 }
 
@@ -218,8 +218,8 @@ const REPORTING_TAGS: HeaderName = HeaderName::from_static("ai-reporting-tags");
 
 /// Labels from named fields and headers, as keyed hashes. The key's own tags override a
 /// request's tags of the same name.
-fn labels(view: &View, body: &CallBody, headers: &HeaderMap) -> Result<Labels, Refused> {
-    let key = &view.organization().organization().label_key;
+fn labels(caller: &Caller, body: &CallBody, headers: &HeaderMap) -> Result<Labels, Refused> {
+    let key = &caller.view.organization().organization().label_key;
     let hash = |kind, text: &str| bounded(text).map(|text| LabelHash::of(key, kind, text));
     let header = |name: &HeaderName| {
         headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty())
@@ -235,17 +235,17 @@ fn labels(view: &View, body: &CallBody, headers: &HeaderMap) -> Result<Labels, R
         affinity: header(&SESSION_AFFINITY).and_then(|text| hash(LabelKind::Session, text).ok()),
     };
     labels.affinity = labels.affinity.or(labels.session);
-    for (name, value) in view.key().tags() {
+    for (name, value) in caller.tags() {
         labels.tags.push(hash(LabelKind::Tag, &tag_text(name, value))?);
     }
     let from_header = header(&REPORTING_TAGS).into_iter().flat_map(|text| text.split(',')).map(str::trim);
     let from_body = body.labels.tags.iter().map(tidegate_dialect::Content::expose);
     for tag in from_header.chain(from_body).filter(|tag| !tag.is_empty()) {
         let (name, value) = tag_parts(tag);
-        push_tag(view, &mut labels, name, value, &hash)?;
+        push_tag(caller, &mut labels, name, value, &hash)?;
     }
     for (name, value) in &body.labels.metadata {
-        push_tag(view, &mut labels, name.expose(), value.expose(), &hash)?;
+        push_tag(caller, &mut labels, name.expose(), value.expose(), &hash)?;
     }
     Ok(labels)
 }
@@ -261,13 +261,13 @@ pub(crate) fn tag_text(name: &str, value: &str) -> String {
 }
 
 fn push_tag(
-    view: &View,
+    caller: &Caller,
     labels: &mut Labels,
     name: &str,
     value: &str,
     hash: &impl Fn(LabelKind, &str) -> Result<LabelHash, Refused>,
 ) -> Result<(), Refused> {
-    if view.key().tags().any(|(own, _)| own == name) {
+    if caller.tags().any(|(own, _)| own == name) {
         return Ok(());
     }
     let tag = hash(LabelKind::Tag, &tag_text(name, value))?;

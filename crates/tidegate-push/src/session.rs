@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tidegate_proto::config::{self as wire, node_message::Message as Said};
 use tidegate_proto::{ConvertError, PROTOCOL_VERSION, positions_from_wire};
-use tidegate_store::{Store, StoreError};
+use tidegate_store::{Store, StoreError, trust_rules};
 use tidegate_types::{Clock, Position, Shard};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -129,7 +129,10 @@ async fn listen(
         };
         let heard = match message.message {
             Some(Said::Ack(ack)) => status.lock().acknowledge(ack),
-            Some(Said::Heartbeat(beat)) => status.lock().heartbeat(&beat),
+            Some(Said::Heartbeat(beat)) => {
+                want_keys(shared, node, &beat).await;
+                status.lock().heartbeat(&beat)
+            }
             Some(Said::CommandResult(result)) => {
                 shared.commands.answered(node.node_id, result);
                 Ok(())
@@ -142,6 +145,27 @@ async fn listen(
             shared.metrics.malformed.inc();
             return malformed(&error);
         }
+    }
+}
+
+/// Issuers are asked again at most this often, however many nodes ask for it.
+const KEYS_PAUSE_MS: i64 = 30_000;
+/// Rules whose issuers' keys one heartbeat may ask for.
+const MOST_WANTED: usize = 64;
+
+/// Has issuers' keys fetched that the node met tokens of and does not hold. What it may not ask for, or what
+/// was fetched a moment ago, is passed over.
+async fn want_keys(shared: &Shared, node: &Admitted, beat: &wire::Heartbeat) {
+    let parse = |wanted: &wire::WantedKeys| {
+        Some((wanted.organization_id.parse().ok()?, wanted.trust_rule_id.parse().ok()?))
+    };
+    let rules: Vec<_> = beat.wanted_keys.iter().take(MOST_WANTED).filter_map(parse).collect();
+    if rules.is_empty() {
+        return;
+    }
+    let (store, now) = (&shared.store, shared.clock.now());
+    if let Err(error) = trust_rules::wanted(store, &node.pool, &rules, now, KEYS_PAUSE_MS).await {
+        tracing::debug!(%error, "issuers' keys that a node wants were not noted");
     }
 }
 

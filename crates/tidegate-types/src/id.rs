@@ -240,11 +240,15 @@ impl OrganizationId {
 
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-fn encode(mut raw: u128) -> [u8; 26] {
+fn encode(raw: u128) -> [u8; 26] {
     let mut out = [b'0'; 26];
-    for slot in out.iter_mut().rev() {
-        *slot = ALPHABET[(raw & 31) as usize];
-        raw >>= 5;
+    // Twelve characters of 60 bits each from the end: one register holds what is left of them.
+    for (slots, bits) in out.rchunks_mut(12).zip([0, 60, 120]) {
+        let mut part = (raw >> bits) as u64;
+        for slot in slots.iter_mut().rev() {
+            *slot = ALPHABET[(part & 31) as usize];
+            part >>= 5;
+        }
     }
     out
 }
@@ -293,18 +297,37 @@ impl<K: IdKind> FromStr for Id<K> {
     }
 }
 
+/// An id's text in one piece, without an allocation.
+struct Text {
+    bytes: [u8; Self::LONGEST + 1 + 26],
+    end: usize,
+}
+
+impl Text {
+    /// The longest prefix that fits.
+    const LONGEST: usize = 16;
+
+    fn of<K: IdKind>(id: Id<K>) -> Self {
+        let mut bytes = [b'_'; Self::LONGEST + 1 + 26];
+        let (prefix, ulid) = (K::PREFIX.as_bytes(), encode(id.raw));
+        let end = prefix.len() + 1 + ulid.len();
+        if let Some((before, behind)) =
+            bytes.get_mut(..end).and_then(|text| text.split_at_mut_checked(prefix.len()))
+        {
+            before.copy_from_slice(prefix);
+            behind[1..].copy_from_slice(&ulid);
+        }
+        Self { bytes, end }
+    }
+
+    fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(self.bytes.get(..self.end)?).ok()
+    }
+}
+
 impl<K: IdKind> fmt::Display for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In one piece: a text that is made of it then grows once.
-        const LONGEST: usize = 16;
-        let mut text = [b'_'; LONGEST + 1 + 26];
-        let (prefix, ulid) = (K::PREFIX.as_bytes(), encode(self.raw));
-        let end = prefix.len() + 1 + ulid.len();
-        let places = text.get_mut(..end).and_then(|text| text.split_at_mut_checked(prefix.len()));
-        let Some((before, behind)) = places else { return Err(fmt::Error) };
-        before.copy_from_slice(prefix);
-        behind[1..].copy_from_slice(&ulid);
-        f.write_str(std::str::from_utf8(&text[..end]).map_err(|_| fmt::Error)?)
+        f.write_str(Text::of(*self).as_str().ok_or(fmt::Error)?)
     }
 }
 
@@ -344,7 +367,8 @@ impl<K> Hash for Id<K> {
 
 impl<K: IdKind> Serialize for Id<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let text = Text::of(*self);
+        serializer.serialize_str(text.as_str().ok_or_else(|| serde::ser::Error::custom("a long prefix"))?)
     }
 }
 

@@ -29,6 +29,7 @@ mod schema;
 mod service_tokens;
 mod sessions;
 mod teams;
+mod trust_rules;
 mod usage;
 mod webhooks;
 mod zdr;
@@ -53,6 +54,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .merge(members::router())
         .merge(service_tokens::router())
         .merge(keys::router())
+        .merge(trust_rules::router())
         .merge(credentials::router())
         .merge(providers::router())
         .merge(models::router())

@@ -28,6 +28,11 @@ async fn objects(world: &World, tenant: &Tenant) -> BTreeMap<&'static str, Strin
         ("/service-tokens", json!({"name": "secret-token", "role": "viewer"})),
         ("/webhooks", json!({"name": "secret-webhook", "url": "https://secret-host.example.com/"})),
         (
+            "/trust-rules",
+            json!({"name": "secret-rule", "issuer": "https://secret-issuer.example.com", "audience": "secret-audience",
+                "team_id": tenant.team}),
+        ),
+        (
             "/exporters",
             json!({"name": "secret-exporter", "url": "https://secret-host.example.com/v1/traces"}),
         ),
@@ -137,6 +142,7 @@ async fn snapshot(world: &World, tenant: &Tenant) -> Vec<String> {
     for path in [
         "/teams",
         "/keys",
+        "/trust-rules",
         "/credentials",
         "/price-overrides",
         "/routes",

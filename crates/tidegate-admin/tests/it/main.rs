@@ -25,5 +25,6 @@ mod roles;
 mod secrecy;
 mod sessions;
 mod trials;
+mod trust_rules;
 mod usage;
 mod webhooks;

@@ -20,6 +20,7 @@ teams          rw rw r  r  r    rw r    rw r
 members        rw rw r  r  r    rw r    rw r
 service-tokens rw rw -  -  -    r  r    rw r
 keys           rw rw rw r  r    rw r    rw r
+trust-rules    rw rw r  r  r    rw r    rw r
 credentials    rw rw r  r  -    rw r    rw r
 providers      r  r  r  r  r    rw r    rw r
 models         r  r  r  r  r    rw r    rw r

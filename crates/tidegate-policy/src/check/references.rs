@@ -34,11 +34,12 @@ pub(crate) fn check(existing: &[Resource], candidate: &Resource, faults: &mut Ve
         Resource::Offering(offering) => around.offering(offering, faults),
         Resource::Provider(provider) => around.own_provider(provider, faults),
         Resource::TrustRule(rule) => around.key("key_id", Some(rule.key_id), faults),
-        Resource::Organization(_)
-        | Resource::Team(_)
-        | Resource::Model(_)
-        | Resource::BudgetEpoch(_)
-        | Resource::Pool(_) => {}
+        Resource::Organization(organization) => {
+            for own in &organization.model_limits {
+                around.model("model_limits", Some(&own.model), faults);
+            }
+        }
+        Resource::Team(_) | Resource::Model(_) | Resource::BudgetEpoch(_) | Resource::Pool(_) => {}
     }
 }
 

@@ -34,6 +34,7 @@ mod route;
 mod session;
 mod team;
 mod token;
+mod trust_rule;
 mod usage;
 mod webhook;
 
@@ -116,6 +117,8 @@ pub(crate) enum Admin {
     Catalogue(Noun<import::Verb>),
     /// An organization's own model names.
     Route(Noun<route::Verb>),
+    /// Whose signed tokens (OIDC, Kubernetes service accounts) may call as a key.
+    TrustRule(Noun<trust_rule::Verb>),
     /// Allow lists, data-retention tier, defaults.
     Policy(Noun<policy::Verb>),
     /// The response cache: purge it. Its rules are those of policies and routes.
@@ -170,6 +173,7 @@ impl Admin {
             Self::Offering(noun) => (noun.connection, noun.verb.request()?),
             Self::Price(noun) => (noun.connection, noun.verb.request()?),
             Self::Route(noun) => (noun.connection, noun.verb.request()?),
+            Self::TrustRule(noun) => (noun.connection, noun.verb.request()?),
             Self::Policy(noun) => (noun.connection, noun.verb.request()?),
             Self::Budget(noun) => (noun.connection, noun.verb.request()?),
             Self::Ledger(noun) => (noun.connection, noun.verb.request()?),

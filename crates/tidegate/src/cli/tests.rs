@@ -124,6 +124,12 @@ credit set-up --markup 5 --allowance 10 --every month
 credit top-up 100 --reference i-1
 credit adjust ID --amount -1 --reference i-1b --note typo
 credit entries
+trust-rule list
+trust-rule create shop --issuer https://kubernetes.default.svc --audience tidegate-acme --team ID --claim sub=system:serviceaccount:shop:web
+trust-rule get ID
+trust-rule update ID --longest-life 600
+trust-rule refresh ID --drop-withdrawn
+trust-rule delete ID
 exporter list
 exporter create mlflow --to https://x.example/v1/traces --header-file x-mlflow-experiment-id=FILE
 exporter get ID

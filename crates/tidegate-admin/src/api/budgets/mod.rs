@@ -338,7 +338,7 @@ async fn views(app: &App, tx: &mut TenantTx, rows: &[Stored<Budget>]) -> Result<
 }
 
 /// Whether readable labels may be kept: not where any policy demands zero data retention.
-async fn labels_may_be_kept(tx: &mut TenantTx) -> Result<bool, Problem> {
+pub(in crate::api) async fn labels_may_be_kept(tx: &mut TenantTx) -> Result<bool, Problem> {
     let policies = resources(tx, &[ResourceKind::Policy]).await?;
     let strict = |resource: &Resource| matches!(resource, Resource::Policy(policy) if policy.privacy.zdr >= ZdrTier::ZdrWithSafetyRetention);
     Ok(!policies.iter().any(strict))

@@ -1,0 +1,142 @@
+//! Trust rules over the API: a key of their own, ambiguous ones are refused whoever has the other, private
+//! keys are never taken.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::harness::{Tenant, World};
+
+const ISSUER: &str = "https://issuer.example.com";
+
+/// A public key: RFC 7517 appendix A.1.
+fn jwk(kid: &str) -> Value {
+    json!({"kty": "EC", "crv": "P-256", "use": "sig", "kid": kid,
+        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"})
+}
+
+fn rule(tenant: &Tenant, name: &str, audience: &str, claims: Value) -> Value {
+    json!({"name": name, "team_id": tenant.team, "issuer": ISSUER, "audience": audience, "claims": claims})
+}
+
+#[tokio::test]
+async fn a_rule_gets_a_key_without_a_text_which_goes_with_it() {
+    let world = World::start().await;
+    let tenant = world.tenant("acme").await;
+    let owner = &tenant.owner;
+    let body = rule(&tenant, "shop", "acme", json!({"sub": ["system:serviceaccount:shop:web"]}));
+    let made = world.post(owner, "/trust-rules", &body).await.expect(StatusCode::CREATED);
+    assert_eq!((&made.body["keys"], &made.body["longest_life_seconds"]), (&json!([]), &json!(86_400)));
+    let (path, key) = (format!("/trust-rules/{}", made.str("/id")), format!("/keys/{}", made.str("/key_id")));
+    let shown = world.get(owner, &key).await.expect(StatusCode::OK);
+    assert_eq!((shown.str("/name"), shown.str("/status")), ("shop".into(), "active".into()));
+    world.patch(owner, &key, &json!({"limits": {"requests_per_minute": 5}})).await.expect(StatusCode::OK);
+    // A second rule may act as the same key; it outlives the first rule then.
+    let mut second = rule(&tenant, "second", "other", json!({}));
+    second.as_object_mut().unwrap().remove("team_id");
+    second["key_id"] = made.body["key_id"].clone();
+    let second = world.post(owner, "/trust-rules", &second).await.expect(StatusCode::CREATED);
+    world.delete(owner, &path).await.expect(StatusCode::NO_CONTENT);
+    world.get(owner, &path).await.refused(404, "not_found");
+    assert_eq!(world.get(owner, &key).await.str("/status"), "active");
+    world.delete(owner, &format!("/trust-rules/{}", second.str("/id"))).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(world.get(owner, &key).await.str("/status"), "revoked");
+    let audit = world.get(owner, "/audit").await;
+    assert!(audit.text.contains("trust_rule.create") && audit.text.contains("trust_rule.delete"));
+}
+
+#[tokio::test]
+async fn rules_that_one_token_could_fit_are_refused_whoever_has_the_other() {
+    let world = World::start().await;
+    let (a, b) = (world.tenant("a").await, world.tenant("b").await);
+    let make = async |tenant: &Tenant, name: &str, audience: &str, claims: Value| {
+        world.post(&tenant.owner, "/trust-rules", &rule(tenant, name, audience, claims)).await
+    };
+    let one =
+        make(&a, "one", "shared", json!({"repository": ["a/x", "a/y"]})).await.expect(StatusCode::CREATED);
+    for claims in [json!({}), json!({"repository": ["b/x", "a/y"]}), json!({"environment": ["prod"]})] {
+        for tenant in [&a, &b] {
+            let refused =
+                make(tenant, "two", "shared", claims.clone()).await.refused(409, "ambiguous_trust_rule");
+            assert!(!refused.text.contains("a/x") && !refused.text.contains(&a.id), "{}", refused.text);
+        }
+    }
+    make(&b, "two", "shared", json!({"repository": ["b/x"]})).await.expect(StatusCode::CREATED);
+    let three = make(&b, "three", "own", json!({})).await.expect(StatusCode::CREATED);
+    // Nor by a change.
+    let path = format!("/trust-rules/{}", three.str("/id"));
+    world.patch(&b.owner, &path, &json!({"audience": "shared"})).await.refused(409, "ambiguous_trust_rule");
+    // A rule is not in its own way, and its place is free when it is gone.
+    let own = format!("/trust-rules/{}", one.str("/id"));
+    world.patch(&a.owner, &own, &json!({"name": "renamed"})).await.expect(StatusCode::OK);
+    world.delete(&a.owner, &own).await.expect(StatusCode::NO_CONTENT);
+    make(&b, "four", "shared", json!({"repository": ["a/x"]})).await.expect(StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn pasted_keys_are_public_ones_and_can_be_given_up_for_the_issuers_own() {
+    let world = World::start().await;
+    let tenant = world.tenant("acme").await;
+    let owner = &tenant.owner;
+    let mut body = rule(&tenant, "pasted", "acme", json!({}));
+    let mut private = jwk("a");
+    private["d"] = json!("canary-private");
+    for (set, words) in [
+        (json!({"keys": [private]}), "private"),
+        (json!({"keys": [{"kty": "oct", "k": "canary"}]}), "private"),
+        (json!({"keys": []}), "no key"),
+        (json!({"nonsense": 1}), "JWK set"),
+    ] {
+        body["jwks"] = set;
+        let refused = world.post(owner, "/trust-rules", &body).await.refused(422, "validation_failed");
+        assert_eq!(refused.fields(), ["jwks"]);
+        assert!(refused.text.contains(words) && !refused.text.contains("canary"), "{}", refused.text);
+    }
+    body["jwks"] = json!({"keys": [jwk("a")]});
+    let made = world.post(owner, "/trust-rules", &body).await.expect(StatusCode::CREATED);
+    assert_eq!(made.body["keys"], json!([{"kid": "a", "algorithm": "ES256"}]));
+    let path = format!("/trust-rules/{}", made.str("/id"));
+    let renamed = world.patch(owner, &path, &json!({"name": "renamed"})).await.expect(StatusCode::OK);
+    assert_eq!(renamed.body["keys"], made.body["keys"]);
+    let replaced = json!({"jwks": {"keys": [jwk("b"), jwk("c")]}});
+    let replaced = world.patch(owner, &path, &replaced).await.expect(StatusCode::OK);
+    assert_eq!(replaced.body["keys"].as_array().unwrap().len(), 2);
+    let discovered = world.patch(owner, &path, &json!({"jwks": null})).await.expect(StatusCode::OK);
+    assert_eq!((&discovered.body["keys"], discovered.body.get("jwks")), (&json!([]), None));
+}
+
+#[tokio::test]
+async fn what_no_node_could_use_is_refused_with_the_field() {
+    let world = World::start().await;
+    let (tenant, other) = (world.tenant("acme").await, world.tenant("other").await);
+    let owner = &tenant.owner;
+    let foreign = rule(&other, "foreign", "x", json!({}));
+    let foreign = world.post(&other.owner, "/trust-rules", &foreign).await.expect(StatusCode::CREATED);
+    for (field, value, expected) in [
+        ("issuer", json!("issuer.example.com"), "issuer"),
+        ("issuer", json!("https://issuer.example.com?x=1"), "issuer"),
+        ("issuer", json!("https://user@issuer.example.com"), "issuer"),
+        ("audience", json!(""), "audience"),
+        ("claims", json!({"sub": []}), "claims"),
+        ("longest_life_seconds", json!(5), "longest_life_seconds"),
+        ("key_id", foreign.body["key_id"].clone(), "key_id"),
+    ] {
+        let mut body = rule(&tenant, "rule", "acme", json!({}));
+        if field == "key_id" {
+            body.as_object_mut().unwrap().remove("team_id");
+        }
+        body[field] = value;
+        let refused = world.post(owner, "/trust-rules", &body).await.refused(422, "does_not_compile");
+        assert_eq!(refused.fields(), [expected]);
+    }
+    let mut neither = rule(&tenant, "rule", "acme", json!({}));
+    neither.as_object_mut().unwrap().remove("team_id");
+    let refused = world.post(owner, "/trust-rules", &neither).await;
+    assert_eq!(refused.fields(), ["key_id"]);
+    let made = rule(&tenant, "rule", "acme", json!({}));
+    let made = world.post(owner, "/trust-rules", &made).await.expect(StatusCode::CREATED);
+    let path = format!("/trust-rules/{}", made.str("/id"));
+    let moved = world.patch(owner, &path, &json!({"issuer": "https://evil.example.com"})).await;
+    assert_eq!(moved.fields(), ["issuer"]);
+    let refreshed = world.post(owner, &format!("{path}/refresh"), &json!({"drop_withdrawn": true})).await;
+    refreshed.expect(StatusCode::OK);
+}
