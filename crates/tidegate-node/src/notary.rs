@@ -9,12 +9,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use prost::Message as _;
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
-use tidegate_proto::usage::{CallRecord as WireCall, DecisionLink, DecisionSeal};
+use tidegate_proto::decision_of;
+use tidegate_proto::usage::{DecisionLink, DecisionSeal};
 use tidegate_secrets::SecretsError;
 use tidegate_secrets::decision::{self, Hash, Link};
-use tidegate_types::usage::{CallRecord, Decision};
 use tidegate_types::{CallId, Clock, NodeId, OrganizationId};
 
 use crate::identity::Identity;
@@ -49,14 +47,17 @@ pub(crate) struct Notary {
 
 /// The calls of a batch, as far as they are decided.
 #[derive(Default)]
-pub(crate) struct Docket(Vec<(OrganizationId, CallId, Hash)>);
+pub(crate) struct Docket {
+    calls: Vec<(OrganizationId, CallId, Hash)>,
+    leaves: decision::Leaves,
+}
 
 impl Docket {
     /// Takes up a journal record, if it is a call's.
     pub(crate) fn note(&mut self, payload: &[u8]) {
-        let Some(call) = call_of(payload).and_then(|call| CallRecord::try_from(&call).ok()) else { return };
-        if let Ok(leaf) = decision::leaf(&Decision::from(&call)) {
-            self.0.push((call.organization_id, call.call_id, leaf));
+        let Some(decided) = decision_of(payload) else { return };
+        if let Ok(leaf) = self.leaves.of(&decided) {
+            self.calls.push((decided.organization_id, decided.call_id, leaf));
         }
     }
 }
@@ -108,7 +109,7 @@ impl Notary {
 
     /// Seals the calls of a batch; `None` when there are none.
     pub(crate) fn seal(&self, docket: Docket) -> Result<Option<DecisionSeal>, SecretsError> {
-        if docket.0.is_empty() {
+        if docket.calls.is_empty() {
             return Ok(None);
         }
         let identity = self.identity.load();
@@ -147,7 +148,7 @@ impl Notary {
     fn links(&self, docket: Docket, state: &State) -> Vec<Link> {
         let mut order = Vec::new();
         let mut groups: BTreeMap<OrganizationId, (Vec<CallId>, Vec<Hash>)> = BTreeMap::new();
-        for (organization, call, leaf) in docket.0 {
+        for (organization, call, leaf) in docket.calls {
             let group = groups.entry(organization).or_insert_with(|| {
                 order.push(organization);
                 Default::default()
@@ -170,18 +171,4 @@ impl Notary {
         };
         order.into_iter().map(link).collect()
     }
-}
-
-/// The call of an encoded journal record; events are passed over without being decoded.
-fn call_of(mut payload: &[u8]) -> Option<WireCall> {
-    const CALL: u32 = 5;
-    while !payload.is_empty() {
-        let (field, wire_type) = decode_key(&mut payload).ok()?;
-        if field == CALL && wire_type == WireType::LengthDelimited {
-            let length = usize::try_from(decode_varint(&mut payload).ok()?).ok()?;
-            return WireCall::decode(payload.get(..length)?).ok();
-        }
-        skip_field(wire_type, field, &mut payload, DecodeContext::default()).ok()?;
-    }
-    None
 }

@@ -9,12 +9,14 @@ mod fields;
 mod names;
 mod resource;
 mod usage_choices;
+mod usage_decision;
 mod usage_encode;
 mod usage_plan;
 mod usage_records;
 mod versioned;
 
 pub use error::{ConvertError, Problem};
+pub use usage_decision::decision_of;
 pub use usage_encode::{encode_call, encode_event};
 pub use versioned::{
     SUPPORTED_FEATURES, digest_from_wire, positions_from_wire, positions_to_wire, versioned_from_wire,

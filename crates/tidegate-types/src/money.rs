@@ -159,12 +159,15 @@ fn format_scaled(f: &mut fmt::Formatter<'_>, value: i64, places: u32) -> fmt::Re
     let scale = 10u64.pow(places);
     let magnitude = value.unsigned_abs();
     let sign = if value < 0 { "-" } else { "" };
-    let (whole, fraction) = (magnitude / scale, magnitude % scale);
+    let (whole, mut fraction) = (magnitude / scale, magnitude % scale);
     if fraction == 0 {
         return write!(f, "{sign}{whole}");
     }
-    let padded = format!("{fraction:0width$}", width = places as usize);
-    write!(f, "{sign}{whole}.{}", padded.trim_end_matches('0'))
+    let mut width = places as usize;
+    while fraction.is_multiple_of(10) {
+        (fraction, width) = (fraction / 10, width - 1);
+    }
+    write!(f, "{sign}{whole}.{fraction:0width$}")
 }
 
 impl FromStr for NanoUsd {
@@ -212,5 +215,30 @@ impl<'de> Deserialize<'de> for PicoUsd {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_written_without_trailing_zeros_and_read_back() {
+        for (nano, text) in [
+            (0, "0"),
+            (1, "0.000000001"),
+            (-1, "-0.000000001"),
+            (10, "0.00000001"),
+            (120_000_000, "0.12"),
+            (1_000_000_000, "1"),
+            (-12_500_000_000, "-12.5"),
+            (i64::MAX, "9223372036.854775807"),
+            (i64::MIN + 1, "-9223372036.854775807"),
+        ] {
+            assert_eq!(NanoUsd::new(nano).to_string(), text);
+            assert_eq!(text.parse(), Ok(NanoUsd::new(nano)));
+        }
+        assert_eq!(NanoUsd::new(i64::MIN).to_string(), "-9223372036.854775808");
+        assert_eq!(PicoUsd::new(2_500_000).to_string(), "0.0000025");
     }
 }

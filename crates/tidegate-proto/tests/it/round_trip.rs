@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 use prost::Message;
-use tidegate_proto::{config, encode_call, encode_event, usage, versioned_from_wire};
+use tidegate_proto::{config, decision_of, encode_call, encode_event, usage, versioned_from_wire};
 use tidegate_types::resource::{Resource, Versioned, content_hash};
 use tidegate_types::revision::{Revision, Shard};
-use tidegate_types::usage::{BillingEvent, CallRecord};
+use tidegate_types::usage::{BillingEvent, CallRecord, Decision};
 
 use crate::{resource_strategies, usage_strategies};
 
@@ -73,10 +73,25 @@ proptest! {
     }
 
     #[test]
+    fn a_decision_read_from_a_record_is_that_of_the_whole_call(event in usage_strategies::event(), call in usage_strategies::call()) {
+        let record = |write: &dyn Fn(&mut Vec<u8>)| {
+            let place = usage::JournalRecord { boot: 7, lane: 1, sequence: 300, record: None };
+            let mut bytes = place.encode_to_vec();
+            write(&mut bytes);
+            bytes
+        };
+        let whole = record(&|out| encode_call(&call, out));
+        prop_assert_eq!(decision_of(&whole), Some(Decision::from(&call)));
+        prop_assert_eq!(decision_of(&whole[..whole.len() - 1]), None);
+        prop_assert_eq!(decision_of(&record(&|out| encode_event(&event, out))), None);
+    }
+
+    #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         if let Ok(message) = config::VersionedResource::decode(bytes.as_slice()) {
             let _ = versioned_from_wire(Shard::SYSTEM, message);
         }
+        let _ = decision_of(&bytes);
         if let Ok(message) = usage::BillingEvent::decode(bytes.as_slice()) {
             let _ = BillingEvent::try_from(&message);
         }

@@ -66,10 +66,24 @@ impl Link {
 /// # Errors
 /// [`SecretsError::MalformedMaterial`] when it has no JSON form, which all have.
 pub fn leaf(decision: &Decision) -> Result<Hash, SecretsError> {
-    let mut hash = Sha256::new_with_prefix([LEAF]);
-    let json = serde_json::to_vec(decision).map_err(|_| SecretsError::MalformedMaterial)?;
-    hash.update(&json);
-    Ok(hash.finalize().into())
+    Leaves::default().of(decision)
+}
+
+/// Hashes decisions one after the other, in one buffer.
+#[derive(Debug, Default)]
+pub struct Leaves(Vec<u8>);
+
+impl Leaves {
+    /// The hash of one decision.
+    ///
+    /// # Errors
+    /// As of [`leaf`].
+    pub fn of(&mut self, decision: &Decision) -> Result<Hash, SecretsError> {
+        self.0.clear();
+        self.0.push(LEAF);
+        serde_json::to_writer(&mut self.0, decision).map_err(|_| SecretsError::MalformedMaterial)?;
+        Ok(Sha256::digest(&self.0).into())
+    }
 }
 
 /// The hash of several leaves in their order.
