@@ -1,7 +1,10 @@
 //! Whether a new version takes something away. A node that cannot apply such a version makes the
 //! resource fail closed, so when in doubt the answer is yes.
 
-use tidegate_types::resource::{Budget, Enforcement, HoldMode, KeyLimits, KeyStatus, Policy, VirtualKey};
+use tidegate_types::ModelName;
+use tidegate_types::resource::{
+    Budget, Enforcement, HoldMode, KeyLimits, KeyStatus, Organization, Policy, VirtualKey,
+};
 
 use crate::problem::Problem;
 
@@ -19,6 +22,16 @@ pub(crate) fn limits(before: &KeyLimits, after: &KeyLimits) -> bool {
     lower(before.requests_per_minute, after.requests_per_minute)
         || lower(before.tokens_per_minute, after.tokens_per_minute)
         || lower(before.concurrency, after.concurrency)
+}
+
+/// Whether an organization's rate limit, or that of one of its models, was set or lowered.
+pub(crate) fn organization_limits(before: &Organization, after: &Organization) -> bool {
+    let of = |organization: &Organization, model: &ModelName| {
+        let own = organization.model_limits.iter().find(|own| own.model == *model);
+        own.map(|own| own.limits).unwrap_or_default()
+    };
+    limits(&before.limits, &after.limits)
+        || after.model_limits.iter().any(|own| limits(&of(before, &own.model), &own.limits))
 }
 
 /// Whether a key may do less, or for a shorter time.

@@ -36,7 +36,7 @@ impl JournalRecords {
 
     fn count(&self, record: Record<'_>) {
         match record {
-            Record::Event(event) if event.kind == EventKind::Intent => {
+            Record::Event(event) if event.kind == EventKind::Intent && event.step == 0 => {
                 self.in_flight.fetch_add(1, Ordering::Relaxed);
             }
             Record::Event(event) if event.kind == EventKind::Final => {

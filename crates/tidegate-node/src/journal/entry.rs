@@ -13,7 +13,8 @@ pub(crate) type AttemptKey = (u128, u32);
 /// What a record means for the open attempts of its lane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Meaning {
-    /// Begins an attempt that must end by `deadline` (microseconds since the unix epoch).
+    /// Begins an attempt that must end by `deadline` (microseconds since the unix epoch), or adds to
+    /// what is held for it: of several, the last one tells all.
     Opens { attempt: AttemptKey, deadline: i64 },
     /// Ends an attempt.
     Closes { attempt: AttemptKey },
@@ -64,7 +65,11 @@ impl Entry {
         record.encode(&mut body);
         let (fresh, call) = match record {
             Record::Event(event) => (event.kind() == EventKind::Intent, &event.call_id),
-            Record::Call(call) => (call.outcome() == CallOutcome::Refused, &call.call_id),
+            // What no intent came before needs room of its own.
+            Record::Call(call) => {
+                let free = call.cached_from.is_some() && call.cost_nano_usd == 0;
+                (free || call.outcome() == CallOutcome::Refused, &call.call_id)
+            }
         };
         Self { body, meaning: meaning(record), fresh, call: id(call) as u64 }
     }
@@ -91,6 +96,7 @@ pub(crate) fn unresolved(intent: &BillingEvent, now: Timestamp) -> BillingEvent 
         outcome: Outcome::Unresolved.into(),
         method: MeterMethod::Held.into(),
         at_micros: now.as_micros(),
+        step: 0,
         usage: Some(Usage::default()),
         cost_nano_usd: 0,
         ..intent.clone()

@@ -28,6 +28,11 @@ impl Body {
         }
     }
 
+    /// These fields.
+    pub(crate) fn of(fields: Map<String, Value>) -> Self {
+        Self(fields)
+    }
+
     /// Sets a field when there is a value.
     pub(crate) fn set<T: Into<Value>>(&mut self, name: &str, value: Option<T>) -> &mut Self {
         if let Some(value) = value {

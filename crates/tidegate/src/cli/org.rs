@@ -1,9 +1,12 @@
 //! `tidegate org …`
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
 
 use super::body::{Body, JsonArg};
 use super::request::{Columns, PageArgs, Request};
+use super::team::LimitFlags;
 
 const COLUMNS: Columns =
     &[("id", "/id"), ("slug", "/slug"), ("name", "/name"), ("paused", "/paused"), ("created", "/created_at")];
@@ -26,6 +29,12 @@ pub(crate) struct Flags {
     /// Pools whose nodes serve it, its home first (platform administrators); may be given several times.
     #[arg(long)]
     pool: Vec<String>,
+    #[command(flatten)]
+    limits: LimitFlags,
+    /// A rate limit of one model, `creator/name:requests_per_minute=60` (or `tokens_per_minute`,
+    /// `concurrency`); `creator/name:none` takes its limits away. May be given several times.
+    #[arg(long, value_name = "MODEL:LIMIT=N")]
+    model_limit: Vec<String>,
     #[command(flatten)]
     json: JsonArg,
 }
@@ -72,8 +81,31 @@ impl Flags {
         body.set("name", self.name).set("time_zone", self.time_zone).set("week_start", self.week_start);
         body.set("max_staleness_seconds", self.max_staleness_seconds);
         body.set_list("pools", self.pool);
+        self.limits.put_into(&mut body);
+        let mut models = Map::new();
+        for text in &self.model_limit {
+            put_model_limit(&mut models, text)?;
+        }
+        body.set_object("model_limits", Body::of(models));
         Ok(body)
     }
+}
+
+fn put_model_limit(models: &mut Map<String, Value>, text: &str) -> anyhow::Result<()> {
+    let (model, limit) = text.rsplit_once(':').context("write it as creator/name:requests_per_minute=60")?;
+    if limit == "none" {
+        models.insert(model.to_owned(), Value::Null);
+        return Ok(());
+    }
+    let (name, count) = limit.split_once('=').context("write it as creator/name:requests_per_minute=60")?;
+    let count: u32 = count.parse().with_context(|| format!("'{count}' is not a number"))?;
+    let known = ["requests_per_minute", "tokens_per_minute", "concurrency"];
+    anyhow::ensure!(known.contains(&name), "there is no limit '{name}'; there are {}", known.join(", "));
+    let limits = models.entry(model).or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(limits) = limits {
+        limits.insert(name.to_owned(), count.into());
+    }
+    Ok(())
 }
 
 impl Verb {
@@ -92,5 +124,27 @@ impl Verb {
             Self::Pause { id } => paused(&id, true),
             Self::Resume { id } => paused(&id, false),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_of_models_are_read_and_what_is_none_is_refused() {
+        let mut models = Map::new();
+        for text in
+            ["a/b:requests_per_minute=5", "a/b:concurrency=2", "c/d:v1:tokens_per_minute=7", "e/f:none"]
+        {
+            put_model_limit(&mut models, text).unwrap();
+        }
+        let expected = serde_json::json!({
+            "a/b": {"requests_per_minute": 5, "concurrency": 2}, "c/d:v1": {"tokens_per_minute": 7}, "e/f": null,
+        });
+        assert_eq!(Value::Object(models.clone()), expected);
+        for text in ["a/b", "a/b:5", "a/b:requests=5", "a/b:concurrency=-1"] {
+            assert!(put_model_limit(&mut models, text).is_err(), "{text}");
+        }
     }
 }

@@ -52,6 +52,8 @@ fn new(asked: OrganizationCreate, id: OrganizationId, pools: &[String]) -> Resul
         paused: false,
         max_staleness_seconds: asked.max_staleness_seconds,
         pools: pools.to_vec(),
+        limits: asked.limits,
+        model_limits: asked.model_limits,
     };
     spec.check()?;
     let mut label_key = [0; 32];
@@ -65,8 +67,8 @@ fn new(asked: OrganizationCreate, id: OrganizationId, pools: &[String]) -> Resul
         paused: spec.paused,
         max_staleness_seconds: spec.max_staleness_seconds,
         label_key,
-        limits: tidegate_types::resource::KeyLimits::default(),
-        model_limits: Vec::new(),
+        limits: spec.limits,
+        model_limits: super::model_limits(spec.model_limits),
         cache_purges: 0,
     })
 }

@@ -6,16 +6,17 @@ mod list;
 mod place;
 mod update;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tidegate_types::resource::Organization;
+use tidegate_types::resource::{KeyLimits, ModelLimits, Organization};
 use tidegate_types::window::WeekStart;
-use tidegate_types::{OrganizationId, Timestamp};
+use tidegate_types::{ModelName, OrganizationId, Timestamp};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::schema::LimitsSchema;
 use crate::checks::Checks;
 use crate::problem::Problem;
 use crate::state::App;
@@ -45,6 +46,14 @@ pub(crate) struct OrganizationCreate {
     max_staleness_seconds: Option<u32>,
     /// Pools whose nodes serve it, its home first; `default` alone when absent.
     pools: Option<Vec<String>>,
+    /// Rate limits shared by all of its keys.
+    #[serde(default)]
+    #[schema(value_type = LimitsSchema)]
+    limits: KeyLimits,
+    /// Rate limits of single models, by `creator/name`, each shared by all of its keys.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, LimitsSchema>)]
+    model_limits: BTreeMap<ModelName, KeyLimits>,
 }
 
 /// What may be changed about an organization.
@@ -69,6 +78,14 @@ pub(crate) struct OrganizationSpec {
     /// it may have no hard budget. Platform administrators only.
     #[serde(default)]
     pools: Vec<String>,
+    /// Rate limits shared by all of its keys.
+    #[serde(default)]
+    #[schema(value_type = LimitsSchema)]
+    limits: KeyLimits,
+    /// Rate limits of single models, by `creator/name`, each shared by all of its keys.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, LimitsSchema>)]
+    model_limits: BTreeMap<ModelName, KeyLimits>,
 }
 
 /// An organization.
@@ -86,6 +103,12 @@ pub(crate) struct OrganizationView {
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+}
+
+/// The limits of models; one that limits nothing is none.
+fn model_limits(named: BTreeMap<ModelName, KeyLimits>) -> Vec<ModelLimits> {
+    let named = named.into_iter().filter(|(_, limits)| !limits.is_empty());
+    named.map(|(model, limits)| ModelLimits { model, limits }).collect()
 }
 
 /// Most pools of one organization.
@@ -110,6 +133,8 @@ impl OrganizationSpec {
         organization.week_start = self.week_start;
         organization.paused = self.paused;
         organization.max_staleness_seconds = self.max_staleness_seconds;
+        organization.limits = self.limits;
+        organization.model_limits = model_limits(self.model_limits);
     }
 }
 
@@ -122,6 +147,12 @@ impl OrganizationSpec {
             week_start: organization.week_start,
             paused: organization.paused,
             max_staleness_seconds: organization.max_staleness_seconds,
+            limits: organization.limits,
+            model_limits: organization
+                .model_limits
+                .iter()
+                .map(|own| (own.model.clone(), own.limits))
+                .collect(),
         }
     }
 }

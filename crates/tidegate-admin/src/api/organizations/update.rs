@@ -10,6 +10,7 @@ use crate::etag::IfMatch;
 use crate::patch::MergePatch;
 use crate::problem::Problem;
 use crate::state::App;
+use crate::tightens;
 use crate::write::{Done, Write};
 
 /// Changes an organization: merge patch. `paused` and `pools` are for platform administrators.
@@ -44,8 +45,9 @@ pub(super) async fn update(
     let mut after = before.clone();
     spec.put_into(&mut after);
     write.compile(&Resource::Organization(after.clone())).await?;
-    let tightens =
-        after.paused && !before.paused || after.max_staleness_seconds != before.max_staleness_seconds;
+    let tightens = after.paused && !before.paused
+        || after.max_staleness_seconds != before.max_staleness_seconds
+        || tightens::organization_limits(before, &after);
     organizations::update(&mut write, &after, Some(stored.version), tightens).await?;
     let after_pools = moved.unwrap_or_else(|| served.clone());
     let (id, before) = (after.id.to_string(), OrganizationView::of(before, served));
