@@ -20,6 +20,7 @@ mod decode;
 mod embedding;
 pub mod error;
 pub mod eventstream;
+pub mod fingerprint;
 mod gemini;
 mod image;
 pub mod json;

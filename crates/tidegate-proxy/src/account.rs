@@ -10,12 +10,13 @@ use std::time::Instant;
 
 use http::{HeaderMap, HeaderName};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use tidegate_dialect::answer::NotePlace;
 use tidegate_limits::{Permit, Rates, Release};
 use tidegate_policy::{Plan, PlanRefusal, record_of, record_of_refusal};
 use tidegate_types::resource::{DialectName, ZdrTier};
 use tidegate_types::usage::{AttemptRecord, CallOutcome, CallRecord, RefusalCause, Surface, Usage};
-use tidegate_types::{BudgetId, CallId, NanoUsd, Timestamp, TraceParent};
+use tidegate_types::{BudgetId, CallId, ModelId, NanoUsd, Timestamp, TraceParent};
 
 use crate::authenticate::Caller;
 use crate::edges::Record;
@@ -60,6 +61,10 @@ struct State {
     /// Of the attempts that have ended, also when their record is closed.
     spent: Spent,
     permit: Option<Permit>,
+    /// Of models that were tried after the first.
+    further: SmallVec<[Permit; 1]>,
+    /// Models whose limits were asked.
+    models: SmallVec<[ModelId; 1]>,
     rates: Rates,
     /// Status for the metrics of callers without a record.
     status: u16,
@@ -143,6 +148,7 @@ impl Account {
             zdr: ZdrTier::None,
             plan: None,
             trace: None,
+            cached_from: None,
         }));
     }
 
@@ -178,7 +184,7 @@ impl Account {
     }
 
     pub(crate) fn note_plan(&self, plan: &Plan) {
-        let short = record_of(plan, |candidate| self.gateway.health.is_cooling(candidate));
+        let short = record_of(plan);
         self.note(|record| {
             record.plan = short;
             record.zdr = plan.policy.zdr;
@@ -195,6 +201,21 @@ impl Account {
         if let Some(record) = &mut state.record {
             record.overhead_us = u32::try_from(self.arrival.clock.elapsed().as_micros()).unwrap_or(u32::MAX);
         }
+    }
+
+    /// A further attempt is in under its model's limits.
+    pub(crate) fn note_further_permit(&self, permit: Permit) {
+        self.state.lock().further.push(permit);
+    }
+
+    /// Notes that a model is tried; whether it is the first time.
+    pub(crate) fn note_model(&self, model: ModelId) -> bool {
+        let models = &mut self.state.lock().models;
+        let new = !models.contains(&model);
+        if new {
+            models.push(model);
+        }
+        new
     }
 
     /// What the attempts so far have taken.
@@ -241,6 +262,27 @@ impl Account {
         Some(record)
     }
 
+    /// The call is answered with what was made for the call `from`: its record, to be written before the
+    /// answer leaves. What is noted afterwards changes nothing.
+    pub(crate) fn close_cached(
+        &self,
+        from: CallId,
+        model_id: tidegate_types::ModelId,
+        cost: NanoUsd,
+    ) -> Option<Box<CallRecord>> {
+        self.note_outcome(200, CallOutcome::Answered);
+        let mut state = self.state.lock();
+        state.spent.cost += cost;
+        state.tokens_used = Some(0);
+        let mut record = state.record.take()?;
+        record.cost = cost;
+        record.model_id = Some(model_id);
+        record.cached_from = Some(from);
+        record.duration_ms = millis(self.arrival.clock, Instant::now());
+        record.ttft_ms = Some(record.duration_ms);
+        Some(record)
+    }
+
     /// The attempt at this model is the one that answers.
     pub(crate) fn note_first_event(&self, model_id: tidegate_types::ModelId) {
         let now = Instant::now();
@@ -284,6 +326,10 @@ impl Drop for Account {
             }
         }
         if let Some(permit) = state.permit.take() {
+            self.gateway.limiter.release(Release { permit, tokens_used });
+        }
+        // Of models that failed before the one that answered, or that answered itself.
+        for permit in state.further.drain(..) {
             self.gateway.limiter.release(Release { permit, tokens_used });
         }
         let took = now.saturating_duration_since(self.arrival.clock);

@@ -10,7 +10,8 @@ use tidegate_types::{NanoUsd, OrganizationId};
 
 use crate::account::Account;
 use crate::gateway::Gateway;
-use crate::grant::{Grant, grant};
+use crate::grant::Grant;
+use crate::offer::Offer;
 use crate::read_call::Call;
 use crate::refusal::{Refusal, Refused};
 use crate::settle::deadline;
@@ -40,37 +41,70 @@ pub(crate) async fn admit(
     call: &Call,
     plan: &Plan,
 ) -> Result<Permit, Refused> {
-    let order = order(gateway, plan);
+    let order = order(plan);
     let first = order.first().and_then(|index| plan.candidates.get(*index));
     let Some(candidate) = first else { return Err(Refusal::away()) };
-    let mut grant = grant(&call.body, &plan.policy, candidate)?;
-    let mut lowered = false;
+    account.note_model(candidate.model.id);
+    let mut offer = Offer::of(gateway, account, organization, call, plan, candidate, 0)?;
     loop {
         let ask = Admit {
             organization_id: organization,
             call_id: account.arrival.call_id,
-            scopes: scopes(plan),
-            tokens: grant.likely_tokens(),
-            hold: hold(gateway, account, plan, candidate, &grant, 0),
+            scopes: scopes(plan, candidate),
+            tokens: offer.grant.likely_tokens(),
+            hold: offer.hold(),
         };
         if ask.hold.is_none() && ask.scopes.is_empty() {
-            return Ok(Permit { order, first: Held { grant, hold: None, epoch: 0 } });
+            return Ok(Permit { order, first: Held { grant: offer.grant, hold: None, epoch: 0 } });
         }
         match admit_in_epoch(gateway, &ask).await {
             Ok(admitted) => {
                 account.note_permit(Some(admitted.permit), admitted.rates);
-                return Ok(Permit { order, first: Held { grant, hold: ask.hold, epoch: admitted.epoch } });
+                let first = Held { grant: offer.grant, hold: ask.hold, epoch: admitted.epoch };
+                return Ok(Permit { order, first });
             }
-            Err(error) => match left(&error).and_then(|left| grant.affordable(left, candidate)) {
-                // A call that named no limit gets what is left, if that is an answer at all.
-                Some(less) if !lowered => (grant, lowered) = (less, true),
-                _ => return Err(Refusal::limited(error, &candidate.budgets, ask.hold.as_ref())),
-            },
+            Err(error) if offer.lower(&error).await => {}
+            Err(error) => return Err(Refusal::limited(error, candidate, ask.hold.as_ref())),
         }
     }
 }
 
-/// Holds money for a further attempt.
+/// Admits a call that is answered from the cache: it counts against rates of requests and takes a slot while
+/// it lasts, uses no tokens, and holds money where it is charged.
+pub(crate) async fn admit_cached(
+    gateway: &Arc<Gateway>,
+    account: &Account,
+    organization: OrganizationId,
+    plan: &Plan,
+    candidate: &Candidate,
+    charge: NanoUsd,
+) -> Result<Held, Refused> {
+    let grant = Grant::cached(charge);
+    let charged = charge > NanoUsd::ZERO;
+    let hold = (charged && !candidate.budgets.is_empty()).then(|| Hold {
+        call_id: account.arrival.call_id,
+        attempt: 0,
+        step: 0,
+        epoch: plan.epoch,
+        deadline: deadline(gateway, gateway.limiter.now()),
+        budgets: grant.holds(candidate),
+    });
+    let scopes = scopes(plan, candidate);
+    let ask =
+        Admit { organization_id: organization, call_id: account.arrival.call_id, scopes, tokens: 0, hold };
+    if ask.hold.is_none() && ask.scopes.is_empty() {
+        return Ok(Held { grant, hold: None, epoch: 0 });
+    }
+    match admit_in_epoch(gateway, &ask).await {
+        Ok(admitted) => {
+            account.note_permit(Some(admitted.permit), admitted.rates);
+            Ok(Held { grant, hold: ask.hold, epoch: admitted.epoch })
+        }
+        Err(error) => Err(Refusal::limited(error, candidate, ask.hold.as_ref())),
+    }
+}
+
+/// Holds money for a further attempt, and asks for the rates of its model where no attempt before did.
 pub(crate) async fn hold_further(
     gateway: &Arc<Gateway>,
     account: &Account,
@@ -80,37 +114,43 @@ pub(crate) async fn hold_further(
     candidate: &Candidate,
     attempt: u16,
 ) -> Result<Held, Refused> {
-    let mut grant = grant(&call.body, &plan.policy, candidate)?;
-    let mut lowered = false;
+    let mut offer = Offer::of(gateway, account, organization, call, plan, candidate, attempt)?;
+    let new_model = account.note_model(candidate.model.id);
+    let mut scopes = scopes(plan, candidate);
+    scopes.retain(|limited| new_model && matches!(limited.scope, RateScope::Model(_)));
     loop {
-        let Some(hold) = hold(gateway, account, plan, candidate, &grant, attempt) else {
-            return Ok(Held { grant, hold: None, epoch: 0 });
+        let hold = offer.hold();
+        let held = if scopes.is_empty() {
+            let Some(hold) = &hold else {
+                return Ok(Held { grant: offer.grant, hold: None, epoch: 0 });
+            };
+            hold_in_epoch(gateway, organization, hold).await
+        } else {
+            let ask = Admit {
+                organization_id: organization,
+                call_id: account.arrival.call_id,
+                scopes: scopes.clone(),
+                tokens: offer.grant.likely_tokens(),
+                hold: hold.clone(),
+            };
+            admit_in_epoch(gateway, &ask).await.map(|admitted| {
+                account.note_further_permit(admitted.permit);
+                admitted.epoch
+            })
         };
-        match hold_in_epoch(gateway, organization, &hold).await {
-            Ok(epoch) => return Ok(Held { grant, hold: Some(hold), epoch }),
-            Err(error) => match left(&error).and_then(|left| grant.affordable(left, candidate)) {
-                Some(less) if !lowered => (grant, lowered) = (less, true),
-                _ => return Err(Refusal::limited(error, &candidate.budgets, Some(&hold))),
-            },
+        match held {
+            Ok(epoch) => return Ok(Held { grant: offer.grant, hold, epoch }),
+            Err(error) if offer.lower(&error).await => {}
+            Err(error) => return Err(Refusal::limited(error, candidate, hold.as_ref())),
         }
     }
 }
 
-/// The plan's order, those that cool down last.
-fn order(gateway: &Gateway, plan: &Plan) -> SmallVec<[usize; 4]> {
-    let mut order: SmallVec<[usize; 4]> = (0..plan.candidates.len()).collect();
-    if plan.candidates.len() > 1 {
-        let health = &gateway.health;
-        let mut first = true;
-        // Asked once for each, in their order; the first that does not cool may be a probe.
-        order.sort_by_cached_key(|index| {
-            let Some(candidate) = plan.candidates.get(*index) else { return true };
-            let cools = if first { health.is_cooling_first(candidate) } else { health.is_cooling(candidate) };
-            first &= cools;
-            cools
-        });
-        share(plan, &mut order);
-    }
+/// The plan's order without those that are ejected.
+fn order(plan: &Plan) -> SmallVec<[usize; 4]> {
+    let tried = plan.candidates.iter().enumerate().filter(|(_, candidate)| !candidate.ejected);
+    let mut order: SmallVec<[usize; 4]> = tried.map(|(index, _)| index).collect();
+    share(plan, &mut order);
     order
 }
 
@@ -136,49 +176,19 @@ fn share(plan: &Plan, order: &mut SmallVec<[usize; 4]>) {
     });
 }
 
-fn scopes(plan: &Plan) -> SmallVec<[ScopeLimits; 3]> {
-    plan.rates
-        .iter()
-        .map(|rate| ScopeLimits {
-            scope: match rate.scope {
-                PlanScope::Key(id) => RateScope::Key(id),
-                PlanScope::Team(id) => RateScope::Team(id),
-            },
-            limits: rate.limits,
-        })
-        .collect()
-}
-
-fn hold(
-    gateway: &Gateway,
-    account: &Account,
-    plan: &Plan,
-    candidate: &Candidate,
-    grant: &Grant,
-    attempt: u16,
-) -> Option<Hold> {
-    let budgets = grant.holds(candidate);
-    (!budgets.is_empty()).then(|| Hold {
-        call_id: account.arrival.call_id,
-        attempt,
-        step: 0,
-        epoch: plan.epoch,
-        deadline: deadline(gateway, gateway.limiter.now()),
-        budgets,
-    })
-}
-
-/// What is left in the budget that refused.
-fn left(error: &LimitError) -> Option<NanoUsd> {
-    match error {
-        LimitError::Refused(refused) => match refused.refusal {
-            LimitRefusal::Budget { limit, spent, held, unresolved, .. } => {
-                Some(limit - spent - held - unresolved)
-            }
-            _ => None,
-        },
-        _ => None,
-    }
+/// The limits that an attempt at this candidate has to pass.
+fn scopes(plan: &Plan, candidate: &Candidate) -> SmallVec<[ScopeLimits; 3]> {
+    let limited = plan.rates.iter().filter_map(|rate| {
+        let scope = match rate.scope {
+            PlanScope::Key(id) => RateScope::Key(id),
+            PlanScope::Team(id) => RateScope::Team(id),
+            PlanScope::Organization => RateScope::Organization,
+            PlanScope::Model(id) if id == candidate.model.id => RateScope::Model(id),
+            PlanScope::Model(_) => return None,
+        };
+        Some(ScopeLimits { scope, limits: rate.limits })
+    });
+    limited.collect()
 }
 
 /// Asks, and once more where it was refused for what calls before it had not given back yet.

@@ -10,11 +10,12 @@ use tidegate_types::usage::CallOutcome;
 
 use crate::account::{Account, Arrival};
 use crate::body::AnswerBody;
+use crate::cache;
 use crate::connection::Underway;
 use crate::face::Manner;
 use crate::failover::{Answer, Content};
 use crate::gateway::Gateway;
-use crate::headers::{JSON, NO_CACHE, put_cost, put_durations, put_id, put_rates, put_simulated};
+use crate::headers::{JSON, NO_CACHE, put_by, put_cost, put_durations, put_id, put_rates};
 use crate::job;
 use crate::refusal::{Refusal, Refused, Voice, render};
 use crate::relay::Relay;
@@ -44,7 +45,7 @@ pub(crate) fn answered(
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.reserve(8);
+    headers.reserve(12);
     headers.insert(header::CONTENT_TYPE, content_type);
     if streams {
         headers.insert(header::CACHE_CONTROL, NO_CACHE);
@@ -55,9 +56,8 @@ pub(crate) fn answered(
         put_cost(headers, account.spent().cost);
     }
     put_times(headers, account, !streams);
-    if answer.simulated {
-        put_simulated(headers);
-    }
+    put_by(headers, &answer.by);
+    cache::put(headers, answer.cache);
     response
 }
 

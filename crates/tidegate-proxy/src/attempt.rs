@@ -17,6 +17,7 @@ use tidegate_dialect::{AnswerFault, Dialect};
 use tidegate_types::OrganizationId;
 use tidegate_upstream::{Endpoint, RequestBody, ResponseBody, SignIn, Unsent};
 
+use crate::cache::Keep;
 use crate::failed::Failed;
 use crate::gateway::Gateway;
 use crate::relay::Live;
@@ -37,6 +38,8 @@ pub(crate) struct Outbound {
     pub(crate) facts: AnswerFacts,
     /// What is asked for, where it is not an answer of a language model, and the provider's slug.
     pub(crate) task: Option<Box<(CallBody, String)>>,
+    /// Where the answer is kept, if it is to be.
+    pub(crate) keep: Option<Keep>,
 }
 
 /// How an attempt went.
@@ -102,7 +105,7 @@ impl Drop for Exchange {
 }
 
 async fn exchange(gateway: Arc<Gateway>, mut attempt: Attempt, outbound: Outbound) -> Exchanged {
-    let Outbound { endpoint, sign_in, owner, request, surface, target, stream, counting, facts, task } =
+    let Outbound { endpoint, sign_in, owner, request, surface, target, stream, counting, facts, task, keep } =
         outbound;
     let response = match send(&gateway, &mut attempt, &endpoint, owner, request).await {
         Ok(response) => response,
@@ -117,12 +120,13 @@ async fn exchange(gateway: Arc<Gateway>, mut attempt: Attempt, outbound: Outboun
     let exchanged = if counting {
         counted(attempt, body, surface, target).await
     } else if let Some(task) = task {
-        task_done(&gateway, attempt, body, head, target, &task, &facts).await
+        task_done(&gateway, attempt, body, head, target, &task, (&facts, keep)).await
     } else if stream {
-        let live = Live::new(gateway, attempt, body, AnswerStream::new(surface, target, &facts));
+        let stream = AnswerStream::new(surface, target, &facts);
+        let live = Live::new(gateway, attempt, body, stream, keep);
         until_first_event(Box::new(live)).await
     } else {
-        whole(&gateway, attempt, body, surface, target, &facts).await
+        whole(&gateway, attempt, body, surface, target, (&facts, keep)).await
     };
     exchanged.unwrap_or_else(Exchanged::Failed)
 }
@@ -195,11 +199,14 @@ async fn whole(
     body: ResponseBody,
     surface: Dialect,
     target: Dialect,
-    facts: &AnswerFacts,
+    (facts, keep): (&AnswerFacts, Option<Keep>),
 ) -> Result<Exchanged, Failed> {
     let bytes = whole_body(gateway, &mut attempt, body).await?;
     match answer::complete(surface, target, &bytes, facts) {
         Ok(complete) => {
+            if let Some(keep) = keep.filter(|_| !attempt.account.is_left()) {
+                keep.whole(&bytes, &"application/json".into(), None, complete.usage);
+            }
             attempt.answers();
             attempt.answered(complete.usage, complete.visible_bytes);
             Ok(Exchanged::Whole(Payload::json(complete.bytes)))
@@ -252,12 +259,15 @@ async fn task_done(
     head: TaskHead,
     target: Dialect,
     (call, provider): &(CallBody, String),
-    facts: &AnswerFacts,
+    (facts, keep): (&AnswerFacts, Option<Keep>),
 ) -> Result<Exchanged, Failed> {
     let bytes = whole_body(gateway, &mut attempt, body).await?;
     let received = Payload { bytes, content_type: head.content_type.into() };
     match task::complete(call, target, provider, &received, head.input_tokens, facts) {
         Ok(finished) => {
+            if let Some(keep) = keep.filter(|_| !attempt.account.is_left()) {
+                keep.whole(&received.bytes, &received.content_type, head.input_tokens, finished.usage);
+            }
             attempt.answers();
             attempt.task_completed(finished.usage);
             Ok(Exchanged::Whole(finished.payload))

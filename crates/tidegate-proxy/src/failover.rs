@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tidegate_dialect::answer::{AnswerFacts, Costing, Note, NotePlace};
 use tidegate_dialect::count;
@@ -22,6 +23,7 @@ use crate::admit::{Held, Permit, hold_further};
 use crate::attempt::{Exchange, Exchanged, Outbound};
 use crate::authenticate::Caller;
 use crate::byok::{self, Brought};
+use crate::cache::{Keep, Seat, Told};
 use crate::failed::{Failed, Next};
 use crate::gateway::Gateway;
 use crate::read_call::Call;
@@ -45,13 +47,34 @@ pub(crate) struct Planned<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) brought: &'a Brought,
+    /// How it stands to the cache.
+    pub(crate) seat: &'a Seat,
 }
 
 /// What the caller gets.
 pub(crate) struct Answer {
     pub(crate) content: Content,
-    /// A simulated provider answered.
-    pub(crate) simulated: bool,
+    pub(crate) by: By,
+    /// What it says of the cache.
+    pub(crate) cache: Told,
+}
+
+/// Who answered, as headers tell it.
+pub(crate) struct By {
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) credential: CredentialType,
+    /// The data handling that was demanded.
+    pub(crate) tier: ZdrTier,
+}
+
+impl By {
+    pub(crate) fn of(candidate: &Candidate, plan: &Plan) -> Self {
+        Self {
+            provider: Arc::clone(&candidate.provider),
+            credential: candidate.credential_type,
+            tier: plan.policy.zdr,
+        }
+    }
 }
 
 /// Whole, as it comes, or when a job is done.
@@ -91,7 +114,10 @@ pub(crate) async fn call_with_failover(planned: &Planned<'_>, permit: Permit) ->
             }
         };
         match attempt(planned, candidate, number, held, deadline).await {
-            Ok(content) => return Ok(Answer { content, simulated: candidate.provider.simulated }),
+            Ok(content) => {
+                let (by, cache) = (By::of(candidate, plan), planned.seat.told());
+                return Ok(Answer { content, by, cache });
+            }
             Err(failed) => {
                 tracing::debug!(call = %account.arrival.call_id, attempt = number, provider = %candidate.provider.slug, %failed, "an attempt failed");
                 note_failure(planned, candidate, &failed);
@@ -219,7 +245,7 @@ async fn outbound(
     limit: Option<u64>,
     deadline: Instant,
 ) -> Result<Outbound, Failed> {
-    let Planned { gateway, account, caller, call, plan, headers, .. } = *planned;
+    let Planned { gateway, account, call, plan, headers, .. } = *planned;
     // Asked at every hop: time has gone by since the call was planned.
     if !candidate.is_vouched_at(gateway.now()) {
         return Err(Failed::NotVouched);
@@ -272,18 +298,39 @@ async fn outbound(
         stream: call.body.stream,
         counting: call.body.counting,
         task: call.body.is_task().then(|| Box::new((call.body.clone(), provider.slug.to_string()))),
-        facts: AnswerFacts {
-            note: Some(note(planned, candidate, call_id.clone())),
-            call_id,
-            model: candidate.model.name.as_str().to_owned(),
-            created: account.arrival.at.as_seconds(),
-            asked_usage: call.body.asked_usage,
-            spec: call.body.spec,
-            warnings: call.body.gateway.warnings(),
-            asked: if surface == target { Asked::default() } else { call.body.asked() },
-            seal: (account.surface == Surface::AiSdkVideo).then(|| Ticket::seal(caller, candidate)),
+        keep: planned.seat.slot().and_then(|slot| {
+            let lowered = limit.filter(|limit| call.body.output_limit.is_none_or(|asked| *limit < asked));
+            Keep::of(&gateway.cache, slot, candidate, (account.arrival.call_id, target, lowered))
+        }),
+        facts: {
+            let tariff = candidate.tariff.clone();
+            let costing = Costing::new(move |usage| tariff.cost(usage));
+            let routing = |planned: &Planned<'_>| routing::of(planned, candidate);
+            answer_facts(planned, candidate, target, (call_id, costing), routing)
         },
     })
+}
+
+/// What the gateway puts into the answer of this candidate.
+pub(crate) fn answer_facts(
+    planned: &Planned<'_>,
+    candidate: &Candidate,
+    target: DialectName,
+    (call_id, costing): (Arc<str>, Costing),
+    routing: impl FnOnce(&Planned<'_>) -> Bytes,
+) -> AnswerFacts {
+    let Planned { account, caller, call, .. } = *planned;
+    AnswerFacts {
+        note: Some(note(planned, candidate, call_id.clone(), costing, routing)),
+        call_id,
+        model: candidate.model.name.as_str().to_owned(),
+        created: account.arrival.at.as_seconds(),
+        asked_usage: call.body.asked_usage,
+        spec: call.body.spec,
+        warnings: call.body.gateway.warnings(),
+        asked: if account.dialect() == target { Asked::default() } else { call.body.asked() },
+        seal: (account.surface == Surface::AiSdkVideo).then(|| Ticket::seal(caller, candidate)),
+    }
 }
 
 /// Refuses what may not be done with this candidate's credential: reach what is stored with it, or ask
@@ -331,19 +378,24 @@ fn written(
 }
 
 /// What the gateway adds to the answer about itself.
-fn note(planned: &Planned<'_>, candidate: &Candidate, generation_id: Arc<str>) -> Note {
-    let tariff = candidate.tariff.clone();
+fn note(
+    planned: &Planned<'_>,
+    candidate: &Candidate,
+    generation_id: Arc<str>,
+    costing: Costing,
+    routing: impl FnOnce(&Planned<'_>) -> Bytes,
+) -> Note {
     let place = planned.account.note_place;
     Note {
         generation_id,
-        costing: Costing::new(move |usage| tariff.cost(usage)),
+        costing,
         place,
         provider: if place == NotePlace::Mlflow {
             candidate.provider.slug.to_string()
         } else {
             String::new()
         },
-        routing: (place == NotePlace::AiSdk).then(|| routing::of(planned, candidate)),
+        routing: (place == NotePlace::AiSdk).then(|| routing(planned)),
     }
 }
 

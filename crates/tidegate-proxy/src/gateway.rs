@@ -13,10 +13,12 @@ use tidegate_upstream::{GOOGLE_TOKEN_URL, Means, Upstreams};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cache::{self, ResponseCache};
 use crate::edges::{Authority, Questions, Records, Vault};
 use crate::health::Health;
 use crate::metrics::Meters;
 use crate::news;
+use crate::typical::Typical;
 
 /// Bounds of time and size. The defaults are the product's promises.
 #[derive(Debug, Clone)]
@@ -47,8 +49,14 @@ pub struct Settings {
     pub usage_wait: Duration,
     /// Answers read on at once after their callers left.
     pub max_drains: usize,
+    /// For money that other calls hold and may give back, before a call is refused for it.
+    pub budget_patience: Duration,
     /// Where Google gives access tokens to service accounts.
     pub google_token_url: String,
+    /// Bytes of memory for answers that are kept to be given again; 0: none are kept.
+    pub cache_bytes: usize,
+    /// The largest of them.
+    pub cache_entry_bytes: usize,
 }
 
 impl Default for Settings {
@@ -67,7 +75,10 @@ impl Default for Settings {
             max_stream: Duration::from_secs(3600),
             usage_wait: Duration::from_millis(250),
             max_drains: 4096,
+            budget_patience: Duration::from_secs(2),
             google_token_url: GOOGLE_TOKEN_URL.to_owned(),
+            cache_bytes: 64 * 1024 * 1024,
+            cache_entry_bytes: 1024 * 1024,
         }
     }
 }
@@ -118,6 +129,9 @@ pub struct Gateway {
     pub(crate) meters: Meters,
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) health: Arc<Health>,
+    /// Answers that may be given again.
+    pub(crate) cache: Arc<ResponseCache>,
+    pub(crate) typical: Typical,
     /// Callers are asked to connect elsewhere.
     pub(crate) leaving: CancellationToken,
     /// The same, for a look with each answer.
@@ -137,6 +151,10 @@ impl Gateway {
         let meters = Meters::new(&parts.metrics, parts.limiter.clone());
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(sweep(parts.upstreams.clone(), stopping.clone()));
+        let cache =
+            Arc::new(ResponseCache::new(parts.settings.cache_bytes, parts.settings.cache_entry_bytes));
+        meters.watch(&parts.metrics, cache.clone());
+        tasks.spawn(cache::tend(cache.clone(), parts.config.clone(), stopping.clone()));
         let health = Arc::new(Health::default());
         let sharing = news::share(health.clone(), parts.limiter.clone(), parts.entropy, stopping.clone());
         tasks.spawn(sharing);
@@ -154,6 +172,8 @@ impl Gateway {
             meters,
             ready: parts.ready,
             health,
+            cache,
+            typical: Typical::default(),
             leaving: CancellationToken::new(),
             closes: AtomicBool::new(false),
             stopping,

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 use tidegate_dialect::read::{CallBody, FindingKind, Way};
 use tidegate_limits::BudgetHold;
 use tidegate_policy::{Candidate, EffectivePolicy};
+use tidegate_pricing::Tariff;
 use tidegate_types::NanoUsd;
 use tidegate_types::resource::{ModelKind, ZdrTier};
 use tidegate_types::usage::{RefusalCause, Usage};
@@ -32,8 +33,11 @@ pub(crate) struct Grant {
     pub(crate) beyond: Usage,
     /// Least output that makes sense for this call.
     pub(crate) least: u64,
-    /// Upper bound of the cost; 0 where no hard budget applies.
+    /// What is held at first: the upper bound of the cost, or of its first step; 0 where no hard budget
+    /// applies.
     pub(crate) amount: NanoUsd,
+    /// Output tokens of all answers that the hold covers at first; `None`: all that are granted.
+    pub(crate) step: Option<u64>,
 }
 
 /// Whether a hard budget covers the candidate's attempt.
@@ -65,6 +69,7 @@ pub(crate) fn grant(
             beyond: call.input.most,
             least: output_tokens,
             amount: NanoUsd::ZERO,
+            step: None,
         };
         return Ok(open);
     }
@@ -84,6 +89,7 @@ pub(crate) fn grant(
         beyond: call.most(),
         least: output_tokens.min(reasoning.saturating_add(LEAST_OUTPUT)),
         amount: NanoUsd::ZERO,
+        step: None,
     };
     if call.way == Way::Compact {
         // Such a request has no limit of its own: it may be as long as the model writes.
@@ -124,6 +130,7 @@ fn task_grant(call: &CallBody, candidate: &Candidate) -> Result<Grant, Refused> 
         beyond: Usage { output_tokens: most, ..call.input.most },
         least: 0,
         amount: NanoUsd::ZERO,
+        step: None,
     };
     if hard {
         grant.amount = candidate.tariff.bound(&grant.most(0));
@@ -132,6 +139,21 @@ fn task_grant(call: &CallBody, candidate: &Candidate) -> Result<Grant, Refused> 
 }
 
 impl Grant {
+    /// What is charged for an answer from the cache; nothing is sent.
+    pub(crate) const fn cached(amount: NanoUsd) -> Self {
+        Self {
+            input_tokens: 0,
+            output_tokens: 0,
+            answers: 0,
+            limit: None,
+            named: true,
+            beyond: Usage::from_counts([0; 16]),
+            least: 0,
+            amount,
+            step: None,
+        }
+    }
+
     /// All output tokens of all answers.
     pub(crate) const fn all_output(&self) -> u64 {
         self.output_tokens.saturating_mul(self.answers)
@@ -160,6 +182,37 @@ impl Grant {
         // or beside a higher one.
         self.limit = Some(output_tokens);
         self.amount = candidate.tariff.bound(&self.most(output_tokens));
+        self.step = None;
+    }
+
+    /// Upper bound of the cost with so much output in all.
+    pub(crate) fn bound_of(&self, output: u64, tariff: &Tariff) -> NanoUsd {
+        let output_tokens = self.beyond.output_tokens.saturating_add(output);
+        tariff.bound(&Usage { input_tokens: self.input_tokens, output_tokens, ..self.beyond })
+    }
+
+    /// The most output in all whose upper bound is within an amount.
+    pub(crate) fn affordable_output(&self, amount: NanoUsd, tariff: &Tariff) -> u64 {
+        let (mut low, mut high) = (0, self.all_output());
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            if self.bound_of(middle, tariff) <= amount { low = middle } else { high = middle - 1 }
+        }
+        low
+    }
+
+    /// The same, held for so much output at first, where that is a good deal less than all of it.
+    pub(crate) fn stepped(mut self, first: u64, candidate: &Candidate) -> Self {
+        if first < self.all_output() / 4 * 3 {
+            self.amount = self.bound_of(first, &candidate.tariff);
+            self.step = Some(first);
+        }
+        self
+    }
+
+    /// The least amount with which a call like this is served.
+    pub(crate) fn least_amount(&self, candidate: &Candidate) -> NanoUsd {
+        if self.named { self.amount } else { candidate.tariff.bound(&self.most(self.least)).min(self.amount) }
     }
 
     /// The largest grant that costs at most `left`, where the caller named no limit of its own.

@@ -10,12 +10,18 @@ use tidegate_limits::{BucketState, Rates};
 use tidegate_types::resource::DialectName;
 use tidegate_types::{CallId, NanoUsd, Timestamp};
 
+use crate::failover::By;
+use crate::routing::paid_by;
+
 const TIDEGATE_ID: HeaderName = HeaderName::from_static("x-tidegate-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const LOGFIRE_COST: HeaderName = HeaderName::from_static("logfire-ai-gateway-cost");
 const MLFLOW_DURATION: HeaderName = HeaderName::from_static("x-mlflow-gateway-duration-ms");
 const MLFLOW_OVERHEAD: HeaderName = HeaderName::from_static("x-mlflow-gateway-overhead-duration-ms");
+const PROVIDER: HeaderName = HeaderName::from_static("x-tidegate-provider");
+const CREDENTIAL: HeaderName = HeaderName::from_static("x-tidegate-credential");
+const TIER: HeaderName = HeaderName::from_static("x-tidegate-zdr");
 const SIMULATED: HeaderName = HeaderName::from_static("x-tidegate-simulated");
 pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 pub(crate) const TRUE: HeaderValue = HeaderValue::from_static("true");
@@ -77,9 +83,17 @@ pub(crate) fn put_durations(headers: &mut HeaderMap, whole: Duration, overhead: 
     }
 }
 
-/// Says that a simulated provider answered.
-pub(crate) fn put_simulated(headers: &mut HeaderMap) {
-    headers.insert(SIMULATED, TRUE);
+/// Says who answered, whose credential paid (as `routing` words it), which data handling was demanded, and
+/// whether it was a simulated provider.
+pub(crate) fn put_by(headers: &mut HeaderMap, by: &By) {
+    if let Ok(slug) = HeaderValue::from_str(by.provider.slug.as_str()) {
+        headers.insert(PROVIDER, slug);
+    }
+    headers.insert(CREDENTIAL, HeaderValue::from_static(paid_by(by.credential)));
+    headers.insert(TIER, HeaderValue::from_static(by.tier.as_str()));
+    if by.provider.simulated {
+        headers.insert(SIMULATED, TRUE);
+    }
 }
 
 /// The tightest buckets, in the dialect's words.
@@ -105,8 +119,8 @@ fn put_bucket(
     room: &mut BytesMut,
 ) {
     let [limit, remaining, reset] = names;
-    put(headers, limit, room, format_args!("{}", state.limit));
-    put(headers, remaining, room, format_args!("{}", state.remaining));
+    headers.insert(limit, HeaderValue::from(state.limit));
+    headers.insert(remaining, HeaderValue::from(state.remaining));
     match dialect {
         DialectName::AnthropicMessages => {
             let ms = i64::try_from(state.reset_ms).unwrap_or(i64::MAX);

@@ -5,7 +5,7 @@ use tidegate_types::usage::{MeterMethod, Usage};
 use crate::grant::Grant;
 
 /// Output tokens that may be on their way when a stream is cut.
-const ABORT_LAG: u64 = 64;
+pub(crate) const ABORT_LAG: u64 = 64;
 
 /// Usage of a complete answer.
 pub(crate) fn completed(reported: Option<Usage>, visible_bytes: u64, grant: &Grant) -> (MeterMethod, Usage) {
@@ -52,6 +52,7 @@ mod tests {
         beyond: Usage::from_counts([0; 16]),
         least: 200,
         amount: NanoUsd::ZERO,
+        step: None,
     };
 
     #[test]

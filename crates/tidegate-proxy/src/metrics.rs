@@ -1,10 +1,11 @@
 //! What is counted of the request's path. Bounded labels only: surface, status, mode.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
@@ -12,10 +13,17 @@ use tidegate_limits::{Limiter, Mode};
 use tidegate_telemetry::Metrics;
 use tidegate_types::usage::Surface;
 
+use crate::cache::{ResponseCache, Told};
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     surface: &'static str,
     status: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CacheLabels {
+    result: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -33,6 +41,7 @@ pub(crate) struct Meters {
     attempts: Family<AttemptLabels, Counter>,
     pub(crate) bound_violations: Counter,
     pub(crate) drains: Gauge,
+    cache: Family<CacheLabels, Counter>,
 }
 
 /// Seconds; from cache-like answers to long generations.
@@ -48,6 +57,7 @@ impl Meters {
             attempts: Family::default(),
             bound_violations: Counter::default(),
             drains: Gauge::default(),
+            cache: Family::default(),
         };
         let m = meters.clone();
         metrics.register(|r| {
@@ -66,9 +76,28 @@ impl Meters {
                 m.bound_violations,
             );
             r.register("drains_in_flight", "Answers read to the end after their caller left", m.drains);
+            r.register(
+                "cache_lookups",
+                "Calls that could be answered from the response cache, by result",
+                m.cache,
+            );
             r.register_collector(Box::new(LimiterState(limiter)));
         });
         meters
+    }
+
+    /// Tells of the response cache what only it knows.
+    pub(crate) fn watch(&self, metrics: &Metrics, cache: Arc<ResponseCache>) {
+        metrics.register(|r| r.register_collector(Box::new(CacheState(cache))));
+    }
+
+    /// What came of a look into the response cache.
+    pub(crate) fn cache(&self, told: Told) {
+        let result = match told {
+            Told::Hit(_) => "hit",
+            Told::Miss | Told::Bypass | Told::Nothing => "miss",
+        };
+        self.cache.get_or_create(&CacheLabels { result }).inc();
     }
 
     pub(crate) fn answered(&self, surface: Option<Surface>, status: u16, took: Duration) {
@@ -86,6 +115,32 @@ impl Meters {
 
     pub(crate) fn attempt(&self, outcome: &'static str) {
         self.attempts.get_or_create(&AttemptLabels { outcome }).inc();
+    }
+}
+
+/// The response cache's state, read when the metrics are.
+#[derive(Debug)]
+struct CacheState(Arc<ResponseCache>);
+
+impl Collector for CacheState {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let stock = self.0.stock();
+        for (name, help, count) in [
+            ("cache_answers", "Answers in the response cache", stock.answers),
+            ("cache_bytes", "Bytes that they take", stock.bytes),
+        ] {
+            let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        for (name, help, count) in [
+            ("cache_expired", "Kept answers that went with their time", stock.expired),
+            ("cache_evicted", "Kept answers that went for want of room", stock.full),
+            ("cache_purged", "Kept answers that were purged or may not be kept any more", stock.purged),
+        ] {
+            let counter = ConstCounter::new(count);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
     }
 }
 

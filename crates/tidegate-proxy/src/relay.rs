@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body;
 use tidegate_dialect::refusal::Failure;
 use tidegate_dialect::stream::{AnswerStream, End};
 use tidegate_types::usage::{CallOutcome, RefusalCause};
@@ -17,8 +16,10 @@ use tidegate_upstream::ResponseBody;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use crate::cache::{Keep, Keeping};
 use crate::gateway::Gateway;
 use crate::settle::Attempt;
+use crate::steps::{Source, Steps};
 
 /// What one piece to the caller holds at most, so that a fast provider leaves room for others.
 const PIECE: usize = 64 * 1024;
@@ -27,32 +28,43 @@ const PIECE: usize = 64 * 1024;
 pub(crate) struct Live {
     gateway: Arc<Gateway>,
     pub(crate) attempt: Attempt,
-    body: Option<ResponseBody>,
+    body: Option<Source>,
+    steps: Option<Arc<Steps>>,
     pub(crate) stream: AnswerStream,
     out: Vec<Bytes>,
     pub(crate) end: Option<End>,
+    keeping: Option<Box<Keeping>>,
 }
 
 impl Live {
     pub(crate) fn new(
         gateway: Arc<Gateway>,
-        attempt: Attempt,
+        mut attempt: Attempt,
         body: ResponseBody,
         stream: AnswerStream,
+        keep: Option<Keep>,
     ) -> Self {
-        Self { gateway, attempt, body: Some(body), stream, out: Vec::new(), end: None }
+        let keeping = keep.map(|keep| Box::new(Keeping::new(keep)));
+        attempt.begin_steps();
+        let steps = attempt.steps.clone();
+        let body = Some(Source::new(body, steps.as_ref(), &gateway));
+        Self { gateway, attempt, body, steps, stream, out: Vec::new(), end: None, keeping }
     }
 
     /// Reads what is there. Ready when something came or the stream ended.
     pub(crate) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut taken = 0;
         while let Some(body) = &mut self.body {
-            match Pin::new(body).poll_frame(cx) {
+            match body.poll_frame(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(frame))) => {
                     let Ok(data) = frame.into_data() else { continue };
                     taken += data.len();
                     self.stream.push(&data, &mut self.out);
+                    if let Some(keeping) = &mut self.keeping {
+                        keeping.take(&data);
+                    }
+                    body.note(self.stream.facts().visible_bytes);
                     if self.stream.facts().fault.is_some() {
                         self.close(End::Faulty);
                     } else if taken >= PIECE {
@@ -177,9 +189,14 @@ impl Relay {
         if live.is_complete() {
             if !live.attempt.is_ended() {
                 let facts = live.stream.facts();
+                if let Some(mut keeping) = live.keeping.take().filter(|_| facts.finished) {
+                    keeping.complete(facts.usage);
+                }
                 live.attempt.answered(facts.usage, facts.visible_bytes);
             }
             self.over = live.end.is_some();
+        } else if live.steps.as_ref().is_some_and(|steps| steps.is_cut()) && live.end.is_some() {
+            self.break_off(RefusalCause::Budget, "the budget cannot afford more of this answer");
         } else if let Some(end) = live.end {
             let message = match end {
                 End::Faulty => "the provider reported an error or sent what cannot be read",

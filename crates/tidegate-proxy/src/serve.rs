@@ -24,9 +24,10 @@ use crate::endpoint::{Endpoint, find};
 use crate::face::Face;
 use crate::failover::{Answer, Content, Planned, call_with_failover};
 use crate::gateway::Gateway;
+use crate::half_open;
 use crate::read_call::read_call;
 use crate::refusal::Refused;
-use crate::{ask, job, listing, own_key, probe, unserved};
+use crate::{ask, cache, job, listing, own_key, probe, unserved};
 
 /// Answers one request.
 pub(crate) async fn serve<B>(
@@ -128,19 +129,28 @@ where
     account.note_caller(&caller);
     account.note_trace(&head.headers);
     caller.admit(at, peer)?;
-    let call = read_call(&gateway.settings, &caller, face, &head.headers, body).await?;
+    let mut call = read_call(&gateway.settings, &caller, face, &head.headers, body).await?;
     account.note_call(&call);
     let brought = Brought::open(gateway, &caller.view, &call)?;
     // The windows of budgets go by the time of their counters.
     let draw = call.draw(account.arrival.call_id);
     let facts = CallFacts { credentials: &brought.credentials, ..call.facts(face, &*gateway.health) };
-    let plan = plan(&caller.view, &facts, gateway.limiter.now(), draw)
+    let mut plan = plan(&caller.view, &facts, gateway.limiter.now(), draw)
         .inspect_err(|refusal| account.note_no_plan(refusal, facts.zdr_asked))?;
     brought.check(plan.policy.allow_request_credentials)?;
+    half_open::probe(gateway, &mut plan).await;
     account.note_plan(&plan);
-    let permit = admit(gateway, account, caller.view.organization_id(), &call, &plan).await?;
+    // Where policies or the route say so, as if the request had asked for it.
+    call.body.gateway.caching |= plan.policy.caching.prompt_markers;
+    let seat = cache::seat(gateway, &caller, &call, face, &plan, &head.headers)?;
     let (caller, call, plan, headers) = (&caller, &call, &plan, &head.headers);
-    let planned = Planned { gateway, account, caller, call, plan, headers, brought: &brought };
+    let planned = Planned { gateway, account, caller, call, plan, headers, brought: &brought, seat: &seat };
+    if let Some(slot) = seat.slot()
+        && let Some(answer) = Box::pin(cache::answered(&planned, slot)).await?
+    {
+        return Ok(answer);
+    }
+    let permit = admit(gateway, account, caller.view.organization_id(), call, plan).await?;
     let mut answer = call_with_failover(&planned, permit).await?;
     if let (true, Content::Whole(beginning)) = (face.waits, &answer.content) {
         answer.content = Content::Job(beginning.clone(), Box::new(caller.view.clone()));

@@ -14,7 +14,7 @@ use tidegate_types::usage::{
     AttemptRecord, BillingEvent, CallRecord, CredentialType, EventKind, Evidence, HeldBudget, MeterMethod,
     Outcome, Usage,
 };
-use tidegate_types::{LabelHash, NanoUsd, Timestamp};
+use tidegate_types::{CallId, LabelHash, NanoUsd, Timestamp};
 
 use crate::account::{Account, millis};
 use crate::admit::Held;
@@ -25,6 +25,7 @@ use crate::gateway::Gateway;
 use crate::grant::Grant;
 use crate::meter;
 use crate::read_call::Labels;
+use crate::steps::Steps;
 use crate::vitals::Measurements;
 
 /// How far an attempt has come.
@@ -61,6 +62,8 @@ pub(crate) struct Attempt {
     /// Whether how it goes says something about the provider for everybody.
     measured: bool,
     pub(crate) grant: Grant,
+    /// Where the hold grows with the output.
+    pub(crate) steps: Option<Arc<Steps>>,
     output_visible: bool,
     abort_billing: AbortBilling,
     stage: Stage,
@@ -97,6 +100,7 @@ impl Attempt {
             vouched: candidate.vouched.clone(),
             measured: Measurements::counts(candidate),
             grant,
+            steps: None,
             output_visible: candidate.offering.output_visible,
             abort_billing: candidate.provider.abort_billing,
             stage: Stage::Held,
@@ -123,10 +127,31 @@ impl Attempt {
 
     /// Whether the counters under which the money is held have been given up since.
     fn is_burnt(&self) -> bool {
-        let present =
-            || self.gateway.config.organization(self.event.organization_id).map(|held| held.epoch());
         // An organization that is gone from here may be counted in another pool by now.
-        self.grant.amount > NanoUsd::ZERO && present().is_none_or(|present| present > self.event.epoch)
+        self.grant.amount > NanoUsd::ZERO
+            && self.present_epoch().is_none_or(|present| present > self.event.epoch)
+    }
+
+    fn present_epoch(&self) -> Option<u64> {
+        self.gateway.config.organization(self.event.organization_id).map(|held| held.epoch())
+    }
+
+    /// The answer is a stream: its hold grows with it, where it began as a step.
+    pub(crate) fn begin_steps(&mut self) {
+        self.steps = Steps::of(&self.event, self.hold.as_ref(), self.grant, &self.tariff);
+    }
+
+    /// Nothing is sent: the answer is what was made for the call `from`, and costs so many percent of its
+    /// usage. With the intent there is room for the end.
+    pub(crate) fn from_cache(&mut self, from: CallId, usage: &Usage, percent: u8) -> Result<(), Failed> {
+        self.event.cached_percent = Some(percent);
+        self.intend()?;
+        self.stage = Stage::Ended;
+        let cost = tidegate_pricing::share(self.tariff.cost(usage), percent);
+        let record = self.account.close_cached(from, self.event.model_id, cost);
+        self.write_final(Outcome::Completed, MeterMethod::Reported, *usage, cost, record.as_deref());
+        self.settle(Outcome::Completed, cost);
+        Ok(())
     }
 
     /// From here on the provider may see the request.
@@ -197,6 +222,9 @@ impl Attempt {
         if reported.is_none() && !self.output_visible && self.grant.amount > NanoUsd::ZERO {
             return self.finish(Outcome::Unresolved, MeterMethod::Held, Usage::default(), place);
         }
+        if visible_bytes > 0 {
+            self.gateway.typical.note(self.event.provider_id, self.event.model_id, visible_bytes);
+        }
         let (method, usage) = meter::completed(reported, visible_bytes, &self.grant);
         self.finish(Outcome::Completed, method, usage, place);
     }
@@ -253,6 +281,9 @@ impl Attempt {
         } else {
             self.tariff.cost(&usage)
         };
+        if let Some(steps) = self.steps.take() {
+            (self.event.holds, self.grant.amount) = steps.close();
+        }
         if self.grant.amount > NanoUsd::ZERO && cost > self.grant.amount {
             self.gateway.meters.bound_violations.inc();
         }
@@ -306,7 +337,14 @@ impl Attempt {
             Outcome::Unresolved | Outcome::Open => End::Unresolved,
             Outcome::Refused | Outcome::NotSent => End::Void,
         };
-        let settlement: Settlement = hold.settlement(self.event.organization_id, self.event.epoch, end);
+        // Looked at after the final is written: one that was there before the node applied the next
+        // epoch is in that one's books. A later one may not be, and its hold is there instead: to
+        // tell the counters that are being given up would be in vain.
+        let epoch = match self.event.epoch {
+            0 => 0,
+            held => held.max(self.present_epoch().unwrap_or(0)),
+        };
+        let settlement: Settlement = hold.settlement(self.event.organization_id, epoch, end);
         self.gateway.limiter.settle(settlement);
     }
 
@@ -365,6 +403,7 @@ fn intent(
         call_id: account.arrival.call_id,
         attempt,
         kind: EventKind::Intent,
+        step: 0,
         at: account.arrival.at,
         organization_id: view.organization_id(),
         team_id: view.team_id(),
@@ -391,6 +430,7 @@ fn intent(
         revision: view.revision(),
         end_user: whose.labels.end_user,
         tags: tags.to_vec(),
+        cached_percent: None,
     }
 }
 

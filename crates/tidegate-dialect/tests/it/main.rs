@@ -11,6 +11,7 @@ mod cohere;
 mod edits;
 mod errors;
 mod eventstream;
+mod fingerprint;
 mod gemini;
 mod groq;
 mod json;

@@ -1,8 +1,8 @@
 //! Refusals from what the other crates say no with.
 
 use tidegate_dialect::RequestError;
-use tidegate_limits::{Hold, LimitError, RateKind, Refusal as LimitRefusal};
-use tidegate_policy::{BudgetRef, KeyRefusal, PlanRefusal, Why};
+use tidegate_limits::{Hold, LimitError, RateKind, RateScope, Refusal as LimitRefusal};
+use tidegate_policy::{Candidate, KeyRefusal, PlanRefusal, Why};
 use tidegate_types::NanoUsd;
 use tidegate_types::usage::RefusalCause;
 
@@ -51,11 +51,11 @@ impl From<JournalFull> for Refused {
     }
 }
 
-/// A limiter's no. `budgets` are those of the attempt, for their names; `hold` is what was asked for.
-pub(super) fn limited(error: LimitError, budgets: &[BudgetRef], hold: Option<&Hold>) -> Refused {
+/// A limiter's no. `candidate` was to be tried; `hold` is what was asked for.
+pub(super) fn limited(error: LimitError, candidate: &Candidate, hold: Option<&Hold>) -> Refused {
     match error {
         LimitError::Refused(refused) => {
-            let mut refusal = of_limit(&refused.refusal, budgets, hold);
+            let mut refusal = of_limit(&refused.refusal, candidate, hold);
             refusal.rates = Some(refused.rates);
             refusal
         }
@@ -78,18 +78,32 @@ pub(super) fn away() -> Refused {
         .retry_after(1_000)
 }
 
-fn of_limit(refusal: &LimitRefusal, budgets: &[BudgetRef], hold: Option<&Hold>) -> Refused {
+/// Whose limit it is, in words.
+fn whose(scope: RateScope, candidate: &Candidate) -> String {
+    match scope {
+        RateScope::Key(_) => "this key".to_owned(),
+        RateScope::Team(_) => "the key's team".to_owned(),
+        RateScope::Organization => "the organization".to_owned(),
+        RateScope::Model(_) => format!("the organization for model {}", candidate.model.name),
+        RateScope::Credential(_) => "the provider's credential".to_owned(),
+    }
+}
+
+fn of_limit(refusal: &LimitRefusal, candidate: &Candidate, hold: Option<&Hold>) -> Refused {
+    let budgets = &candidate.budgets;
     match refusal {
-        LimitRefusal::Rate { kind, limit, retry_after_ms, .. } => {
+        LimitRefusal::Rate { scope, kind, limit, retry_after_ms } => {
             let (what, code) = match kind {
                 RateKind::Requests => ("requests", "requests_per_minute"),
                 RateKind::Tokens => ("tokens", "tokens_per_minute"),
             };
-            let message = format!("the limit of {limit} {what} per minute is used up");
+            let whose = whose(*scope, candidate);
+            let message = format!("the limit of {limit} {what} per minute of {whose} is used up");
             Refusal::new(RefusalCause::RateLimit, message).code(code).retry_after(*retry_after_ms)
         }
-        LimitRefusal::Concurrency { limit, .. } => {
-            let message = format!("the limit of {limit} calls at once is used up");
+        LimitRefusal::Concurrency { scope, limit } => {
+            let whose = whose(*scope, candidate);
+            let message = format!("the limit of {limit} calls at once of {whose} is used up");
             Refusal::new(RefusalCause::RateLimit, message).code("concurrency").retry_after(1_000)
         }
         LimitRefusal::Budget { budget_id, limit, spent, held, unresolved, resets_at } => {
@@ -114,8 +128,8 @@ fn of_limit(refusal: &LimitRefusal, budgets: &[BudgetRef], hold: Option<&Hold>) 
 
 impl Refusal {
     /// A limiter's no.
-    pub(crate) fn limited(error: LimitError, budgets: &[BudgetRef], hold: Option<&Hold>) -> Refused {
-        limited(error, budgets, hold)
+    pub(crate) fn limited(error: LimitError, candidate: &Candidate, hold: Option<&Hold>) -> Refused {
+        limited(error, candidate, hold)
     }
 
     /// Nobody can say whether a budget allows the call.

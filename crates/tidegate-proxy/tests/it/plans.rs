@@ -29,7 +29,7 @@ async fn the_record_says_who_could_have_answered_and_how_each_attempt_ended() {
     assert_eq!(world.chat(&ask()).await.status, 200);
     let record = world.recorded(2).await;
     let standings: Vec<_> = record.plan.unwrap().candidates.iter().map(|c| c.standing).collect();
-    assert_eq!((standings, record.attempts.len()), (vec![Standing::Cooling, Standing::Fine], 1));
+    assert_eq!((standings, record.attempts.len()), (vec![Standing::Fine, Standing::Cooling], 1));
 }
 
 #[tokio::test]

@@ -78,6 +78,9 @@ async fn a_session_draws_the_same_target_every_time() {
         fallbacks: Vec::new(),
         attempt_timeout_ms: None,
         total_timeout_ms: None,
+        cache: Default::default(),
+        cache_purges: 0,
+        prompt_cache_markers: None,
     })]);
     let body = ask().replace(MODEL, "mix");
     let mut seen = std::collections::BTreeSet::new();

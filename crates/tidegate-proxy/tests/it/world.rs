@@ -303,8 +303,11 @@ impl World {
         self.until(|| {
             let events = self.journal.events.lock();
             let of = |kind| {
-                let mut all: Vec<_> =
-                    events.iter().filter(|e| e.kind == kind).map(|e| (e.call_id, e.attempt)).collect();
+                let mut all: Vec<_> = events
+                    .iter()
+                    .filter(|e| e.kind == kind && e.step == 0)
+                    .map(|e| (e.call_id, e.attempt))
+                    .collect();
                 all.sort();
                 all
             };
@@ -347,6 +350,9 @@ pub(crate) fn organization() -> Resource {
         paused: false,
         max_staleness_seconds: None,
         label_key: [7; 32],
+        limits: tidegate_types::resource::KeyLimits::default(),
+        model_limits: Vec::new(),
+        cache_purges: 0,
     })
 }
 
@@ -388,6 +394,8 @@ pub(crate) fn policy() -> Policy {
         allow_request_credentials: None,
         routes_may_shadow: None,
         max_attempts: None,
+        cache: Default::default(),
+        prompt_cache_markers: None,
     }
 }
 
