@@ -13,12 +13,13 @@ use tidegate_proxy::{
     AttemptStep, Generation, NoAnswer, PlannedStep, Questions, RemovedStep, ReportQuery, ReportRow,
 };
 use tidegate_types::usage::Usage;
-use tidegate_types::{CallId, NanoUsd, OrganizationId, Timestamp};
+use tidegate_types::{CallId, NanoUsd, OrganizationId, Timestamp, TrustRuleId};
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
 use crate::link::Link;
+use crate::wanted::WantedKeys;
 
 /// One answer of the control plane.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -26,11 +27,12 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Asks over the link.
 pub(crate) struct Asker {
     link: Arc<Link>,
+    wanted: Arc<WantedKeys>,
 }
 
 impl Asker {
-    pub(crate) const fn new(link: Arc<Link>) -> Self {
-        Self { link }
+    pub(crate) const fn new(link: Arc<Link>, wanted: Arc<WantedKeys>) -> Self {
+        Self { link, wanted }
     }
 
     fn client(&self) -> QueryServiceClient<Channel> {
@@ -52,6 +54,10 @@ async fn answer<T>(asked: impl Future<Output = Result<Response<T>, Status>>) -> 
 }
 
 impl Questions for Asker {
+    fn want_issuer_keys(&self, organization: OrganizationId, rule: TrustRuleId) {
+        self.wanted.note(organization, rule);
+    }
+
     fn charged_ever(&self, organization: OrganizationId) -> BoxFuture<'_, Result<NanoUsd, NoAnswer>> {
         async move {
             let request = CreditsRequest { organization_id: organization.to_string() };
@@ -140,8 +146,8 @@ fn generation(m: GenerationResponse) -> Generation {
 }
 
 fn planned(m: wire::PlannedStep) -> PlannedStep {
-    let wire::PlannedStep { model, provider, credential_type, role, standing } = m;
-    PlannedStep { model, provider, credential_type, role, standing }
+    let wire::PlannedStep { model, provider, credential_type, role, standing, ejected } = m;
+    PlannedStep { model, provider, credential_type, role, standing, ejected }
 }
 
 fn removed(m: wire::RemovedStep) -> RemovedStep {

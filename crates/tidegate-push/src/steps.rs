@@ -33,6 +33,7 @@ pub(crate) async fn of(tx: &mut TenantTx, call: &CallRecord) -> Result<Steps> {
             credential_type: credential_type(planned.credential_type).to_owned(),
             role: planned.role.as_str().to_owned(),
             standing: planned.standing.as_str().to_owned(),
+            ejected: planned.ejected,
         });
     }
     for removed in plan.into_iter().flat_map(|plan| &plan.removed) {

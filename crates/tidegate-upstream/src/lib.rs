@@ -37,4 +37,5 @@ pub use percent::{fill_path, segment, with_query};
 pub use private::PrivateTarget;
 pub use resolve::Resolver;
 pub use send::{Line, RequestBody, Unsent, Upstreams, get, post};
+pub use sigv4::{Keys as AwsKeys, Subject as AwsSubject};
 pub use target::origin_and_tail;

@@ -21,7 +21,7 @@ const AMZ_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// What AWS gave: whose calls these are, and where. No Debug.
-pub(crate) struct Keys {
+pub struct Keys {
     access_key_id: Box<str>,
     /// `AWS4` and the secret access key.
     secret: Zeroizing<String>,
@@ -31,15 +31,23 @@ pub(crate) struct Keys {
 
 /// What is signed.
 #[derive(Clone, Copy)]
-pub(crate) struct Subject<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) host: &'a HeaderValue,
-    pub(crate) path: &'a PathAndQuery,
-    pub(crate) body: &'a [u8],
+pub struct Subject<'a> {
+    /// `GET`, `POST` …
+    pub method: &'a str,
+    /// As the `host` header is sent.
+    pub host: &'a HeaderValue,
+    /// As they are sent.
+    pub path: &'a PathAndQuery,
+    /// The whole body.
+    pub body: &'a [u8],
 }
 
 impl Keys {
-    pub(crate) fn new(
+    /// Of a pair of keys, with a session's token where they are temporary.
+    ///
+    /// # Errors
+    /// [`BadSecret`] when one is empty or holds what no header can carry.
+    pub fn new(
         access_key_id: &str,
         secret_access_key: &str,
         session_token: Option<&str>,
@@ -63,7 +71,7 @@ impl Keys {
 
     /// Puts date, body hash, session token and signature on a request. Every header that is there
     /// is signed, but `user-agent`; do not change any of them afterwards.
-    pub(crate) fn sign(&self, service: &str, subject: Subject<'_>, headers: &mut HeaderMap, now: Timestamp) {
+    pub fn sign(&self, service: &str, subject: Subject<'_>, headers: &mut HeaderMap, now: Timestamp) {
         let body_hash = hex::encode(Sha256::digest(subject.body));
         if let Ok(value) = HeaderValue::try_from(&*body_hash) {
             headers.insert(AMZ_CONTENT, value);

@@ -55,6 +55,10 @@ pub(super) struct CandidateView {
     /// How it fared at that moment: `fine`, `degraded`, `down` or `cooling`.
     #[schema(value_type = String)]
     standing: Standing,
+    /// Not tried for that: at least half of the candidates stood better.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    ejected: bool,
 }
 
 /// Somebody who was taken out.
@@ -129,6 +133,7 @@ impl From<&PlannedCandidate> for CandidateView {
             role: planned.role,
             place: planned.place,
             standing: planned.standing,
+            ejected: planned.ejected,
         }
     }
 }
