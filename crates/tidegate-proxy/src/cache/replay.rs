@@ -21,6 +21,7 @@ use super::slot::Slot;
 use super::store::Kept;
 use crate::admit::admit_cached;
 use crate::failover::{Answer, By, Content, Planned, answer_facts};
+use crate::headers::NO_CACHE;
 use crate::refusal::Refused;
 use crate::routing;
 use crate::settle::{Attempt, Whose};
@@ -144,5 +145,9 @@ pub(crate) fn put(headers: &mut http::HeaderMap, told: Told) {
     headers.insert(super::wish::CACHE, HeaderValue::from_static(word));
     if let Told::Hit(age) = told {
         headers.insert(header::AGE, HeaderValue::from(age));
+        let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if content_type.is_some_and(|content_type| content_type.starts_with(b"text/event-stream")) {
+            headers.insert(header::CACHE_CONTROL, NO_CACHE);
+        }
     }
 }

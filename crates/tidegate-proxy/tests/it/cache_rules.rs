@@ -116,7 +116,7 @@ async fn where_nothing_may_be_kept_nothing_is_kept_and_what_was_goes() {
     world.put(rules(on()));
     let zdr = ask()
         .replace(r#""messages""#, r#""providerOptions":{"gateway":{"zeroDataRetention":true}},"messages""#);
-    assert_eq!((told(&world.chat(&zdr).await), kept()), ("bypass", false));
+    assert_eq!((told(&wished(&world, CHAT, &zdr).await), kept()), ("bypass", false));
     // A key's own tier takes out what its calls left, and nothing else.
     let near = key(&world, ORG, TEAM, 21);
     assert_eq!(told(&ask_with(&world, &near).await), "miss");

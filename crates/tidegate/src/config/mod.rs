@@ -15,7 +15,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use tidegate_types::Secret;
 
-pub(crate) use control_plane::{AllowedAccount, ControlPlane, Encryption, Kubernetes, Vault};
+pub(crate) use control_plane::{AllowedAccount, ControlPlane, Encryption, Kms, Kubernetes, Vault};
 pub(crate) use database::{Database, Redis};
 pub(crate) use node::{Node, Tls};
 pub(crate) use upstream::{PrivateTarget, Upstream};
@@ -183,6 +183,11 @@ mod tests {
             ("node.drain_lead_seconds", config.node.drain_lead_seconds.to_string()),
             ("control_plane.drain_lead_seconds", config.control_plane.drain_lead_seconds.to_string()),
             ("node.drain_timeout_seconds", config.node.drain_timeout_seconds.to_string()),
+            ("node.response_cache_bytes", format!("{} MiB", config.node.response_cache_bytes >> 20)),
+            (
+                "node.response_cache_entry_bytes",
+                format!("{} MiB", config.node.response_cache_entry_bytes >> 20),
+            ),
             ("node.journal_max_bytes", format!("{} GiB", config.node.journal_max_bytes >> 30)),
         ] {
             let row = document.lines().find(|line| line.starts_with(&format!("| `{key}` |"))).unwrap();

@@ -34,6 +34,10 @@ pub(crate) struct Node {
     pub(crate) drain_lead_seconds: u64,
     /// Longest time in seconds for running streams to finish at shutdown.
     pub(crate) drain_timeout_seconds: u64,
+    /// Bytes of memory for answers that are kept to be given again; 0: none are kept.
+    pub(crate) response_cache_bytes: usize,
+    /// The largest of them; at most a quarter of all.
+    pub(crate) response_cache_entry_bytes: usize,
     /// Most bytes of journal that wait for the control plane.
     pub(crate) journal_max_bytes: u64,
     /// TLS of the gateway; absent: plain HTTP.
@@ -65,6 +69,8 @@ impl Default for Node {
             name: None,
             drain_lead_seconds: 0,
             drain_timeout_seconds: 600,
+            response_cache_bytes: 64 << 20,
+            response_cache_entry_bytes: 1 << 20,
             journal_max_bytes: 8 << 30,
             tls: None,
             workers: None,

@@ -148,6 +148,8 @@ fn gateway_settings(config: &Config) -> tidegate_proxy::Settings {
     if let Some(url) = &config.upstream.google_token_url {
         settings.google_token_url.clone_from(url);
     }
+    settings.cache_bytes = config.node.response_cache_bytes;
+    settings.cache_entry_bytes = config.node.response_cache_entry_bytes;
     settings
 }
 
