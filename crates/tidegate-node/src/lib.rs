@@ -27,6 +27,7 @@ mod ship;
 mod state;
 mod sync;
 mod vault;
+mod wanted;
 
 pub use error::NodeError;
 pub use identity::Enrolling;

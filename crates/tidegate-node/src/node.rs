@@ -32,6 +32,7 @@ use crate::settings::{Edges, NodeSettings};
 use crate::state::State;
 use crate::sync::{self, Handle};
 use crate::vault::NodeVault;
+use crate::wanted::WantedKeys;
 use crate::{listen, observe, ship};
 
 /// How a node starts.
@@ -148,12 +149,13 @@ async fn make(
     );
     let ready = Arc::new(AtomicBool::new(false));
     let records = Arc::new(JournalRecords::new(Arc::clone(&journal)));
+    let wanted = Arc::new(WantedKeys::default());
     let gateway = (settings.gateway)(Edges {
         config,
         records: Arc::clone(&records) as _,
         authority: Arc::new(opener.clone()),
         vault: Arc::clone(&vault) as _,
-        questions: Arc::new(Asker::new(Arc::clone(&link))),
+        questions: Arc::new(Asker::new(Arc::clone(&link), Arc::clone(&wanted))),
         ready: Arc::clone(&ready),
     });
     let pulse = Arc::new(Pulse::new(
@@ -163,6 +165,7 @@ async fn make(
         Arc::clone(&vault),
         records,
         ready,
+        wanted,
     ));
     Ok(Made { identity, state, journal, link, handle, vault, opener, gateway, pulse, budgets, stop, tasks })
 }

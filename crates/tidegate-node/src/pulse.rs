@@ -13,6 +13,7 @@ use crate::journal::{Journal, Mark};
 use crate::records::JournalRecords;
 use crate::sync::Handle;
 use crate::vault::NodeVault;
+use crate::wanted::WantedKeys;
 
 /// Reads the parts of the node and tells how they are.
 pub(crate) struct Pulse {
@@ -23,6 +24,7 @@ pub(crate) struct Pulse {
     pub(crate) records: Arc<JournalRecords>,
     pub(crate) draining: AtomicBool,
     pub(crate) ready: Arc<AtomicBool>,
+    wanted: Arc<WantedKeys>,
     shipped: Mutex<Shipped>,
 }
 
@@ -42,9 +44,10 @@ impl Pulse {
         vault: Arc<NodeVault>,
         records: Arc<JournalRecords>,
         ready: Arc<AtomicBool>,
+        wanted: Arc<WantedKeys>,
     ) -> Self {
         let (draining, shipped) = (AtomicBool::new(false), Mutex::default());
-        Self { handle, journal, limiter, vault, records, draining, ready, shipped }
+        Self { handle, journal, limiter, vault, records, draining, ready, wanted, shipped }
     }
 
     /// Positions such that every record written before they were applied has been acknowledged.
@@ -85,6 +88,7 @@ impl Pulse {
             in_flight_calls: self.records.in_flight(),
             draining: self.draining.load(Ordering::Acquire),
             limiter_mode: mode(self.limiter.mode()).to_owned(),
+            wanted_keys: self.wanted.take(),
         }
     }
 

@@ -22,6 +22,7 @@ mod failover;
 mod fleet;
 mod fleet_health;
 mod garbage;
+mod issuers;
 mod money;
 mod node_killed;
 mod observability;

@@ -1,0 +1,189 @@
+//! Applications call with signed tokens of their platform in place of a virtual key: a real issuer, real
+//! nodes, the attacks that there are on such tokens, and a rotation of the issuer's keys.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use tidegate_testkit::installation::Installation;
+use tidegate_testkit::issuer::Issuer;
+
+use crate::support::{App, Ask, install, nodes, seconds, until, usage};
+
+const AUDIENCE: &str = "tidegate-acme";
+const SUBJECT: &str = "system:serviceaccount:shop:checkout";
+
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
+
+/// Claims as a Kubernetes API server writes them.
+fn claims(subject: &str) -> Value {
+    let (namespace, account) = ("shop", "checkout");
+    json!({"aud": [AUDIENCE], "sub": subject, "iat": now() - 5, "nbf": now() - 5, "exp": now() + 600,
+        "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": account, "uid": "u-1"}}})
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut claims = claims(SUBJECT);
+    claims[name] = value;
+    claims
+}
+
+/// A control plane that may ask the issuer, which listens on the loopback.
+async fn installation(issuer: &Issuer) -> Installation {
+    let mut installation = install(nodes(1)).await;
+    let config = installation.folder().join("control-0.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let private = format!(
+        "\n[[upstream.private]]\ncidr = \"127.0.0.1/32\"\nports = [{}]\nhttp = true\norganizations = [\"*\"]\n",
+        issuer.port()
+    );
+    std::fs::write(&config, format!("{text}{private}")).unwrap();
+    installation.restart_control_plane(0).await.unwrap();
+    installation
+}
+
+async fn rule(installation: &Installation, query: &str, body: &Value) -> Value {
+    installation.admin.post(&format!("/trust-rules?wait=fleet{query}"), body).await.unwrap()
+}
+
+/// Waits until the issuer's keys have come to the node.
+async fn accepted(app: &App) {
+    until("the token is accepted", seconds(20), || async { app.status().await == 200 }).await;
+}
+
+fn bearer(installation: &Installation, token: &str) -> App {
+    App::new(&installation.gateway(0).unwrap(), token)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_accounts_token_calls_as_its_rules_key_and_usage_tells_principals_apart() {
+    let issuer = Issuer::start().await.unwrap();
+    let installation = installation(&issuer).await;
+    let claim = "/kubernetes.io/serviceaccount/name";
+    let made = json!({"name": "shop", "team_id": installation.team, "issuer": issuer.url(), "audience": AUDIENCE,
+        "claims": {"sub": [SUBJECT], claim: ["checkout"]}, "principal_claim": claim, "longest_life_seconds": 3600});
+    let made = rule(&installation, "", &made).await;
+    let app = bearer(&installation, &issuer.token("first", claims(SUBJECT)).unwrap());
+    accepted(&app).await;
+    // Both surfaces, both headers, streams too.
+    for ask in Ask::all("Hello") {
+        app.expect(&ask, 200).await;
+    }
+    let (status, own) = app.get("/v1/key").await.unwrap();
+    assert_eq!((status, &own["name"]), (200, &json!("shop")), "{own}");
+    until("usage is there", seconds(20), || async { usage(&installation.admin).await.1 >= 5 }).await;
+    let by_tag = installation.admin.get("/usage?group_by=tag,key").await.unwrap();
+    assert!(by_tag.to_string().contains("principal=checkout"), "{by_tag}");
+    // What holds for the key holds for its principals.
+    let key = made["key_id"].as_str().unwrap();
+    installation.budget("shop", "0.000001", json!({"key": key})).await.unwrap();
+    assert_eq!(app.expect(&Ask::chat("Hello"), 402).await.json()["error"]["code"], "budget_exceeded");
+    installation.admin.post(&format!("/keys/{key}/pause?wait=fleet"), &json!({})).await.unwrap();
+    app.expect(&Ask::chat("Hello"), 403).await;
+    let path = format!("/trust-rules/{}?wait=fleet", made["id"].as_str().unwrap());
+    installation.admin.delete(&path).await.unwrap();
+    let refused = app.expect(&Ask::chat("Hello"), 401).await;
+    assert_eq!(refused.json()["error"]["code"], "token_not_trusted", "{}", refused.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_foreign_and_stale_tokens_are_refused_and_leave_no_trace_in_logs() {
+    let (issuer, evil) = (Issuer::start().await.unwrap(), Issuer::start().await.unwrap());
+    let installation = installation(&issuer).await;
+    let acme = json!({"name": "shop", "team_id": installation.team, "issuer": issuer.url(), "audience": AUDIENCE,
+        "claims": {"sub": [SUBJECT]}});
+    rule(&installation, "", &acme).await;
+    let organization = json!({"slug": "other", "name": "other"});
+    let organization = installation.admin.post("/organizations", &organization).await.unwrap();
+    let platform = installation.admin.clone();
+    let app = bearer(&installation, &issuer.token("first", claims(SUBJECT)).unwrap());
+    accepted(&app).await;
+
+    let header = |alg: &str, kid: &str| json!({"alg": alg, "kid": kid, "typ": "JWT"});
+    let own = |claims: Value| {
+        let mut claims = claims;
+        claims["iss"] = json!(issuer.url());
+        claims
+    };
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = |alg: &str| format!("{}.{}", encode(&header(alg, "first")), encode(&own(claims(SUBJECT))));
+    let public = issuer.jwks()["keys"][0]["x"].as_str().unwrap().to_owned();
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(public.as_bytes()).unwrap();
+    mac.update(message("HS256").as_bytes());
+    let hs256 = format!("{}.{}", message("HS256"), URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
+    let signed = |claims: Value| issuer.token("first", claims).unwrap();
+    let jumped = issuer.sign("first", &header("ES256", "../../first"), &own(claims(SUBJECT))).unwrap();
+    let attacks = [
+        ("no signature", format!("{}.", message("none")), "invalid_token"),
+        ("the public key as a shared secret", hs256, "invalid_token"),
+        ("another audience", signed(with("aud", json!("someone-else"))), "token_not_trusted"),
+        ("another subject", signed(claims("system:serviceaccount:shop:attacker")), "token_not_trusted"),
+        ("expired", signed(with("exp", json!(now() - 60))), "token_expired"),
+        ("not yet", signed(with("nbf", json!(now() + 600))), "invalid_token"),
+        ("no end", signed(with("exp", json!(null))), "invalid_token"),
+        ("lives for ever", signed(with("exp", json!(now() + 40_000_000))), "invalid_token"),
+        ("another issuer", evil.token("first", claims(SUBJECT)).unwrap(), "token_not_trusted"),
+        ("another issuer's key", evil.token("first", own(claims(SUBJECT))).unwrap(), "invalid_token"),
+        ("a path for a key", jumped, "token_key_unknown"),
+        ("huge", signed(with("padding", json!("x".repeat(20_000)))), "invalid_token"),
+    ];
+    for (attack, token, code) in &attacks {
+        for ask in [Ask::chat("Hello"), Ask::all("Hello")[2].clone()] {
+            let refused = bearer(&installation, token).expect(&ask, 401).await;
+            if !ask.messages {
+                assert_eq!(refused.json()["error"]["code"], *code, "{attack}: {}", refused.text);
+            }
+        }
+    }
+    // Somebody else's rule for the same tokens is refused; told apart by a claim, each acts as its own.
+    let within = format!("&organization={}", organization["id"].as_str().unwrap());
+    let team = platform.post(&format!("/teams?{}", &within[1..]), &json!({"name": "theirs"})).await.unwrap();
+    let mut theirs =
+        json!({"name": "theirs", "team_id": team["id"], "issuer": issuer.url(), "audience": AUDIENCE});
+    let path = format!("/trust-rules?wait=fleet{within}");
+    let (status, refused) = platform.send(reqwest::Method::POST, &path, Some(&theirs)).await.unwrap();
+    assert_eq!((status, &refused["code"]), (409, &json!("ambiguous_trust_rule")), "{refused}");
+    theirs["claims"] = json!({"sub": ["system:serviceaccount:theirs:app"]});
+    rule(&installation, &within, &theirs).await;
+    let other = bearer(&installation, &signed(claims("system:serviceaccount:theirs:app")));
+    until("the other organization's token is known", seconds(20), || async {
+        other.get("/v1/key").await.is_ok_and(|(status, key)| status == 200 && key["name"] == "theirs")
+    })
+    .await;
+    assert_eq!(app.get("/v1/key").await.unwrap().1["name"], "shop");
+    // Nothing of any token is in a log.
+    let logs = installation.nodes[0].log() + &installation.control_planes[0].log();
+    assert!(!logs.contains("eyJ") && !logs.contains(SUBJECT), "a token or its subject is in a log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_of_the_issuers_keys_refuses_nobody_for_long() {
+    let issuer = Issuer::start().await.unwrap();
+    let installation = installation(&issuer).await;
+    let made =
+        json!({"name": "shop", "team_id": installation.team, "issuer": issuer.url(), "audience": AUDIENCE});
+    let made = rule(&installation, "", &made).await;
+    let old = bearer(&installation, &issuer.token("first", claims(SUBJECT)).unwrap());
+    accepted(&old).await;
+    issuer.publish("second").unwrap();
+    issuer.withdraw("first");
+    let new = bearer(&installation, &issuer.token("second", claims(SUBJECT)).unwrap());
+    let refused = new.expect(&Ask::chat("Hello"), 401).await;
+    assert_eq!(refused.json()["error"]["code"], "token_key_unknown", "{}", refused.text);
+    // Issuers are asked at most twice a minute; let the last time be longer ago.
+    installation.sql("UPDATE trust_rules SET fetched_at = fetched_at - interval '1 minute'").unwrap();
+    accepted(&new).await;
+    old.expect(&Ask::chat("Hello"), 200).await;
+    // After a leak nobody waits for the old key's time.
+    let path = format!("/trust-rules/{}", made["id"].as_str().unwrap());
+    let body = json!({"drop_withdrawn": true});
+    installation.admin.post(&format!("{path}/refresh?wait=fleet"), &body).await.unwrap();
+    let refused = old.expect(&Ask::chat("Hello"), 401).await;
+    assert_eq!(refused.json()["error"]["code"], "token_key_unknown", "{}", refused.text);
+    new.expect(&Ask::chat("Hello"), 200).await;
+    let shown = installation.admin.get(&path).await.unwrap();
+    assert_eq!(shown["keys"], json!([{"kid": "second", "algorithm": "ES256"}]));
+}
