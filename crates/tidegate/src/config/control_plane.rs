@@ -98,6 +98,35 @@ pub(crate) struct Encryption {
     pub(crate) vault: Option<Vault>,
     /// Vault's transit engine kept them before.
     pub(crate) previous_vault: Option<Vault>,
+    /// A key of AWS KMS keeps the root keys.
+    pub(crate) kms: Option<Kms>,
+    /// A key of AWS KMS kept them before.
+    pub(crate) previous_kms: Option<Kms>,
+}
+
+/// A symmetric key of AWS KMS, reached at a start and at rotations only. Signed in to by a pair of keys, or by a
+/// role that AWS gives for the token of a service account.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Kms {
+    /// `eu-central-1` …
+    pub(crate) region: String,
+    /// Id, ARN or alias (`alias/…`) of the key.
+    pub(crate) key: String,
+    /// Where KMS is, in place of the region's own address.
+    pub(crate) endpoint: Option<String>,
+    /// Roots of its certificate, a PEM file; absent: the public ones.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// One of a pair of keys.
+    pub(crate) access_key_id: Option<String>,
+    /// File with the other one; it is read again whenever it is needed.
+    pub(crate) secret_access_key_file: Option<PathBuf>,
+    /// In their place, a role's ARN.
+    pub(crate) role: Option<String>,
+    /// The token that shows who asks for the role; where EKS puts it when absent.
+    pub(crate) token_file: Option<PathBuf>,
+    /// Where the role is asked for, in place of the region's own address.
+    pub(crate) sts_endpoint: Option<String>,
 }
 
 /// A key of Vault's transit engine. Vault itself is reached at a start and at rotations only.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tidegate_testkit::installation::Installation;
 
@@ -53,14 +54,16 @@ async fn a_pause_that_one_node_is_asked_for_the_other_keeps_within_a_second() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let heeded = apps[1].expect(&Ask::chat("Hello"), 200).await.id();
     let found = record(&installation, &heeded).await;
-    assert_eq!(standings(&found), [("sim-openai", "cooling"), ("sim-anthropic", "fine")], "{found}");
+    assert_eq!(standings(&found), [("sim-anthropic", "fine"), ("sim-openai", "cooling")], "{found}");
+    assert_eq!(found["plan"]["candidates"][1]["ejected"], true, "{found}");
     assert_eq!(attempts(&found), [(200, "completed".to_owned())], "{found}");
 
     // The caller reads the same of its own call.
     let url = format!("{}/v1/generation?id={heeded}", installation.gateway(1).unwrap());
     let told: Value = client().get(url).bearer_auth(&key).send().await.unwrap().json().await.unwrap();
     let routing = &told["data"]["routing"];
-    assert_eq!(routing["candidates"][0]["standing"], "cooling", "{told}");
+    assert_eq!(routing["candidates"][1]["standing"], "cooling", "{told}");
+    assert_eq!(routing["candidates"][1]["ejected"], true, "{told}");
     assert_eq!(routing["attempts"][0]["provider"], "sim-anthropic", "{told}");
     assert_eq!(routing["attempts"][0]["credentialType"], "system", "{told}");
 }
@@ -82,5 +85,102 @@ async fn a_credential_that_is_not_accepted_is_shown_skipped_and_told() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let skipped = record(&installation, apps[1].expect(&Ask::chat("Hello"), 200).await.id()).await;
     assert_eq!(attempts(&skipped), [(200, "completed".to_owned())], "{skipped}");
-    assert_eq!(standings(&skipped)[0], ("sim-openai", "cooling"), "{skipped}");
+    assert_eq!(standings(&skipped)[1], ("sim-openai", "cooling"), "{skipped}");
+}
+
+/// How many calls arrived at `sim-openai` since the script was set.
+async fn openai_calls(installation: &Installation) -> usize {
+    let journal = installation.simulator_get("/journal").await.unwrap();
+    journal
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|call| call["path"].as_str().unwrap().starts_with("/openai/"))
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_pause_is_over_one_call_of_the_whole_fleet_probes() {
+    let installation = install(nodes(3)).await;
+    let (_, key) = installation.key("app", &json!({})).await.unwrap();
+    let apps = apps(&installation, &key);
+    let busy = json!({"status": 429, "headers": {"retry-after": "3"}});
+    let slow = json!({"latency_ms": 2_500});
+    let rules = json!([
+        {"when": {"provider": "sim-openai"}, "times": 1, "then": busy},
+        {"when": {"provider": "sim-openai"}, "then": slow},
+    ]);
+    installation.script(rules).await.unwrap();
+    apps[0].expect(&Ask::chat("Hello"), 200).await;
+    let before = openai_calls(&installation).await;
+    // The others' pauses last up to a tenth longer, so that they do not come back together.
+    tokio::time::sleep(Duration::from_millis(3_600)).await;
+    let all = apps.iter().flat_map(|app| [app; 6]);
+    let records = join_all(all.map(async |app| app.expect(&Ask::chat("Hello"), 200).await.id().to_string()));
+    let ids = records.await;
+    assert_eq!(openai_calls(&installation).await - before, 1, "one probe, though three nodes were asked");
+    let mut probes = 0;
+    for id in &ids {
+        let record = record(&installation, id).await;
+        let (provider, standing) = standings(&record)[0];
+        probes += usize::from(provider == "sim-openai");
+        assert_eq!(standing == "cooling", provider == "sim-openai", "{record}");
+    }
+    assert_eq!(probes, 1);
+    // It was answered: within a second every node goes there again.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    installation.script(json!([])).await.unwrap();
+    for app in &apps {
+        let back = record(&installation, app.expect(&Ask::chat("Hello"), 200).await.id()).await;
+        assert_eq!(standings(&back), [("sim-openai", "fine"), ("sim-anthropic", "fine")], "{back}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_each_node_heeds_what_it_sees_and_the_others_hear_again_when_it_is_back() {
+    let mut installation = install(nodes(2)).await;
+    let (_, key) = installation.key("app", &json!({})).await.unwrap();
+    let apps = apps(&installation, &key);
+    let mut redis = installation.redis.take().unwrap();
+    let first = async |node: usize| {
+        let record = record(&installation, apps[node].expect(&Ask::chat("Hello"), 200).await.id()).await;
+        let (provider, standing) = standings(&record)[0];
+        (provider.to_owned(), standing.to_owned(), attempts(&record).len())
+    };
+    let openai = |tries| ("sim-openai".to_owned(), "fine".to_owned(), tries);
+    let other = || ("sim-anthropic".to_owned(), "fine".to_owned(), 1);
+    assert_eq!(first(0).await, openai(1));
+    redis.stop();
+    let busy = json!({"status": 429, "headers": {"retry-after": "4"}});
+    let paused = json!([{"when": {"provider": "sim-openai"}, "then": busy}]);
+    installation.script(paused.clone()).await.unwrap();
+    // Each is told by the provider itself, once, and heeds that.
+    for node in [0, 1] {
+        assert_eq!(first(node).await, openai(2), "node {node} knows of nothing");
+        assert_eq!(first(node).await, other(), "node {node} heeds what it was told");
+    }
+    // Each probes for itself when the time is over: nobody can be asked.
+    installation.script(json!([])).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(4_500)).await;
+    for node in [0, 1] {
+        assert_eq!(
+            first(node).await,
+            ("sim-openai".to_owned(), "cooling".to_owned(), 1),
+            "node {node} probes"
+        );
+        assert_eq!(first(node).await, openai(1), "node {node} is back");
+    }
+    redis.start_again().unwrap();
+    until("what one node is told, the other hears again", seconds(20), || async {
+        installation.script(paused.clone()).await.unwrap();
+        let _asked = first(0).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        installation.script(json!([])).await.unwrap();
+        let heard = first(1).await == other();
+        if !heard {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+        }
+        heard
+    })
+    .await;
 }

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use tidegate_secrets::keygen::write_key_encryption_key;
 use tidegate_testkit::installation::Installation;
 
+use crate::support::kms::{self, Kms};
 use crate::support::vault::{JWT, TOKEN, Vault};
-use crate::support::{App, Ask, apps, install, nodes, seconds, until};
+use crate::support::{App, Ask, apps, full, install, nodes, seconds, until};
 
 /// Applications that call until they are told to stop.
 struct Load {
@@ -166,6 +167,58 @@ async fn another_keeper_takes_over_and_the_old_key_is_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_aws_kms_keeps_the_root_keys_by_a_pair_of_keys_or_by_a_role() {
+    let mut installation = install(nodes(1)).await;
+    let (_, key) = installation.key("first", &json!({})).await.unwrap();
+    let load = Load::begin(&apps(&installation, &key)[0]);
+    let folder = installation.folder().to_owned();
+    let (old, secret, token) =
+        (folder.join("key-encryption-key"), folder.join("aws-secret"), folder.join("eks-token"));
+    let kms = Kms::start().await;
+    fs::write(&secret, kms::KEYS.1).unwrap();
+    fs::write(&token, kms::TOKEN).unwrap();
+    let at = format!(
+        "[encryption.kms]\nregion = {:?}\nkey = {:?}\nendpoint = {:?}",
+        kms::REGION,
+        kms::KEY,
+        kms.address
+    );
+    let by_keys = format!("{at}\naccess_key_id = {:?}\nsecret_access_key_file = {secret:?}", kms::KEYS.0);
+    keep_by(&folder, &format!("previous_key_files = [{old:?}]\n{by_keys}"));
+    installation.restart_control_plane(0).await.unwrap();
+    let all = rotate(&installation, "kek").await;
+    assert_eq!(all["root_keys"][0]["wrapper"], format!("aws-kms:{}/{}", kms::REGION, kms::KEY), "{all}");
+    fs::remove_file(&old).unwrap();
+    // The same key, by a role that is given for a service account's token; it is asked at the start only.
+    let by_role = format!(
+        "{at}\nrole = {:?}\ntoken_file = {token:?}\nsts_endpoint = \"{}/sts\"",
+        kms::ROLE,
+        kms.address
+    );
+    keep_by(&folder, &by_role);
+    let before = kms.decrypted();
+    installation.restart_control_plane(0).await.unwrap();
+    assert!(kms.decrypted() > before);
+    kms.disable(true);
+    issues_keys(&installation, "key-is-disabled").await;
+    load.end().await;
+    // Without its keeper a control plane does not start, and says why; nor with a wrong secret or token.
+    let refused = installation.restart_control_plane(0).await.unwrap_err().to_string();
+    assert!(refused.contains("disabled"), "{refused}");
+    kms.disable(false);
+    fs::write(&token, "another token").unwrap();
+    let refused = installation.restart_control_plane(0).await.unwrap_err().to_string();
+    assert!(refused.contains("STS refuses"), "{refused}");
+    fs::write(&secret, "another secret").unwrap();
+    keep_by(&folder, &by_keys);
+    let refused = installation.restart_control_plane(0).await.unwrap_err().to_string();
+    assert!(refused.contains("does not accept the credentials"), "{refused}");
+    fs::write(&secret, kms::KEYS.1).unwrap();
+    installation.restart_control_plane(0).await.unwrap();
+    issues_keys(&installation, "again").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn revoking_a_node_rotates_the_key_of_its_pool() {
     let installation = install(nodes(2)).await;
     let (_, key) = installation.key("first", &json!({})).await.unwrap();
@@ -185,4 +238,90 @@ async fn revoking_a_node_rotates_the_key_of_its_pool() {
     let newest = "DO $$ BEGIN ASSERT (SELECT min(version) FROM pool_keys) = 2; END $$";
     installation.sql(newest).unwrap();
     apps(&installation, &key)[0].expect(&Ask::chat("Hello"), 200).await;
+}
+
+/// Numbers that look random, from a seed that is told.
+struct Draw(u64);
+
+impl Draw {
+    fn begin() -> Self {
+        let given = std::env::var("TIDEGATE_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = given.unwrap_or_else(|| u64::from(std::process::id()) << 20 | 0x5eed);
+        println!("TIDEGATE_SEED={seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % most
+    }
+}
+
+/// Which rotations are there, and how many of them are done.
+async fn rotations(installation: &Installation) -> (usize, usize) {
+    let path = "/encryption/rotations?organization=system";
+    let Ok(all) = installation.admin.get(path).await else { return (0, 0) };
+    let all = all["data"].as_array().cloned().unwrap_or_default();
+    (all.len(), all.iter().filter(|one| one["state"] == "done").count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_plane_killed_in_the_middle_of_rotations_goes_on_with_them_and_no_call_fails() {
+    let mut installation = install(nodes(1)).await;
+    let own = json!({"name": "own", "provider": "sim-openai", "scope": "organization", "secret": {"api_key": "sk-own"}});
+    installation.admin.post("/credentials?wait=fleet", &own).await.unwrap();
+    for number in 0..20 {
+        let body = json!({"name": format!("tenant {number}")});
+        let tenant = installation.admin.post("/organizations", &body).await.unwrap();
+        let at = format!("/credentials?organization={}", tenant["id"].as_str().unwrap());
+        installation.admin.post(&at, &own).await.unwrap();
+    }
+    let (_, key) = installation.key("first", &json!({})).await.unwrap();
+    let app = apps(&installation, &key).remove(0);
+    app.expect(&Ask::chat("Hello"), 200).await;
+    let load = Load::begin(&app);
+    let mut draw = Draw::begin();
+    let path = "/encryption/rotations?organization=system";
+    for kind in ["kek", "data_key", "pool_key", "pepper"] {
+        installation.admin.post(path, &json!({ "kind": kind })).await.unwrap();
+    }
+    let mut interrupted = 0;
+    for round in 0..if full() { 25 } else { 3 } {
+        tokio::time::sleep(std::time::Duration::from_millis(draw.below(9_000))).await;
+        let (all, done) = rotations(&installation).await;
+        installation.control_planes[0].kill();
+        println!("kill {round}: {done} of {all} done");
+        interrupted += usize::from(done < all);
+        if done == all {
+            installation.restart_control_plane(0).await.unwrap();
+            for kind in ["kek", "data_key", "pool_key", "pepper"] {
+                installation.admin.post(path, &json!({ "kind": kind })).await.unwrap();
+            }
+        } else {
+            installation.restart_control_plane(0).await.unwrap();
+        }
+    }
+    assert!(interrupted > 0, "a kill when nothing runs shows nothing");
+    let finished = || async {
+        let (all, done) = rotations(&installation).await;
+        all >= 4 && done == all
+    };
+    until("every rotation is done", seconds(120), finished).await;
+    load.end().await;
+    let all = installation.admin.get(path).await.unwrap();
+    assert_eq!(all["root_keys"].as_array().map(Vec::len), Some(1), "{all}");
+    assert_eq!(all["root_keys"][0]["state"], "active");
+    assert!(all["data"].as_array().unwrap().iter().all(|one| one["problem"].is_null()), "{all}");
+    // Nothing lies under a key that is gone: what is stored opens, at a node and at the control plane.
+    let newest = "DO $$ BEGIN ASSERT NOT EXISTS (SELECT 1 FROM credentials c WHERE NOT EXISTS (SELECT 1 FROM \
+        data_keys d WHERE d.organization_id = c.organization_id AND d.version = c.data_key_version)); END $$";
+    installation.sql(newest).unwrap();
+    installation.restart_control_plane(0).await.unwrap();
+    installation.restart_node(0).await.unwrap();
+    issues_keys(&installation, "afterwards").await;
+    app_at(&installation, &key).expect(&Ask::chat("Hello"), 200).await;
+}
+
+fn app_at(installation: &Installation, key: &str) -> App {
+    apps(installation, key).remove(0)
 }

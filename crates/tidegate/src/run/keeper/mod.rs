@@ -1,27 +1,38 @@
-//! Who keeps the root keys, by the configuration: a key in a file or in the environment, or Vault.
+//! Who keeps the root keys, by the configuration: a key in a file or in the environment, Vault, or AWS KMS.
 
+mod kms;
 mod vault;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tidegate_keyring::Wrappers;
+use tidegate_secrets::SecretsError;
 use tidegate_secrets::kek::{KeyWrapper, RootKey};
+use zeroize::Zeroizing;
 
 use crate::config::{Encryption, required, secret};
 
+/// For one question to a keeper elsewhere.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Its answers are a few kilobytes at most.
+const MOST: usize = 64 * 1024;
+
 /// Whoever keeps root keys, and kept them before.
 pub(crate) fn wrappers(config: &Encryption) -> Result<Wrappers> {
-    let given = [config.key.is_some(), config.key_file.is_some(), config.vault.is_some()];
+    let elsewhere = [config.vault.is_some(), config.kms.is_some()];
+    let given = [config.key.is_some(), config.key_file.is_some()].into_iter().chain(elsewhere);
     ensure!(
-        given.into_iter().filter(|given| *given).count() <= 1,
-        "configuration: give one of encryption.key, encryption.key_file and encryption.vault"
+        given.filter(|given| *given).count() <= 1,
+        "configuration: give one of encryption.key, encryption.key_file, encryption.vault and encryption.kms"
     );
     let mut local = Vec::new();
-    let current: Arc<dyn KeyWrapper> = match &config.vault {
-        Some(vault) => Arc::new(vault::Transit::new(vault).context("encryption.vault")?),
-        None => {
+    let current: Arc<dyn KeyWrapper> = match (&config.vault, &config.kms) {
+        (Some(vault), _) => Arc::new(vault::Transit::new(vault).context("encryption.vault")?),
+        (None, Some(kms)) => Arc::new(kms::Kms::new(kms).context("encryption.kms")?),
+        (None, None) => {
             let key = present_key(config)?;
             local.push(key.clone());
             Arc::new(key)
@@ -41,7 +52,41 @@ pub(crate) fn wrappers(config: &Encryption) -> Result<Wrappers> {
     if let Some(vault) = &config.previous_vault {
         previous.push(Arc::new(vault::Transit::new(vault).context("encryption.previous_vault")?));
     }
+    if let Some(kms) = &config.previous_kms {
+        previous.push(Arc::new(kms::Kms::new(kms).context("encryption.previous_kms")?));
+    }
     Ok(Wrappers { current, previous, local })
+}
+
+/// For a keeper elsewhere: no redirects, no proxy from the environment.
+fn client(ca_file: Option<&Path>) -> Result<reqwest::Client> {
+    let mut builder =
+        reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).no_proxy();
+    if let Some(file) = ca_file {
+        let pem = std::fs::read(file).with_context(|| format!("ca_file {}", file.display()))?;
+        for root in reqwest::Certificate::from_pem_bundle(&pem).context("ca_file")? {
+            builder = builder.add_root_certificate(root);
+        }
+    }
+    builder.build().context("make an HTTP client")
+}
+
+/// The address of a keeper elsewhere, without a slash at its end.
+fn address(text: &str) -> Result<String> {
+    let address = text.trim_end_matches('/').to_owned();
+    let local = ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"];
+    ensure!(
+        address.starts_with("https://") || local.iter().any(|local| address.starts_with(local)),
+        "address must be https://… (plain http to this machine only)"
+    );
+    Ok(address)
+}
+
+/// A token or a key as it lies in a file now.
+fn read(file: &Path) -> Result<Zeroizing<String>, SecretsError> {
+    let text = std::fs::read_to_string(file).map(Zeroizing::new);
+    let text = text.map_err(|_| SecretsError::Wrapper("the file with its token or key cannot be read"))?;
+    Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
 fn present_key(config: &Encryption) -> Result<RootKey> {

@@ -2,9 +2,8 @@
 //! (`encrypt`, `decrypt`, with `associated_data`) and of the Kubernetes sign-in method, read November 2026.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -16,9 +15,6 @@ use zeroize::Zeroizing;
 
 use crate::config::Vault;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// Answers are a few hundred bytes.
-const MOST: usize = 64 * 1024;
 const MOUNTED_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// A key of a transit engine.
@@ -71,12 +67,7 @@ struct Auth {
 impl Transit {
     /// Checks the configuration; nothing is called.
     pub(super) fn new(config: &Vault) -> Result<Self> {
-        let address = config.address.trim_end_matches('/').to_owned();
-        let local = ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"];
-        ensure!(
-            address.starts_with("https://") || local.iter().any(|local| address.starts_with(local)),
-            "address must be https://… (plain http to this machine only)"
-        );
+        let address = super::address(&config.address)?;
         let plain = |text: &str| {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
         };
@@ -94,31 +85,16 @@ impl Transit {
             },
             _ => anyhow::bail!("give token_file or kubernetes_role"),
         };
-        let mut builder = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
-        if let Some(file) = &config.ca_file {
-            let pem = std::fs::read(file).with_context(|| format!("ca_file {}", file.display()))?;
-            for root in reqwest::Certificate::from_pem_bundle(&pem).context("ca_file")? {
-                builder = builder.add_root_certificate(root);
-            }
-        }
-        let client = builder.build().context("make an HTTP client")?;
+        let client = super::client(config.ca_file.as_deref())?;
         let (key, namespace) = (config.key.clone(), config.namespace.clone());
         Ok(Self { client, address, mount, key, namespace, sign_in })
     }
 
     async fn token(&self) -> Result<Zeroizing<String>, SecretsError> {
-        let read = |file: &PathBuf| {
-            let text = std::fs::read_to_string(file).map(Zeroizing::new);
-            let text = text.map_err(|_| SecretsError::Wrapper("the token's file cannot be read"))?;
-            Ok(Zeroizing::new(text.trim().to_owned()))
-        };
         match &self.sign_in {
-            SignIn::Token(file) => read(file),
+            SignIn::Token(file) => super::read(file),
             SignIn::Kubernetes { mount, role, token } => {
-                let jwt = read(token)?;
+                let jwt = super::read(token)?;
                 let body = json!({"role": role, "jwt": &**jwt});
                 let answer = self.post(&format!("auth/{mount}/login"), None, &body).await?;
                 let signed_in: LoggedIn = parse(&answer)?;
@@ -159,7 +135,7 @@ impl Transit {
             _ => return Err(SecretsError::Wrapper("Vault answers with an error")),
         }
         let bytes = answer.bytes().await.map_err(|_| SecretsError::Wrapper("Vault's answer broke off"))?;
-        if bytes.len() > MOST {
+        if bytes.len() > super::MOST {
             return Err(SecretsError::Wrapper("Vault's answer is too large"));
         }
         Ok(Zeroizing::new(bytes.to_vec()))

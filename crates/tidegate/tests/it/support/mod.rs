@@ -1,7 +1,9 @@
 //! What the stories share: calls as applications make them, and the books to compare.
 
 mod app;
+mod balancer;
 mod books;
+pub(crate) mod kms;
 pub(crate) mod vault;
 
 use std::path::Path;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use tidegate_testkit::installation::{Installation, Shape};
 
 pub(crate) use app::{App, Ask, Reply, client};
+pub(crate) use balancer::Balancer;
 pub(crate) use books::{OwnBudget, bill, bill_lines, calls, charge, nano, usage};
 
 /// The executable under test.
