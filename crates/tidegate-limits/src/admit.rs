@@ -4,7 +4,7 @@
 
 use smallvec::SmallVec;
 use tidegate_types::resource::KeyLimits;
-use tidegate_types::{CallId, CredentialId, KeyId, OrganizationId, TeamId, Timestamp};
+use tidegate_types::{CallId, CredentialId, KeyId, ModelId, OrganizationId, TeamId, Timestamp};
 
 use crate::Limiter;
 use crate::budget::Hold;
@@ -20,6 +20,8 @@ pub enum RateScope {
     Key(KeyId),
     /// One credential at a provider.
     Credential(CredentialId),
+    /// A model: shared by the organization's keys.
+    Model(ModelId),
 }
 
 /// The limits of one scope. A limit of 0 refuses every call.
@@ -100,8 +102,18 @@ pub(crate) struct Lease {
     pub(crate) call_id: CallId,
     pub(crate) scopes: SmallVec<[ScopeLimits; 3]>,
     pub(crate) tokens: u64,
-    /// Granted without the store, from this node's fair share.
-    pub(crate) local: bool,
+    /// Where its rates were taken from.
+    pub(crate) source: Source,
+}
+
+/// Where a call's rates were taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Store,
+    /// What this process has of the store's buckets in advance.
+    Grant,
+    /// This node's fair share, because the store is away; or nothing was asked for.
+    Here,
 }
 
 /// Proof that a call is in. Dropping it gives the slots back and lets the token reservation

@@ -10,8 +10,12 @@ const HOUR: i64 = 3_600_000_000;
 /// Never forgotten.
 pub(crate) const NEVER: i64 = i64::MAX;
 
-/// How long the settlement of an attempt without a hold is remembered.
-pub(crate) const UNHELD_MEMORY_MICROS: i64 = HOUR;
+/// How long the end of an attempt is remembered. One that was never held (epoch 0) is counted when
+/// its settlement comes, so its repetition must be known as one for as long as the store may be
+/// away in between.
+pub(crate) const fn of_end(epoch: u64, ended_micros: i64) -> i64 {
+    if epoch == 0 { HOUR } else { ended_micros }
+}
 
 /// When the counters of a window may be forgotten: some time after its end, and never while a
 /// hold with this deadline (the last moment at which it counts as held) may be open.

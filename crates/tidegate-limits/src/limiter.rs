@@ -3,15 +3,17 @@
 //! Checks arguments once, then asks Redis or memory; decides nothing itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidegate_types::resource::{OpenHold, OpeningBalance};
 use tidegate_types::window::Window;
-use tidegate_types::{BudgetId, Clock, OrganizationId, Timestamp};
+use tidegate_types::{BudgetId, Clock, NanoUsd, OrganizationId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::admit::{Admit, Admitted, Lease, Permit, Rates, Release, ScopeLimits};
-use crate::budget::{Balance, End, Hold, MAX_AMOUNT, Settlement};
+use crate::admit::{Admit, Admitted, Lease, Permit, Rates, Release, ScopeLimits, Source};
+use crate::budget::{Balance, BudgetHold, End, Hold, MAX_AMOUNT, Settlement};
 use crate::error::{LimitError, Refusal};
+use crate::left::{Ended, LeftHold, Process};
 use crate::memory::MemoryStore;
 use crate::redis::{Heard, RedisStore};
 use crate::settings::{RedisSettings, Timing};
@@ -54,6 +56,8 @@ pub struct Stats {
     pub trips: u64,
     /// Holds placed on grants, without asking the store.
     pub held_locally: u64,
+    /// Calls whose rates were taken from grants, without asking the store.
+    pub rated_locally: u64,
     /// Trips to the store that told what was used of grants and took more.
     pub exchanges: u64,
     /// Nano-USD granted to this process and not held: what it keeps from others at the moment.
@@ -97,12 +101,12 @@ impl Limiter {
             check_amounts(hold)?;
         }
         refuse_zero_limits(admit)?;
-        let mut local = false;
+        let mut source = Source::Store;
         let (epoch, rates, at) = match &self.store {
             Store::Memory(store) => store.admit(admit)?,
             Store::Redis(store) => {
                 let decision = store.admit(admit).await?;
-                local = decision.local;
+                source = decision.source;
                 (decision.epoch, decision.rates, decision.at)
             }
         };
@@ -111,7 +115,7 @@ impl Limiter {
             call_id: admit.call_id,
             scopes: admit.scopes.clone(),
             tokens: admit.tokens,
-            local,
+            source,
         });
         Ok(Admitted { permit: Permit::new(lease, self.clone()), epoch, rates, at })
     }
@@ -130,15 +134,51 @@ impl Limiter {
         }
     }
 
+    /// The least that the hard ones of these budgets had left when the store was last asked about them;
+    /// `None`: unknown. A guess: only [`Self::admit`] and [`Self::hold`] decide.
+    #[must_use]
+    pub fn room(&self, organization: OrganizationId, budgets: &[BudgetHold]) -> Option<NanoUsd> {
+        let room = match &self.store {
+            Store::Memory(store) => store.room(organization, budgets),
+            Store::Redis(store) => store.room(organization, budgets),
+        };
+        room.map(NanoUsd::new)
+    }
+
     /// Ends an attempt's hold. Never waits: queued, retried until it is through or the epoch is
     /// gone (the ledger carries it then). Costs outside 0 to [`MAX_AMOUNT`] are held at its ends.
     pub fn settle(&self, mut settlement: Settlement) {
         if let End::Spent(cost) = settlement.end {
-            settlement.end = End::Spent(cost.clamp(tidegate_types::NanoUsd::ZERO, MAX_AMOUNT));
+            settlement.end = End::Spent(cost.clamp(NanoUsd::ZERO, MAX_AMOUNT));
         }
         match &self.store {
             Store::Memory(store) => store.settle(settlement),
             Store::Redis(store) => store.settle(settlement),
+        }
+    }
+
+    /// Names this process: holds say from now on who placed them. To be said before the first.
+    pub fn place_as(&self, process: Process) {
+        match &self.store {
+            Store::Memory(store) => store.place_as(process),
+            Store::Redis(store) => store.place_as(process),
+        }
+    }
+
+    /// Holds in the store that processes which have ended placed, and that nobody has ended, overdue
+    /// ones included; of those of these organizations that have an open epoch. Nothing changes:
+    /// settle each, by what is known of it.
+    ///
+    /// # Errors
+    /// [`LimitError::Away`].
+    pub async fn left_holds(
+        &self,
+        organizations: &[OrganizationId],
+        ended: Ended,
+    ) -> Result<Vec<LeftHold>, LimitError> {
+        match &self.store {
+            Store::Memory(store) => Ok(store.left_holds(organizations, ended)),
+            Store::Redis(store) => store.left_holds(organizations, ended).await,
         }
     }
 
@@ -301,6 +341,18 @@ impl Limiter {
         }
     }
 
+    /// Takes something that one caller of the pool may have at a time, for `span`. Whether it got it; over
+    /// memory there is nobody else.
+    ///
+    /// # Errors
+    /// [`LimitError::Away`]: the store cannot tell.
+    pub async fn claim(&self, what: &str, span: Duration) -> Result<bool, LimitError> {
+        match &self.store {
+            Store::Memory(_) => Ok(true),
+            Store::Redis(store) => store.claim(what, span).await,
+        }
+    }
+
     /// Waits until all queued settlements and releases are through and grants are given back, but
     /// for what is held (what waits for an epoch does not count). Bound it with a timeout when the store may be away.
     pub async fn idle(&self) {
@@ -337,7 +389,7 @@ impl Limiter {
 
 /// Amounts and limits of hard budgets within 0..=2^53; of soft ones the amount only.
 fn check_amounts(hold: &Hold) -> Result<(), LimitError> {
-    let range = tidegate_types::NanoUsd::ZERO..=MAX_AMOUNT;
+    let range = NanoUsd::ZERO..=MAX_AMOUNT;
     let outside = |part: &&crate::budget::BudgetHold| {
         !range.contains(&part.amount) || (part.hard && !range.contains(&part.limit))
     };

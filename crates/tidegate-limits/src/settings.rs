@@ -7,9 +7,13 @@ use tidegate_types::Secret;
 /// Spans of time that both stores keep.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// After a hold's deadline, before it becomes unresolved; also how long a settled hold is
-    /// remembered after its deadline.
+    /// After a hold's deadline, before it becomes unresolved.
     pub grace: Duration,
+    /// How long an ended attempt is remembered, so that what was asked for it earlier and arrives
+    /// later (its hold, one more step) finds it ended. Longer than a question can be on its way: the
+    /// asking side gives up within a second and closes the connection. What is settled under an
+    /// epoch needs no memory to count once: only a hold that is there is turned into a cost.
+    pub ended: Duration,
     /// Between two sweeps for overdue holds.
     pub sweep: Duration,
     /// Life of a concurrency slot that is not renewed.
@@ -20,6 +24,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             grace: Duration::from_secs(30),
+            ended: Duration::from_secs(120),
             sweep: Duration::from_secs(10),
             lease: Duration::from_secs(30),
         }
@@ -39,6 +44,8 @@ pub struct GrantSettings {
     pub recall: Duration,
     /// So many calls in a second are worth a grant; a window or bucket that is asked less often gets none.
     pub often: u32,
+    /// Whether rates are taken in advance as well; they need no permission.
+    pub rates: bool,
     /// Whether a call waits for a grant when there is none, instead of asking for itself alone.
     pub eager: bool,
 }
@@ -51,6 +58,7 @@ impl Default for GrantSettings {
             report: Duration::from_millis(50),
             recall: Duration::from_millis(700),
             often: 3,
+            rates: true,
             eager: false,
         }
     }

@@ -6,11 +6,12 @@ use ahash::AHashMap;
 use smallvec::SmallVec;
 use tidegate_types::resource::{OpenHold, OpeningBalance};
 use tidegate_types::window::Window;
-use tidegate_types::{BudgetId, CallId, NanoUsd, Timestamp};
+use tidegate_types::{BudgetId, CallId, NanoUsd, OrganizationId, Timestamp};
 
-use crate::budget::{Balance, End, Hold, Settlement};
+use crate::budget::{Balance, BudgetHold, End, Hold, Settlement};
 use crate::error::{LimitError, Refusal};
 use crate::expiry;
+use crate::left::{Ended, LeftHold, Process};
 
 /// A budget and the start of one of its windows, in microseconds.
 pub(crate) type CounterKey = (BudgetId, i64);
@@ -37,6 +38,8 @@ struct Entry {
     deadline: i64,
     expires: i64,
     parts: SmallVec<[(CounterKey, i64); 4]>,
+    /// Who placed it; gone when somebody has said how the attempt ended.
+    placed_by: Option<Process>,
 }
 
 /// All budgets of an organization. Settlements that arrive while no epoch is open wait for one.
@@ -114,6 +117,7 @@ impl Budgets {
             deadline,
             expires: 0,
             parts: SmallVec::new(),
+            placed_by: None,
         });
         entry.step = hold.step;
         entry.expires = entry.expires.max(expiry::of_hold(&hold.budgets, hold.deadline, grace));
@@ -132,7 +136,8 @@ impl Budgets {
         }
     }
 
-    pub(crate) fn settle(&mut self, settlement: Settlement, now: i64, grace: i64) {
+    /// `ended`: how long an end is remembered, microseconds.
+    pub(crate) fn settle(&mut self, settlement: Settlement, now: i64, ended: i64) {
         let Some(open) = self.epoch.filter(|open| *open >= settlement.epoch) else {
             if self.waiting.len() < MOST_WAITING {
                 self.waiting.push(settlement);
@@ -146,12 +151,14 @@ impl Budgets {
                 self.count(&settlement);
             }
             if settlement.epoch == 0 || settlement.epoch == open {
-                let expires = now + expiry::UNHELD_MEMORY_MICROS;
+                let expires = now.saturating_add(expiry::of_end(settlement.epoch, ended));
                 let parts = SmallVec::new();
-                self.holds.insert(id, Entry { state: State::Done, step: 0, deadline: now, expires, parts });
+                let (state, placed_by) = (State::Done, None);
+                self.holds.insert(id, Entry { state, step: 0, deadline: now, expires, parts, placed_by });
             }
             return;
         };
+        entry.placed_by = None;
         let before = entry.state;
         let after = if settlement.end == End::Unresolved { State::Unresolved } else { State::Done };
         if before == State::Done || before == after {
@@ -173,7 +180,7 @@ impl Budgets {
         self.deadlines.remove(&(entry.deadline, id.0.to_u128(), id.1));
         if after == State::Done {
             entry.parts.clear();
-            entry.expires = entry.deadline.max(now).saturating_add(grace);
+            entry.expires = now.saturating_add(expiry::of_end(settlement.epoch, ended));
         }
     }
 
@@ -203,6 +210,28 @@ impl Budgets {
         }
     }
 
+    /// Notes who placed a new hold.
+    pub(crate) fn note_placer(&mut self, hold: &Hold, process: Option<Process>) {
+        if hold.step == 0
+            && let Some(entry) = self.holds.get_mut(&(hold.call_id, hold.attempt))
+        {
+            entry.placed_by = process;
+        }
+    }
+
+    /// Holds of ended processes that nobody has ended.
+    pub(crate) fn left(&self, organization_id: OrganizationId, ended: Ended) -> Vec<LeftHold> {
+        let Some(epoch) = self.epoch else { return Vec::new() };
+        let end = Timestamp::from_micros(i64::MAX);
+        let left = |(&(call_id, attempt), entry): (&(CallId, u16), &Entry)| {
+            let placed_by = entry.placed_by.filter(|process| ended.covers(*process))?;
+            let window = |start| Window { start: Timestamp::from_micros(start), end };
+            let budgets = entry.parts.iter().map(|((budget, start), _)| (*budget, window(*start))).collect();
+            Some(LeftHold { organization_id, call_id, attempt, placed_by, epoch, budgets })
+        };
+        self.holds.iter().filter_map(left).collect()
+    }
+
     pub(crate) fn balance(&self, budget_id: BudgetId, window: Window) -> Balance {
         let counter = self.counters.get(&key(budget_id, window));
         let read = |field: fn(&Counter) -> i64| NanoUsd::new(counter.map_or(0, field));
@@ -214,6 +243,18 @@ impl Budgets {
             unresolved: read(|c| c.unresolved),
             limit: counter.and_then(|c| c.limit).map(|(_, limit)| NanoUsd::new(limit)),
         }
+    }
+
+    /// The least that is left in these hard budgets.
+    pub(crate) fn room(&self, budgets: &[BudgetHold]) -> Option<i64> {
+        let left = |part: &BudgetHold| {
+            let counter = self.counters.get(&key(part.budget_id, part.window));
+            let used = counter.map_or(0, |counter| counter.spent + counter.held + counter.unresolved);
+            let limit =
+                counter.and_then(|counter| counter.limit).map_or(part.limit.get(), |(_, limit)| limit);
+            limit.saturating_sub(used)
+        };
+        budgets.iter().filter(|part| part.hard).map(left).min()
     }
 
     /// Whether there is, or was lately, a hold of this attempt.

@@ -17,8 +17,9 @@ use tidegate_types::{BudgetId, Clock, OrganizationId, Timestamp};
 use self::budgets::Budgets;
 use self::rates::Buckets;
 use crate::admit::{Admit, Lease, Rates};
-use crate::budget::{Balance, Hold, Settlement};
+use crate::budget::{Balance, BudgetHold, Hold, Settlement};
 use crate::error::LimitError;
+use crate::left::{Ended, LeftHold, Process};
 use crate::settings::Timing;
 
 const SHARDS: usize = 64;
@@ -28,7 +29,10 @@ pub(crate) struct MemoryStore {
     run_id: String,
     clock: Arc<dyn Clock>,
     grace_micros: i64,
+    ended_micros: i64,
     hasher: RandomState,
+    /// Who places holds from now on.
+    process: Mutex<Option<Process>>,
     shards: Vec<Mutex<AHashMap<OrganizationId, Organization>>>,
 }
 
@@ -44,7 +48,9 @@ impl MemoryStore {
             run_id,
             clock,
             grace_micros: i64::try_from(timing.grace.as_micros()).unwrap_or(i64::MAX),
+            ended_micros: i64::try_from(timing.ended.as_micros()).unwrap_or(i64::MAX),
             hasher: RandomState::new(),
+            process: Mutex::default(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
         }
     }
@@ -87,6 +93,7 @@ impl MemoryStore {
                 .check(hold)
                 .map_err(|refusal| LimitError::refused(refusal, buckets.states(admit, now)))?;
             budgets.place(hold, self.grace_micros);
+            budgets.note_placer(hold, *self.process.lock());
             Ok((epoch, buckets.take(admit, taken, now), at))
         })
     }
@@ -98,14 +105,19 @@ impl MemoryStore {
             if !budgets.has_step(hold)? {
                 budgets.check(hold).map_err(|refusal| LimitError::refused(refusal, Rates::default()))?;
                 budgets.place(hold, self.grace_micros);
+                budgets.note_placer(hold, *self.process.lock());
             }
             Ok(epoch)
         })
     }
 
+    pub(crate) fn room(&self, id: OrganizationId, budgets: &[BudgetHold]) -> Option<i64> {
+        self.with(id, |organization, _| organization.budgets.room(budgets))
+    }
+
     pub(crate) fn settle(&self, settlement: Settlement) {
         self.with(settlement.organization_id, |organization, now| {
-            organization.budgets.settle(settlement, now, self.grace_micros);
+            organization.budgets.settle(settlement, now, self.ended_micros);
         });
     }
 
@@ -140,6 +152,15 @@ impl MemoryStore {
 
     pub(crate) fn close_epoch(&self, id: OrganizationId, epoch: u64) {
         self.with(id, |organization, _| organization.budgets.close(epoch));
+    }
+
+    pub(crate) fn place_as(&self, process: Process) {
+        *self.process.lock() = Some(process);
+    }
+
+    pub(crate) fn left_holds(&self, organizations: &[OrganizationId], ended: Ended) -> Vec<LeftHold> {
+        let left = |id: &OrganizationId| self.with(*id, |held, _| held.budgets.left(*id, ended));
+        organizations.iter().flat_map(left).collect()
     }
 
     /// Turns overdue holds and drops what is past keeping, in every organization.

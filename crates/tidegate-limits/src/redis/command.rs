@@ -22,6 +22,8 @@ pub(super) struct Bucket {
     pub(super) units: u64,
     /// TAT that the bucket has at least, microseconds (0: none).
     pub(super) floor: i64,
+    /// What this process has of it in advance, microseconds.
+    pub(super) here: i64,
 }
 
 /// The buckets of a call, in the order of the script's replies.
@@ -44,6 +46,7 @@ pub(super) fn buckets_of(
                     per_minute,
                     units,
                     floor: floor(entry.scope),
+                    here: 0,
                 });
             }
         }
@@ -78,6 +81,8 @@ pub(super) struct Question<'a> {
     pub(super) buckets: &'a [Bucket],
     pub(super) scopes: &'a [ScopeLimits],
     pub(super) call: &'a [u8],
+    /// Who places the hold; empty: nobody in particular.
+    pub(super) mark: &'a [u8],
     pub(super) grace_micros: i64,
     pub(super) lease_ms: u64,
 }
@@ -89,7 +94,7 @@ impl Question<'_> {
         let slot_count = slots.clone().count();
         let budgets = self.hold.map_or(0, |hold| hold.budgets.len());
         let keys = self.hold.map_or(0, |_| 3 + budgets) + self.buckets.len() + slot_count;
-        let arguments = 11 + 6 * budgets + 2 * self.buckets.len() + slot_count;
+        let arguments = 12 + 6 * budgets + 2 * self.buckets.len() + slot_count;
         let mut command = scripts.admit.call(keys, arguments);
         let fields = self.hold.map(|hold| keys_of_hold(&mut command, &names, hold));
         for bucket in self.buckets {
@@ -125,7 +130,8 @@ impl Question<'_> {
             .arg(hold.step)
             .arg(score_ms(hold.deadline))
             .arg(expiry_ms(expiry::of_hold(&hold.budgets, hold.deadline, self.grace_micros)))
-            .arg(member(hold.call_id, hold.attempt).as_slice());
+            .arg(member(hold.call_id, hold.attempt).as_slice())
+            .arg(self.mark);
         for (part, field) in hold.budgets.iter().zip(fields) {
             command
                 .arg(field.as_slice())
@@ -157,7 +163,13 @@ pub(super) fn common_keys(command: &mut Cmd, names: &Names, member: &Name, field
 }
 
 /// The settlement of a hold.
-pub(super) fn settle(scripts: &Scripts, run_id: &str, settlement: &Settlement, grace_micros: i64) -> Cmd {
+pub(super) fn settle(
+    scripts: &Scripts,
+    run_id: &str,
+    settlement: &Settlement,
+    grace_micros: i64,
+    ended_micros: i64,
+) -> Cmd {
     let (ending, cost) = match settlement.end {
         End::Spent(cost) => ("s", cost.get()),
         End::Void => ("v", 0),
@@ -174,7 +186,7 @@ pub(super) fn settle(scripts: &Scripts, run_id: &str, settlement: &Settlement, g
         .arg(cost)
         .arg(rate::millis_up(grace_micros))
         .arg(member.as_slice())
-        .arg(rate::millis_up(expiry::UNHELD_MEMORY_MICROS));
+        .arg(rate::millis_up(expiry::of_end(settlement.epoch, ended_micros)));
     for ((_, window), field) in settlement.budgets.iter().zip(&fields) {
         command.arg(field.as_slice()).arg(expiry_ms(expiry::of_window(*window, Timestamp::default(), 0)));
     }
@@ -223,14 +235,17 @@ pub(super) fn release(scripts: &Scripts, lease: &Lease, tokens_used: Option<u64>
         return None;
     }
     let names = Names::of(lease.organization_id);
-    let mut command = scripts.release.call(slot_count + corrections.len(), 2 + corrections.len());
+    let mut command = scripts.release.call(slot_count + 2 * corrections.len(), 3 + corrections.len());
     for (scope, _) in slots {
         bytes(&mut command, &names.slots(scope));
     }
     for (scope, _) in &corrections {
         bytes(&mut command, &names.bucket(RateKind::Tokens, *scope));
     }
-    command.arg(slot_count).arg(lease.call_id.ulid_bytes().as_slice());
+    for (scope, _) in &corrections {
+        bytes(&mut command, &names.advances(RateKind::Tokens, *scope));
+    }
+    command.arg(slot_count).arg(lease.call_id.ulid_bytes().as_slice()).arg(super::grants::COVER);
     for (_, change) in corrections {
         command.arg(change);
     }

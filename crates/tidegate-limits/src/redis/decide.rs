@@ -12,7 +12,7 @@ use tidegate_types::{NanoUsd, OrganizationId, Timestamp};
 use super::RedisStore;
 use super::command::{Bucket, Question, buckets_of, slots_of};
 use super::grants::Local;
-use crate::admit::{Admit, Lease, Rates, ScopeLimits};
+use crate::admit::{Admit, Lease, Rates, ScopeLimits, Source};
 use crate::budget::{End, Hold};
 use crate::error::{LimitError, Refusal};
 use crate::rate;
@@ -25,8 +25,7 @@ pub(crate) struct Decision {
     pub(crate) epoch: u64,
     pub(crate) rates: Rates,
     pub(crate) at: Timestamp,
-    /// Decided without Redis.
-    pub(crate) local: bool,
+    pub(crate) source: Source,
 }
 
 /// What the script said.
@@ -35,12 +34,11 @@ enum Verdict {
         epoch: u64,
         at: i64,
         rates: Rates,
+        /// What its hard budgets have left, the least of them.
+        room: Option<i64>,
     },
     /// Refused; `missing`: how long nodes have been asked for what they have in advance of it.
-    Refused {
-        error: LimitError,
-        missing: Option<Duration>,
-    },
+    Refused { error: LimitError, missing: Option<Duration> },
     /// Not a reply of this script.
     Garbled,
 }
@@ -69,7 +67,7 @@ impl Drop for Undecided<'_> {
                 call_id: admit.call_id,
                 scopes: admit.scopes.clone(),
                 tokens: admit.tokens,
-                local: false,
+                source: Source::Store,
             };
             self.store.queue.release(lease, None);
         }
@@ -105,7 +103,7 @@ impl RedisStore {
             return self.admit_with(admit, admit.hold.as_ref()).await;
         };
         if again {
-            return Ok(Decision { epoch, rates: Rates::default(), at: self.now(), local: true });
+            return Ok(Decision { epoch, rates: Rates::default(), at: self.now(), source: Source::Here });
         }
         let hold = admit.hold.as_ref().map(|hold| (hold, epoch));
         let mut reversible = Reversible { store: self, organization, hold };
@@ -129,16 +127,43 @@ impl RedisStore {
         }
     }
 
+    /// Takes rates from what this process has of them in advance, as far as that reaches.
+    async fn take_rates(&self, organization: OrganizationId, buckets: &[Bucket]) -> Option<Rates> {
+        if !self.grants.settings().rates {
+            return None;
+        }
+        let taken = self.grants.take_rates(organization, buckets);
+        if taken.is_some() || !self.grants.settings().eager {
+            return taken;
+        }
+        self.exchange_now(organization).await;
+        self.grants.take_rates(organization, buckets)
+    }
+
     /// Asks the store for what is left to ask: rates, slots, and the hold if it is not placed yet.
     async fn admit_with(&self, admit: &Admit, hold: Option<&Hold>) -> Result<Decision, LimitError> {
         let organization = admit.organization_id;
-        let buckets = buckets_of(&admit.scopes, admit.tokens, |scope| self.shares.floor(organization, scope));
+        let mut buckets =
+            buckets_of(&admit.scopes, admit.tokens, |scope| self.shares.floor(organization, scope));
         let limited = !buckets.is_empty() || slots_of(&admit.scopes).next().is_some();
         if !limited && hold.is_none() {
-            return Ok(Decision { epoch: 0, rates: Rates::default(), at: self.now(), local: true });
+            return Ok(Decision { epoch: 0, rates: Rates::default(), at: self.now(), source: Source::Here });
         }
+        if hold.is_none()
+            && slots_of(&admit.scopes).next().is_none()
+            && let Some(rates) = self.take_rates(organization, &buckets).await
+        {
+            return Ok(Decision { epoch: 0, rates, at: self.now(), source: Source::Grant });
+        }
+        self.grants.note_here(organization, &mut buckets);
         let call = admit.call_id.ulid_bytes();
-        match self.ask(organization, Some(admit), hold, &buckets, &admit.scopes, &call).await {
+        let mut asked = self.ask(organization, Some(admit), hold, &buckets, &admit.scopes, &call).await;
+        if is_rate(&asked) && self.grants.give_rates_back(organization, &buckets) {
+            // With what was here in advance the bucket may have enough.
+            self.exchange_now(organization).await;
+            asked = self.ask(organization, Some(admit), hold, &buckets, &admit.scopes, &call).await;
+        }
+        match asked {
             Ok(decision) => {
                 self.running.insert(organization, admit.call_id, &admit.scopes);
                 Ok(decision)
@@ -150,7 +175,7 @@ impl RedisStore {
             Err(LimitError::Away) if !hold.is_some_and(is_hard) => {
                 self.shares.admit(admit, &self.running)?;
                 self.running.insert(organization, admit.call_id, &admit.scopes);
-                Ok(Decision { epoch: 0, rates: Rates::default(), at: self.now(), local: true })
+                Ok(Decision { epoch: 0, rates: Rates::default(), at: self.now(), source: Source::Here })
             }
             Err(error) => Err(error),
         }
@@ -217,6 +242,7 @@ impl RedisStore {
         if hold.is_some() && !self.seen.contains(&organization) {
             self.seen.insert(organization);
         }
+        let mark = self.mark.read().clone();
         let question = Question {
             organization,
             run_id: link.run_id(),
@@ -224,6 +250,7 @@ impl RedisStore {
             buckets,
             scopes,
             call,
+            mark: &mark,
             grace_micros: self.grace_micros(),
             lease_ms: self.lease_ms(),
         };
@@ -232,9 +259,12 @@ impl RedisStore {
             return Err((LimitError::Away, None));
         };
         match read(&reply, buckets, scopes, hold) {
-            Verdict::Granted { epoch, at, rates } => {
+            Verdict::Granted { epoch, at, rates, room } => {
                 undecided.armed = false;
-                Ok(Decision { epoch, rates, at: Timestamp::from_micros(at), local: false })
+                if let (Some(hold), Some(room)) = (hold, room) {
+                    self.rooms.note(organization, &hold.budgets, room);
+                }
+                Ok(Decision { epoch, rates, at: Timestamp::from_micros(at), source: Source::Store })
             }
             Verdict::Refused { error, missing } => {
                 undecided.armed = false;
@@ -247,6 +277,10 @@ impl RedisStore {
             }
         }
     }
+}
+
+fn is_rate(asked: &Result<Decision, LimitError>) -> bool {
+    matches!(asked, Err(LimitError::Refused(refused)) if matches!(refused.refusal, Refusal::Rate { .. }))
 }
 
 fn is_hard(hold: &Hold) -> bool {
@@ -274,7 +308,8 @@ fn read(reply: &Value, buckets: &[Bucket], scopes: &[ScopeLimits], hold: Option<
     let nth = |index: i64| usize::try_from(index - 1).ok();
     match *numbers.as_slice() {
         [0, at, epoch, ref tats @ ..] => {
-            Verdict::Granted { epoch: epoch.unsigned_abs(), at, rates: rates(buckets, tats, at) }
+            let room = tats.get(buckets.len()).copied();
+            Verdict::Granted { epoch: epoch.unsigned_abs(), at, rates: rates(buckets, tats, at), room }
         }
         [1, at, index, wait, ref tats @ ..] => {
             let refusal = nth(index).and_then(|index| buckets.get(index)).map(|bucket| Refusal::Rate {
@@ -320,7 +355,9 @@ fn read(reply: &Value, buckets: &[Bucket], scopes: &[ScopeLimits], hold: Option<
 fn rates(buckets: &[Bucket], tats: &[i64], now: i64) -> Rates {
     let mut rates = Rates::default();
     for (bucket, tat) in buckets.iter().zip(tats) {
-        rates.note(bucket.kind, rate::state(*tat, now, bucket.per_minute));
+        // What is here in advance is left for this process's calls as well.
+        let tat = (*tat).max(now.saturating_add(bucket.here)) - bucket.here;
+        rates.note(bucket.kind, rate::state(tat, now, bucket.per_minute));
     }
     rates
 }

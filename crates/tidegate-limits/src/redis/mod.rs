@@ -11,10 +11,12 @@ mod epoch_command;
 mod epochs;
 mod fallback;
 mod grants;
+mod left;
 mod link;
 mod names;
 mod news;
 mod queue;
+mod rooms;
 mod running;
 mod script;
 mod sweep;
@@ -26,6 +28,7 @@ use std::time::Duration;
 
 use ahash::RandomState;
 use dashmap::DashSet;
+use parking_lot::RwLock;
 use tidegate_types::{Clock, OrganizationId, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,11 +38,13 @@ use self::denied::Denied;
 use self::fallback::FairShares;
 use self::grants::Grants;
 use self::queue::{Outlet, Queue};
+use self::rooms::Rooms;
 use self::running::Running;
 use self::script::Scripts;
-use crate::admit::{Lease, ScopeLimits};
-use crate::budget::Settlement;
+use crate::admit::{Lease, ScopeLimits, Source};
+use crate::budget::{BudgetHold, Settlement};
 use crate::error::LimitError;
+use crate::left::Process;
 use crate::limiter::{Mode, Stats};
 use crate::settings::{RedisSettings, Timing};
 
@@ -53,8 +58,11 @@ pub(crate) struct RedisStore {
     denied: Denied,
     shares: FairShares,
     running: Running,
+    rooms: Rooms,
     queue: Queue,
     grants: Grants,
+    /// How this process marks its holds.
+    mark: RwLock<names::Name>,
     /// Organizations that had holds since the start: those that are swept.
     seen: DashSet<OrganizationId, RandomState>,
     timing: Timing,
@@ -83,8 +91,10 @@ impl RedisStore {
             denied: Denied::default(),
             shares: FairShares::default(),
             running: Running::default(),
+            rooms: Rooms::default(),
             queue: Queue::default(),
             grants: Grants::new(grants, seed, grace_micros),
+            mark: RwLock::default(),
             seen: DashSet::default(),
             timing,
             seed,
@@ -107,6 +117,7 @@ impl RedisStore {
                 scripts: &store.scripts,
                 running: &store.running,
                 grace_micros: store.grace_micros(),
+                ended_micros: i64::try_from(store.timing.ended.as_micros()).unwrap_or(i64::MAX),
                 lease: store.timing.lease,
             };
             store.queue.run(outlet, token).await;
@@ -126,10 +137,20 @@ impl RedisStore {
         u64::try_from(self.timing.lease.as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Holds are placed in this process's name from now on.
+    pub(crate) fn place_as(&self, process: Process) {
+        *self.mark.write() = left::mark(process);
+    }
+
     pub(crate) fn settle(&self, settlement: Settlement) {
         if let Some(settlement) = self.grants.settle(settlement, self.now()) {
             self.queue.settle(settlement);
         }
+    }
+
+    /// The least that these budgets had left when they were last asked.
+    pub(crate) fn room(&self, organization: OrganizationId, budgets: &[BudgetHold]) -> Option<i64> {
+        self.rooms.of(organization, budgets)
     }
 
     pub(crate) fn allow_grants(&self, organization: OrganizationId, epoch: u64, percent: u8) {
@@ -149,9 +170,11 @@ impl RedisStore {
         for entry in &lease.scopes {
             self.denied.freed(lease.organization_id, entry.scope);
         }
-        // What was granted from the fair share was never taken from Redis.
-        if !lease.local {
-            self.queue.release(lease, tokens_used);
+        match lease.source {
+            Source::Store => self.queue.release(lease, tokens_used),
+            Source::Grant => self.grants.correct(&lease, tokens_used),
+            // What was granted from the fair share was never taken from Redis.
+            Source::Here => {}
         }
     }
 
@@ -205,7 +228,7 @@ impl RedisStore {
 
     pub(crate) fn stats(&self) -> Stats {
         let (queued, waiting, dropped) = self.queue.counts();
-        let (held_locally, exchanges) = self.grants.counts();
+        let (held_locally, rated_locally, exchanges) = self.grants.counts();
         Stats {
             queued,
             waiting,
@@ -213,6 +236,7 @@ impl RedisStore {
             denied_locally: self.denied.hits(),
             trips: self.breaker.trips(),
             held_locally,
+            rated_locally,
             exchanges,
             granted_free: self.grants.free(),
         }

@@ -74,6 +74,15 @@ impl Names {
         self.scoped(kind, scope)
     }
 
+    /// What processes have of a bucket in advance (hash).
+    pub(super) fn advances(&self, kind: RateKind, scope: RateScope) -> Name {
+        let kind = match kind {
+            RateKind::Requests => b'p',
+            RateKind::Tokens => b'q',
+        };
+        self.scoped(kind, scope)
+    }
+
     /// Calls in flight by expiry (ZSET).
     pub(super) fn slots(&self, scope: RateScope) -> Name {
         self.scoped(b'c', scope)
@@ -86,6 +95,7 @@ impl Names {
             RateScope::Team(id) => (b't', Some(id.ulid_bytes())),
             RateScope::Key(id) => (b'k', Some(id.ulid_bytes())),
             RateScope::Credential(id) => (b'c', Some(id.ulid_bytes())),
+            RateScope::Model(id) => (b'm', Some(id.ulid_bytes())),
         };
         name.extend_from_slice(b":");
         name.push(letter);
@@ -139,6 +149,7 @@ mod tests {
             RateScope::Team(TeamId::from_u128(seed)),
             RateScope::Key(KeyId::from_u128(seed)),
             RateScope::Credential(tidegate_types::CredentialId::from_u128(seed)),
+            RateScope::Model(tidegate_types::ModelId::from_u128(seed)),
         ];
         let mut keys = vec![
             names.epoch(),
@@ -151,6 +162,8 @@ mod tests {
             keys.push(names.bucket(RateKind::Requests, scope));
             keys.push(names.bucket(RateKind::Tokens, scope));
             keys.push(names.slots(scope));
+            keys.push(names.advances(RateKind::Requests, scope));
+            keys.push(names.advances(RateKind::Tokens, scope));
         }
         keys
     }

@@ -63,6 +63,8 @@ pub(super) struct Outlet<'a> {
     pub(super) scripts: &'a Scripts,
     pub(super) running: &'a Running,
     pub(super) grace_micros: i64,
+    /// How long an ended attempt is remembered.
+    pub(super) ended_micros: i64,
     pub(super) lease: Duration,
 }
 
@@ -287,7 +289,8 @@ impl Outlet<'_> {
     fn command(&self, job: &Job, run_id: &str) -> Option<redis::Cmd> {
         match job {
             Job::Settle(settlement, _) => {
-                Some(command::settle(self.scripts, run_id, settlement, self.grace_micros))
+                let (grace, ended) = (self.grace_micros, self.ended_micros);
+                Some(command::settle(self.scripts, run_id, settlement, grace, ended))
             }
             Job::Release(lease, tokens_used) => command::release(self.scripts, lease, *tokens_used),
             Job::Renew(organization, call, slots) => {

@@ -21,13 +21,16 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn insert(&self, organization: OrganizationId, call: CallId, scopes: &[ScopeLimits]) {
         let slots: Slots = slots_of(scopes).map(|(scope, _)| scope).collect();
-        if slots.is_empty() || self.calls.contains_key(&(organization, call)) {
+        if slots.is_empty() {
             return;
         }
-        for scope in &slots {
-            *self.counts.entry((organization, *scope)).or_insert(0) += 1;
+        let mut held = self.calls.entry((organization, call)).or_default();
+        for scope in slots {
+            if !held.contains(&scope) {
+                *self.counts.entry((organization, scope)).or_insert(0) += 1;
+                held.push(scope);
+            }
         }
-        self.calls.insert((organization, call), slots);
     }
 
     pub(super) fn remove(&self, organization: OrganizationId, call: CallId) {

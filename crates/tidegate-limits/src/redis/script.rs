@@ -30,6 +30,7 @@ pub(super) struct Scripts {
     pub(super) epoch: Script,
     pub(super) balances: Script,
     pub(super) exchange: Script,
+    pub(super) rates: Script,
 }
 
 impl Scripts {
@@ -42,13 +43,14 @@ impl Scripts {
             epoch: Script::new(include_str!("scripts/epoch.lua")),
             balances: Script::new(include_str!("scripts/balances.lua")),
             exchange: Script::new(include_str!("scripts/exchange.lua")),
+            rates: Script::new(include_str!("scripts/rates.lua")),
         }
     }
 
     /// Makes the server know every script.
     pub(super) fn load(&self, pipeline: &mut Pipeline) {
-        let Self { admit, settle, release, renew, epoch, balances, exchange } = self;
-        for script in [admit, settle, release, renew, epoch, balances, exchange] {
+        let Self { admit, settle, release, renew, epoch, balances, exchange, rates } = self;
+        for script in [admit, settle, release, renew, epoch, balances, exchange, rates] {
             pipeline.cmd("SCRIPT").arg("LOAD").arg(script.code);
         }
     }

@@ -98,7 +98,7 @@ impl RedisStore {
     }
 }
 
-fn texts(reply: &Value) -> impl Iterator<Item = &[u8]> {
+pub(super) fn texts(reply: &Value) -> impl Iterator<Item = &[u8]> {
     let items = match reply {
         Value::Array(items) => items.as_slice(),
         _ => &[],

@@ -431,6 +431,11 @@ fn redis_with_grants_does_what_the_model_does() {
     redis_against_the_model(true);
 }
 
+/// 40 sequences, or as many as `PROPTEST_CASES` asks for.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
+}
+
 fn redis_against_the_model(granted: bool) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let server = Server::start().unwrap();
@@ -440,7 +445,7 @@ fn redis_against_the_model(granted: bool) {
         true => runtime.block_on(connect_granted(&server, 11, &stop)),
     };
     let config = ProptestConfig {
-        cases: 40,
+        cases: cases(),
         max_shrink_iters: 200,
         failure_persistence: None,
         ..ProptestConfig::default()

@@ -83,7 +83,23 @@ fn read(reply: &Value, rows: usize) -> Option<Result<SmallVec<[Granted; 4]>, u64
     }
 }
 
+/// What an organization's budgets and its rates have to say.
+type Asked = (Option<Exchange>, Option<super::rates::Exchange>);
+
 impl Grants {
+    fn asked(&self, id: OrganizationId, aim: Aim<'_>, now: Timestamp, share: u32) -> Asked {
+        let organization = self.organization(id);
+        let mut organization = organization.lock();
+        let (settings, monotonic) = (&self.settings, self.monotonic());
+        let rates = match aim {
+            Aim::Need(_) => None,
+            Aim::Usual => organization.rates.exchange(false, monotonic, share, settings),
+            Aim::Return => organization.rates.exchange(true, monotonic, share, settings),
+        };
+        let book = organization.book.as_mut();
+        (book.and_then(|book| book.exchange(aim, now.as_micros(), share, settings)), rates)
+    }
+
     /// Takes in what the store answered.
     fn take_in(
         &self,
@@ -121,7 +137,7 @@ impl Grants {
     fn look_again(&self, id: OrganizationId) {
         let organization = self.organization(id);
         let mut organization = organization.lock();
-        if organization.book.as_ref().is_some_and(super::book::Book::is_due) {
+        if organization.is_due() {
             self.make_due(id, &mut organization);
         }
     }
@@ -173,35 +189,48 @@ impl RedisStore {
         };
         let now = self.breaker.now();
         let share = 2 * self.grants.nodes.load(std::sync::atomic::Ordering::Relaxed);
-        let exchanges: Vec<Option<Exchange>> = organizations
-            .iter()
-            .map(|id| {
-                let organization = self.grants.organization(*id);
-                let mut organization = organization.lock();
-                let book = organization.book.as_mut()?;
-                book.exchange(aim, now.as_micros(), share, self.grants.settings())
-            })
-            .collect();
+        let exchanges: Vec<Asked> =
+            organizations.iter().map(|id| self.grants.asked(*id, aim, now, share)).collect();
         let replies = self.send(&link, organizations, &exchanges).await;
         let mut replies = replies.iter().flatten();
-        let taken = organizations.iter().zip(exchanges).map(|(id, exchange)| match exchange {
-            None => Outcome::Silent,
-            Some(exchange) => self.grants.take_in(*id, exchange, replies.next(), now),
+        let taken = organizations.iter().zip(exchanges).map(|(id, (exchange, rates))| {
+            let outcome = match exchange {
+                None => Outcome::Silent,
+                Some(exchange) => {
+                    let outcome = self.grants.take_in(*id, exchange, replies.next(), now);
+                    self.note_rooms(*id, &outcome);
+                    outcome
+                }
+            };
+            if let Some(exchange) = rates {
+                self.grants.take_rates_in(*id, &exchange, replies.next());
+            }
+            outcome
         });
         taken.collect()
+    }
+
+    fn note_rooms(&self, id: OrganizationId, outcome: &Outcome) {
+        let Outcome::Answered(answer) = outcome else { return };
+        for (row, told) in answer.0.rows.iter().zip(&answer.1).filter(|(row, _)| row.hard) {
+            let room = told.limit - told.spent - told.held - told.unresolved - told.out;
+            self.rooms.note_one(id, row.at, room);
+        }
     }
 
     async fn send(
         &self,
         link: &Link,
         organizations: &[OrganizationId],
-        exchanges: &[Option<Exchange>],
+        exchanges: &[Asked],
     ) -> Option<Vec<Value>> {
-        let mut pipeline = Pipeline::with_capacity(exchanges.len());
-        for (id, exchange) in organizations.iter().zip(exchanges) {
+        let (mut pipeline, process) = (Pipeline::with_capacity(exchanges.len()), self.grants.process);
+        for (id, (exchange, rates)) in organizations.iter().zip(exchanges) {
             if let Some(exchange) = exchange {
-                let process = self.grants.process;
                 pipeline.add_command(command(&self.scripts, link.run_id(), process, *id, exchange));
+            }
+            if let Some(exchange) = rates {
+                pipeline.add_command(super::rated::command(&self.scripts, process, *id, exchange));
             }
         }
         if pipeline.is_empty() {

@@ -6,6 +6,8 @@
 
 mod book;
 mod exchange;
+mod rated;
+mod rates;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +19,11 @@ use dashmap::{DashMap, DashSet};
 use parking_lot::Mutex;
 use tidegate_types::{CallId, OrganizationId, Timestamp};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use self::book::{Book, ENDED, Placed};
+pub(in crate::redis) use self::rates::COVER;
+use self::rates::RateBook;
 use crate::budget::{End, Hold, Settlement};
 use crate::error::LimitError;
 use crate::settings::GrantSettings;
@@ -30,6 +35,7 @@ const OFTEN: u32 = 3;
 #[derive(Default)]
 struct Organization {
     book: Option<Book>,
+    rates: RateBook,
     /// Attempts whose hold is in the store, with their deadline, and the least epoch under which
     /// they are to be settled.
     elsewhere: AHashMap<(CallId, u16), (i64, u64)>,
@@ -39,6 +45,13 @@ struct Organization {
     due: bool,
     /// The store is at no epoch, or an older one: nothing can be told now.
     stalled: bool,
+}
+
+impl Organization {
+    /// Whether the store should hear of it again soon.
+    fn is_due(&self) -> bool {
+        self.book.as_ref().is_some_and(Book::is_due) || self.rates.is_due()
+    }
 }
 
 /// Where a hold is.
@@ -70,6 +83,9 @@ pub(super) struct Grants {
     trip: tokio::sync::Mutex<()>,
     nodes: AtomicU32,
     held: AtomicU64,
+    rated: AtomicU64,
+    /// Zero of the monotonic clock that rates are counted by.
+    began: Instant,
     trips: AtomicU64,
 }
 
@@ -87,6 +103,8 @@ impl Grants {
             trip: tokio::sync::Mutex::new(()),
             nodes: AtomicU32::new(1),
             held: AtomicU64::new(0),
+            rated: AtomicU64::new(0),
+            began: Instant::now(),
             trips: AtomicU64::new(0),
         }
     }
@@ -99,9 +117,10 @@ impl Grants {
         self.nodes.store(nodes.max(1), Ordering::Relaxed);
     }
 
-    /// Holds placed here, and exchanges made.
-    pub(super) fn counts(&self) -> (u64, u64) {
-        (self.held.load(Ordering::Relaxed), self.trips.load(Ordering::Relaxed))
+    /// Holds placed here, calls whose rates were taken here, and exchanges made.
+    pub(super) fn counts(&self) -> (u64, u64, u64) {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (load(&self.held), load(&self.rated), load(&self.trips))
     }
 
     fn organization(&self, id: OrganizationId) -> Arc<Mutex<Organization>> {
@@ -269,7 +288,8 @@ impl Grants {
     fn owes_nothing(&self) -> bool {
         self.organizations.iter().all(|organization| {
             let organization = organization.lock();
-            organization.stalled || organization.book.as_ref().is_none_or(|book| !book.is_due())
+            let books = organization.stalled || organization.book.as_ref().is_none_or(|book| !book.is_due());
+            books && !organization.rates.is_due()
         })
     }
 
@@ -300,9 +320,10 @@ impl Grants {
             organization.elsewhere.retain(|_, (deadline, _)| deadline.saturating_add(2 * grace) > now);
             if let Some(book) = &mut organization.book {
                 book.sweep(now, grace);
-                if book.is_due() {
-                    self.make_due(id, &mut organization);
-                }
+            }
+            organization.rates.forget(self.monotonic());
+            if organization.is_due() {
+                self.make_due(id, &mut organization);
             }
         }
     }

@@ -2,10 +2,10 @@
 -- Clock: this server's. Money travels as decimal strings; sums below 2^53 only, never `..`.
 -- KEYS  with a hold: epoch marker, hold, deadlines, one per budget; then buckets; then slots.
 -- ARGV  1 budgets (-1: no hold)  2 buckets  3 slots
---       with a hold: epoch (0: any), run id, step, deadline ms, hold expiry ms (0: never), member,
+--       with a hold: epoch (0: any), run id, step, deadline ms, hold expiry ms (0: never), member, who places it,
 --         then per budget: field, hard, amount, limit, revision, expiry ms (0: never)
 --       per bucket: cost us, least TAT us.  Slots: call, lease ms, then per slot: limit.
--- Reply {0 granted, now us, epoch, TATs} {1 rate, now, bucket, wait us, TATs} {2 slot, now, slot, TATs}
+-- Reply {0 granted, now us, epoch, TATs, least left in a hard budget} {1 rate, now, bucket, wait us, TATs} {2 slot, now, slot, TATs}
 --       {3 budget, now, budget, spent, held, unresolved, limit, granted to nodes, ms since they are recalled, TATs}
 --       {4 no epoch, now, found} {5 ended, now}
 local call, K, A = redis.call, KEYS, ARGV
@@ -26,7 +26,7 @@ if budgets >= 0 then
     if hold[2] ~= 'o' then return {5, now} end
     placed = tonumber(A[6]) <= tonumber(hold[3])
   end
-  k, a = 3 + budgets, 9 + 6 * budgets
+  k, a = 3 + budgets, 10 + 6 * budgets
 end
 
 local reply = {0, now, epoch}
@@ -59,7 +59,7 @@ end
 -- Limits are noted in every budget, also when one of them refuses.
 local counters = {}
 for i = 1, budgets do
-  local key, at = K[3 + i], 3 + 6 * i
+  local key, at = K[3 + i], 4 + 6 * i
   -- at + 1 field, + 2 hard, + 3 amount, + 4 limit, + 5 revision, + 6 expiry
   local b = call('HMGET', key, 'n', 's', 'h', 'u', 'l', 'v', 'p', 'g', 'r')
   if b[1] ~= nonce then
@@ -73,10 +73,13 @@ for i = 1, budgets do
   end
   counters[i] = b
 end
+local least
 for i = 1, budgets do
-  local b, at = counters[i], 3 + 6 * i
+  local b, at = counters[i], 4 + 6 * i
   local granted = tonumber(b[8] or '0')
-  if A[at + 2] == '1' and tonumber(A[at + 3]) > tonumber(b[5]) - tonumber(b[2]) - tonumber(b[3]) - tonumber(b[4]) - granted then
+  local left = tonumber(b[5]) - tonumber(b[2]) - tonumber(b[3]) - tonumber(b[4]) - granted - tonumber(A[at + 3])
+  if A[at + 2] == '1' and (not least or left < least) then least = left end
+  if A[at + 2] == '1' and left < 0 then
     -- What nodes have in advance comes back when it is missed.
     local since = 0
     if granted > 0 then
@@ -106,8 +109,12 @@ if budgets >= 0 then
     fields[#fields + 1] = expiry
   end
   if hold[1] and not open then call('DEL', K[2]) end
+  if not open and A[10] ~= '' then
+    fields[#fields + 1] = 'w'
+    fields[#fields + 1] = A[10]
+  end
   for i = 1, budgets do
-    local key, at = K[3 + i], 3 + 6 * i
+    local key, at = K[3 + i], 4 + 6 * i
     if A[at + 3] ~= '0' then call('HINCRBY', key, 'h', A[at + 3]) end
     local expires = counters[i][7]
     if expires ~= '0' and tonumber(A[at + 6]) > tonumber(expires) then
@@ -139,4 +146,6 @@ for i = 1, slots do
   call('ZADD', key, text(math.floor(now / 1000) + tonumber(A[sa + 2])), A[sa + 1])
   call('PEXPIRE', key, A[sa + 2])
 end
-return with_tats(reply)
+reply = with_tats(reply)
+if least then reply[#reply + 1] = text(least) end
+return reply

@@ -1,7 +1,7 @@
 -- Ends an attempt's hold, once; an unresolved one may be ended once more.
 -- KEYS  epoch marker, hold, deadlines, one per budget
 -- ARGV  run id, epoch (0: no hold was placed), end (s spent, v void, u unresolved, r overdue), cost,
---       grace ms, member, memory of an attempt without hold ms, then per budget: field, expiry ms (0: never)
+--       grace ms, member, how long its end is remembered ms, then per budget: field, expiry ms (0: never)
 -- Reply 0 done (or nothing to do), 1 no epoch to settle under: try again later
 local call, K, A = redis.call, KEYS, ARGV
 local e, run, nonce = string.match(call('GET', K[1]) or '', '^(%d+) (%S+) (%S+)$')
@@ -39,6 +39,7 @@ if hold[1] ~= nonce then
 end
 
 local state, deadline = hold[2], hold[3]
+if state == 'u' and ending == 'u' then call('ZREM', K[3], A[6]) end
 if state == 'd' or (state == 'u' and (ending == 'u' or ending == 'r')) then return 0 end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -56,12 +57,13 @@ for i = 1, #fields do
     end
   end
 end
-call('ZREM', K[3], A[6])
+-- One that is overdue stays among those that nobody has ended.
+if ending == 'r' then call('ZADD', K[3], '+inf', A[6]) else call('ZREM', K[3], A[6]) end
 if ending == 'u' or ending == 'r' then
   call('HSET', K[2], 'x', 'u')
 else
   call('DEL', K[2])
   call('HSET', K[2], 'n', nonce, 'x', 'd')
-  call('PEXPIREAT', K[2], string.format('%.0f', math.max(tonumber(deadline), now) + tonumber(A[5])))
+  call('PEXPIRE', K[2], A[7])
 end
 return 0

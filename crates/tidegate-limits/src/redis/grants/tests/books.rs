@@ -1,10 +1,9 @@
 //! What a book does when an exchange's answer never comes: pure, so that no server has to be broken in time.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use tidegate_types::window::Window;
 use tidegate_types::{BudgetId, CallId, NanoUsd, OrganizationId, Timestamp};
 
-use super::book::{Aim, Book, Granted};
+use super::super::book::{Aim, Book, Granted};
 use crate::budget::{BudgetHold, End, Hold};
 use crate::settings::GrantSettings;
 

@@ -1,0 +1,4 @@
+//! What needs no server: lost answers, and rates in every order of messages.
+
+mod books;
+mod rates;

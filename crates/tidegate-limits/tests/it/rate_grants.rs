@@ -1,0 +1,201 @@
+//! Rates taken in advance: no trip for the common call, never more than one bucket would admit.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidegate_limits::{BudgetHold, Hold, LimitError, Limiter, Mode, RateKind, Refusal, Release, ScopeLimits};
+use tidegate_testkit::redis::Server;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{
+    ORGANIZATION, RealClock, admit, call, connect, eventually, hard, key, refusal, settings, spent, team,
+};
+
+/// A node as it is in the product.
+async fn node(server: &Server, seed: u64, nodes: u32, stop: &CancellationToken) -> Limiter {
+    let mut settings = settings(server, seed);
+    settings.decision = Duration::from_secs(2);
+    let limiter = Limiter::redis(settings, Arc::new(RealClock), stop.clone()).await.unwrap();
+    limiter.set_live_nodes(nodes);
+    limiter
+}
+
+fn evalsha(server: &Server) -> u64 {
+    let text = server.command(&["INFO", "commandstats"]).unwrap();
+    let line = text.lines().find(|line| line.starts_with("cmdstat_evalsha:calls=")).unwrap();
+    line["cmdstat_evalsha:calls=".len()..].split(',').next().unwrap().parse().unwrap()
+}
+
+fn hold(limiter: &Limiter, part: BudgetHold) -> Hold {
+    Hold {
+        call_id: call(),
+        attempt: 0,
+        step: 0,
+        epoch: 1,
+        deadline: limiter.now().plus_millis(60_000),
+        budgets: [part].into_iter().collect(),
+    }
+}
+
+/// Calls until `stop`, as fast as it goes; when each was admitted.
+async fn hammer(limiter: Limiter, scopes: Vec<ScopeLimits>, tokens: u64, until: Instant) -> Vec<Instant> {
+    let mut admitted = Vec::new();
+    while Instant::now() < until {
+        match limiter.admit(&admit(call(), &scopes, tokens, None)).await {
+            Ok(_) => admitted.push(Instant::now()),
+            Err(LimitError::Refused(_)) => tokio::time::sleep(Duration::from_millis(1)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    admitted
+}
+
+#[tokio::test]
+async fn a_call_with_rates_and_a_budget_asks_no_redis_while_grants_last() {
+    let (server, stop) = (Server::start().unwrap(), CancellationToken::new());
+    let limiter = node(&server, 1, 1, &stop).await;
+    limiter.open_epoch(ORGANIZATION, 1, &[], &[]).await.unwrap();
+    limiter.allow_grants(ORGANIZATION, 1, 10);
+    let scopes = [key(Some(600_000), Some(600_000), None), team(Some(900_000), None, None)];
+    let one = async || {
+        let hold = hold(&limiter, hard(1, 1_000_000_000, 1_000));
+        let admitted = limiter.admit(&admit(hold.call_id, &scopes, 100, Some(hold.clone()))).await.unwrap();
+        assert_eq!(admitted.epoch, 1);
+        let (requests, tokens) = (admitted.rates.requests.unwrap(), admitted.rates.tokens.unwrap());
+        assert!(requests.limit == 600_000 && requests.remaining > 500_000, "{requests:?}");
+        assert!(tokens.limit == 600_000 && tokens.remaining > 300_000, "{tokens:?}");
+        limiter.settle(hold.settlement(ORGANIZATION, 1, spent(400)));
+        limiter.release(Release { permit: admitted.permit, tokens_used: Some(40) });
+    };
+    let mut calls = 0;
+    while limiter.stats().rated_locally < 300 || limiter.stats().held_locally < 300 {
+        one().await;
+        calls += 1;
+        tokio::time::sleep(Duration::from_micros(200)).await;
+        assert!(calls < 20_000, "no grants: {:?}", limiter.stats());
+    }
+    let (before, stats) = (evalsha(&server), limiter.stats());
+    for _ in 0..1_000 {
+        one().await;
+    }
+    calls += 1_000;
+    let (asked, now) = (evalsha(&server) - before, limiter.stats());
+    let local = (now.rated_locally - stats.rated_locally, now.held_locally - stats.held_locally);
+    assert!(local.0 > 950 && local.1 > 950, "{local:?} of 1000");
+    assert!(asked < 200, "{asked} scripts for 1000 calls with their ends");
+    // What was reserved and not used is back, and nothing is kept in the end.
+    limiter.idle().await;
+    let probe = connect(&server, 9, &stop).await;
+    let rates = probe.admit(&admit(call(), &scopes[..1], 0, None)).await.unwrap().rates;
+    let lacking = 600_000 - rates.tokens.unwrap().remaining;
+    let most = calls * 40 + 10_000;
+    assert!(lacking <= most, "{lacking} tokens of {calls} calls that used 40 each, and a second's worth");
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_admit_what_one_bucket_would_and_refuse_falsely_no_more_than_what_is_out() {
+    const PER_MINUTE: u32 = 6_000;
+    let (server, stop) = (Server::start().unwrap(), CancellationToken::new());
+    let mut nodes = Vec::new();
+    for seed in 1..=3 {
+        nodes.push(node(&server, seed, 3, &stop).await);
+    }
+    let began = Instant::now();
+    let until = began + Duration::from_secs(4);
+    let scopes = vec![key(Some(PER_MINUTE), None, None)];
+    let mut hammers = tokio::task::JoinSet::new();
+    for worker in 0..6 {
+        hammers.spawn(hammer(nodes[worker % 3].clone(), scopes.clone(), 0, until));
+    }
+    let mut admitted: Vec<Instant> = hammers.join_all().await.into_iter().flatten().collect();
+    admitted.sort_unstable();
+    let local: u64 = nodes.iter().map(|node| node.stats().rated_locally).sum();
+    println!("{} admitted, {local} of them without asking", admitted.len());
+    assert!(local > 2_000, "{local}: grants were used");
+    // In no span of time more than a burst and what refills in it.
+    let (burst, per_second) = (f64::from(PER_MINUTE), f64::from(PER_MINUTE) / 60.0);
+    for (nth, first) in admitted.iter().enumerate().step_by(50) {
+        for (count, last) in admitted.iter().enumerate().skip(nth).step_by(50) {
+            let most = burst + per_second * last.duration_since(*first).as_secs_f64() + 1.0;
+            assert!(((count - nth) as f64) <= most, "{} in {:?}", count - nth, last.duration_since(*first));
+        }
+    }
+    // And as many as that in all, but for what the last second's refill may still be out for.
+    let whole = burst + per_second * 4.0;
+    assert!(admitted.len() as f64 >= whole - 2.0 * per_second, "{} of {whole}", admitted.len());
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_key_that_is_denied_costs_no_redis_though_grants_are_on() {
+    let (server, stop) = (Server::start().unwrap(), CancellationToken::new());
+    let limiter = node(&server, 1, 1, &stop).await;
+    let scopes = [key(Some(60), None, None)];
+    let mut passed = 0;
+    for _ in 0..100 {
+        passed += usize::from(limiter.admit(&admit(call(), &scopes, 0, None)).await.is_ok());
+    }
+    assert!((60..=61).contains(&passed), "{passed}: a burst of 60, to the last one");
+    let before = evalsha(&server);
+    let until = Instant::now() + Duration::from_millis(300);
+    let mut denied = 0;
+    while Instant::now() < until {
+        let refused = refusal(limiter.admit(&admit(call(), &scopes, 0, None)).await);
+        assert!(matches!(refused, Refusal::Rate { kind: RateKind::Requests, .. }));
+        denied += 1;
+        tokio::time::sleep(Duration::from_micros(100)).await;
+    }
+    let asked = evalsha(&server) - before;
+    assert!(denied > 100 && asked <= 4, "{asked} scripts for {denied} refusals");
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn what_a_dead_node_had_of_a_rate_is_gone_within_seconds_and_blocks_nobody() {
+    let (server, stop, death) =
+        (Server::start().unwrap(), CancellationToken::new(), CancellationToken::new());
+    let (dead, other) = (node(&server, 1, 1, &death).await, connect(&server, 2, &stop).await);
+    let scopes = [key(Some(6_000), None, None)];
+    while dead.stats().rated_locally < 50 {
+        let _ = dead.admit(&admit(call(), &scopes, 0, None)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    death.cancel();
+    // A bucket of 6,000 that refills in a minute: all but what was used by then is there again.
+    eventually("the bucket is whole but for a second's worth", async || {
+        let rates = other.admit(&admit(call(), &scopes, 0, None)).await.unwrap().rates;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        rates.requests.unwrap().remaining > 5_900
+    })
+    .await;
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn without_redis_a_node_uses_what_it_has_and_then_its_fair_share() {
+    let (mut server, stop) = (Server::start().unwrap(), CancellationToken::new());
+    let mut settings = settings(&server, 1);
+    settings.decision = Duration::from_millis(200);
+    let limiter = Limiter::redis(settings, Arc::new(RealClock), stop.clone()).await.unwrap();
+    limiter.set_live_nodes(2);
+    let scopes = [key(Some(6_000), None, None)];
+    let until = Instant::now() + Duration::from_millis(400);
+    while Instant::now() < until {
+        limiter.admit(&admit(call(), &scopes, 0, None)).await.unwrap();
+        tokio::time::sleep(Duration::from_micros(500)).await;
+    }
+    assert!(limiter.stats().rated_locally > 50, "{:?}", limiter.stats());
+    assert!(server.freeze());
+    let (began, mut passed) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_secs(2) {
+        passed += u32::from(limiter.admit(&admit(call(), &scopes, 0, None)).await.is_ok());
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+    assert_eq!(limiter.mode(), Mode::Away);
+    // Half of the rate for 2 s, a twentieth of half a burst on entry, and what was here in advance.
+    assert!((100..100 + 150 + 1_200).contains(&passed), "{passed} without redis");
+    assert!(server.thaw());
+    stop.cancel();
+    server.stop();
+}
