@@ -138,19 +138,21 @@ where
     let mut plan = plan(&caller.view, &facts, gateway.limiter.now(), draw)
         .inspect_err(|refusal| account.note_no_plan(refusal, facts.zdr_asked))?;
     brought.check(plan.policy.allow_request_credentials)?;
-    half_open::probe(gateway, &mut plan).await;
-    account.note_plan(&plan);
     // Where policies or the route say so, as if the request had asked for it.
     call.body.gateway.caching |= plan.policy.caching.prompt_markers;
-    let seat = cache::seat(gateway, &caller, &call, face, &plan, &head.headers)?;
-    let (caller, call, plan, headers) = (&caller, &call, &plan, &head.headers);
-    let planned = Planned { gateway, account, caller, call, plan, headers, brought: &brought, seat: &seat };
-    if let Some(slot) = seat.slot()
-        && let Some(answer) = Box::pin(cache::answered(&planned, slot)).await?
-    {
-        return Ok(answer);
+    let (caller, call, headers, brought) = (&caller, &call, &head.headers, &brought);
+    let seat = &cache::seat(gateway, caller, call, face, &plan, headers)?;
+    if let Some(slot) = seat.slot() {
+        account.note_plan(&plan);
+        let planned = Planned { gateway, account, caller, call, plan: &plan, headers, brought, seat };
+        if let Some(answer) = Box::pin(cache::answered(&planned, slot)).await? {
+            return Ok(answer);
+        }
     }
-    let permit = admit(gateway, account, caller.view.organization_id(), call, plan).await?;
+    half_open::probe(gateway, &mut plan).await;
+    account.note_plan(&plan);
+    let planned = Planned { gateway, account, caller, call, plan: &plan, headers, brought, seat };
+    let permit = admit(gateway, account, caller.view.organization_id(), call, &plan).await?;
     let mut answer = call_with_failover(&planned, permit).await?;
     if let (true, Content::Whole(beginning)) = (face.waits, &answer.content) {
         answer.content = Content::Job(beginning.clone(), Box::new(caller.view.clone()));

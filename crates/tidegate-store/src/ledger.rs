@@ -9,8 +9,8 @@ use crate::{Result, StoreError};
 /// Sum of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Total {
-    /// `charges`, `providers`, `byok`, `byok_providers`, `credit`, `payments`, `allowances`, `charges_paid` or
-    /// `markup`.
+    /// `charges`, `providers`, `byok`, `byok_providers`, `credit`, `payments`, `allowances`, `charges_paid`, `markup`
+    /// or `cache`.
     pub account: String,
     /// The provider, for accounts that are per provider.
     pub provider_id: Option<ProviderId>,

@@ -3,6 +3,7 @@
 
 mod apply;
 mod budgets;
+mod caching;
 mod calendar;
 mod check;
 mod deltas;

@@ -96,6 +96,9 @@ policy create strict --zdr zdr
 policy get ID
 policy update ID --max-attempts 2
 policy delete ID
+policy create cached --cache on --cache-ttl 60 --cache-sharing team --cache-charge-percent 10
+route update ID --cache off --prompt-cache-markers true
+cache purge --route ID
 budget list
 budget create monthly --limit 1.00 --every month --team ID
 budget get ID

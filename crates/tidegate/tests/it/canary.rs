@@ -18,9 +18,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use serde_json::{Value, json};
+use tidegate_testkit::Receiver;
 use tidegate_testkit::installation::{Installation, Shape};
 
-use crate::support::{App, apps, client, install, seconds, until};
+use crate::support::{App, apps, client, install, open_to_deliveries, seconds, until};
 
 /// Where secrets and content come from; each has a canary of its own.
 const SOURCES: [&str; 14] = [
@@ -308,10 +309,68 @@ async fn of_answers(installation: &Installation, app: &App, key_name: &str) -> V
     all
 }
 
-async fn surfaces(installation: &Installation, app: &App, key_name: &str) -> Vec<Surface> {
+/// Who is told of calls and events, outside.
+struct Outside {
+    webhook: Receiver,
+    collector: Receiver,
+}
+
+impl Outside {
+    async fn start() -> Self {
+        let receiver = async || Receiver::start(&["200 OK"]).await.unwrap();
+        Self { webhook: receiver().await, collector: receiver().await }
+    }
+
+    /// Opens the way to both, and asks for everything.
+    async fn subscribe(&self, installation: &mut Installation) {
+        open_to_deliveries(installation, &[self.webhook.port(), self.collector.port()]).await;
+        let admin = &installation.admin;
+        let hook = json!({"name": "pager", "url": self.webhook.url("/hook")});
+        admin.post("/webhooks", &hook).await.unwrap();
+        let exporter = json!({"name": "traces", "url": self.collector.url("/v1/traces")});
+        admin.post("/exporters", &exporter).await.unwrap();
+    }
+
+    /// What both heard, heads and bodies.
+    fn surfaces(&self) -> Vec<Surface> {
+        let surface = |name: &str, receiver: &Receiver, witness: &str| {
+            let mut bytes = Vec::new();
+            for heard in receiver.heard() {
+                bytes.extend(format!("{} {:?} ", heard.target, heard.headers).into_bytes());
+                bytes.extend(heard.body);
+            }
+            Surface { name: name.to_owned(), bytes, witness: witness.to_owned() }
+        };
+        vec![
+            surface("webhooks", &self.webhook, "budget.exhausted"),
+            surface("webhooks of credentials", &self.webhook, "credential.failing"),
+            surface("traces", &self.collector, "gen_ai."),
+        ]
+    }
+
+    /// Waits until a text has arrived at the webhook, and another at the collector.
+    async fn heard(&self, event: &str, span: &str) {
+        let holds =
+            |receiver: &Receiver, text: &str| receiver.heard().iter().any(|heard| holds(&heard.body, text));
+        until("webhook and collector hear", seconds(60), || async {
+            holds(&self.webhook, event) && holds(&self.collector, span)
+        })
+        .await;
+    }
+}
+
+async fn surfaces(installation: &Installation, outside: &Outside, app: &App, key_name: &str) -> Vec<Surface> {
     let mut all = of_processes(installation, key_name).await;
     all.extend(of_answers(installation, app, key_name).await);
+    all.extend(outside.surfaces());
     all
+}
+
+/// A budget that the next call uses up.
+async fn tiny_budget(installation: &Installation, name: &str) {
+    let body = json!({"name": name, "limit": "0.000000001", "window": {"every": "month"}, "enforcement": "soft",
+        "scope": {"team": installation.team}, "alerts": [50]});
+    installation.admin.post("/budgets?wait=fleet", &body).await.unwrap();
 }
 
 /// Everything that must not be found, with the names of what it is.
@@ -341,17 +400,28 @@ fn leaks(surfaces: &[Surface], secrets: &[(String, String)]) -> BTreeSet<String>
 #[tokio::test(flavor = "multi_thread")]
 async fn content_and_secrets_are_nowhere_and_planted_leaks_are_found() {
     let (upstream, asked) = echo().await;
-    let installation = install(Shape { upstream: Some(upstream), ..Shape::default() }).await;
+    let mut installation = install(Shape { upstream: Some(upstream), ..Shape::default() }).await;
+    let outside = Outside::start().await;
+    outside.subscribe(&mut installation).await;
     let own = json!({"name": "own", "provider": "mock", "scope": "organization", "secret": {"api_key": canary("stored")}});
     installation.admin.post("/credentials?wait=fleet", &own).await.unwrap();
     let key_name = "witness-of-the-surfaces";
     let (id, key) = installation.key(key_name, &json!({})).await.unwrap();
     installation.budget("all", "50.00", json!({"key": id})).await.unwrap();
+    tiny_budget(&installation, "tiny").await;
     let app = apps(&installation, &key).remove(0);
     // The canaries are on their way: callers see those of answers and of errors.
     for (word, source) in [("hello", "answer"), ("fail-400", "error")] {
         let (status, body) = send(&app, &request(word, false)).await;
         assert!(body.contains(&canary(source)), "{word}: {status} {body}");
+    }
+    // What is kept to be given again stays in the node's memory: it is in nothing that is looked at below.
+    for told in ["miss", "hit"] {
+        let url = format!("{}/v1/chat/completions", app.base);
+        let asked = client().post(url).bearer_auth(&app.key).header("x-tidegate-cache", "on");
+        let reply = asked.json(&request("kept", false)).send().await.unwrap();
+        assert_eq!(reply.headers()["x-tidegate-cache"], told);
+        assert!(reply.text().await.unwrap().contains(&canary("answer")));
     }
     drive(&app).await;
     let arrived = || async {
@@ -365,8 +435,9 @@ async fn content_and_secrets_are_nowhere_and_planted_leaks_are_found() {
         assert!(seen.contains(&canary(source)), "{source} was never sent");
     }
 
+    outside.heard("credential.failing", "gen_ai.").await;
     let secrets = secrets(&installation, &key);
-    let all = surfaces(&installation, &app, key_name).await;
+    let all = surfaces(&installation, &outside, &app, key_name).await;
     assert!(all.len() >= 30, "{} surfaces", all.len());
     for surface in &all {
         assert!(
@@ -377,12 +448,13 @@ async fn content_and_secrets_are_nowhere_and_planted_leaks_are_found() {
         );
     }
     assert_eq!(leaks(&all, &secrets), BTreeSet::new());
-    planted_leaks_are_found(&installation, &app, key_name, &secrets).await;
+    planted_leaks_are_found(&installation, &outside, &app, key_name, &secrets).await;
 }
 
 /// The positive control: what is put where it must not be is found there, in every form.
 async fn planted_leaks_are_found(
     installation: &Installation,
+    outside: &Outside,
     app: &App,
     key_name: &str,
     secrets: &[(String, String)],
@@ -415,7 +487,13 @@ async fn planted_leaks_are_found(
     installation
         .sql(&format!("UPDATE call_records SET outcome = '\"{leak}\"' WHERE false; SELECT '{leak}'::int"))
         .ok();
-    let all = surfaces(installation, app, key_name).await;
+    // What people name reaches webhooks (a budget) and traces (an end user).
+    tiny_budget(installation, &format!("tiny {leak}")).await;
+    let mut body = request("hello", false);
+    body["providerOptions"] = json!({"gateway": {"user": leak}});
+    send(app, &body).await;
+    outside.heard(&leak, &leak).await;
+    let all = surfaces(installation, outside, app, key_name).await;
     let found = leaks(&all, secrets);
     for surface in [
         "dump of the database",
@@ -432,6 +510,8 @@ async fn planted_leaks_are_found(
         "answer of /keys",
         "answer of /budgets",
         "answer of /audit?limit=1000",
+        "webhooks",
+        "traces",
     ] {
         assert!(found.contains(&format!("content in {surface}")), "{surface} hides a leak: {found:?}");
     }

@@ -15,8 +15,8 @@ use crate::state::App;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LedgerAccount)]
 pub(crate) struct AccountView {
-    /// `charges`, `providers`, `byok`, `byok_providers`, `credit`, `payments`, `allowances`, `charges_paid` or
-    /// `markup`.
+    /// `charges`, `providers`, `byok`, `byok_providers`, `credit`, `payments`, `allowances`, `charges_paid`,
+    /// `markup` or `cache`.
     account: String,
     /// The provider, for accounts that are per provider.
     #[schema(value_type = Option<String>)]
