@@ -19,6 +19,7 @@ use crate::health::Health;
 use crate::metrics::Meters;
 use crate::news;
 use crate::typical::Typical;
+use crate::waiting::Waiting;
 
 /// Bounds of time and size. The defaults are the product's promises.
 #[derive(Debug, Clone)]
@@ -75,7 +76,7 @@ impl Default for Settings {
             max_stream: Duration::from_secs(3600),
             usage_wait: Duration::from_millis(250),
             max_drains: 4096,
-            budget_patience: Duration::from_secs(2),
+            budget_patience: Duration::from_secs(5),
             google_token_url: GOOGLE_TOKEN_URL.to_owned(),
             cache_bytes: 64 * 1024 * 1024,
             cache_entry_bytes: 1024 * 1024,
@@ -132,6 +133,7 @@ pub struct Gateway {
     /// Answers that may be given again.
     pub(crate) cache: Arc<ResponseCache>,
     pub(crate) typical: Typical,
+    pub(crate) waiting: Waiting,
     /// Callers are asked to connect elsewhere.
     pub(crate) leaving: CancellationToken,
     /// The same, for a look with each answer.
@@ -174,6 +176,7 @@ impl Gateway {
             health,
             cache,
             typical: Typical::default(),
+            waiting: Waiting::default(),
             leaving: CancellationToken::new(),
             closes: AtomicBool::new(false),
             stopping,

@@ -47,6 +47,7 @@ mod trial;
 mod typical;
 mod unserved;
 mod vitals;
+mod waiting;
 
 pub use connection::serve_connection;
 pub use edges::{

@@ -346,6 +346,7 @@ impl Attempt {
         };
         let settlement: Settlement = hold.settlement(self.event.organization_id, epoch, end);
         self.gateway.limiter.settle(settlement);
+        self.gateway.waiting.freed(self.event.organization_id);
     }
 
     fn record(&self, outcome: Outcome, now: Instant) -> AttemptRecord {

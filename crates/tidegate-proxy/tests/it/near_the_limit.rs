@@ -1,4 +1,5 @@
-//! How many ordinary calls are refused near a cap although it could have afforded them: measured.
+//! How many ordinary calls are refused near a cap although it could have afforded them, and what becomes of the
+//! answers that meet it: measured.
 
 use std::time::Duration;
 
@@ -6,34 +7,92 @@ use futures_util::StreamExt as _;
 use tidegate_types::resource::Resource;
 
 use crate::plain::{OPENAI_ANSWER, ask};
-use crate::provider::{Provider, Step, json};
+use crate::provider::{Asked, Provider, STREAM_HEAD, Step, Turn, chunk, json};
 use crate::world::{World, budget, openai};
 
 const CALLS: usize = 500;
 /// Nano-dollars of a call: 12 input tokens at 1, 400 output tokens at 2. Held for 4,096.
 const COST: i64 = 812;
+/// Tokens of an answer, unless less are granted.
+const TOKENS: u64 = 400;
 
-/// So many calls at once with so much left: served, refused, and refused although it fitted.
-async fn measure(left: i64, at_once: usize) -> (usize, usize, usize) {
-    let answer = OPENAI_ANSWER.replace(r#""completion_tokens":3"#, r#""completion_tokens":400"#);
+/// The answer as a provider gives it that obeys its limit: a token for every four bytes.
+fn tokens(asked: &Asked) -> (u64, &'static str) {
+    let granted = asked.json()["max_tokens"].as_u64().unwrap_or(u64::MAX);
+    if granted < TOKENS { (granted, "length") } else { (TOKENS, "stop") }
+}
+
+fn whole(asked: &Asked) -> Turn {
+    let (tokens, end) = tokens(asked);
+    let answer =
+        OPENAI_ANSWER.replace(r#""completion_tokens":3"#, &format!(r#""completion_tokens":{tokens}"#));
     let mut turn = vec![Step::Pause(Duration::from_millis(200))];
-    turn.extend(json(&answer));
-    let peer = Provider::start(vec![turn]).await;
+    turn.extend(json(&answer.replace(r#""finish_reason":"stop""#, &format!(r#""finish_reason":"{end}""#))));
+    turn
+}
+
+fn streamed(asked: &Asked) -> Turn {
+    let (tokens, end) = tokens(asked);
+    let mut turn = vec![Step::Send(STREAM_HEAD.as_bytes().to_vec())];
+    let event = |choices: &str, rest: &str| {
+        format!(
+            r#"data: {{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{choices}]{rest}}}"#
+        ) + "\n\n"
+    };
+    for _ in 0..20 {
+        let text = "word".repeat(usize::try_from(tokens / 20).unwrap());
+        let choice = format!(r#"{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":null}}"#);
+        turn.push(Step::Pause(Duration::from_millis(10)));
+        turn.push(Step::Send(chunk(&event(&choice, ""))));
+    }
+    let last = event(&format!(r#"{{"index":0,"delta":{{}},"finish_reason":"{end}"}}"#), "");
+    let usage = format!(r#","usage":{{"prompt_tokens":12,"completion_tokens":{tokens},"total_tokens":1}}"#);
+    turn.push(Step::Send(chunk(&(last + &event("", &usage) + "data: [DONE]\n\n"))));
+    turn.push(Step::Send(b"0\r\n\r\n".to_vec()));
+    turn
+}
+
+/// What became of the calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Found {
+    /// Answered in full.
+    served: usize,
+    /// Granted less, and so ended for its length.
+    shortened: usize,
+    /// Ended with an error in the middle.
+    cut: usize,
+    refused: usize,
+    /// Of the refused and cut: so many would have fitted.
+    falsely: usize,
+}
+
+/// So many calls at once with so much left.
+async fn measure(left: i64, at_once: usize, stream: bool) -> Found {
+    let peer = Provider::start(vec![vec![Step::Reply(if stream { streamed } else { whole })]]).await;
     let world = World::start(&[openai("a", &peer)]).await;
     let limit = format!("0.{left:09}");
     world.put(vec![Resource::Budget(budget(1, &limit))]);
-    let (world, body) = (&world, &ask());
-    let calls = (0..CALLS).map(|_| async move { world.chat(body).await.status });
-    let statuses: Vec<u16> = futures_util::stream::iter(calls).buffer_unordered(at_once).collect().await;
-    let served = statuses.iter().filter(|status| **status == 200).count();
-    let refused = statuses.iter().filter(|status| **status == 402).count();
-    assert_eq!(served + refused, CALLS, "{statuses:?}");
+    let body = if stream { ask().replace(r#""messages""#, r#""stream":true,"messages""#) } else { ask() };
+    let (world, body) = (&world, &body);
+    let calls = (0..CALLS).map(|_| async move { world.chat(body).await });
+    let replies: Vec<_> = futures_util::stream::iter(calls).buffer_unordered(at_once).collect().await;
+    let mut found = Found::default();
+    for reply in &replies {
+        match reply.status {
+            402 => found.refused += 1,
+            200 if reply.body.contains("quota_for_entity_exceeded") => found.cut += 1,
+            200 if reply.body.contains(r#""finish_reason":"length""#) => found.shortened += 1,
+            200 => found.served += 1,
+            other => panic!("{other}: {reply:?}"),
+        }
+    }
+    world.recorded(CALLS).await;
     world.assert_settled(Some(budget(1, "1").id)).await;
     let spent = world.balance(budget(1, "1").id).await.spent.get();
     assert!(spent <= left, "{spent} of {left}");
-    assert_eq!(spent, COST * i64::try_from(served).unwrap());
-    let afforded = CALLS.min(usize::try_from(left / COST).unwrap());
-    (served, refused, afforded - served)
+    let rest = usize::try_from((left - spent) / COST).unwrap();
+    found.falsely = rest.min(found.refused + found.cut);
+    found
 }
 
 /// A cap on which 500 ordinary calls hold what they would of 200 USD, at 15 USD a million tokens.
@@ -41,17 +100,22 @@ const CAP: i64 = 26_666_667;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_are_not_refused_because_each_might_be_long_and_the_rest_is_counted() {
-    let mut found = Vec::new();
-    for used in [50, 90, 99] {
+    for stream in [false, true] {
+        let mut found = Vec::new();
+        for used in [50, 90, 99] {
+            for at_once in [CALLS, 32] {
+                let one = measure(CAP * (100 - used) / 100, at_once, stream).await;
+                println!("{used} % used, {at_once} at once, streamed: {stream}: {one:?}");
+                found.push((used, at_once, one));
+            }
+        }
+        let of = |used, at_once| found.iter().find(|one| (one.0, one.1) == (used, at_once)).unwrap().2;
+        let all = Found { served: CALLS, ..Found::default() };
+        // With 100 USD left, and with 20, all are served, 500 at once or 32.
+        assert_eq!([of(50, CALLS), of(50, 32), of(90, CALLS), of(90, 32)], [all; 4], "streamed: {stream}");
+        // With 2 USD left 328 fit: fewer than a tenth of them are refused although they fit.
         for at_once in [CALLS, 32] {
-            let (served, refused, falsely) = measure(CAP * (100 - used) / 100, at_once).await;
-            println!(
-                "{used} % used, {at_once} at once: {served} served, {refused} refused, {falsely} of them falsely"
-            );
-            found.push((used, at_once, falsely));
+            assert!(of(99, at_once).falsely < 33, "{at_once} at once, streamed: {stream}: {found:?}");
         }
     }
-    let falsely = |used, at_once| found.iter().find(|one| (one.0, one.1) == (used, at_once)).unwrap().2;
-    // With 100 USD left, 500 at once are all served; so are 32 at once with 20 USD left.
-    assert_eq!((falsely(50, CALLS), falsely(50, 32), falsely(90, 32)), (0, 0, 0));
 }

@@ -15,6 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) enum Step {
     /// Sends bytes.
     Send(Vec<u8>),
+    /// Sends what the request is answered with.
+    Reply(fn(&Asked) -> Turn),
     /// Waits.
     Pause(Duration),
     /// Closes the connection.
@@ -90,13 +92,18 @@ impl Provider {
 
     async fn serve(self, mut socket: TcpStream) {
         while let Some(asked) = read_request(&mut socket).await {
-            self.asked.lock().push(asked);
+            self.asked.lock().push(asked.clone());
             let turn = {
                 let mut script = self.script.lock();
                 if script.len() > 1 { script.remove(0) } else { script[0].clone() }
             };
-            for step in turn {
+            let replied = turn.into_iter().flat_map(|step| match step {
+                Step::Reply(reply) => reply(&asked),
+                other => vec![other],
+            });
+            for step in replied {
                 match step {
+                    Step::Reply(_) => {}
                     Step::Send(bytes) => {
                         if socket.write_all(&bytes).await.is_err() {
                             self.hang_ups.fetch_add(1, Ordering::SeqCst);

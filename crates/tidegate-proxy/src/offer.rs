@@ -1,0 +1,135 @@
+//! What an attempt asks budgets for: all of it, a first step, or what is left; and how long it waits for money
+//! that other calls hold and may give back.
+
+use std::time::Duration;
+
+use tidegate_limits::{Hold, LimitError, Refusal as LimitRefusal};
+use tidegate_policy::{Candidate, Plan};
+use tidegate_types::resource::AbortBilling;
+use tidegate_types::{NanoUsd, OrganizationId};
+use tokio::time::Instant;
+
+use crate::account::Account;
+use crate::gateway::Gateway;
+use crate::grant::{Grant, grant};
+use crate::meter::ABORT_LAG;
+use crate::read_call::Call;
+use crate::refusal::Refused;
+use crate::settle::deadline;
+use crate::steps::{STEP, is_ample};
+
+/// A call that is lowered to less than a quarter of this much of its output waits first.
+const DECENT_PARTS: u64 = 4;
+/// Between two questions, at first and at most.
+const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
+/// One attempt's wish for money.
+pub(crate) struct Offer<'a> {
+    gateway: &'a Gateway,
+    candidate: &'a Candidate,
+    organization: OrganizationId,
+    /// What it would have where there is room.
+    full: Grant,
+    /// What is asked for now.
+    pub(crate) grant: Grant,
+    /// Without its amounts.
+    hold: Option<Hold>,
+    until: Instant,
+    pause: Duration,
+}
+
+/// What a budget that refused has.
+struct Short {
+    left: NanoUsd,
+    held: NanoUsd,
+}
+
+impl<'a> Offer<'a> {
+    pub(crate) fn of(
+        gateway: &'a Gateway,
+        account: &Account,
+        organization: OrganizationId,
+        call: &Call,
+        plan: &Plan,
+        candidate: &'a Candidate,
+        attempt: u16,
+    ) -> Result<Self, Refused> {
+        let whole = grant(&call.body, &plan.policy, candidate)?;
+        let hold = (!candidate.budgets.is_empty()).then(|| Hold {
+            call_id: account.arrival.call_id,
+            attempt,
+            step: 0,
+            epoch: plan.epoch,
+            deadline: deadline(gateway, gateway.limiter.now()),
+            budgets: whole.holds(candidate),
+        });
+        let mut full = whole;
+        if let (true, Some(hold)) = (may_step(call, candidate, &whole), &hold)
+            && !is_ample(gateway.limiter.room(organization, &hold.budgets), whole.amount)
+        {
+            let usual = gateway.typical.of(candidate.provider.id, candidate.model.id);
+            let first = usual.unwrap_or(STEP).max(STEP).saturating_mul(whole.answers) + ABORT_LAG;
+            full = whole.stepped(first, candidate);
+        }
+        let until = Instant::now() + gateway.settings.budget_patience;
+        Ok(Self { gateway, candidate, organization, full, grant: full, hold, until, pause: PAUSE })
+    }
+
+    /// The hold to be placed.
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        let budgets = self.grant.holds(self.candidate);
+        self.hold.as_ref().map(|hold| Hold { budgets, ..hold.clone() })
+    }
+
+    /// After a refusal: whether it is worth asking again, for less or after a while. A call that named no
+    /// limit gets what is left, if that is an answer at all.
+    pub(crate) async fn lower(&mut self, error: &LimitError) -> bool {
+        let Some(short) = short(error) else { return false };
+        let least = self.grant.least_amount(self.candidate);
+        let wanted = self.full.output_tokens / DECENT_PARTS;
+        let lowered =
+            self.grant.affordable(short.left, self.candidate).filter(|less| less.amount < self.grant.amount);
+        let is_decent = lowered.is_some_and(|less| less.output_tokens >= wanted);
+        let may_come_back = short.left + short.held >= least;
+        if !is_decent && may_come_back && self.wait().await {
+            self.grant = self.full;
+            return true;
+        }
+        let Some(lowered) = lowered else { return false };
+        self.grant = lowered;
+        true
+    }
+
+    /// Waits a little; false: for long enough.
+    async fn wait(&mut self) -> bool {
+        let now = Instant::now();
+        if now >= self.until || self.gateway.stopping.is_cancelled() {
+            return false;
+        }
+        let most = self.pause.min(self.until - now);
+        self.gateway.waiting.wait(self.organization, most).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        true
+    }
+}
+
+/// Whether the output is metered as it comes, and stopping it stops its cost.
+fn may_step(call: &Call, candidate: &Candidate, whole: &Grant) -> bool {
+    call.body.stream
+        && !call.body.is_task()
+        && whole.limit.is_some()
+        && whole.amount > NanoUsd::ZERO
+        && candidate.offering.output_visible
+        && candidate.provider.abort_billing == AbortBilling::Stops
+}
+
+fn short(error: &LimitError) -> Option<Short> {
+    let LimitError::Refused(refused) = error else { return None };
+    match refused.refusal {
+        LimitRefusal::Budget { limit, spent, held, unresolved, .. } => {
+            Some(Short { left: limit - spent - held - unresolved, held })
+        }
+        _ => None,
+    }
+}
