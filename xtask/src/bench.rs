@@ -10,6 +10,21 @@ use anyhow::{Context as _, Result, bail};
 /// # Errors
 /// When the build or the measurement fails.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
+    if let Some(("admission", rest)) = arguments.split_first().map(|(what, rest)| (what.as_str(), rest)) {
+        // The limiter by itself, over a Redis of its own.
+        let mut run = vec![
+            "run",
+            "--release",
+            "--locked",
+            "--package",
+            "tidegate-limits",
+            "--example",
+            "admission",
+            "--",
+        ];
+        run.extend(rest.iter().map(String::as_str));
+        return cargo(root, &run);
+    }
     // Named packages: outside a shell that says otherwise only the default members are built.
     let build = ["build", "--release", "--locked", "--package", "tidegate", "--package", "tidegate-bench"];
     cargo(root, &build)?;

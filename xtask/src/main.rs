@@ -30,9 +30,9 @@ enum Command {
         #[arg(long)]
         root: Option<PathBuf>,
     },
-    /// Measures: `bench` (gateway) or `bench revocation`; builds a release first.
+    /// Measures: `bench` (gateway), `bench revocation` or `bench admission`; builds a release first.
     Bench {
-        /// `gateway` or `revocation`, and its options.
+        /// `gateway`, `revocation` or `admission`, and its options.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -74,7 +74,7 @@ pub struct RedisSettings {
     /// `redis://`, `rediss://` or `unix://` URL, with the password if there is one.
     pub url: Secret,
     /// Connections for decisions, 1 to 8; one more is kept for settlements. More than one did not
-    /// measure better (`examples/cost.rs`).
+    /// measure better (`examples/admission`).
     pub connections: u8,
     /// Hard stop of one decision; then the breaker opens.
     pub decision: Duration,

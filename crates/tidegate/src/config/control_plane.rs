@@ -74,7 +74,7 @@ impl Default for ControlPlane {
             metrics_listen: (Ipv4Addr::UNSPECIFIED, 9091).into(),
             public_url: None,
             grpc_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
-            grant_percent: 0,
+            grant_percent: 10,
             drain_lead_seconds: 0,
             kubernetes: None,
         }
