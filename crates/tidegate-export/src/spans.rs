@@ -17,8 +17,8 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tidegate_store::{TenantTx, reports};
-use tidegate_types::resource::{Operation, ZdrTier};
-use tidegate_types::usage::{AttemptRecord, CallOutcome, CallRecord, Surface};
+use tidegate_types::resource::ZdrTier;
+use tidegate_types::usage::{AttemptRecord, CallOutcome, CallRecord, gen_ai_operation, gen_ai_provider};
 use tidegate_types::{CallId, LabelHash, ModelId, ProviderId};
 
 /// Names of the things that records name by id; what is gone has none.
@@ -106,7 +106,7 @@ fn spans(record: &CallRecord, names: &Names) -> Vec<Span> {
 }
 
 fn call_span(record: &CallRecord, names: &Names) -> Span {
-    let operation = operation(record.surface);
+    let operation = gen_ai_operation(record.surface);
     let model = record.model_id.and_then(|id| names.models.get(&id));
     let start = micros_to_nanos(record.at.as_micros());
     let (trace_id, parent_span_id, flags) = match record.trace {
@@ -152,7 +152,7 @@ fn call_attributes(
     }
     // The one that answered, or was tried last.
     if let Some(slug) = record.attempts.last().and_then(|attempt| names.providers.get(&attempt.provider_id)) {
-        attributes.push(text("gen_ai.provider.name", provider_name(slug)));
+        attributes.push(text("gen_ai.provider.name", gen_ai_provider(slug)));
         attributes.push(text("tidegate.provider", slug));
     }
     if let Some(route) = record.route_id {
@@ -201,7 +201,7 @@ fn attempt_span(record: &CallRecord, attempt: &AttemptRecord, number_of: u32, na
         text("tidegate.offering_id", attempt.offering_id.to_string()),
     ];
     if let Some(slug) = slug {
-        attributes.push(text("gen_ai.provider.name", provider_name(slug)));
+        attributes.push(text("gen_ai.provider.name", gen_ai_provider(slug)));
         attributes.push(text("tidegate.provider", slug));
     }
     if let Some(credential) = attempt.credential_id {
@@ -239,34 +239,6 @@ fn micros_to_nanos(micros: i64) -> u64 {
 
 fn failed() -> Status {
     Status { code: StatusCode::Error.into(), ..Status::default() }
-}
-
-/// `gen_ai.operation.name`: a well-known value where there is one.
-const fn operation(surface: Surface) -> &'static str {
-    match (surface, surface.operation()) {
-        (Surface::Gemini, _) => "generate_content",
-        (_, Operation::Language) => "chat",
-        (_, Operation::Embedding) => "embeddings",
-        (_, Operation::Image) => "image_generation",
-        (_, Operation::Speech) => "speech",
-        (_, Operation::Transcription) => "transcription",
-        (_, Operation::Reranking) => "rerank",
-        (_, Operation::CountTokens) => "count_tokens",
-        (_, Operation::Video) => "video_generation",
-    }
-}
-
-/// `gen_ai.provider.name`: a well-known value where there is one.
-fn provider_name(slug: &str) -> &str {
-    match slug {
-        "bedrock" | "aws" | "amazon-bedrock" => "aws.bedrock",
-        "azure" | "azure-openai" => "azure.ai.openai",
-        "google" | "gemini" | "google-ai-studio" => "gcp.gemini",
-        "vertex" | "vertex-ai" | "google-vertex" => "gcp.vertex_ai",
-        "mistral" => "mistral_ai",
-        "xai" => "x_ai",
-        other => other,
-    }
 }
 
 /// `error.type` of a call that did not succeed.

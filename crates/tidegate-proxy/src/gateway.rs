@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cache::{self, ResponseCache};
 use crate::edges::{Authority, Questions, Records, Vault};
+use crate::gen_ai::GenAi;
 use crate::health::Health;
 use crate::metrics::Meters;
 use crate::news;
@@ -128,6 +129,7 @@ pub struct Gateway {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: fn() -> u128,
     pub(crate) meters: Meters,
+    pub(crate) gen_ai: Arc<GenAi>,
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) health: Arc<Health>,
     /// Answers that may be given again.
@@ -157,6 +159,9 @@ impl Gateway {
             Arc::new(ResponseCache::new(parts.settings.cache_bytes, parts.settings.cache_entry_bytes));
         meters.watch(&parts.metrics, cache.clone());
         tasks.spawn(cache::tend(cache.clone(), parts.config.clone(), stopping.clone()));
+        let gen_ai = Arc::new(GenAi::new(parts.config.clone()));
+        gen_ai.register(&parts.metrics);
+        tasks.spawn(gen_ai.clone().run(stopping.clone()));
         let health = Arc::new(Health::default());
         let sharing = news::share(health.clone(), parts.limiter.clone(), parts.entropy, stopping.clone());
         tasks.spawn(sharing);
@@ -172,6 +177,7 @@ impl Gateway {
             clock: parts.clock,
             entropy: parts.entropy,
             meters,
+            gen_ai,
             ready: parts.ready,
             health,
             cache,

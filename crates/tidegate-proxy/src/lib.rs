@@ -21,6 +21,7 @@ mod face;
 mod failed;
 mod failover;
 mod gateway;
+mod gen_ai;
 mod grant;
 mod half_open;
 mod headers;

@@ -4,12 +4,12 @@
 //! frame leaves. Dropping an attempt settles it by what is known then, without waiting.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tidegate_limits::{End, Hold, Settlement};
 use tidegate_policy::{Candidate, Vouched};
 use tidegate_pricing::Tariff;
-use tidegate_types::resource::AbortBilling;
+use tidegate_types::resource::{AbortBilling, Operation};
 use tidegate_types::usage::{
     AttemptRecord, BillingEvent, CallRecord, CredentialType, EventKind, Evidence, HeldBudget, MeterMethod,
     Outcome, Usage,
@@ -22,6 +22,7 @@ use crate::authenticate::Caller;
 use crate::edges::Record;
 use crate::failed::Failed;
 use crate::gateway::Gateway;
+use crate::gen_ai::{Fault, Sample};
 use crate::grant::Grant;
 use crate::meter;
 use crate::read_call::Labels;
@@ -304,9 +305,38 @@ impl Attempt {
             measured.completed(event.provider_id, event.model_id, usage.output_tokens, took);
         }
         self.gateway.meters.attempt(outcome_name(outcome));
+        self.sample(outcome, &usage, record.as_deref(), now);
         if place == Place::Within {
             self.account.note_attempt(self.record(outcome, now), &usage, cost);
         }
+    }
+
+    /// For the histograms; what was never sent, or came from the cache, is no operation of a model.
+    fn sample(&self, outcome: Outcome, usage: &Usage, answered: Option<&CallRecord>, now: Instant) {
+        let counts_tokens = self.account.surface.operation() == Operation::CountTokens;
+        if outcome == Outcome::NotSent || counts_tokens || self.event.cached_percent.is_some() {
+            return;
+        }
+        let arrival = self.account.arrival.clock;
+        let error = match outcome {
+            Outcome::Completed => None,
+            _ if self.status >= 400 => Some(Fault::Status(self.status)),
+            _ => Some(Fault::Named(outcome_name(outcome))),
+        };
+        let first = answered.filter(|record| record.stream).and_then(|record| record.ttft_ms).map(|ms| {
+            Duration::from_millis(ms.into()).saturating_sub(self.began.saturating_duration_since(arrival))
+        });
+        self.gateway.gen_ai.note(Sample {
+            surface: self.account.surface,
+            provider: self.event.provider_id,
+            model: self.event.model_id,
+            error,
+            took: now.saturating_duration_since(self.began),
+            call_took: answered.map(|_| now.saturating_duration_since(arrival)),
+            first,
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+        });
     }
 
     fn write_final(

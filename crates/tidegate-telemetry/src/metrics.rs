@@ -6,25 +6,35 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use parking_lot::Mutex;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// The process's metrics, named `tidegate_…`. Cheap to clone.
+/// The process's metrics, named `tidegate_…`, and those whose names a convention gives. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Metrics(Arc<Mutex<Registry>>);
+pub struct Metrics {
+    own: Arc<Mutex<Registry>>,
+    conventional: Arc<Mutex<Registry>>,
+}
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Registry::with_prefix("tidegate"))))
+        let own = Arc::new(Mutex::new(Registry::with_prefix("tidegate")));
+        Self { own, conventional: Arc::default() }
     }
 }
 
 impl Metrics {
     /// Registers metrics: `f` is given the registry (prefix `tidegate` already set).
     pub fn register(&self, f: impl FnOnce(&mut Registry)) {
-        f(&mut self.0.lock());
+        f(&mut self.own.lock());
+    }
+
+    /// Registers metrics whose whole names a convention gives, without a prefix.
+    pub fn register_conventional(&self, f: impl FnOnce(&mut Registry)) {
+        f(&mut self.conventional.lock());
     }
 
     /// All metrics in the OpenMetrics text format.
@@ -32,9 +42,12 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing into a String cannot fail; a collector that does is left out.
-        if prometheus_client::encoding::text::encode(&mut text, &self.0.lock()).is_err() {
-            tracing::warn!("a metric could not be written");
+        for registry in [&self.own, &self.conventional] {
+            if encode_registry(&mut text, &registry.lock()).is_err() {
+                tracing::warn!("a metric could not be written");
+            }
         }
+        let _ = encode_eof(&mut text);
         text
     }
 }
@@ -66,8 +79,12 @@ mod tests {
         let metrics = Metrics::default();
         let calls = Counter::<u64>::default();
         metrics.register(|registry| registry.register("calls", "Calls", calls.clone()));
+        let standard = Counter::<u64>::default();
+        metrics.register_conventional(|registry| registry.register("standard", "Calls", standard.clone()));
         calls.inc();
-        assert!(metrics.render().contains("tidegate_calls_total 1"));
+        let text = metrics.render();
+        assert!(text.contains("tidegate_calls_total 1") && text.contains("\nstandard_total 0"), "{text}");
+        assert!(text.ends_with("# EOF\n") && text.matches("# EOF").count() == 1, "{text}");
         let request = |path: &str| http::Request::get(path).body(()).unwrap();
         assert_eq!(respond(&metrics, &request("/metrics")).unwrap().status(), StatusCode::OK);
         assert!(respond(&metrics, &request("/other")).is_none());

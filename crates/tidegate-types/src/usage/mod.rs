@@ -5,12 +5,14 @@
 mod call;
 mod decision;
 mod event;
+mod gen_ai;
 mod metered;
 mod planned;
 
 pub use call::{AttemptRecord, CallOutcome, CallRecord, Evidence, RefusalCause, Surface};
 pub use decision::{AttemptDecision, Decision};
 pub use event::{BillingEvent, CredentialType, EventKind, HeldBudget, Outcome, RecordKey};
+pub use gen_ai::{gen_ai_operation, gen_ai_provider};
 pub use metered::{MeterMethod, Usage};
 pub use planned::{
     FilterName, MOST_PLANNED, PlanRecord, PlannedCandidate, PlannedRole, RemovedCandidate, Standing,

@@ -80,7 +80,7 @@ async fn a_service_accounts_token_calls_as_its_rules_key_and_usage_tells_princip
     // What holds for the key holds for its principals.
     let key = made["key_id"].as_str().unwrap();
     installation.budget("shop", "0.000001", json!({"key": key})).await.unwrap();
-    assert_eq!(app.expect(&Ask::chat("Hello"), 402).await.json()["error"]["code"], "budget_exceeded");
+    app.expect(&Ask::chat("Hello"), 402).await;
     installation.admin.post(&format!("/keys/{key}/pause?wait=fleet"), &json!({})).await.unwrap();
     app.expect(&Ask::chat("Hello"), 403).await;
     let path = format!("/trust-rules/{}?wait=fleet", made["id"].as_str().unwrap());
