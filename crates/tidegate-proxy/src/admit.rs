@@ -46,6 +46,7 @@ pub(crate) async fn admit(
     let Some(candidate) = first else { return Err(Refusal::away()) };
     account.note_model(candidate.model.id);
     let mut offer = Offer::of(gateway, account, organization, call, plan, candidate, 0)?;
+    offer.give_way().await;
     loop {
         let ask = Admit {
             organization_id: organization,

@@ -68,12 +68,21 @@ impl<'a> Offer<'a> {
         if let (true, Some(hold)) = (may_step(call, candidate, &whole), &hold)
             && !is_ample(gateway.limiter.room(organization, &hold.budgets), whole.amount)
         {
-            let usual = gateway.typical.of(candidate.provider.id, candidate.model.id);
-            let first = usual.unwrap_or(STEP).max(STEP).saturating_mul(whole.answers) + ABORT_LAG;
-            full = whole.stepped(first, candidate);
+            // As long as nobody knows how long answers are, one that is let in must have what it may need:
+            // else many would begin and none would end.
+            if let Some(usual) = gateway.typical.of(candidate.provider.id, candidate.model.id) {
+                let first = usual.max(STEP).saturating_mul(whole.answers) + ABORT_LAG;
+                full = whole.stepped(first, candidate);
+            }
         }
         let until = Instant::now() + gateway.settings.budget_patience;
         Ok(Self { gateway, candidate, organization, full, grant: full, hold, until, pause: PAUSE })
+    }
+
+    /// Lets streams that run and lack money go before.
+    pub(crate) async fn give_way(&mut self) {
+        let is_hard = self.full.amount > NanoUsd::ZERO;
+        while is_hard && self.gateway.waiting.is_starving(self.organization) && self.wait().await {}
     }
 
     /// The hold to be placed.
@@ -91,7 +100,7 @@ impl<'a> Offer<'a> {
         let lowered =
             self.grant.affordable(short.left, self.candidate).filter(|less| less.amount < self.grant.amount);
         let is_decent = lowered.is_some_and(|less| less.output_tokens >= wanted);
-        let may_come_back = short.left + short.held >= least;
+        let may_come_back = short.held > NanoUsd::ZERO && short.left + short.held >= least;
         if !is_decent && may_come_back && self.wait().await {
             self.grant = self.full;
             return true;

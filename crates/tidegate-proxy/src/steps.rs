@@ -25,6 +25,7 @@ use crate::edges::Record;
 use crate::gateway::Gateway;
 use crate::grant::Grant;
 use crate::meter::ABORT_LAG;
+use crate::waiting::Starving;
 
 /// Tokens of output that one step adds at least.
 pub(crate) const STEP: u64 = 512;
@@ -187,25 +188,34 @@ impl Steps {
 
     /// Asks for steps as long as the stream may need any.
     pub(crate) async fn keep(self: Arc<Self>, gateway: Arc<Gateway>) {
+        let organization = self.books.lock().event.organization_id;
+        let mut starving = None;
         while !self.is_over() {
             let _either = tokio::time::timeout(TICK, self.wanted.notified()).await;
-            self.look(&gateway).await;
+            if self.look(&gateway).await {
+                starving = None;
+            } else {
+                starving.get_or_insert_with(|| Starving::of(&gateway, organization));
+            }
         }
     }
 
-    async fn look(&self, gateway: &Gateway) {
+    /// Whether it has what it needs at the moment.
+    async fn look(&self, gateway: &Gateway) -> bool {
         // At the edge nothing is read on purpose; how much is written meanwhile is the abort's lag.
         let stalled = self.unread() > STALLED && !self.is_at_edge();
         if self.is_over() || !(stalled || self.asked.load(Ordering::Relaxed)) {
-            return;
+            return true;
         }
-        if self.grow(gateway, stalled).await {
+        let grown = self.grow(gateway, stalled).await;
+        if grown {
             self.asked.store(false, Ordering::Relaxed);
             self.note(self.metered.load(Ordering::Relaxed));
             self.stream.wake();
         } else if self.is_at_edge() || self.unread() > TOO_LONG {
             self.cut_off();
         }
+        grown
     }
 
     /// Takes the next step, as much of it as there is; whether there was any.
