@@ -155,7 +155,111 @@ async fn no_spelling_of_a_closed_address_opens_a_connection() {
     assert_eq!(peer.connections.load(Ordering::SeqCst), 0);
 }
 
+/// Ranges that are closed, first and last address, as RELIABILITY section 5 and IANA's registries of special
+/// purposes list them; which of them an operator may open.
+const CLOSED: &[(&str, &str, AddressClass)] = &[
+    ("0.0.0.0", "0.255.255.255", AddressClass::Forbidden),
+    ("10.0.0.0", "10.255.255.255", AddressClass::Private),
+    ("100.64.0.0", "100.100.100.199", AddressClass::Private),
+    ("100.100.100.201", "100.127.255.255", AddressClass::Private),
+    ("127.0.0.0", "127.255.255.255", AddressClass::Private),
+    ("169.254.0.0", "169.254.255.255", AddressClass::Forbidden),
+    ("172.16.0.0", "172.31.255.255", AddressClass::Private),
+    ("192.0.0.0", "192.0.0.255", AddressClass::Forbidden),
+    ("192.0.2.0", "192.0.2.255", AddressClass::Forbidden),
+    ("192.88.99.0", "192.88.99.255", AddressClass::Forbidden),
+    ("192.168.0.0", "192.168.255.255", AddressClass::Private),
+    ("198.18.0.0", "198.19.255.255", AddressClass::Forbidden),
+    ("198.51.100.0", "198.51.100.255", AddressClass::Forbidden),
+    ("203.0.113.0", "203.0.113.255", AddressClass::Forbidden),
+    ("224.0.0.0", "255.255.255.255", AddressClass::Forbidden),
+    ("::", "::", AddressClass::Forbidden),
+    ("::1", "::1", AddressClass::Private),
+    ("::2", "::ffff:ffff:ffff", AddressClass::Forbidden),
+    ("64:ff9b::", "64:ff9b::ffff:ffff", AddressClass::Forbidden),
+    ("64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", AddressClass::Forbidden),
+    ("100::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", AddressClass::Forbidden),
+    ("2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", AddressClass::Forbidden),
+    ("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", AddressClass::Forbidden),
+    ("2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", AddressClass::Forbidden),
+    ("3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", AddressClass::Forbidden),
+    ("fc00::", "fcff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", AddressClass::Private),
+    ("fe80::", "fec0::", AddressClass::Forbidden),
+    ("fec0::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", AddressClass::Forbidden),
+];
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+fn address(number: u128, v4: bool) -> IpAddr {
+    if v4 {
+        std::net::Ipv4Addr::from_bits(number as u32).into()
+    } else {
+        std::net::Ipv6Addr::from_bits(number).into()
+    }
+}
+
+#[test]
+fn every_closed_range_is_closed_at_both_ends_and_what_lies_beyond_is_told_apart() {
+    let open = [
+        "9.255.255.255",
+        "11.0.0.0",
+        "100.63.255.255",
+        "100.128.0.0",
+        "126.255.255.255",
+        "128.0.0.0",
+        "169.253.255.255",
+        "169.255.0.0",
+        "172.15.255.255",
+        "172.32.0.0",
+        "191.255.255.255",
+        "192.0.1.0",
+        "192.0.3.0",
+        "192.88.98.255",
+        "192.88.100.0",
+        "192.167.255.255",
+        "192.169.0.0",
+        "198.17.255.255",
+        "198.20.0.0",
+        "198.51.99.255",
+        "198.51.101.0",
+        "203.0.112.255",
+        "203.0.114.0",
+        "223.255.255.255",
+        "1.0.0.0",
+        "2000::",
+        "2001:200::",
+        "2001:db7:ffff::",
+        "2001:db9::",
+        "2003::",
+        "3ffe::",
+        "3fff:1000::",
+    ];
+    for text in open {
+        assert_eq!(classify(text.parse().unwrap()), AddressClass::Public, "{text}");
+    }
+    for (first, last, class) in CLOSED {
+        for text in [first, last] {
+            assert_eq!(classify(text.parse().unwrap()), *class, "{text}");
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn no_address_of_a_closed_range_is_open(place in 0..CLOSED.len(), within: u128) {
+        let (first, last, class) = CLOSED[place];
+        let (first, last): (IpAddr, IpAddr) = (first.parse().unwrap(), last.parse().unwrap());
+        let (low, high) = (number(first), number(last));
+        let span = (high - low).checked_add(1);
+        let inside = address(span.map_or(within, |span| low + within % span), first.is_ipv4());
+        prop_assert_eq!(classify(inside), class, "{}", inside);
+    }
+
     #[test]
     fn whatever_parses_as_an_address_is_classified_as_written(v4 in any::<[u8; 4]>()) {
         let text = IpAddr::from(v4).to_string();
