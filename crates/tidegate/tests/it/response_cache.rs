@@ -96,7 +96,7 @@ async fn books(installation: &Installation, asked: &[Ask]) {
         expected += half;
     }
     until("the ledger has it", seconds(30), || async { charge(admin).await == expected }).await;
-    for path in ["/usage", "/usage?by=credential_type"] {
+    for path in ["/usage", "/usage?group_by=credential_type"] {
         let usage = admin.get(path).await.unwrap();
         let sum = |name: &str| -> u64 {
             usage["data"].as_array().unwrap().iter().map(|row| row[name].as_u64().unwrap()).sum()
