@@ -8,6 +8,7 @@
 )]
 
 mod aborts;
+mod answers;
 mod away;
 mod bounds;
 mod budgets;
