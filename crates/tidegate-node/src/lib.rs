@@ -4,6 +4,7 @@
 //! Hands sockets to `tidegate-proxy`, which serves the calls; knows nothing of dialects,
 //! prices or SQL. Read `node.rs` first: it puts everything together.
 
+mod aftermath;
 mod ask;
 mod backoff;
 mod error;
@@ -28,6 +29,7 @@ mod state;
 mod sync;
 mod vault;
 mod wanted;
+mod whole;
 
 pub use error::NodeError;
 pub use identity::Enrolling;

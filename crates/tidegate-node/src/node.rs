@@ -4,17 +4,15 @@ use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use tidegate_limits::{End, Limiter, Settlement};
+use tidegate_limits::Process;
 use tidegate_policy::Config;
-use tidegate_proto::usage::BillingEvent;
 use tidegate_proxy::Gateway;
-use tidegate_types::usage::Outcome;
-use tidegate_types::window::Window;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::aftermath::{self, Aftermath};
 use crate::ask::Asker;
 use crate::error::NodeError;
 use crate::grants::GrantAsker;
@@ -33,7 +31,7 @@ use crate::state::State;
 use crate::sync::{self, Handle};
 use crate::vault::NodeVault;
 use crate::wanted::WantedKeys;
-use crate::{listen, observe, ship};
+use crate::{listen, observe, ship, whole};
 
 /// How a node starts.
 #[derive(Debug)]
@@ -48,6 +46,7 @@ struct Made {
     handle: Arc<Handle>,
     vault: Arc<NodeVault>,
     opener: Opener,
+    aftermath: Aftermath,
     gateway: Arc<Gateway>,
     pulse: Arc<Pulse>,
     budgets: mpsc::UnboundedReceiver<tidegate_types::OrganizationId>,
@@ -125,9 +124,8 @@ async fn make(
     let opened = Arc::clone(&clock);
     let (journal, recovered) = blocking(move || Ok(Journal::open(&journal, opened)?)).await?;
     let journal = Arc::new(journal);
-    for event in recovered.ended.iter().chain(&recovered.orphans) {
-        settle_again(&settings.limiter, event);
-    }
+    settings.limiter.place_as(Process { node_id: identity.node_id, boot: journal.boot() });
+    let whole_since = whole::since(&state, journal.boot(), recovered.gaps, whole::place(&state).as_deref())?;
     let link = Arc::new(Link::new(identity.dial(&settings.control)?));
     let config = Arc::new(Config::new(&identity.pool));
     let vault = Arc::new(NodeVault::new(&identity.pool));
@@ -147,6 +145,18 @@ async fn make(
         tasks.clone(),
         stop.clone(),
     );
+    let aftermath = Aftermath {
+        limiter: settings.limiter.clone(),
+        config: Arc::clone(&config),
+        link: Arc::clone(&link),
+        handle: Arc::clone(&handle),
+        journal: Arc::clone(&journal),
+        node_id: identity.node_id,
+        with_budgets: opener.with_budgets(),
+        ended: aftermath::ends(&recovered),
+        whole_since,
+    };
+    aftermath.tell_again();
     let ready = Arc::new(AtomicBool::new(false));
     let records = Arc::new(JournalRecords::new(Arc::clone(&journal)));
     let wanted = Arc::new(WantedKeys::default());
@@ -167,7 +177,21 @@ async fn make(
         ready,
         wanted,
     ));
-    Ok(Made { identity, state, journal, link, handle, vault, opener, gateway, pulse, budgets, stop, tasks })
+    Ok(Made {
+        identity,
+        state,
+        journal,
+        link,
+        handle,
+        vault,
+        opener,
+        aftermath,
+        gateway,
+        pulse,
+        budgets,
+        stop,
+        tasks,
+    })
 }
 
 pub(crate) async fn blocking<T: Send + 'static>(
@@ -176,32 +200,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|_| Err(NodeError::state("state folder", "reading it ended in a panic")))
-}
-
-/// Tells the counters how an attempt of an earlier start ended: their process may have died before they
-/// heard. One whose end nobody recorded keeps its hold, as unresolved. What they know changes nothing.
-fn settle_again(limiter: &Limiter, event: &BillingEvent) {
-    let Ok(event) = tidegate_types::usage::BillingEvent::try_from(event) else {
-        tracing::error!("an event of an earlier start cannot be read; its hold ends at its deadline");
-        return;
-    };
-    let end = match event.outcome {
-        Outcome::Completed | Outcome::Interrupted => End::Spent(event.cost),
-        Outcome::Refused | Outcome::NotSent => End::Void,
-        Outcome::Unresolved | Outcome::Open => End::Unresolved,
-    };
-    limiter.settle(Settlement {
-        organization_id: event.organization_id,
-        call_id: event.call_id,
-        attempt: event.attempt,
-        epoch: event.epoch,
-        end,
-        budgets: event
-            .holds
-            .iter()
-            .map(|held| (held.budget_id, Window { start: held.window_start, end: held.window_end }))
-            .collect(),
-    });
 }
 
 fn serve(running: &RunningNode, settings: &NodeSettings, gateway: TcpListener) {
@@ -220,8 +218,21 @@ fn run_tasks(
     gateway_address: SocketAddr,
     drain_asked: CancellationToken,
 ) {
-    let Made { identity, state, journal, link, handle, vault, opener, gateway, pulse, budgets, stop, tasks } =
-        made;
+    let Made {
+        identity,
+        state,
+        journal,
+        link,
+        handle,
+        vault,
+        opener,
+        aftermath,
+        gateway,
+        pulse,
+        budgets,
+        stop,
+        tasks,
+    } = made;
     let client = sync::Client {
         about: sync::About {
             software_version: settings.software_version,
@@ -246,6 +257,7 @@ fn run_tasks(
     let notary = Arc::new(Notary::new(Arc::clone(&identity), journal.boot(), Arc::clone(&clock)));
     tasks.spawn(ship::run(journal, Arc::clone(&link), Arc::clone(&notary), stop.clone()));
     tasks.spawn(identity::keep_fresh(identity, state, settings.control, link, notary, clock, stop.clone()));
+    tasks.spawn(aftermath.run(stop.clone()));
     tasks.spawn(opener.prepare_all(budgets, stop.clone()));
     let gauges = Gauges::register(&settings.metrics);
     tasks.spawn(observe::look(pulse, settings.limiter, settings.clock, gauges, stop));

@@ -3,7 +3,6 @@
 //! One opening at a time for each organization, however many calls wait for it. Never decides
 //! what a balance is.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::aftermath::WithBudgets;
 use crate::link::Link;
 
 /// A call waits this long for an opening; the opening itself goes on.
@@ -56,6 +56,7 @@ struct Shared {
     config: Arc<Config>,
     link: Arc<Link>,
     flights: Flights,
+    with_budgets: WithBudgets,
     /// Bounds openings ahead of need; those that a call waits for are not bounded.
     ahead: Semaphore,
     tasks: TaskTracker,
@@ -70,9 +71,14 @@ impl Opener {
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
-        let flights = Flights::default();
+        let (flights, with_budgets) = (Flights::default(), WithBudgets::default());
         let ahead = Semaphore::new(AHEAD);
-        Self { shared: Arc::new(Shared { limiter, config, link, flights, ahead, tasks, stop }) }
+        Self { shared: Arc::new(Shared { limiter, config, link, flights, with_budgets, ahead, tasks, stop }) }
+    }
+
+    /// Organizations whose budgets were heard of.
+    pub(crate) fn with_budgets(&self) -> WithBudgets {
+        Arc::clone(&self.shared.with_budgets)
     }
 
     /// The opening under way for an organization, begun if there is none.
@@ -128,7 +134,6 @@ impl Opener {
         mut budgets: mpsc::UnboundedReceiver<OrganizationId>,
         stop: CancellationToken,
     ) {
-        let mut known = BTreeSet::new();
         let mut run = self.shared.limiter.store_run_id();
         let mut ticks = interval(LOOK_EVERY);
         loop {
@@ -137,14 +142,15 @@ impl Opener {
                 Some(organization) = budgets.recv() => {
                     let epoch = self.shared.config.organization(organization).map_or(0, |held| held.epoch());
                     self.shared.limiter.end_grants_before(organization, epoch);
-                    known.insert(organization);
+                    self.shared.with_budgets.lock().insert(organization);
                     self.prepare(organization);
                 }
                 _ = ticks.tick() => {
                     let present = self.shared.limiter.store_run_id();
                     if present.is_some() && present != run {
                         run = present;
-                        known.iter().for_each(|organization| self.prepare(*organization));
+                        let known: Vec<_> = self.shared.with_budgets.lock().iter().copied().collect();
+                        known.into_iter().for_each(|organization| self.prepare(organization));
                     }
                 }
             }

@@ -10,8 +10,9 @@ use futures_util::Stream;
 use parking_lot::Mutex;
 use tidegate_proto::budget::budget_service_server::{BudgetService, BudgetServiceServer};
 use tidegate_proto::budget::{
-    AllowGrantsRequest, AllowGrantsResponse, ConfirmEpochRequest, ConfirmEpochResponse, OpenEpochRequest,
-    OpenEpochResponse, OpenWith, OpeningBalance, RetryLater, ReturnGrantsRequest, ReturnGrantsResponse,
+    AllowGrantsRequest, AllowGrantsResponse, AttemptEnd, ConfirmEpochRequest, ConfirmEpochResponse,
+    HeldAttempt, OpenEpochRequest, OpenEpochResponse, OpenWith, OpeningBalance, RetryLater,
+    ReturnGrantsRequest, ReturnGrantsResponse, ReviewHoldsRequest, ReviewHoldsResponse,
     open_epoch_response::Outcome,
 };
 use tidegate_proto::config::config_service_server::{ConfigService, ConfigServiceServer};
@@ -69,6 +70,9 @@ pub(crate) struct Shared {
     pub(crate) opened: Mutex<Vec<OpenEpochRequest>>,
     pub(crate) confirmed: Mutex<Vec<ConfirmEpochRequest>>,
     pub(crate) balances: Mutex<Vec<OpeningBalance>>,
+    /// What the books know of attempts whose process died; of all others nothing.
+    pub(crate) known_ends: Mutex<Vec<AttemptEnd>>,
+    pub(crate) reviewed: Mutex<Vec<ReviewHoldsRequest>>,
     tasks: TaskTracker,
 }
 
@@ -116,6 +120,8 @@ impl FakeControl {
             opened: Mutex::default(),
             confirmed: Mutex::default(),
             balances: Mutex::default(),
+            known_ends: Mutex::default(),
+            reviewed: Mutex::default(),
             tasks: TaskTracker::new(),
         };
         let address = "127.0.0.1:0".parse().unwrap();
@@ -449,6 +455,19 @@ impl BudgetService for Service {
         _: Request<ReturnGrantsRequest>,
     ) -> Result<Response<ReturnGrantsResponse>, Status> {
         Ok(Response::new(ReturnGrantsResponse {}))
+    }
+
+    async fn review_holds(
+        &self,
+        request: Request<ReviewHoldsRequest>,
+    ) -> Result<Response<ReviewHoldsResponse>, Status> {
+        node_of(&request)?;
+        let request = request.into_inner();
+        self.shared.reviewed.lock().push(request.clone());
+        let ended = self.shared.known_ends.lock().clone();
+        let is_known = |held: &HeldAttempt| ended.iter().any(|end| end.call_id == held.call_id);
+        let unknown = request.attempts.into_iter().filter(|held| !is_known(held)).collect();
+        Ok(Response::new(ReviewHoldsResponse { unknown, ended }))
     }
 
     async fn confirm_epoch(

@@ -42,9 +42,6 @@ pub(crate) struct Books {
     pub(crate) billed: BTreeMap<String, i128>,
     /// Calls whose whole answer a client has.
     pub(crate) completed: Vec<String>,
-    /// Held for attempts of which no journal knows: their node died between Redis and its journal, before it
-    /// asked a provider.
-    pub(crate) never_sent: i128,
 }
 
 impl Books {
@@ -57,7 +54,7 @@ impl fmt::Display for Books {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             out,
-            "bill {} of {} calls; spent {}, unresolved {}, limit {}; usage {}, ledger {}, {} calls charged, {} in doubt; {} held for what was never sent; counters {:?}",
+            "bill {} of {} calls; spent {}, unresolved {}, limit {}; usage {}, ledger {}, {} calls charged, {} in doubt; counters {:?}",
             self.bill(),
             self.billed.len(),
             self.spent,
@@ -67,7 +64,6 @@ impl fmt::Display for Books {
             self.ledger,
             self.charged.len(),
             self.charged.values().filter(|call| call.doubt > 0).count(),
-            self.never_sent,
             self.counters,
         )
     }
@@ -98,38 +94,6 @@ fn charged(world: &World) -> BTreeMap<String, Charged> {
         }
     }
     calls
-}
-
-/// What the counters hold for attempts of which there is no event at all.
-pub(crate) fn never_sent(world: &World) -> i128 {
-    let redis = world.installation.redis.as_ref().unwrap();
-    let lines = |words: &[&str]| -> Vec<String> {
-        redis.command(words).unwrap_or_default().lines().map(str::to_owned).collect()
-    };
-    let Some(open) = lines(&["KEYS", "tg:*:d"]).pop() else { return 0 };
-    let organization = open.trim_end_matches(":d");
-    // Counters of an older epoch are nobody's any more.
-    let marker = lines(&["GET", &format!("{organization}:e")]).concat();
-    let nonce = marker.split(' ').nth(2);
-    let mut sum = 0;
-    for member in lines(&["ZRANGE", &open, "0", "-1"]) {
-        let fields = lines(&["HGETALL", &format!("{organization}:h:{member}")]);
-        let fields: BTreeMap<&str, &str> = fields.chunks(2).map(|two| (&*two[0], &*two[1])).collect();
-        if fields.get("x") != Some(&"o") || fields.get("n").copied() != nonce {
-            continue;
-        }
-        let (call, attempt) = member.split_once(':').unwrap();
-        let id: CallId = format!("gen_{call}").parse().unwrap();
-        let query = format!(
-            "SELECT 1 FROM billing_events WHERE call_id = '{:032x}'::uuid AND attempt = {attempt}",
-            id.to_u128()
-        );
-        if world.installation.query(&query).unwrap().is_empty() {
-            let amounts = fields.iter().filter(|(name, _)| name.contains(':'));
-            sum += amounts.map(|(_, amount)| amount.parse::<i128>().unwrap()).sum::<i128>();
-        }
-    }
-    sum
 }
 
 /// What the budget has spent, and what is in doubt, once the counters have followed the ledger. What does not
@@ -177,7 +141,6 @@ pub(crate) async fn read(world: &World, completed: &[String]) -> Books {
         records: records.iter().map(|record| record["id"].as_str().unwrap().to_owned()).collect(),
         billed,
         completed: completed.to_vec(),
-        never_sent: never_sent(world),
     }
 }
 

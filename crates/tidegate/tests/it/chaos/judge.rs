@@ -42,8 +42,8 @@ pub(crate) fn after_the_storm(books: &Books) -> Vec<Fault> {
     if books.bill() > doubt {
         found.push(BilledBeyondDoubt(books.bill() - doubt));
     }
-    if doubt + books.never_sent > books.limit {
-        found.push(OverTheLimit(doubt + books.never_sent - books.limit));
+    if doubt > books.limit {
+        found.push(OverTheLimit(doubt - books.limit));
     }
     found
 }
@@ -51,9 +51,6 @@ pub(crate) fn after_the_storm(books: &Books) -> Vec<Fault> {
 /// The provider's usage file was brought.
 pub(crate) fn reconciled(books: &Books) -> Vec<Fault> {
     let mut found = after_the_storm(books);
-    if books.never_sent != 0 {
-        found.push(HeldForNothing(books.never_sent));
-    }
     if books.unresolved != 0 {
         found.push(StillInDoubt(books.unresolved));
     }
@@ -119,8 +116,8 @@ fn the_sums(books: &Books) -> Vec<Fault> {
     if let Some(counters) = books.counters.iter().find(over) {
         found.push(OverTheLimit(counters.spent + counters.unresolved - counters.limit));
     }
-    if let Some(counters) = books.counters.iter().find(|counters| counters.held != books.never_sent) {
-        found.push(HeldForNothing(counters.held - books.never_sent));
+    if let Some(counters) = books.counters.iter().find(|counters| counters.held != 0) {
+        found.push(HeldForNothing(counters.held));
     }
     found
 }
@@ -147,7 +144,6 @@ mod tests {
             records: vec!["a".into(), "b".into()],
             billed: [("a", 10), ("b", 20), ("c", 25)].map(|(id, cost)| (id.to_owned(), cost)).into(),
             completed: vec!["a".into(), "b".into()],
-            never_sent: 0,
         }
     }
 
@@ -197,12 +193,6 @@ mod tests {
     #[test]
     fn a_leaked_hold_is_found_at_any_node() {
         assert_eq!(doctored(|books| books.counters[2].held = 1), [HeldForNothing(1)]);
-        // What no journal knows of may be held until a usage file is brought, and no longer.
-        let mut books = books();
-        books.counters.iter_mut().for_each(|counters| counters.held = 7);
-        books.never_sent = 7;
-        assert_eq!(after_the_storm(&books), []);
-        assert!(reconciled(&books).contains(&HeldForNothing(7)));
     }
 
     #[test]

@@ -80,10 +80,7 @@ impl World {
         };
         until("every node is live and has shipped", seconds(60), shipped).await;
         for app in &self.apps {
-            let free = || async {
-                let budget = own(app).await;
-                budget.is_some_and(|budget| budget.held == 0 || budget.held == super::books::never_sent(self))
-            };
+            let free = || async { own(app).await.is_some_and(|budget| budget.held == 0) };
             until("nothing is held", seconds(60).saturating_sub(began.elapsed()), free).await;
         }
         println!("at rest after {:?}", began.elapsed());
@@ -139,13 +136,12 @@ impl World {
         super::books::amount(&amount) - i128::from(model.output)
     }
 
-    /// What the counters say is left, when nothing is held but for what was never sent.
+    /// What the counters say is left, when nothing is held.
     async fn left(&self) -> i128 {
-        let never_sent = super::books::never_sent(self);
-        let free = || async { own(&self.apps[0]).await.is_some_and(|budget| budget.held <= never_sent) };
+        let free = || async { own(&self.apps[0]).await.is_some_and(|budget| budget.held == 0) };
         until("nothing is held", seconds(20), free).await;
         let budget = own(&self.apps[0]).await.unwrap();
-        budget.limit - budget.spent - budget.unresolved - budget.held
+        budget.limit - budget.spent - budget.unresolved
     }
 
     /// Brings the simulator's bill as a usage file, for each provider; the reports.
