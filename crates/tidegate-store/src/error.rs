@@ -46,7 +46,9 @@ impl From<sqlx::Error> for StoreError {
         else {
             return match error {
                 sqlx::Error::RowNotFound => Self::NotFound,
+                // What answers for a database that is away, a balancer for example, speaks no protocol.
                 sqlx::Error::Io(_)
+                | sqlx::Error::Protocol(_)
                 | sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::Tls(_) => Self::Unavailable(error),

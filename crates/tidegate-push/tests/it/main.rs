@@ -6,6 +6,7 @@ mod epochs;
 mod fake_node;
 mod feed;
 mod fleet;
+mod herd;
 mod hostile;
 mod material;
 mod outage;

@@ -69,8 +69,19 @@ impl Plane {
         Self::start_with(database, kek, settings, None).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the handle is kept and awaited")]
     pub(crate) async fn start_with(
+        database: TestDatabase,
+        kek: KeyEncryptionKey,
+        settings: PushSettings,
+        workloads: Option<Workloads>,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(listener, database, kek, settings, workloads).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the handle is kept and awaited")]
+    pub(crate) async fn start_on(
+        listener: TcpListener,
         database: TestDatabase,
         kek: KeyEncryptionKey,
         settings: PushSettings,
@@ -78,7 +89,6 @@ impl Plane {
     ) -> Self {
         let store = database.store().await.unwrap();
         let material = prepare(&store, &kek, now()).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let metrics = PushMetrics::default();
         let server = PushServer::new(

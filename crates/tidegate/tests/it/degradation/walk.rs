@@ -1,0 +1,221 @@
+//! Walks rows of the table: makes each fault in a real installation, looks at what works, ends it, and waits
+//! until everything is back and on the books.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tidegate_testkit::installation::Installation;
+use tokio::time::Instant;
+
+use super::fault::Fault;
+use super::table::{Row, Seen};
+use crate::support::{App, Ask, OwnBudget, apps, bill, full, nano, seconds, until, usage};
+
+/// How long a fault lasts.
+fn outage() -> Duration {
+    seconds(if full() { 60 } else { 2 })
+}
+
+/// An installation with a key without and one with a hard budget.
+pub(super) struct Walk {
+    pub(super) installation: Installation,
+    open: Vec<App>,
+    capped: Vec<App>,
+    budget: String,
+    /// Calls that were answered.
+    served: u64,
+    /// Changes made so far.
+    changes: usize,
+}
+
+impl Walk {
+    pub(super) async fn begin(installation: Installation) -> Self {
+        let (_, open) = installation.key("open", &json!({})).await.unwrap();
+        let (id, capped) = installation.key("capped", &json!({})).await.unwrap();
+        let budget = installation.budget("cap", "100", json!({"key": id})).await.unwrap();
+        let (open, capped) = (apps(&installation, &open), apps(&installation, &capped));
+        let mut walk = Self { installation, open, capped, budget, served: 0, changes: 0 };
+        for app in &walk.capped {
+            app.expect(&Ask::chat("Hello"), 200).await;
+            walk.served += 1;
+        }
+        walk
+    }
+
+    /// One fault of a row, from its begin to the last book.
+    pub(super) async fn row(&mut self, row: &Row, fault: Fault) {
+        let began = Instant::now();
+        println!("{}: {}", row.away, fault.name());
+        self.served += fault.begin(&mut self.installation, &self.capped).await;
+        if !row.passes {
+            self.look(row, fault).await;
+        }
+        fault.end(&mut self.installation).await;
+        let ended = Instant::now();
+        self.everything_is_back(ended + seconds(row.back_seconds)).await;
+        println!("  back after {:?}", ended.elapsed());
+        self.every_call_is_on_the_books().await;
+        println!("  looked at in {:?}", began.elapsed());
+    }
+
+    /// What is served and refused while the fault lasts.
+    async fn look(&mut self, row: &Row, fault: Fault) {
+        let [open, capped, management] =
+            [&row.open, &row.capped, &row.management].map(|cell| Seen::of(cell).unwrap());
+        let (end, concerns) = (Instant::now() + outage(), fault.concerns());
+        let mut callers = Vec::new();
+        for node in (0..self.open.len()).filter(|node| !concerns.gone.contains(node)) {
+            let concerned = concerns.nodes.contains(&node);
+            for (app, seen) in [(&self.open[node], open), (&self.capped[node], capped)] {
+                let seen = if concerned { seen } else { Seen::Served };
+                callers.push(call(app, seen, end, row, fault));
+            }
+        }
+        let (served, ()) = tokio::join!(join_all(callers), self.look_at_management(management, end));
+        self.served += served.iter().sum::<u64>();
+    }
+
+    async fn look_at_management(&self, seen: Seen, end: Instant) {
+        let ask = || async {
+            match tokio::time::timeout(seconds(10), self.installation.admin.send(Method::GET, "/teams", None))
+                .await
+            {
+                Ok(Ok((200, _))) => Some(Seen::Served),
+                Ok(Ok((503, _))) => Some(Seen::Refused),
+                Ok(Ok((other, body))) => panic!("management: {other} {body}"),
+                Ok(Err(_)) => Some(Seen::Away),
+                Err(_) => None,
+            }
+        };
+        // What it had may do for a moment.
+        until("management does as the table says", seconds(25), || async { ask().await == Some(seen) }).await;
+        while Instant::now() < end {
+            assert_eq!(ask().await, Some(seen), "management");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Calls are served at every node, management answers, and a change arrives everywhere.
+    async fn everything_is_back(&mut self, deadline: Instant) {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        for app in self.open.iter().chain(&self.capped) {
+            let mut served = 0;
+            until("a call is served again", left(), || {
+                let status = app.status();
+                async { status.await == 200 }
+            })
+            .await;
+            served += 1;
+            self.served += served;
+        }
+        self.changes += 1;
+        let name = format!("after fault {}", self.changes);
+        let admin = &self.installation.admin;
+        let made = || async {
+            let body = json!({"name": name});
+            let answer = admin.send(Method::POST, "/teams?wait=fleet", Some(&body)).await;
+            // It is there when an answer was lost.
+            matches!(answer, Ok((201 | 409, _)))
+        };
+        until("a change is taken", left(), made).await;
+        let arrived = || async {
+            let Ok(fleet) = admin.get("/fleet").await else { return false };
+            let nodes = fleet["data"].as_array().unwrap();
+            nodes.iter().all(|node| node["live"] == true && node["lag"] == 0)
+        };
+        until("every node has the change", left(), arrived).await;
+    }
+
+    async fn every_call_is_on_the_books(&self) {
+        let admin = &self.installation.admin;
+        let arrived = || async { usage(admin).await.1 >= self.served };
+        until("every call is on the books", seconds(30), arrived).await;
+        let (charged, requests) = usage(admin).await;
+        assert_eq!(requests, self.served, "calls that were answered and calls on the books");
+        assert_eq!(charged, bill(&self.installation).await, "our ledger and the provider's bill");
+        let agree = || async {
+            let budget = admin.get(&format!("/budgets/{}", self.budget)).await.unwrap();
+            let spent = nano(&budget["spend"]["spent"]);
+            let mut counters = Vec::new();
+            for app in &self.capped {
+                counters.push(OwnBudget::of(app).await);
+            }
+            counters.iter().all(|own| own.is_some_and(|own| own.held == 0 && own.spent == spent))
+        };
+        until("the counters agree with the ledger and nothing is held", seconds(30), agree).await;
+    }
+
+    /// Uses the budget up: nothing above the limit, nothing wasted.
+    pub(super) async fn the_rest_is_usable(&self) {
+        let app = &self.capped[0];
+        let now = OwnBudget::of(app).await.unwrap();
+        let limit = now.spent + now.unresolved + 2_000_000;
+        let limit = json!({"limit": format!("{}.{:09}", limit / 1_000_000_000, limit % 1_000_000_000)});
+        let path = format!("/budgets/{}?wait=fleet", self.budget);
+        self.installation.admin.patch(&path, &limit).await.unwrap();
+        let ask = Ask::chat("Hello").at_most(100);
+        let quiet = || async { OwnBudget::of(app).await.is_some_and(|budget| budget.held == 0) };
+        let (mut served, mut refused) = (0, false);
+        loop {
+            match self.capped[served % self.capped.len()].call(&ask).await.unwrap().status {
+                200 => (served, refused) = (served + 1, false),
+                // The call before may not be settled yet: only a refusal with nothing held counts.
+                402 if refused => break,
+                402 => {
+                    refused = true;
+                    until("nothing is held", seconds(10), quiet).await;
+                }
+                // Redis was slower than a decision may take, which is not the end of the budget.
+                503 => {}
+                other => panic!("status {other}"),
+            }
+            assert!(served < 1_000, "a budget without an end");
+        }
+        assert!(served > 0, "the rest of the budget is usable");
+        until("nothing is held", seconds(10), quiet).await;
+        let budget = OwnBudget::of(app).await.unwrap();
+        let hold = 100 * 2_000 + i128::try_from(ask.body().to_string().len()).unwrap() * 500;
+        assert!(
+            budget.limit - budget.spent - budget.unresolved < hold,
+            "{budget:?}: a call would have fitted"
+        );
+        assert!(budget.spent + budget.unresolved <= budget.limit, "{budget:?}");
+    }
+}
+
+/// Calls for a while, each of which must end as is said. How many were served.
+async fn call(app: &App, seen: Seen, end: Instant, row: &Row, fault: Fault) -> u64 {
+    let (mut served, mut slow) = (0, 0);
+    let asks = Ask::all("Hello");
+    for ask in asks.iter().cycle() {
+        if Instant::now() >= end {
+            break;
+        }
+        match seen {
+            Seen::Served => {
+                let reply = app.call(ask).await.unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
+                // On a machine that is busy Redis may once be slower than a decision may take.
+                if reply.status == 503 && reply.text.contains("budget_authority_away") {
+                    slow += 1;
+                    assert!(slow * 10 < served + 30, "{fault:?}: {slow} refused, {served} served");
+                } else {
+                    assert!(reply.status == 200 && reply.whole, "{fault:?}: {} {}", reply.status, reply.text);
+                    served += 1;
+                }
+            }
+            Seen::Refused => {
+                let reply = app.expect(ask, 503).await;
+                assert!(reply.headers.contains_key("retry-after"), "{fault:?}: {:?}", reply.headers);
+                let most = Duration::from_millis(row.refused_within_ms);
+                assert!(reply.took < most, "{fault:?}: refused after {:?}", reply.took);
+                let told: Value = reply.json();
+                assert!(told["error"].is_object(), "{fault:?}: {told}");
+            }
+            Seen::Away => assert!(app.call(ask).await.is_err(), "{fault:?}: somebody answered"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    served
+}
