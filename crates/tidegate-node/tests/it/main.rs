@@ -8,6 +8,7 @@ mod fleet;
 mod gateway;
 mod journal;
 mod long_outage;
+mod long_outage;
 mod shipping;
 mod staleness;
 mod support;
