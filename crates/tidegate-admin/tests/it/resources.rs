@@ -46,6 +46,27 @@ async fn teams_routes_policies_and_budgets_live_their_whole_life() {
 }
 
 #[tokio::test]
+async fn an_organization_limits_its_rates_and_those_of_its_models() {
+    let world = World::start().await;
+    world.catalogue().await;
+    let tenant = world.tenant("acme").await;
+    let path = format!("/organizations/{}", tenant.id);
+    let limits = json!({"limits": {"requests_per_minute": 600, "concurrency": 20},
+        "model_limits": {"openai/gpt-5": {"tokens_per_minute": 90_000}}});
+    world.patch(&tenant.owner, &path, &limits).await.expect(StatusCode::OK);
+    let shown = world.get(&tenant.owner, &path).await.expect(StatusCode::OK);
+    assert_eq!(shown.body["limits"]["requests_per_minute"], 600);
+    assert_eq!(shown.body["model_limits"]["openai/gpt-5"]["tokens_per_minute"], 90_000);
+    let unknown = json!({"model_limits": {"openai/nobody": {"concurrency": 1}}});
+    world.patch(&tenant.owner, &path, &unknown).await.refused(422, "does_not_compile");
+    // One is taken away, the other stays.
+    let gone = json!({"model_limits": {"openai/gpt-5": null}});
+    let shown = world.patch(&tenant.owner, &path, &gone).await.expect(StatusCode::OK);
+    assert_eq!(shown.body["model_limits"], json!({}));
+    assert_eq!(shown.body["limits"]["concurrency"], 20);
+}
+
+#[tokio::test]
 async fn a_budget_names_users_and_tags_by_text_and_keeps_hashes() {
     let world = World::start().await;
     let tenant = world.tenant("acme").await;

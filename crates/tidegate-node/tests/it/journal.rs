@@ -10,7 +10,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tidegate_node::journal::{Journal, JournalError, JournalSettings, Step};
 use tidegate_proto::usage::journal_record::Record;
-use tidegate_proto::usage::{EventKind, JournalRecord, LanePosition, MeterMethod, Outcome};
+use tidegate_proto::usage::{
+    BillingEvent, EventKind, HeldBudget, JournalRecord, LanePosition, MeterMethod, Outcome,
+};
 use tidegate_telemetry::SystemClock;
 
 use crate::fleet::copy_of;
@@ -70,6 +72,43 @@ fn a_killed_process_loses_nothing_that_was_appended() {
     assert_eq!((recovered.pending_records, recovered.torn_bytes, recovered.gaps), (200, 0, 0));
     assert!(again.boot() > journal.boot());
     assert_eq!(calls(&pending(&again)), (0..200).collect::<Vec<_>>());
+}
+
+/// Attempt 0 of a call, which holds so much from this step on.
+fn step(call: u128, step: u32, amount: i64) -> Record {
+    let Record::Event(event) = intent(call) else { panic!("an intent is an event") };
+    let holds = vec![HeldBudget { amount_nano_usd: amount, ..HeldBudget::default() }];
+    Record::Event(BillingEvent { step, holds, ..event })
+}
+
+#[test]
+fn an_attempt_that_never_ended_is_found_with_what_its_newest_step_held_also_when_that_was_shipped() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path());
+    let (journal, _) = open(&settings);
+    journal.append(&step(1, 0, 1_000)).unwrap();
+    // Segments lie between one step and the next.
+    (100..200).for_each(|call| journal.append(&ended(call)).unwrap());
+    journal.append(&step(1, 1, 2_000)).unwrap();
+    (200..300).for_each(|call| journal.append(&ended(call)).unwrap());
+    pending(&journal).iter().for_each(|record| acknowledge(&journal, record));
+    let copy = copy_of(folder.path());
+    let (again, recovered) = open(&JournalSettings { folder: copy.path().to_owned(), ..settings });
+    let held: Vec<_> = recovered.orphans.iter().map(|event| event.holds[0].amount_nano_usd).collect();
+    assert_eq!(held, [2_000]);
+    let last = pending(&again).into_iter().find_map(|record| match record.record {
+        Some(Record::Event(event)) if event.kind() == EventKind::Final && call_of_event(&event) == 1 => {
+            Some(event)
+        }
+        _ => None,
+    });
+    let last = last.unwrap();
+    assert_eq!((last.outcome(), last.method()), (Outcome::Unresolved, MeterMethod::Held));
+    assert_eq!((last.step, last.holds[0].amount_nano_usd), (0, 2_000));
+}
+
+fn call_of_event(event: &BillingEvent) -> u128 {
+    u128::from_be_bytes(event.call_id.clone().try_into().unwrap())
 }
 
 #[test]

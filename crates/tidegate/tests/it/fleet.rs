@@ -39,3 +39,42 @@ async fn every_call_on_every_node_is_answered_and_on_the_books_to_the_nano_dolla
         until("three live nodes are at the same revision", seconds(10), ready).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rates_of_the_organization_and_of_a_model_hold_over_all_nodes_and_are_named_when_met() {
+    let installation = install(Shape { nodes: 2, ..Shape::default() }).await;
+    let (_, key) = installation.key("app", &json!({})).await.unwrap();
+    let (_, second) = installation.key("other", &json!({})).await.unwrap();
+    let apps = [apps(&installation, &key), apps(&installation, &second)].concat();
+    let admin = &installation.admin;
+    let organizations = admin.get("/organizations").await.unwrap();
+    let path = format!("/organizations/{}?wait=fleet", organizations["data"][0]["id"].as_str().unwrap());
+    let ask = Ask::chat("Say a word");
+    let model = ask.model.clone();
+    let limited = json!({"limits": {"requests_per_minute": 6}, "model_limits": {model.clone(): {"requests_per_minute": 4}}});
+    for (limits, most, named) in [
+        (limited, 4, format!("of the organization for model {model}")),
+        (
+            json!({"limits": {"requests_per_minute": 2}, "model_limits": {model: null}}),
+            2,
+            "of the organization is".to_owned(),
+        ),
+    ] {
+        admin.patch(&path, &limits).await.unwrap();
+        let mut answered = 0;
+        let mut messages = Vec::new();
+        for number in 0..12 {
+            let reply = apps[number % apps.len()].call(&ask).await.unwrap();
+            match reply.status {
+                200 => answered += 1,
+                429 => messages.push(reply.message()),
+                other => panic!("{other}: {}", reply.text),
+            }
+        }
+        assert!(answered <= most, "{answered} of {most}");
+        assert!(
+            messages.len() >= 12 - most && messages.iter().all(|text| text.contains(&named)),
+            "{messages:?}"
+        );
+    }
+}
