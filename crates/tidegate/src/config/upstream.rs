@@ -28,7 +28,7 @@ pub(crate) struct PrivateTarget {
     /// Plain http is allowed there.
     #[serde(default)]
     pub(crate) http: bool,
-    /// Organizations whose providers, webhooks and exporters may point there; `*`: every one; empty: only the system's.
+    /// Organizations whose providers, webhooks, exporters and issuers may point there; `*`: every one; empty: only the system's.
     #[serde(default)]
     pub(crate) organizations: Vec<String>,
 }
