@@ -67,15 +67,15 @@ fn place(
     let [counts, choices] = holder.pick(["usage", "choices"]);
     let Some(counts) = counts.filter(|counts| counts.kind() == Kind::Object) else { return };
     let cost = note.costing.cost(usage).to_string();
-    let mut json = Writer::new();
     match note.place {
-        NotePlace::ProviderMetadata | NotePlace::Mlflow => json.key("cost").raw(&cost).done(),
-        NotePlace::Logfire | NotePlace::Groq => {
-            json.key("logfire_ai_gateway").object(|json| json.key("cost").text(&cost).done()).done();
+        NotePlace::ProviderMetadata | NotePlace::Mlflow => {
+            insert(&counts, offset, splices, |json| json.key("cost").raw(&cost).done());
         }
+        NotePlace::Logfire | NotePlace::Groq => insert(&counts, offset, splices, |json| {
+            json.key("logfire_ai_gateway").object(|json| json.key("cost").text(&cost).done()).done();
+        }),
         NotePlace::AiSdk => return,
     }
-    insert(&counts, offset, &json.into_bytes(), splices);
     if surface == Dialect::OpenaiChat && !matches!(note.place, NotePlace::Logfire | NotePlace::Groq) {
         let choice = choices.and_then(|choices| choices.elements().next());
         let said = choice.and_then(|choice| {
@@ -84,16 +84,14 @@ fn place(
         });
         let said = said.filter(|said| said.kind() == Kind::Object && said.get("provider_metadata").is_none());
         if let Some(said) = said {
-            insert(&said, offset, &metadata(note, &cost), splices);
+            insert(&said, offset, splices, |json| metadata(json, note, &cost));
         }
     }
     if note.place == NotePlace::Groq && is_chunk(root) {
         as_groq(root, &counts, offset, splices);
     }
     if note.place == NotePlace::Mlflow && root.get("provider").is_none() {
-        let mut json = Writer::new();
-        json.key("provider").text(&note.provider);
-        insert(root, offset, &json.into_bytes(), splices);
+        insert(root, offset, splices, |json| json.key("provider").text(&note.provider).done());
     }
 }
 
@@ -108,37 +106,35 @@ fn as_groq(root: &Value<'_>, counts: &Value<'_>, offset: usize, splices: &mut Sp
     if own.is_some_and(|own| own.get("usage").is_some()) {
         return;
     }
-    let mut json = Writer::new();
     if let Some(own) = own {
-        json.key("usage").raw(counts.raw());
-        return insert(&own, offset, &json.into_bytes(), splices);
+        return insert(&own, offset, splices, |json| json.key("usage").raw(counts.raw()).done());
     }
-    json.key("x_groq").object(|json| {
-        if let Some(id) = root.get("id") {
-            json.key("id").raw(id.raw());
-        }
-        json.key("usage").raw(counts.raw());
+    insert(root, offset, splices, |json| {
+        let own = |json: &mut Writer| {
+            if let Some(id) = root.get("id") {
+                json.key("id").raw(id.raw());
+            }
+            json.key("usage").raw(counts.raw());
+        };
+        json.key("x_groq").object(own).done();
     });
-    insert(root, offset, &json.into_bytes(), splices);
 }
 
 /// `"provider_metadata": {"gateway": {…}}`.
-fn metadata(note: &Note, cost: &str) -> Vec<u8> {
-    let mut json = Writer::new();
-    json.key("provider_metadata").object(|json| {
-        json.key("gateway").object(|json| {
-            json.key("generationId").text(&note.generation_id).key("cost").text(cost);
-            if let Some(routing) = &note.routing {
-                json.key("routing").raw(routing);
-            }
-        });
-    });
-    json.into_bytes()
+fn metadata(json: &mut Writer, note: &Note, cost: &str) {
+    let gateway = |json: &mut Writer| {
+        json.key("generationId").text(&note.generation_id).key("cost").text(cost);
+        if let Some(routing) = &note.routing {
+            json.key("routing").raw(routing);
+        }
+    };
+    json.key("provider_metadata").object(|json| json.key("gateway").object(gateway).done()).done();
 }
 
 /// Adds members at the end of an object.
-fn insert(object: &Value<'_>, offset: usize, members: &[u8], splices: &mut Splices) {
-    let lead: &[u8] = if object.has_members() { b"," } else { b"" };
+fn insert(object: &Value<'_>, offset: usize, splices: &mut Splices, write: impl FnOnce(&mut Writer)) {
+    let mut members = Writer::behind(object.has_members());
+    write(&mut members);
     let end = offset + object.span().end.saturating_sub(1);
-    splices.replace(Span::at(end), [lead, members].concat());
+    splices.replace(Span::at(end), members.into_bytes());
 }

@@ -115,11 +115,11 @@ async fn exchange(gateway: Arc<Gateway>, mut attempt: Attempt, outbound: Outboun
     if !response.status().is_success() {
         return Exchanged::Failed(read_error(attempt, response, target, sign_in.as_deref()).await);
     }
-    let head = TaskHead::of(response.headers());
+    let head = task.is_some().then(|| TaskHead::of(response.headers()));
     let body = response.into_body();
     let exchanged = if counting {
         counted(attempt, body, surface, target).await
-    } else if let Some(task) = task {
+    } else if let (Some(task), Some(head)) = (task, head) {
         task_done(&gateway, attempt, body, head, target, &task, (&facts, keep)).await
     } else if stream {
         let stream = AnswerStream::new(surface, target, &facts);

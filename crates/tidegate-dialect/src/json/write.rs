@@ -14,6 +14,11 @@ impl Writer {
         Self { out: Vec::with_capacity(512), comma: false }
     }
 
+    /// A writer of a few members that are put into an object, behind others if it has some.
+    pub(crate) fn behind(others: bool) -> Self {
+        Self { out: Vec::with_capacity(160), comma: others }
+    }
+
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.out
     }

@@ -34,18 +34,16 @@ pub(crate) struct Glance<'a> {
 /// Looks at a chunk (or, with `message` for `delta`, at a whole answer).
 pub(crate) fn glance<'a>(root: &Value<'a>) -> Glance<'a> {
     let mut seen = Glance::default();
-    for member in root.members() {
-        match &*member.key {
-            "choices" => member.value.elements().for_each(|choice| seen.choice(&choice)),
-            "usage" => {
-                seen.usage = read_openai(&member.value);
-                seen.usage_member = Some(member.value);
-            }
-            "x_groq" => seen.groq_usage = member.value.get("usage").filter(|usage| !usage.is_null()),
-            "error" if !member.value.is_null() => seen.error = Some(read_value(root)),
-            _ => {}
-        }
+    let [choices, usage, groq, error] = root.pick(["choices", "usage", "x_groq", "error"]);
+    if let Some(choices) = choices {
+        choices.elements().for_each(|choice| seen.choice(&choice));
     }
+    seen.usage_member = usage;
+    seen.groq_usage = groq.and_then(|groq| groq.get("usage")).filter(|usage| !usage.is_null());
+    if error.is_some_and(|error| !error.is_null()) {
+        seen.error = Some(read_value(root));
+    }
+    seen.usage = usage.as_ref().and_then(read_openai);
     seen.usage = seen.usage.or_else(|| seen.groq_usage.as_ref().and_then(read_openai));
     if let Some(usage) = &mut seen.usage {
         usage.searches = usage.searches.max(u64::from(seen.cites));
@@ -56,18 +54,14 @@ pub(crate) fn glance<'a>(root: &Value<'a>) -> Glance<'a> {
 impl Glance<'_> {
     fn choice(&mut self, choice: &Value<'_>) {
         self.choices = true;
-        let mut bit = 1;
-        let mut finished = false;
-        for member in choice.members() {
-            match &*member.key {
-                "index" => bit = 1u128.checked_shl(member.value.whole().unwrap_or(0) as u32).unwrap_or(1),
-                "delta" | "message" => self.delta(&member.value),
-                "finish_reason" => finished = !member.value.is_null(),
-                _ => {}
-            }
+        let [index, delta, message, finish] = choice.pick(["index", "delta", "message", "finish_reason"]);
+        let index = index.and_then(|index| index.whole()).unwrap_or(0);
+        let bit = 1u128.checked_shl(index as u32).unwrap_or(1);
+        for said in delta.iter().chain(&message) {
+            self.delta(said);
         }
         self.seen |= bit;
-        if finished {
+        if finish.is_some_and(|reason| !reason.is_null()) {
             self.finished |= bit;
             self.output = true;
         }

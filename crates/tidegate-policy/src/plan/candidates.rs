@@ -44,7 +44,7 @@ pub(crate) struct Search<'a, 'd> {
     pub(crate) through: &'a [ProviderSlug],
 }
 
-pub(crate) type Taken = SmallVec<[Removed; 4]>;
+pub(crate) type Taken = SmallVec<[Removed; 1]>;
 
 /// One offering on its way through the filters.
 pub(super) struct Offer<'a> {

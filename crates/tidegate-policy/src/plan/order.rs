@@ -71,7 +71,7 @@ fn metric(sort: Sort, estimate: NanoUsd, vitals: Vitals) -> u64 {
     known.unwrap_or(u64::MAX)
 }
 
-pub(crate) type Candidates = SmallVec<[Candidate; 4]>;
+pub(crate) type Candidates = SmallVec<[Candidate; 1]>;
 
 /// Puts the candidates of one target in order.
 pub(crate) fn by_rank(candidates: &mut Candidates) {
@@ -82,7 +82,7 @@ pub(crate) fn by_rank(candidates: &mut Candidates) {
 
 /// Draws one of the targets that can answer by its weight and puts it first; the others follow in
 /// the route's order. `draw` is uniform over all of `u64`.
-pub(crate) fn by_draw(mut targets: SmallVec<[(u32, Candidates); 4]>, draw: u64) -> Candidates {
+pub(crate) fn by_draw(mut targets: SmallVec<[(u32, Candidates); 1]>, draw: u64) -> Candidates {
     targets.retain(|(_, candidates)| !candidates.is_empty());
     let total: u64 = targets.iter().map(|(weight, _)| u64::from(*weight)).sum();
     // The upper half of the product is uniform over 0..total.

@@ -129,9 +129,9 @@ pub struct Plan {
     /// The route that was asked for.
     pub route: Option<Arc<Route>>,
     /// In the order in which they are tried, those that are ejected last; at least half are not.
-    pub candidates: SmallVec<[Candidate; 4]>,
+    pub candidates: SmallVec<[Candidate; 1]>,
     /// What the filters took out.
-    pub removed: SmallVec<[Removed; 4]>,
+    pub removed: SmallVec<[Removed; 1]>,
     /// Rate limits of key, team, organization and of each candidate's model, the narrowest scope first.
     pub rates: SmallVec<[RateLimit; 4]>,
     /// What the policies together demand.

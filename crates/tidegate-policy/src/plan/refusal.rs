@@ -141,7 +141,7 @@ impl From<Why> for PlanRefusal {
 }
 
 /// Judges what the filters took out: the one that came furthest says what stood in the way.
-pub(crate) fn nobody_left(name: &str, removed: SmallVec<[Removed; 4]>) -> PlanRefusal {
+pub(crate) fn nobody_left(name: &str, removed: SmallVec<[Removed; 1]>) -> PlanRefusal {
     let furthest = removed.iter().map(|removed| &removed.filter).max_by_key(|filter| filter.stage());
     let filter = furthest.cloned().unwrap_or(Filter::NotOffered);
     let name = name.to_owned();
