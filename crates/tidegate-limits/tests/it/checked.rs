@@ -6,6 +6,7 @@
 //! worlds are explored to their end is said with each of them.
 
 mod rules;
+mod steps;
 mod world;
 
 use stateright::{Checker, HasDiscoveries, Model};
