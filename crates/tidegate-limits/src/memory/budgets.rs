@@ -37,7 +37,8 @@ struct Entry {
     step: u16,
     deadline: i64,
     expires: i64,
-    parts: SmallVec<[(CounterKey, i64); 4]>,
+    /// Empty once it has ended: there are many more ends that are remembered than open holds.
+    parts: SmallVec<[(CounterKey, i64); 1]>,
     /// Who placed it; gone when somebody has said how the attempt ended.
     placed_by: Option<Process>,
 }
@@ -179,7 +180,7 @@ impl Budgets {
         entry.state = after;
         self.deadlines.remove(&(entry.deadline, id.0.to_u128(), id.1));
         if after == State::Done {
-            entry.parts.clear();
+            entry.parts = SmallVec::new();
             entry.expires = now.saturating_add(expiry::of_end(settlement.epoch, ended));
         }
     }
