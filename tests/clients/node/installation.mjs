@@ -1,4 +1,5 @@
 // The running installation, described by its dev.json, and its simulated providers.
+import { generateKeyPairSync, sign } from "node:crypto";
 import { readFileSync } from "node:fs";
 
 export const dev = JSON.parse(readFileSync(process.env.TIDEGATE_DEV_JSON, "utf8"));
@@ -62,4 +63,25 @@ export async function newModel(...providers) {
     await admin("POST", "/prices?wait=fleet", { offering_id: offering.id, tiers, source: "simulator" });
   }
   return { name, upstream };
+}
+
+const base64 = (value) => Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
+
+/** A trust rule for an issuer of a test's own, whose key is pasted in: its tokens, known to every node. */
+export async function newIssuer() {
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const name = `node-${crypto.randomUUID()}`;
+  const [issuer, audience] = [`https://${name}.example`, `tidegate-${name}`];
+  const jwks = { keys: [{ ...publicKey.export({ format: "jwk" }), kid: "a", alg: "ES256", use: "sig" }] };
+  const teams = await admin("GET", "/teams");
+  const rule = { name, team_id: teams.data[0].id, issuer, audience, jwks, claims: { environment: ["production"] } };
+  const { key_id } = await admin("POST", "/trust-rules?wait=fleet", rule);
+  const token = (claims = {}) => {
+    const now = Math.floor(Date.now() / 1000);
+    const all = { iss: issuer, aud: audience, sub: "app", iat: now, exp: now + 3600, environment: "production", ...claims };
+    const message = `${base64({ alg: "ES256", kid: "a", typ: "JWT" })}.${base64(all)}`;
+    const signature = sign("sha256", Buffer.from(message), { key: privateKey, dsaEncoding: "ieee-p1363" });
+    return `${message}.${signature.toString("base64url")}`;
+  };
+  return { key_id, name, token };
 }
