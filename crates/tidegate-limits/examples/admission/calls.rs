@@ -18,7 +18,7 @@ pub(crate) enum Kind {
     Budget,
     /// One budget, and a key's requests and tokens a minute.
     Usual,
-    /// Four budgets, the rates of three scopes, and a key's calls in flight: these always ask Redis.
+    /// Four budgets, the rates of three scopes, and a key's calls in flight.
     Rich,
 }
 

@@ -128,16 +128,21 @@ impl RedisStore {
     }
 
     /// Takes rates from what this process has of them in advance, as far as that reaches.
-    async fn take_rates(&self, organization: OrganizationId, buckets: &[Bucket]) -> Option<Rates> {
+    async fn take_rates(
+        &self,
+        organization: OrganizationId,
+        buckets: &[Bucket],
+        scopes: &[ScopeLimits],
+    ) -> Option<Rates> {
         if !self.grants.settings().rates {
             return None;
         }
-        let taken = self.grants.take_rates(organization, buckets);
+        let taken = self.grants.take_rates(organization, buckets, scopes);
         if taken.is_some() || !self.grants.settings().eager {
             return taken;
         }
         self.exchange_now(organization).await;
-        self.grants.take_rates(organization, buckets)
+        self.grants.take_rates(organization, buckets, scopes)
     }
 
     /// Asks the store for what is left to ask: rates, slots, and the hold if it is not placed yet.
@@ -150,15 +155,14 @@ impl RedisStore {
             return Ok(Decision { epoch: 0, rates: Rates::default(), at: self.now(), source: Source::Here });
         }
         if hold.is_none()
-            && slots_of(&admit.scopes).next().is_none()
-            && let Some(rates) = self.take_rates(organization, &buckets).await
+            && let Some(rates) = self.take_rates(organization, &buckets, &admit.scopes).await
         {
             return Ok(Decision { epoch: 0, rates, at: self.now(), source: Source::Grant });
         }
         self.grants.note_here(organization, &mut buckets);
         let call = admit.call_id.ulid_bytes();
         let mut asked = self.ask(organization, Some(admit), hold, &buckets, &admit.scopes, &call).await;
-        if is_rate(&asked) && self.grants.give_rates_back(organization, &buckets) {
+        if is_rate(&asked) && self.grants.give_rates_back(organization, &buckets, &admit.scopes) {
             // With what was here in advance the bucket may have enough.
             self.exchange_now(organization).await;
             asked = self.ask(organization, Some(admit), hold, &buckets, &admit.scopes, &call).await;
@@ -173,7 +177,10 @@ impl RedisStore {
                 Err(LimitError::Refused(refused))
             }
             Err(LimitError::Away) if !hold.is_some_and(is_hard) => {
-                self.shares.admit(admit, &self.running)?;
+                let in_flight = |scope| {
+                    self.running.count(organization, scope) + self.grants.slots_used(organization, scope)
+                };
+                self.shares.admit(admit, in_flight)?;
                 self.running.insert(organization, admit.call_id, &admit.scopes);
                 Ok(Decision { epoch: 0, rates: Rates::default(), at: self.now(), source: Source::Here })
             }
@@ -280,7 +287,7 @@ impl RedisStore {
 }
 
 fn is_rate(asked: &Result<Decision, LimitError>) -> bool {
-    matches!(asked, Err(LimitError::Refused(refused)) if matches!(refused.refusal, Refusal::Rate { .. }))
+    matches!(asked, Err(LimitError::Refused(refused)) if matches!(refused.refusal, Refusal::Rate { .. } | Refusal::Concurrency { .. }))
 }
 
 fn is_hard(hold: &Hold) -> bool {

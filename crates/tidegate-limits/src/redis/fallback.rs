@@ -14,7 +14,6 @@ use governor::clock::Clock as _;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tidegate_types::{OrganizationId, Timestamp};
 
-use super::running::Running;
 use crate::admit::{Admit, RateScope, Rates};
 use crate::error::{LimitError, RateKind, Refusal};
 use crate::rate;
@@ -82,12 +81,16 @@ impl FairShares {
     }
 
     /// Admits a call without the store.
-    pub(super) fn admit(&self, admit: &Admit, running: &Running) -> Result<(), LimitError> {
+    pub(super) fn admit(
+        &self,
+        admit: &Admit,
+        in_flight: impl Fn(RateScope) -> u32,
+    ) -> Result<(), LimitError> {
         let organization = admit.organization_id;
         let nodes = self.nodes.load(Ordering::Relaxed);
         for entry in &admit.scopes {
             let Some(limit) = entry.limits.concurrency else { continue };
-            if running.count(organization, entry.scope) >= (limit / nodes).max(1) {
+            if in_flight(entry.scope) >= (limit / nodes).max(1) {
                 let refusal = Refusal::Concurrency { scope: entry.scope, limit };
                 return Err(LimitError::refused(refusal, Rates::default()));
             }

@@ -81,6 +81,7 @@ impl RedisStore {
         let scripts = Arc::new(Scripts::new());
         let RedisSettings { connections, decision, seed, timing, grants, .. } = settings;
         let grace_micros = i64::try_from(timing.grace.as_micros()).unwrap_or(i64::MAX);
+        let lease_micros = i64::try_from(timing.lease.as_micros()).unwrap_or(i64::MAX);
         let breaker = Breaker::new(client, Arc::clone(&scripts), clock, decision, connections, seed);
         if let Ok(begun) = tokio::time::timeout(START, breaker.begin()).await {
             begun?;
@@ -93,7 +94,7 @@ impl RedisStore {
             running: Running::default(),
             rooms: Rooms::default(),
             queue: Queue::default(),
-            grants: Grants::new(grants, seed, grace_micros),
+            grants: Grants::new(grants, seed, grace_micros, lease_micros),
             mark: RwLock::default(),
             seen: DashSet::default(),
             timing,
@@ -172,7 +173,7 @@ impl RedisStore {
         }
         match lease.source {
             Source::Store => self.queue.release(lease, tokens_used),
-            Source::Grant => self.grants.correct(&lease, tokens_used),
+            Source::Grant => self.grants.ended(&lease, tokens_used),
             // What was granted from the fair share was never taken from Redis.
             Source::Here => {}
         }

@@ -88,6 +88,11 @@ impl Names {
         self.scoped(b'c', scope)
     }
 
+    /// Numbers of processes' last messages about slots that they have in advance (hash).
+    pub(super) fn slot_numbers(&self, scope: RateScope) -> Name {
+        self.scoped(b's', scope)
+    }
+
     fn scoped(&self, kind: u8, scope: RateScope) -> Name {
         let mut name = self.key(kind);
         let (letter, ulid) = match scope {
@@ -163,6 +168,7 @@ mod tests {
             keys.push(names.bucket(RateKind::Tokens, scope));
             keys.push(names.slots(scope));
             keys.push(names.advances(RateKind::Requests, scope));
+            keys.push(names.slot_numbers(scope));
             keys.push(names.advances(RateKind::Tokens, scope));
         }
         keys

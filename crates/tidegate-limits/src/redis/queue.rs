@@ -8,9 +8,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ahash::AHashSet;
 use parking_lot::Mutex;
 use redis::{Pipeline, ServerErrorKind, Value};
-use tidegate_types::CallId;
+use tidegate_types::{CallId, OrganizationId};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,27 @@ const WAIT_LONGEST: Duration = Duration::from_secs(30 * 60);
 enum Job {
     Settle(Settlement, Instant),
     Release(Lease, Option<u64>),
-    Renew(tidegate_types::OrganizationId, CallId, super::running::Slots),
+    Renew(OrganizationId, CallId, super::running::Slots),
+}
+
+/// Settlements that wait for an epoch. Of one attempt the first word counts: what comes after it
+/// waits behind it.
+#[derive(Default)]
+struct Waiting {
+    settlements: VecDeque<(Settlement, Instant)>,
+    organizations: AHashSet<OrganizationId>,
+}
+
+impl Waiting {
+    fn push(&mut self, settlement: Settlement, since: Instant) {
+        self.organizations.insert(settlement.organization_id);
+        self.settlements.push_back((settlement, since));
+    }
+
+    fn take(&mut self) -> VecDeque<(Settlement, Instant)> {
+        self.organizations.clear();
+        std::mem::take(&mut self.settlements)
+    }
 }
 
 /// The queue's inlet and its counts.
@@ -181,7 +202,7 @@ impl Queue {
         backlog: &mut VecDeque<Job>,
         stop: CancellationToken,
     ) {
-        let mut waiting: VecDeque<(Settlement, Instant)> = VecDeque::new();
+        let mut waiting = Waiting::default();
         let mut renewal = tokio::time::interval(outlet.lease / 3);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut look_again = tokio::time::interval(WAIT_PAUSE);
@@ -192,8 +213,8 @@ impl Queue {
                 biased;
                 () = stop.cancelled() => return,
                 _ = renewal.tick() => self.renewals(outlet, backlog),
-                () = self.opened.notified(), if !waiting.is_empty() => self.again(&mut waiting, backlog),
-                _ = look_again.tick(), if !waiting.is_empty() => self.again(&mut waiting, backlog),
+                () = self.opened.notified(), if !waiting.settlements.is_empty() => self.again(&mut waiting, backlog),
+                _ = look_again.tick(), if !waiting.settlements.is_empty() => self.again(&mut waiting, backlog),
                 _ = receiver.recv_many(&mut received, BATCH) => backlog.extend(received.drain(..)),
             }
             while !backlog.is_empty() {
@@ -213,9 +234,10 @@ impl Queue {
         }
     }
 
-    fn again(&self, waiting: &mut VecDeque<(Settlement, Instant)>, backlog: &mut VecDeque<Job>) {
-        let count = waiting.len();
-        for (settlement, since) in waiting.drain(..) {
+    fn again(&self, waiting: &mut Waiting, backlog: &mut VecDeque<Job>) {
+        let settlements = waiting.take();
+        let count = settlements.len();
+        for (settlement, since) in settlements {
             if since.elapsed() > WAIT_LONGEST {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 continue;
@@ -227,15 +249,40 @@ impl Queue {
         self.waiting.fetch_sub(count, Ordering::Release);
     }
 
+    /// The next jobs to send, at most one settlement of each attempt. What follows one that waits
+    /// waits as well.
+    fn batch(&self, backlog: &mut VecDeque<Job>, waiting: &mut Waiting) -> Vec<Job> {
+        let mut batch = Vec::with_capacity(backlog.len().min(BATCH));
+        let mut attempts: AHashSet<(CallId, u16)> = AHashSet::new();
+        while batch.len() < BATCH {
+            match backlog.front() {
+                Some(Job::Settle(settlement, _))
+                    if !waiting.organizations.contains(&settlement.organization_id)
+                        && !attempts.insert((settlement.call_id, settlement.attempt)) =>
+                {
+                    break;
+                }
+                _ => {}
+            }
+            match backlog.pop_front() {
+                Some(Job::Settle(settlement, since))
+                    if waiting.organizations.contains(&settlement.organization_id) =>
+                {
+                    self.waiting.fetch_add(1, Ordering::Relaxed);
+                    waiting.push(settlement, since);
+                    self.done(1);
+                }
+                Some(job) => batch.push(job),
+                None => break,
+            }
+        }
+        batch
+    }
+
     /// Sends one batch; what failed stays in front.
-    async fn trip(
-        &self,
-        outlet: &Outlet<'_>,
-        backlog: &mut VecDeque<Job>,
-        waiting: &mut VecDeque<(Settlement, Instant)>,
-    ) {
+    async fn trip(&self, outlet: &Outlet<'_>, backlog: &mut VecDeque<Job>, waiting: &mut Waiting) {
         let Some(link) = outlet.breaker.back() else { return };
-        let mut batch: Vec<Job> = backlog.drain(..backlog.len().min(BATCH)).collect();
+        let mut batch = self.batch(backlog, waiting);
         let mut pipeline = Pipeline::with_capacity(batch.len());
         batch.retain(|job| match outlet.command(job, link.run_id()) {
             Some(command) => {
@@ -261,7 +308,7 @@ impl Queue {
             match (job, reply) {
                 (Job::Settle(settlement, since), Value::Int(1)) => {
                     self.waiting.fetch_add(1, Ordering::Relaxed);
-                    waiting.push_back((settlement, since));
+                    waiting.push(settlement, since);
                 }
                 (job, Value::ServerError(error)) => {
                     forgotten |= error.kind() == Some(ServerErrorKind::NoScript);

@@ -31,6 +31,7 @@ pub(super) struct Scripts {
     pub(super) balances: Script,
     pub(super) exchange: Script,
     pub(super) rates: Script,
+    pub(super) slots: Script,
 }
 
 impl Scripts {
@@ -44,13 +45,14 @@ impl Scripts {
             balances: Script::new(include_str!("scripts/balances.lua")),
             exchange: Script::new(include_str!("scripts/exchange.lua")),
             rates: Script::new(include_str!("scripts/rates.lua")),
+            slots: Script::new(include_str!("scripts/slots.lua")),
         }
     }
 
     /// Makes the server know every script.
     pub(super) fn load(&self, pipeline: &mut Pipeline) {
-        let Self { admit, settle, release, renew, epoch, balances, exchange, rates } = self;
-        for script in [admit, settle, release, renew, epoch, balances, exchange, rates] {
+        let Self { admit, settle, release, renew, epoch, balances, exchange, rates, slots } = self;
+        for script in [admit, settle, release, renew, epoch, balances, exchange, rates, slots] {
             pipeline.cmd("SCRIPT").arg("LOAD").arg(script.code);
         }
     }

@@ -433,7 +433,7 @@ fn redis_with_grants_does_what_the_model_does() {
 
 /// 40 sequences, or as many as `PROPTEST_CASES` asks for.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
+    std::env::var_os("PROPTEST_CASES").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(40)
 }
 
 fn redis_against_the_model(granted: bool) {

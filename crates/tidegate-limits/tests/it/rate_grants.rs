@@ -1,6 +1,7 @@
 //! Rates taken in advance: no trip for the common call, never more than one bucket would admit.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use tidegate_limits::{BudgetHold, Hold, LimitError, Limiter, Mode, RateKind, Refusal, Release, ScopeLimits};
@@ -56,7 +57,7 @@ async fn a_call_with_rates_and_a_budget_asks_no_redis_while_grants_last() {
     let limiter = node(&server, 1, 1, &stop).await;
     limiter.open_epoch(ORGANIZATION, 1, &[], &[]).await.unwrap();
     limiter.allow_grants(ORGANIZATION, 1, 10);
-    let scopes = [key(Some(600_000), Some(600_000), None), team(Some(900_000), None, None)];
+    let scopes = [key(Some(600_000), Some(600_000), Some(1_000)), team(Some(900_000), None, None)];
     let one = async || {
         let hold = hold(&limiter, hard(1, 1_000_000_000, 1_000));
         let admitted = limiter.admit(&admit(hold.call_id, &scopes, 100, Some(hold.clone()))).await.unwrap();
@@ -198,4 +199,96 @@ async fn without_redis_a_node_uses_what_it_has_and_then_its_fair_share() {
     assert!(server.thaw());
     stop.cancel();
     server.stop();
+}
+
+/// Calls that take a while, until `until`; how many were admitted, and the most in flight at once.
+async fn occupy(
+    limiter: Limiter,
+    scopes: Vec<ScopeLimits>,
+    counts: Arc<[AtomicI64; 3]>,
+    most_allowed: i64,
+    until: Instant,
+) {
+    let [in_flight, admitted, refused] = &*counts;
+    while Instant::now() < until {
+        let Ok(permit) = limiter.admit(&admit(call(), &scopes, 0, None)).await else {
+            refused.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            continue;
+        };
+        let now = in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        assert!(now <= most_allowed, "{now} in flight");
+        admitted.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        in_flight.fetch_sub(1, Ordering::SeqCst);
+        drop(permit);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slots_in_advance_are_never_more_than_the_limit_over_all_nodes() {
+    let (server, stop) = (Server::start().unwrap(), CancellationToken::new());
+    let nodes = [node(&server, 1, 2, &stop).await, node(&server, 2, 2, &stop).await];
+    // First with room to spare, then with more callers than slots.
+    for (limit, workers, need) in [(400, 16, 1_000), (12, 16, 0)] {
+        let scopes = vec![team(None, None, Some(limit))];
+        let counts = Arc::new([const { AtomicI64::new(0) }; 3]);
+        let until = Instant::now() + Duration::from_millis(1_500);
+        let before: u64 = nodes.iter().map(|node| node.stats().rated_locally).sum();
+        let mut tasks = tokio::task::JoinSet::new();
+        for worker in 0..workers {
+            let (limiter, counts) = (nodes[worker % 2].clone(), Arc::clone(&counts));
+            tasks.spawn(occupy(limiter, scopes.clone(), counts, i64::from(limit), until));
+        }
+        tasks.join_all().await;
+        let local = nodes.iter().map(|node| node.stats().rated_locally).sum::<u64>() - before;
+        let [_, admitted, refused] = counts.each_ref().map(|count| count.load(Ordering::SeqCst));
+        println!("limit {limit}: {admitted} admitted, {local} without asking, {refused} refused");
+        assert!(local >= need, "{local} of {admitted} without asking");
+        assert!(admitted > 200 && (need == 0 || refused == 0), "{admitted} admitted, {refused} refused");
+        for node in &nodes {
+            node.idle().await;
+        }
+        // Nothing is kept: all of the limit can be had at one node.
+        let mut all = Vec::new();
+        for _ in 0..limit {
+            all.push(nodes[0].admit(&admit(call(), &scopes, 0, None)).await.unwrap());
+        }
+    }
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn slots_of_a_dead_node_are_free_when_their_lease_is_over_and_those_of_a_living_one_last() {
+    let (server, stop, death) =
+        (Server::start().unwrap(), CancellationToken::new(), CancellationToken::new());
+    let (dead, living) = (node(&server, 1, 1, &death).await, node(&server, 2, 1, &stop).await);
+    let other = connect(&server, 3, &stop).await;
+    let scopes = [key(None, None, Some(40))];
+    let mut held = Vec::new();
+    for limiter in [&dead, &living] {
+        while limiter.stats().rated_locally < 5 {
+            held.push(limiter.admit(&admit(call(), &scopes, 0, None)).await.unwrap());
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+    let in_use = async || -> usize {
+        let mut permits = Vec::new();
+        while let Ok(permit) = other.admit(&admit(call(), &scopes, 0, None)).await {
+            permits.push(permit);
+        }
+        let free = permits.len();
+        drop(permits);
+        other.idle().await;
+        40 - free
+    };
+    let before_death = held.len();
+    assert!(in_use().await >= before_death);
+    death.cancel();
+    eventually("the dead node's slots are free", async || in_use().await < before_death).await;
+    // The living one's calls run on, far beyond a lease.
+    tokio::time::sleep(Duration::from_millis(1_800)).await;
+    assert!(in_use().await >= 5, "renewed while its calls run");
+    drop(held);
+    stop.cancel();
 }

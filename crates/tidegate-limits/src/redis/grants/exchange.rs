@@ -84,20 +84,23 @@ fn read(reply: &Value, rows: usize) -> Option<Result<SmallVec<[Granted; 4]>, u64
 }
 
 /// What an organization's budgets and its rates have to say.
-type Asked = (Option<Exchange>, Option<super::rates::Exchange>);
+type Asked = (Option<Exchange>, Option<super::rates::Exchange>, Option<super::slots::Exchange>);
 
 impl Grants {
     fn asked(&self, id: OrganizationId, aim: Aim<'_>, now: Timestamp, share: u32) -> Asked {
         let organization = self.organization(id);
         let mut organization = organization.lock();
         let (settings, monotonic) = (&self.settings, self.monotonic());
-        let rates = match aim {
-            Aim::Need(_) => None,
-            Aim::Usual => organization.rates.exchange(false, monotonic, share, settings),
-            Aim::Return => organization.rates.exchange(true, monotonic, share, settings),
+        let (rates, slots) = match aim {
+            Aim::Need(_) => (None, None),
+            Aim::Usual | Aim::Return => {
+                let back = matches!(aim, Aim::Return);
+                let rates = organization.rates.exchange(back, monotonic, share, settings);
+                (rates, organization.slots.exchange(back, monotonic, share, settings))
+            }
         };
         let book = organization.book.as_mut();
-        (book.and_then(|book| book.exchange(aim, now.as_micros(), share, settings)), rates)
+        (book.and_then(|book| book.exchange(aim, now.as_micros(), share, settings)), rates, slots)
     }
 
     /// Takes in what the store answered.
@@ -164,9 +167,7 @@ impl RedisStore {
 
     /// Settlements of grants that are over go to the queue.
     pub(in crate::redis) fn move_settlements(&self) {
-        for settlement in self.grants.take_moved() {
-            self.queue.settle(settlement);
-        }
+        self.grants.hand_over(|settlement| self.queue.settle(settlement));
     }
 
     /// One round over all organizations that are due.
@@ -193,7 +194,7 @@ impl RedisStore {
             organizations.iter().map(|id| self.grants.asked(*id, aim, now, share)).collect();
         let replies = self.send(&link, organizations, &exchanges).await;
         let mut replies = replies.iter().flatten();
-        let taken = organizations.iter().zip(exchanges).map(|(id, (exchange, rates))| {
+        let taken = organizations.iter().zip(exchanges).map(|(id, (exchange, rates, slots))| {
             let outcome = match exchange {
                 None => Outcome::Silent,
                 Some(exchange) => {
@@ -204,6 +205,9 @@ impl RedisStore {
             };
             if let Some(exchange) = rates {
                 self.grants.take_rates_in(*id, &exchange, replies.next());
+            }
+            if let Some(exchange) = slots {
+                self.grants.take_slots_in(*id, &exchange, replies.next());
             }
             outcome
         });
@@ -225,12 +229,16 @@ impl RedisStore {
         exchanges: &[Asked],
     ) -> Option<Vec<Value>> {
         let (mut pipeline, process) = (Pipeline::with_capacity(exchanges.len()), self.grants.process);
-        for (id, (exchange, rates)) in organizations.iter().zip(exchanges) {
+        for (id, (exchange, rates, slots)) in organizations.iter().zip(exchanges) {
             if let Some(exchange) = exchange {
                 pipeline.add_command(command(&self.scripts, link.run_id(), process, *id, exchange));
             }
             if let Some(exchange) = rates {
                 pipeline.add_command(super::rated::command(&self.scripts, process, *id, exchange));
+            }
+            if let Some(exchange) = slots {
+                let lease = self.lease_ms();
+                pipeline.add_command(super::rated::slots(&self.scripts, process, *id, exchange, lease));
             }
         }
         if pipeline.is_empty() {

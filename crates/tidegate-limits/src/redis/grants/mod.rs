@@ -8,6 +8,7 @@ mod book;
 mod exchange;
 mod rated;
 mod rates;
+mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 use self::book::{Book, ENDED, Placed};
 pub(in crate::redis) use self::rates::COVER;
 use self::rates::RateBook;
+use self::slots::SlotBook;
 use crate::budget::{End, Hold, Settlement};
 use crate::error::LimitError;
 use crate::settings::GrantSettings;
@@ -32,10 +34,10 @@ use crate::settings::GrantSettings;
 const OFTEN: u32 = 3;
 
 /// One organization.
-#[derive(Default)]
 struct Organization {
     book: Option<Book>,
     rates: RateBook,
+    slots: SlotBook,
     /// Attempts whose hold is in the store, with their deadline, and the least epoch under which
     /// they are to be settled.
     elsewhere: AHashMap<(CallId, u16), (i64, u64)>,
@@ -48,9 +50,21 @@ struct Organization {
 }
 
 impl Organization {
+    fn new(lease: i64) -> Self {
+        Self {
+            book: None,
+            rates: RateBook::default(),
+            slots: SlotBook::new(lease),
+            elsewhere: AHashMap::new(),
+            asked: (0, 0),
+            due: false,
+            stalled: false,
+        }
+    }
+
     /// Whether the store should hear of it again soon.
     fn is_due(&self) -> bool {
-        self.book.as_ref().is_some_and(Book::is_due) || self.rates.is_due()
+        self.book.as_ref().is_some_and(Book::is_due) || self.rates.is_due() || self.slots.is_due()
     }
 }
 
@@ -73,6 +87,7 @@ pub(super) struct Grants {
     /// Names this process in the store's records.
     process: u64,
     grace_micros: i64,
+    lease_micros: i64,
     organizations: DashMap<OrganizationId, Arc<Mutex<Organization>>, RandomState>,
     due: Mutex<Vec<OrganizationId>>,
     /// Settlements whose epoch ended before the store was told: they go the usual way.
@@ -90,11 +105,12 @@ pub(super) struct Grants {
 }
 
 impl Grants {
-    pub(super) fn new(settings: GrantSettings, process: u64, grace_micros: i64) -> Self {
+    pub(super) fn new(settings: GrantSettings, process: u64, grace_micros: i64, lease_micros: i64) -> Self {
         Self {
             settings,
             process,
             grace_micros,
+            lease_micros,
             organizations: DashMap::default(),
             due: Mutex::default(),
             moved: Mutex::default(),
@@ -127,7 +143,8 @@ impl Grants {
         if let Some(known) = self.organizations.get(&id) {
             return Arc::clone(&known);
         }
-        Arc::clone(&self.organizations.entry(id).or_default())
+        let new = || Arc::new(Mutex::new(Organization::new(self.lease_micros)));
+        Arc::clone(&self.organizations.entry(id).or_insert_with(new))
     }
 
     /// The control plane has noted that this process may have so much of each window's limit in
@@ -243,7 +260,13 @@ impl Grants {
         }
         let ours = organization.book.as_mut().is_some_and(|book| book.settle(&settlement, now, grace));
         if !ours {
-            return Some(settlement);
+            // Of one attempt the first word counts: nothing overtakes what is on its way to the queue.
+            let mut moved = self.moved.lock();
+            if moved.is_empty() {
+                return Some(settlement);
+            }
+            moved.push(settlement);
+            return None;
         }
         self.make_due(settlement.organization_id, &mut organization);
         None
@@ -279,9 +302,9 @@ impl Grants {
         }
     }
 
-    /// Settlements that now go the usual way.
-    pub(super) fn take_moved(&self) -> Vec<Settlement> {
-        std::mem::take(&mut *self.moved.lock())
+    /// Hands over the settlements that now go the usual way, in their order.
+    pub(super) fn hand_over(&self, mut take: impl FnMut(Settlement)) {
+        self.moved.lock().drain(..).for_each(&mut take);
     }
 
     /// Whether the store knows everything that it can be told, and nothing is kept in advance.
@@ -289,7 +312,7 @@ impl Grants {
         self.organizations.iter().all(|organization| {
             let organization = organization.lock();
             let books = organization.stalled || organization.book.as_ref().is_none_or(|book| !book.is_due());
-            books && !organization.rates.is_due()
+            books && !organization.rates.is_due() && !organization.slots.keeps()
         })
     }
 
@@ -322,6 +345,7 @@ impl Grants {
                 book.sweep(now, grace);
             }
             organization.rates.forget(self.monotonic());
+            organization.slots.forget(self.monotonic());
             if organization.is_due() {
                 self.make_due(id, &mut organization);
             }

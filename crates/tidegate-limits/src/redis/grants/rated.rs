@@ -1,4 +1,4 @@
-//! Calls whose rates are taken from what this process has of their buckets in advance.
+//! Calls whose rates and slots are taken from what this process has in advance.
 
 use std::sync::atomic::Ordering;
 
@@ -8,7 +8,7 @@ use tidegate_types::OrganizationId;
 
 use super::Grants;
 use super::rates::{COVER, Exchange, Told};
-use crate::admit::{Lease, Rates};
+use crate::admit::{Lease, RateScope, Rates, ScopeLimits};
 use crate::redis::command::{Bucket, bytes};
 use crate::redis::decide::number;
 use crate::redis::names::Names;
@@ -35,6 +35,27 @@ pub(super) fn command(
     command
 }
 
+/// The same for slots.
+pub(super) fn slots(
+    scripts: &Scripts,
+    process: u64,
+    organization: OrganizationId,
+    exchange: &super::slots::Exchange,
+    lease_ms: u64,
+) -> Cmd {
+    let (names, rows) = (Names::of(organization), &exchange.rows);
+    let mut command = scripts.slots.call(2 * rows.len(), 4 + 4 * rows.len());
+    for row in rows {
+        bytes(&mut command, &names.slots(row.scope));
+        bytes(&mut command, &names.slot_numbers(row.scope));
+    }
+    command.arg(process).arg(exchange.number).arg(exchange.share).arg(lease_ms);
+    for row in rows {
+        command.arg(row.had).arg(row.keep).arg(row.want).arg(row.limit);
+    }
+    command
+}
+
 fn read(reply: &Value, rows: usize) -> Option<SmallVec<[Told; 4]>> {
     let Value::Array(parts) = reply else { return None };
     let numbers = parts.iter().map(number).collect::<Option<SmallVec<[i64; 16]>>>()?;
@@ -52,12 +73,21 @@ impl Grants {
         i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX)
     }
 
-    /// Takes a call's units, all or nothing.
-    pub(in crate::redis) fn take_rates(&self, id: OrganizationId, buckets: &[Bucket]) -> Option<Rates> {
-        let organization = self.organization(id);
+    /// Takes a call's units and slots, all or nothing.
+    pub(in crate::redis) fn take_rates(
+        &self,
+        id: OrganizationId,
+        buckets: &[Bucket],
+        scopes: &[ScopeLimits],
+    ) -> Option<Rates> {
+        let (organization, now) = (self.organization(id), self.monotonic());
         let mut organization = organization.lock();
-        let taken = organization.rates.take(buckets, self.monotonic());
-        if organization.rates.is_low(buckets, self.monotonic()) {
+        let fits = organization.slots.fits(scopes, now);
+        let taken = if fits { organization.rates.take(buckets, now) } else { None };
+        if taken.is_some() {
+            organization.slots.take(scopes);
+        }
+        if organization.slots.is_low(scopes, now) || organization.rates.is_low(buckets, now) {
             self.hungry.notify_one();
         }
         self.make_due(id, &mut organization);
@@ -84,22 +114,51 @@ impl Grants {
         }
     }
 
-    /// The store has refused a call for its rates: what is here of them is to go back. Whether there is any.
-    pub(in crate::redis) fn give_rates_back(&self, id: OrganizationId, buckets: &[Bucket]) -> bool {
+    /// The store has refused a call for its rates or slots: what is here of them is to go back. Whether
+    /// there is any.
+    pub(in crate::redis) fn give_rates_back(
+        &self,
+        id: OrganizationId,
+        buckets: &[Bucket],
+        scopes: &[ScopeLimits],
+    ) -> bool {
         if !self.settings.rates {
             return false;
         }
         let organization = self.organization(id);
         let mut organization = organization.lock();
-        organization.rates.refused(buckets, self.monotonic())
+        let now = self.monotonic();
+        organization.rates.refused(buckets, now) | organization.slots.refused(scopes, now)
+    }
+
+    /// Calls in flight whose slots were had in advance.
+    pub(in crate::redis) fn slots_used(&self, id: OrganizationId, scope: RateScope) -> u32 {
+        self.organization(id).lock().slots.used(scope)
+    }
+
+    /// Takes in what the store answered for slots; without an answer their leases run out.
+    pub(super) fn take_slots_in(
+        &self,
+        id: OrganizationId,
+        exchange: &super::slots::Exchange,
+        reply: Option<&Value>,
+    ) {
+        let Some(Value::Array(parts)) = reply else { return };
+        let granted: Option<SmallVec<[u32; 4]>> =
+            parts.iter().map(|part| u32::try_from(number(part)?).ok()).collect();
+        if let Some(granted) = granted.filter(|granted| granted.len() == exchange.rows.len()) {
+            self.organization(id).lock().slots.answered(exchange, &granted);
+        }
     }
 
     /// A call that was admitted by grants has ended.
-    pub(in crate::redis) fn correct(&self, lease: &Lease, used: Option<u64>) {
-        let Some(used) = used else { return };
+    pub(in crate::redis) fn ended(&self, lease: &Lease, used: Option<u64>) {
         let organization = self.organization(lease.organization_id);
         let mut organization = organization.lock();
-        organization.rates.correct(&lease.scopes, lease.tokens, used);
+        organization.slots.release(&lease.scopes);
+        if let Some(used) = used {
+            organization.rates.correct(&lease.scopes, lease.tokens, used);
+        }
         self.make_due(lease.organization_id, &mut organization);
     }
 }
