@@ -28,3 +28,17 @@ async fn migrating_twice_and_at_once_is_harmless() {
     second.unwrap();
     assert!(f.store.is_alive().await);
 }
+
+#[tokio::test]
+async fn a_program_from_before_the_schema_leaves_it_and_works_on_it() {
+    let f = Fixture::new().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (999999, 'of a later release', true, '\\x00', 0)";
+    let psql = tidegate_testkit::binaries::find("psql").unwrap();
+    let done =
+        std::process::Command::new(psql).args(["-qc", newer, &f.database.superuser_url]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    migrate(&f.database.owner_url).await.unwrap();
+    let store = Store::connect(&f.database.app_url, &f.database.feed_url).await.unwrap();
+    assert!(store.is_alive().await);
+}
