@@ -15,7 +15,7 @@ use crate::connection::Underway;
 use crate::face::Manner;
 use crate::failover::{Answer, Content};
 use crate::gateway::Gateway;
-use crate::headers::{JSON, NO_CACHE, put_by, put_cost, put_durations, put_id, put_rates};
+use crate::headers::{self, JSON, NO_CACHE, put_by, put_cost, put_durations, put_id, put_rates};
 use crate::job;
 use crate::refusal::{Refusal, Refused, Voice, render};
 use crate::relay::Relay;
@@ -31,7 +31,7 @@ pub(crate) fn answered(
     let (body, content_type) = match answer.content {
         Content::Whole(payload) => {
             account.note_outcome(200, CallOutcome::Answered);
-            let content_type = HeaderValue::from_str(&payload.content_type).unwrap_or(JSON);
+            let content_type = headers::content_type(&payload.content_type).unwrap_or(JSON);
             (AnswerBody::whole(payload.bytes, underway), content_type)
         }
         Content::Job(beginning, view) => {

@@ -26,6 +26,7 @@ use crate::byok::{self, Brought};
 use crate::cache::{Keep, Seat, Told};
 use crate::failed::{Failed, Next};
 use crate::gateway::Gateway;
+use crate::headers;
 use crate::read_call::Call;
 use crate::refusal::Refused;
 use crate::relay::Live;
@@ -277,7 +278,7 @@ async fn outbound(
     if let Ok(id) = HeaderValue::from_str(&call_id) {
         out.insert(CLIENT_REQUEST_ID, id);
     }
-    if let Ok(content_type) = HeaderValue::from_str(&content_type) {
+    if let Some(content_type) = headers::content_type(&content_type) {
         out.insert(header::CONTENT_TYPE, content_type);
     }
     if let Some(sign_in) = &sign_in {

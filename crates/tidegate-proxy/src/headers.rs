@@ -28,6 +28,11 @@ pub(crate) const TRUE: HeaderValue = HeaderValue::from_static("true");
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
+/// A body's type. Nearly all are JSON, whose value is there already.
+pub(crate) fn content_type(text: &str) -> Option<HeaderValue> {
+    if text == "application/json" { Some(JSON) } else { HeaderValue::from_str(text).ok() }
+}
+
 /// The header names of one kind of bucket: limit, remaining, reset.
 type Names = [HeaderName; 3];
 
