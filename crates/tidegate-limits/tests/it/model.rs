@@ -193,6 +193,8 @@ impl Run<'_> {
     }
 
     async fn admit(&mut self, mask: u8, amount: i64, limit: i64, revision: u64, stale: bool) {
+        // Nothing fits on every grant, also beyond a limit that was lowered: no money moves.
+        let amount = if self.granted { amount.max(1) } else { amount };
         let part = |budget: usize| {
             let (limit, revision) = if budget == 0 { (LIMIT, 1) } else { (limit, revision) };
             let limit_revision = revision;
@@ -253,6 +255,7 @@ impl Run<'_> {
     }
 
     async fn step(&mut self, pick: usize, amount: i64) {
+        let amount = if self.granted { amount.max(1) } else { amount };
         let (open, epoch) = (self.model.open, self.model.last_epoch);
         let mut hold = self.model.attempts[pick].hold.clone();
         let state = self.model.attempts[pick].state;
