@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
 use tidegate_policy::{Candidate, RequestCredential, View};
 use tidegate_types::resource::{Credential, CredentialScope};
 use tidegate_types::usage::{CredentialType, RefusalCause};
-use tidegate_types::{CredentialId, OrganizationId, ProviderSlug};
+use tidegate_types::{CredentialId, OrganizationId, ProviderSlug, Secret};
 use tidegate_upstream::SignIn;
 
 use crate::gateway::Gateway;
@@ -53,7 +54,7 @@ impl Brought {
                         enabled: true,
                         position: i32::try_from(place).unwrap_or(i32::MAX),
                         sealed: Vec::new(),
-                        region: None,
+                        region: region(&one.secret),
                         attestation: None,
                     }),
                     models: one
@@ -88,6 +89,16 @@ pub(crate) fn timeout(call: &Call, candidate: &Candidate) -> Option<Duration> {
     let mut timeouts = call.body.gateway.timeouts.iter().filter(|_| own);
     let found = timeouts.find(|(slug, _)| slug == candidate.provider.slug.as_str());
     found.map(|(_, ms)| Duration::from_millis(*ms))
+}
+
+/// The region that a secret names, which is no secret.
+fn region(secret: &Secret) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(alias = "location")]
+        region: Option<String>,
+    }
+    serde_json::from_str::<Named>(secret.expose()).ok()?.region
 }
 
 fn is_shared(view: &View, slug: &ProviderSlug) -> bool {

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use smallvec::SmallVec;
 use tidegate_dialect::read::{self, CallBody};
 use tidegate_dialect::task;
-use tidegate_policy::{CallFacts, Measured, Sort, Wishes};
+use tidegate_policy::{Area, CallFacts, Measured, Sort, Wishes};
 use tidegate_types::label::LabelKind;
 use tidegate_types::resource::{Capabilities, Operation, Unit, ZdrTier};
 use tidegate_types::usage::RefusalCause;
@@ -123,6 +123,7 @@ impl Call {
                 structured_output: has("structured-output"),
             },
             headquarters: &options.headquarters,
+            within: options.within.as_deref().and_then(Area::from_word),
         }
     }
 

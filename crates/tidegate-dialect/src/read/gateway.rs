@@ -32,6 +32,8 @@ pub struct GatewayOptions {
     pub caching: bool,
     /// Home countries of providers: ISO codes, all of them plain or all of them with a leading `!`.
     pub headquarters: Vec<String>,
+    /// Where the model must run: `us` or `eu`.
+    pub within: Option<String>,
     /// What the model must be able to do: tags of the list of models.
     pub has: Vec<String>,
     /// `flex` or `priority`.
@@ -142,7 +144,7 @@ impl GatewayOptions {
                 self.service_tier = Some(tier);
             }
             "providerTimeouts" => self.timeouts = wishes::timeouts(value, path)?,
-            "inferenceRegion" => wishes::region(value, path)?,
+            "inferenceRegion" => self.within = wishes::region(value, path)?,
             "idempotencyKey" | "speed" => drop(text(value, path)?),
             "allowFallbackFromFast" => drop(boolean(value, path)?),
             "user" => {

@@ -1,7 +1,7 @@
 //! Checks of single fields of `providerOptions.gateway`: words, ranges, shapes. Keeps no secret.
 
-use super::place::{Fields, Path, text, texts, whole, wrong};
-use crate::json::{Kind, Value};
+use super::place::{Fields, Path, texts, whole, wrong};
+use crate::json::Value;
 use crate::{Content, RequestError};
 
 /// One of these words.
@@ -84,22 +84,22 @@ pub(super) fn timeouts(value: &Value<'_>, path: Path<'_>) -> Result<Vec<(String,
     Ok(found)
 }
 
-/// `{scope, geoRegion, providers}`.
-pub(super) fn region(value: &Value<'_>, path: Path<'_>) -> Result<(), RequestError> {
+/// `{scope, geoRegion, providers}`: where the model must run (`us` or `eu`), unless the scope is `global`.
+/// What it says of single providers' own regions cannot be had: their credentials name them.
+pub(super) fn region(value: &Value<'_>, path: Path<'_>) -> Result<Option<String>, RequestError> {
+    let (mut area, mut global) = (None, false);
     for member in Fields::read(value, path)?.iter().filter(|member| !member.value.is_null()) {
         let (value, path) = (&member.value, path.key(&member.key));
         match &*member.key {
-            "scope" => drop(word(value, path, &["zone", "global"], "zone or global")?),
-            "geoRegion" => drop(word(value, path, &["us", "eu"], "us or eu")?),
-            "providers" => {
-                for member in Fields::read(value, path)?.iter() {
-                    if member.value.kind() == Kind::Text {
-                        text(&member.value, path.key(&member.key))?;
-                    }
-                }
-            }
+            "scope" => global = word(value, path, &["zone", "global"], "zone or global")? == "global",
+            "geoRegion" => area = Some(word(value, path, &["us", "eu"], "us or eu")?),
+            "providers" if Fields::read(value, path)?.iter().next().is_none() => {}
+            "providers" => return Err(wrong(path, "absent; a credential names its region")),
             _ => return Err(wrong(path, "absent; only scope, geoRegion and providers are known")),
         }
     }
-    Ok(())
+    if area.is_none() && !global {
+        return Err(wrong(path.key("geoRegion"), "us or eu"));
+    }
+    Ok(area.filter(|_| !global))
 }

@@ -8,6 +8,7 @@ use tidegate_types::resource::{AuthScheme, Capabilities, Credential, CredentialS
 use tidegate_types::usage::{CredentialType, Usage};
 use tidegate_types::{ModelName, OrganizationId, ProviderSlug, Timestamp};
 
+use super::area::Area;
 use super::budgets::{Covering, of_attempt};
 use super::effective::Demands;
 use super::eject::Turn;
@@ -272,6 +273,13 @@ impl<'s> Search<'_, '_> {
         found: &mut Candidates,
         removed: &mut Taken,
     ) {
+        if let Some(within) = self.facts.wishes.within {
+            let region = credential.and_then(|credential| credential.region.as_deref());
+            if region.and_then(Area::of_region) != Some(within) {
+                let named = credential.filter(|_| paid_by != CredentialType::Client);
+                return removed.push(offer.without(named, Filter::Residency));
+            }
+        }
         let vouched = match self.vouched(offer, credential.map(|credential| &**credential), paid_by) {
             Ok(vouched) => vouched,
             Err(filter) => {

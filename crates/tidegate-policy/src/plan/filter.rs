@@ -36,6 +36,8 @@ pub enum Filter {
     Provider(Allower),
     /// The provider's home is not one that the request wants, or not known.
     Headquarters,
+    /// Where the model would run is not where the request wants it, or not known.
+    Residency,
     /// The provider's promises are too weak, unknown or expired.
     Zdr {
         /// What is demanded.
@@ -110,7 +112,8 @@ impl Filter {
             Self::CredentialDisabled => 17,
             Self::Unattested => 18,
             Self::OwnPrice => 19,
-            Self::BudgetClosed(_) => 20,
+            Self::Residency => 20,
+            Self::BudgetClosed(_) => 21,
         }
     }
 }
@@ -135,6 +138,7 @@ impl fmt::Display for Filter {
             Self::Only => f.write_str("`only` names other providers"),
             Self::Provider(allower) => write!(f, "{allower} does not allow this provider"),
             Self::Headquarters => f.write_str("its home is not one that is asked for, or not known"),
+            Self::Residency => f.write_str("where it runs is not where the request wants it, or not known"),
             Self::Zdr { demanded, promised } => {
                 write!(f, "data handling {} is demanded, {} is known", demanded.as_str(), promised.as_str())
             }

@@ -3,6 +3,7 @@
 //! The stages: `resolve` the names, `effective` policy, matching `budgets`, `filter` each offering and
 //! credential, `order` what is left, `eject` who ails. Nothing here knows of HTTP, Redis or time passing.
 
+mod area;
 mod budgets;
 mod caching;
 mod candidates;
@@ -24,6 +25,7 @@ mod stages;
 mod through;
 mod wishes;
 
+pub use area::Area;
 pub(crate) use caching::forbids_keeping;
 pub use caching::{CacheUse, Caching};
 pub use effective::EffectivePolicy;

@@ -98,6 +98,7 @@ impl Filter {
             Self::Only => FilterName::Only,
             Self::Provider(_) => FilterName::Provider,
             Self::Headquarters => FilterName::Headquarters,
+            Self::Residency => FilterName::Residency,
             Self::Zdr { .. } => FilterName::Zdr,
             Self::Feature { .. } => FilterName::Feature,
             Self::Kind => FilterName::Kind,

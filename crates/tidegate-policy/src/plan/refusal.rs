@@ -128,6 +128,7 @@ impl PlanRefusal {
             Why::NotAllowed { .. } | Why::RouteNotAllowed { .. } => Some("model"),
             Why::Unable { filter: Filter::Output { .. }, .. } => Some("max_tokens"),
             Why::Unable { filter: Filter::Headquarters, .. } => Some("providerOptions.gateway.headquarters"),
+            Why::Unable { filter: Filter::Residency, .. } => Some("providerOptions.gateway.inferenceRegion"),
             Why::NoProvider { filter: Filter::Only, .. } => Some("providerOptions.gateway.only"),
             _ => None,
         }
@@ -154,7 +155,8 @@ pub(crate) fn nobody_left(name: &str, removed: SmallVec<[Removed; 1]>) -> PlanRe
         | Filter::Lacks(_)
         | Filter::Output { .. }
         | Filter::Context { .. }
-        | Filter::Headquarters => Why::Unable { name, filter },
+        | Filter::Headquarters
+        | Filter::Residency => Why::Unable { name, filter },
         Filter::Closed => Why::Closed { what: format!("a restriction of '{name}'") },
         Filter::BudgetClosed(id) => Why::Closed { what: format!("budget {id}") },
         _ => Why::NoProvider { name, filter },

@@ -4,6 +4,8 @@
 use tidegate_types::ProviderSlug;
 use tidegate_types::resource::Capabilities;
 
+use super::area::Area;
+
 /// By what providers are ranked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sort {
@@ -30,6 +32,8 @@ pub struct Wishes<'a> {
     pub has: Capabilities,
     /// Home countries of providers: all plain, or all excluded by a leading `!`.
     pub headquarters: &'a [String],
+    /// Where the model must run; `None`: anywhere.
+    pub within: Option<Area>,
 }
 
 impl Wishes<'_> {
@@ -41,6 +45,7 @@ impl Wishes<'_> {
         models: &[],
         has: Capabilities { tools: false, vision: false, reasoning: false, structured_output: false },
         headquarters: &[],
+        within: None,
     };
 
     pub(crate) fn allows(&self, provider: &ProviderSlug) -> bool {

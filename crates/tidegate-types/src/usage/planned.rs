@@ -160,11 +160,13 @@ pub enum FilterName {
     OwnPrice = 22,
     /// A budget that covers it could not be tightened.
     BudgetClosed = 23,
+    /// Where it would be processed is not where the request wants it, or not known.
+    Residency = 24,
 }
 
 impl FilterName {
     /// Every filter, in the order of their numbers.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Other,
         Self::Name,
         Self::UnknownModel,
@@ -189,6 +191,7 @@ impl FilterName {
         Self::Unattested,
         Self::OwnPrice,
         Self::BudgetClosed,
+        Self::Residency,
     ];
 
     /// The filter with this number; one that a newer node knows is [`Self::Other`].
@@ -225,6 +228,7 @@ impl FilterName {
             Self::Unattested => "unattested",
             Self::OwnPrice => "own_price",
             Self::BudgetClosed => "budget_closed",
+            Self::Residency => "residency",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use tidegate_policy::{CallFacts, Sort, Unmeasured, View, Wishes, plan};
+use tidegate_policy::{Area, CallFacts, Sort, Unmeasured, View, Wishes, plan};
 use tidegate_store::{StoreError, SystemActor, keys, resources};
 use tidegate_telemetry::entropy;
 use tidegate_types::LabelHash;
@@ -11,7 +11,7 @@ use tidegate_types::resource::{Capabilities, Resource, ResourceKind, ZdrTier};
 use tidegate_types::{OrganizationId, Timestamp};
 
 use super::tell::Explained;
-use super::{Change, Explanation, Options, Question, world};
+use super::{Change, Explanation, Options, Question, Region, world};
 use crate::compile;
 use crate::idempotency::Posted;
 use crate::problem::Problem;
@@ -123,6 +123,9 @@ impl Options {
         if excluded != 0 && excluded != self.headquarters.len() {
             return Err(Problem::field("options.headquarters", "all plain, or all excluded with `!`"));
         }
+        if self.inference_region.as_ref().is_some_and(|region| region.area().is_none()) {
+            return Err(Problem::field("options.inferenceRegion.geoRegion", "must be us or eu"));
+        }
         if self.models.len() > 16 {
             return Err(Problem::field("options.models", "must have at most 16 entries"));
         }
@@ -143,7 +146,22 @@ impl Options {
                 structured_output: has("structured-output"),
             },
             headquarters: &self.headquarters,
+            within: self
+                .inference_region
+                .as_ref()
+                .filter(|region| !region.is_global())
+                .and_then(Region::area),
         }
+    }
+}
+
+impl Region {
+    fn area(&self) -> Option<Area> {
+        Area::from_word(&self.geo_region)
+    }
+
+    fn is_global(&self) -> bool {
+        self.scope.as_deref() == Some("global")
     }
 }
 

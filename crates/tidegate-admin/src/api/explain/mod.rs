@@ -73,10 +73,24 @@ pub(crate) struct Options {
     has: Vec<String>,
     /// ISO codes, all plain or all with a leading `!`.
     headquarters: Vec<String>,
+    /// Where the model must run.
+    inference_region: Option<Region>,
     /// Only providers that keep nothing.
     zero_data_retention: bool,
     /// Only providers that do not train.
     disallow_prompt_training: bool,
+}
+
+/// `{"geoRegion": "us" | "eu"}`, and `scope` as requests have it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = InferenceRegion)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Region {
+    /// `us` or `eu`.
+    geo_region: String,
+    /// `zone` (when absent) or `global`.
+    #[serde(default)]
+    scope: Option<String>,
 }
 
 /// One changed resource; it takes the place of the one with its name, if there is one.

@@ -40,6 +40,11 @@ fn options_for_the_gateway_are_checked_on_every_surface() {
         (r#""providerTimeouts":{"byok":{"anthropic":10}}"#, "byok.anthropic` must be milliseconds"),
         (r#""byok":{"anthropic":[7]}"#, "byok.anthropic[0]` must be an object"),
         (r#""inferenceRegion":{"scope":"moon"}"#, "inferenceRegion.scope` must be zone or global"),
+        (r#""inferenceRegion":{"scope":"zone"}"#, "inferenceRegion.geoRegion` must be us or eu"),
+        (
+            r#""inferenceRegion":{"geoRegion":"eu","providers":{"bedrock":"eu-west-1"}}"#,
+            "inferenceRegion.providers` must be absent",
+        ),
         (r#""quotaEntityId":5"#, "quotaEntityId` must be a string"),
     ];
     let openai = r#"{"model":"m","messages":[]"#;
