@@ -30,6 +30,7 @@ catalogue      r  r  r  r  r    rw r    rw r
 price-overrides rw rw r r  r    rw r    rw r
 routes         rw rw r  r  r    rw r    rw r
 policies       rw rw r  r  r    rw r    rw r
+cache          rw rw r  r  r    rw r    rw r
 budgets        rw rw r  r  rw   rw r    rw r
 usage          r  r  r  r  r    r  r    r  r
 calls          r  r  r  r  r    -  -    -  -
