@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tidegate_limits::Limiter;
 use tidegate_policy::Config;
 use tidegate_telemetry::Metrics;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub max_drains: usize,
     /// For money that other calls hold and may give back, before a call is refused for it.
     pub budget_patience: Duration,
+    /// Proxies in front whose word on the client's address is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Where Google gives access tokens to service accounts.
     pub google_token_url: String,
     /// Bytes of memory for answers that are kept to be given again; 0: none are kept.
@@ -78,6 +81,7 @@ impl Default for Settings {
             usage_wait: Duration::from_millis(250),
             max_drains: 4096,
             budget_patience: Duration::from_secs(5),
+            trusted_proxies: Vec::new(),
             google_token_url: GOOGLE_TOKEN_URL.to_owned(),
             cache_bytes: 64 * 1024 * 1024,
             cache_entry_bytes: 1024 * 1024,

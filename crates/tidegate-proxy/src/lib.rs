@@ -13,6 +13,7 @@ mod body;
 mod byok;
 mod cache;
 mod caller_token;
+mod client_address;
 mod connection;
 mod decompress;
 mod edges;

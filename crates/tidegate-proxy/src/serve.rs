@@ -27,7 +27,7 @@ use crate::gateway::Gateway;
 use crate::half_open;
 use crate::read_call::read_call;
 use crate::refusal::Refused;
-use crate::{ask, cache, job, listing, own_key, probe, unserved};
+use crate::{ask, cache, client_address, job, listing, own_key, probe, unserved};
 
 /// Answers one request.
 pub(crate) async fn serve<B>(
@@ -40,6 +40,7 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let at = gateway.now();
+    let peer = client_address::of(&gateway.settings.trusted_proxies, peer, request.headers());
     let arrival = Arrival { call_id: gateway.new_id(at), at, clock: Instant::now(), peer };
     let (head, body) = request.into_parts();
     let endpoint = find(&head.method, head.uri.path());

@@ -1,6 +1,7 @@
 //! The table of refusals, as each surface shows it.
 
 use serde_json::{Value, json};
+use tidegate_proxy::Settings;
 use tidegate_secrets::virtual_key::{PepperBytes, Peppers, issue};
 use tidegate_types::Timestamp;
 use tidegate_types::resource::{AllowList, KeyStatus, Policy, Privacy, Resource, VirtualKey, ZdrTier};
@@ -139,4 +140,25 @@ async fn refusals_of_known_keys_are_recorded() {
         CallOutcome::Refused { cause: RefusalCause::Unauthenticated, budget_id: None }
     );
     assert!(world.journal.events.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_key_bound_to_addresses_sees_the_client_behind_the_operators_own_proxies_only() {
+    let ips = AllowList { ips: vec!["198.51.100.0/24".parse().unwrap()], ..AllowList::default() };
+    let body = format!(r#"{{"model":"{MODEL}","messages":[{{"role":"user","content":"hi"}}]}}"#);
+    for (trusted, told, status) in [
+        (vec!["127.0.0.0/8"], "198.51.100.7", 200),
+        (vec!["127.0.0.0/8"], "203.0.113.7, 198.51.100.7", 200),
+        (vec!["127.0.0.0/8"], "198.51.100.7, 203.0.113.7", 403),
+        (vec!["192.0.2.0/24"], "198.51.100.7", 403),
+        (vec![], "198.51.100.7", 403),
+    ] {
+        let peer = Provider::start(vec![answer(OPENAI_ANSWER)]).await;
+        let trusted_proxies = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        let settings = Settings { trusted_proxies, ..Settings::default() };
+        let world = World::with(&[openai("a", &peer)], settings).await;
+        put_key(&world, |key| key.allow = ips.clone());
+        let reply = world.post_with("/v1/chat/completions", &[("x-forwarded-for", told)], &body).await;
+        assert_eq!(reply.status, status, "{trusted:?} {told}: {}", reply.body);
+    }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Node {
     pub(crate) response_cache_entry_bytes: usize,
     /// Most bytes of journal that wait for the control plane.
     pub(crate) journal_max_bytes: u64,
+    /// Networks of the proxies in front: `x-forwarded-for` is believed from them.
+    pub(crate) trusted_proxies: Vec<String>,
     /// TLS of the gateway; absent: plain HTTP.
     pub(crate) tls: Option<Tls>,
     /// Worker threads; absent: one per core.
@@ -72,6 +74,7 @@ impl Default for Node {
             response_cache_bytes: 64 << 20,
             response_cache_entry_bytes: 1 << 20,
             journal_max_bytes: 8 << 30,
+            trusted_proxies: Vec::new(),
             tls: None,
             workers: None,
         }

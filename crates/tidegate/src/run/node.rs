@@ -1,9 +1,11 @@
 //! `tidegate node`: a data-plane node.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use ipnet::IpNet;
 use tidegate_limits::{Limiter, RedisSettings, Timing};
 use tidegate_node::{
     ControlPlane, Edges, Enrolling, MakeGateway, Node, NodeSettings, RunningNode, ServiceAccount,
@@ -136,21 +138,31 @@ pub(crate) fn settings(config: &Config, limiter: Limiter, upstreams: Upstreams) 
         gateway_tls: node.tls.as_ref().map(gateway_tls).transpose()?,
         metrics_listen: node.metrics_listen,
         limiter: limiter.clone(),
-        gateway: make_gateway(gateway_settings(config), limiter, upstreams, metrics.clone()),
+        gateway: make_gateway(gateway_settings(config)?, limiter, upstreams, metrics.clone()),
         clock: Arc::new(SystemClock),
         metrics,
         journal_limit_bytes: Some(node.journal_max_bytes),
     })
 }
 
-fn gateway_settings(config: &Config) -> tidegate_proxy::Settings {
+fn gateway_settings(config: &Config) -> Result<tidegate_proxy::Settings> {
     let mut settings = tidegate_proxy::Settings::default();
     if let Some(url) = &config.upstream.google_token_url {
         settings.google_token_url.clone_from(url);
     }
     settings.cache_bytes = config.node.response_cache_bytes;
     settings.cache_entry_bytes = config.node.response_cache_entry_bytes;
-    settings
+    settings.trusted_proxies = trusted_proxies(config)?;
+    Ok(settings)
+}
+
+/// Networks, or single addresses.
+fn trusted_proxies(config: &Config) -> Result<Vec<IpNet>> {
+    let read = |text: &String| {
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        text.parse().or_else(|_| address()).with_context(|| format!("node.trusted_proxies {text:?}"))
+    };
+    config.node.trusted_proxies.iter().map(read).collect()
 }
 
 /// The request's path, from the process's parts and what the node lends it.
