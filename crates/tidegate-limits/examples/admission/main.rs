@@ -104,14 +104,15 @@ async fn measure(kind: Kind, way: Way, in_flight: u64, calls: u64) {
     };
     let trips = calls.saturating_sub(local) + after.exchanges - before.exchanges;
     times.sort_unstable();
-    let at = |part: usize| times.get(times.len() * part / 100).copied().unwrap_or_default().as_micros();
+    let at =
+        |part: usize| times.get(times.len() * part / 100).copied().unwrap_or_default().as_secs_f64() * 1e6;
     let trips = if way == Way::Memory {
         "–".to_owned()
     } else {
         format!("{:.1}", calls as f64 / trips.max(1) as f64)
     };
     println!(
-        "| {} | {} | {in_flight} | {} | {} | {cpu:.1} | {redis_cpu:.1} | {trips} |",
+        "| {} | {} | {in_flight} | {:.1} | {:.1} | {cpu:.1} | {redis_cpu:.1} | {trips} |",
         kind.name(),
         way.name(),
         at(50),
