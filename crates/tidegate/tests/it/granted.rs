@@ -1,0 +1,77 @@
+//! What nodes have in advance, in a whole installation: money and rates, while Redis or the control plane is away.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tidegate_testkit::installation::Installation;
+use tokio::time::Instant;
+
+use crate::support::{App, Ask, OwnBudget, apps, bill, charge, full, install, nodes, seconds, until};
+
+/// Calls at every application for a while, several at once; how many were served and how many refused.
+async fn call(apps: &[App], span: Duration) -> (usize, usize) {
+    let end = Instant::now() + span;
+    let caller = |app: App| async move {
+        let (mut served, mut refused) = (0, 0);
+        while Instant::now() < end {
+            match app.call(&Ask::chat("Hello").at_most(50)).await.unwrap().status {
+                200 => served += 1,
+                402 | 503 => refused += 1,
+                other => panic!("status {other}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        (served, refused)
+    };
+    let each = join_all(apps.iter().chain(apps).cloned().map(caller)).await;
+    each.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+}
+
+/// Nothing is held or kept, and every book says what the provider bills.
+async fn assert_books_agree(installation: &Installation, app: &App) {
+    let agree = || async {
+        let billed = bill(installation).await;
+        let counted = OwnBudget::of(app).await;
+        counted.is_some_and(|budget| budget.held == 0 && budget.spent == billed && budget.unresolved == 0)
+            && charge(&installation.admin).await == billed
+    };
+    until("counters, ledger and bill agree, and nothing is held", seconds(30), agree).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_is_away_busy_capped_keys_go_on_with_what_their_nodes_have_in_advance() {
+    let installation = install(nodes(2)).await;
+    let limits = json!({"requests_per_minute": 60_000, "tokens_per_minute": 6_000_000, "concurrency": 500});
+    let (id, key) = installation.key("capped", &json!({"limits": limits})).await.unwrap();
+    installation.budget("cap", "10", json!({"key": id})).await.unwrap();
+    let apps = apps(&installation, &key);
+    let (served, refused) = call(&apps, seconds(3)).await;
+    assert!(served > 50 && refused == 0, "{served} served, {refused} refused");
+
+    assert!(installation.redis.as_ref().unwrap().freeze());
+    let (served, refused) = call(&apps, seconds(2)).await;
+    assert!(served > 20, "{served} served without Redis, {refused} refused");
+    assert!(installation.redis.as_ref().unwrap().thaw());
+    until("capped calls are served again", seconds(10), || async { apps[0].status().await == 200 }).await;
+    assert_books_agree(&installation, &apps[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_control_plane_capped_keys_are_served_in_every_new_window() {
+    let mut installation = install(nodes(2)).await;
+    let (id, key) = installation.key("capped", &json!({})).await.unwrap();
+    let body =
+        json!({"name": "a minute's", "limit": "10", "window": {"every": "minute"}, "scope": {"key": id}});
+    installation.admin.post("/budgets?wait=fleet", &body).await.unwrap();
+    let apps = apps(&installation, &key);
+    let (served, refused) = call(&apps, seconds(2)).await;
+    assert!(served > 20 && refused == 0, "{served} served, {refused} refused");
+    // Windows that nobody has written down anywhere begin meanwhile.
+    installation.control_planes[0].kill();
+    let (served, refused) = call(&apps, seconds(if full() { 150 } else { 3 })).await;
+    assert!(served > 20 && refused == 0, "{served} served, {refused} refused");
+    installation.restart_control_plane(0).await.unwrap();
+    let books = || async { charge(&installation.admin).await == bill(&installation).await };
+    until("ledger and bill agree", seconds(30), books).await;
+}
