@@ -6,7 +6,7 @@ use tidegate_limits::BudgetHold;
 use tidegate_policy::{Candidate, EffectivePolicy};
 use tidegate_pricing::Tariff;
 use tidegate_types::NanoUsd;
-use tidegate_types::resource::{ModelKind, ZdrTier};
+use tidegate_types::resource::{HoldMode, ModelKind, ZdrTier};
 use tidegate_types::usage::{RefusalCause, Usage};
 
 use crate::refusal::{Refusal, Refused};
@@ -38,6 +38,8 @@ pub(crate) struct Grant {
     pub(crate) amount: NanoUsd,
     /// Output tokens of all answers that the hold covers at first; `None`: all that are granted.
     pub(crate) step: Option<u64>,
+    /// Output tokens that such answers usually have; `None`: unknown, or it does not matter.
+    pub(crate) usual: Option<u64>,
 }
 
 /// Whether a hard budget covers the candidate's attempt.
@@ -70,6 +72,7 @@ pub(crate) fn grant(
             least: output_tokens,
             amount: NanoUsd::ZERO,
             step: None,
+            usual: None,
         };
         return Ok(open);
     }
@@ -90,6 +93,7 @@ pub(crate) fn grant(
         least: output_tokens.min(reasoning.saturating_add(LEAST_OUTPUT)),
         amount: NanoUsd::ZERO,
         step: None,
+        usual: None,
     };
     if call.way == Way::Compact {
         // Such a request has no limit of its own: it may be as long as the model writes.
@@ -131,6 +135,7 @@ fn task_grant(call: &CallBody, candidate: &Candidate) -> Result<Grant, Refused> 
         least: 0,
         amount: NanoUsd::ZERO,
         step: None,
+        usual: None,
     };
     if hard {
         grant.amount = candidate.tariff.bound(&grant.most(0));
@@ -151,6 +156,7 @@ impl Grant {
             least: 0,
             amount,
             step: None,
+            usual: None,
         }
     }
 
@@ -235,6 +241,10 @@ impl Grant {
 
     /// The budgets' parts of the hold.
     pub(crate) fn holds(&self, candidate: &Candidate) -> SmallVec<[BudgetHold; 4]> {
+        let expected = match self.usual {
+            Some(usual) => self.bound_of(usual.min(self.all_output()), &candidate.tariff).min(self.amount),
+            None => self.amount,
+        };
         candidate
             .budgets
             .iter()
@@ -243,7 +253,11 @@ impl Grant {
                 window: part.window,
                 limit: part.limit.countable(),
                 limit_revision: part.limit.rank,
-                amount: if part.budget.hard { self.amount } else { NanoUsd::ZERO },
+                amount: match (part.budget.hard, part.budget.mode) {
+                    (false, _) => NanoUsd::ZERO,
+                    (true, HoldMode::Strict) => self.amount,
+                    (true, HoldMode::Expected) => expected,
+                },
                 hard: part.budget.hard,
             })
             .collect()

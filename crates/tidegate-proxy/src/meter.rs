@@ -53,6 +53,7 @@ mod tests {
         least: 200,
         amount: NanoUsd::ZERO,
         step: None,
+        usual: None,
     };
 
     #[test]

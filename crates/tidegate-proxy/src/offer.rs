@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use tidegate_limits::{Hold, LimitError, Refusal as LimitRefusal};
-use tidegate_policy::{Candidate, Plan};
-use tidegate_types::resource::AbortBilling;
+use tidegate_policy::{BudgetRef, Candidate, Plan};
+use tidegate_types::resource::{AbortBilling, HoldMode};
 use tidegate_types::{NanoUsd, OrganizationId};
 use tokio::time::Instant;
 
@@ -55,7 +55,13 @@ impl<'a> Offer<'a> {
         candidate: &'a Candidate,
         attempt: u16,
     ) -> Result<Self, Refused> {
-        let whole = grant(&call.body, &plan.policy, candidate)?;
+        let mut whole = grant(&call.body, &plan.policy, candidate)?;
+        let is_expected = |part: &BudgetRef| part.budget.hard && part.budget.mode == HoldMode::Expected;
+        let expects = candidate.budgets.iter().any(is_expected);
+        if expects && whole.limit.is_some() {
+            let usual = gateway.expected.of(candidate.provider.id, candidate.model.id);
+            whole.usual = usual.map(|usual| usual.saturating_mul(whole.answers));
+        }
         let hold = (!candidate.budgets.is_empty()).then(|| Hold {
             call_id: account.arrival.call_id,
             attempt,
@@ -65,7 +71,7 @@ impl<'a> Offer<'a> {
             budgets: whole.holds(candidate),
         });
         let mut full = whole;
-        if let (true, Some(hold)) = (may_step(call, candidate, &whole), &hold)
+        if let (true, Some(hold)) = (!expects && may_step(call, candidate, &whole), &hold)
             && !is_ample(gateway.limiter.room(organization, &hold.budgets), whole.amount)
         {
             // As long as nobody knows how long answers are, one that is let in must have what it may need:

@@ -227,6 +227,10 @@ impl Attempt {
             self.gateway.typical.note(self.event.provider_id, self.event.model_id, visible_bytes);
         }
         let (method, usage) = meter::completed(reported, visible_bytes, &self.grant);
+        if method == MeterMethod::Reported {
+            let BillingEvent { provider_id, model_id, .. } = self.event;
+            self.gateway.expected.note(provider_id, model_id, usage.output_tokens);
+        }
         self.finish(Outcome::Completed, method, usage, place);
     }
 

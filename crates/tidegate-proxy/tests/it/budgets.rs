@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tidegate_types::NanoUsd;
-use tidegate_types::resource::{Budget, BudgetEpoch, Enforcement, Policy, Privacy, Resource, ZdrTier};
+use tidegate_types::resource::{
+    Budget, BudgetEpoch, Enforcement, HoldMode, Policy, Privacy, Resource, ZdrTier,
+};
 use tidegate_types::usage::{CallOutcome, Outcome, RefusalCause};
 
 use crate::plain::{OPENAI_ANSWER, ask, ask_anthropic};
@@ -251,5 +253,41 @@ async fn an_attempt_whose_counters_are_given_up_before_it_is_sent_is_not_sent() 
     assert_eq!(peer.count(), 1);
     world.recorded(2).await;
     assert_eq!(world.finals().pop().unwrap().outcome, Outcome::NotSent);
+    // Its end is told to the counters of the epoch that its node knows by now.
+    world.limiter.open_epoch(ORG, 2, &[], &[]).await.unwrap();
     world.assert_settled(Some(budget(1, "1").id)).await;
+}
+
+#[tokio::test]
+async fn an_expected_budget_holds_what_answers_usually_cost_and_is_over_by_no_more_than_what_is_in_flight() {
+    let mut slow = vec![Step::Pause(Duration::from_millis(300))];
+    slow.extend(json(OPENAI_ANSWER));
+    let peer = Provider::start(vec![json(OPENAI_ANSWER), slow]).await;
+    let world = Arc::new(World::start(&[openai("a", &peer)]).await);
+    // A call holds 8,000 as long as nobody knows better, then 50 for its input and 6 for three tokens.
+    let expected = Budget { mode: HoldMode::Expected, limit: NanoUsd::new(9_000), ..budget(1, "1") };
+    with(&world, vec![expected]);
+    assert_eq!(world.chat(&ask()).await.status, 200);
+    world.recorded(1).await;
+    let first = world.finals()[0].holds[0].amount.get();
+    assert!(first > 8_000, "{first}");
+    let calls = (0..100).map(|_| async { world.chat(&ask()).await.status });
+    let statuses = futures_util::future::join_all(calls).await;
+    assert_eq!(statuses, vec![200; 100]);
+    world.recorded(101).await;
+    world.assert_settled(Some(budget(1, "1").id)).await;
+    let held: Vec<_> = world.finals().iter().skip(1).map(|event| event.holds[0].amount.get()).collect();
+    assert!(held.iter().all(|held| (20..100).contains(held)), "{held:?}");
+    assert_eq!(world.balance(budget(1, "1").id).await.spent, NanoUsd::new(18 * 101));
+    assert!(world.metrics.render().contains("tidegate_bound_violations_total 0"));
+    // An answer longer than usual is charged as it is: over the limit, and then nobody gets in.
+    peer.script(vec![json(
+        &OPENAI_ANSWER.replace(r#""completion_tokens":3"#, r#""completion_tokens":4000"#),
+    )]);
+    assert_eq!(world.chat(&ask()).await.status, 200);
+    world.recorded(102).await;
+    world.assert_settled(Some(budget(1, "1").id)).await;
+    let spent = world.balance(budget(1, "1").id).await.spent;
+    assert_eq!(spent, NanoUsd::new(18 * 101 + 8_012));
+    assert_eq!(world.chat(&ask()).await.status, 402);
 }

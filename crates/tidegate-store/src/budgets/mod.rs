@@ -125,6 +125,8 @@ pub struct Spend {
     pub window: Window,
     /// Charged.
     pub spent: NanoUsd,
+    /// Held for attempts that run, as far as nodes have reported.
+    pub held: NanoUsd,
     /// Held for attempts whose outcome is not known.
     pub unresolved: NanoUsd,
 }
@@ -135,20 +137,27 @@ pub struct Spend {
 /// When the database is away.
 pub async fn spend(tx: &mut TenantTx, ids: &[BudgetId], at: Timestamp) -> Result<Vec<Spend>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.to_uuid()).collect();
-    let rows: Vec<(Uuid, i64, i64, i64, i64)> = sqlx::query_as(
-        "SELECT budget_id, window_start, window_end, spent, unresolved FROM budget_spend
-         WHERE organization_id = $1 AND budget_id = ANY($2) AND window_start <= $3 AND window_end > $3
-         ORDER BY budget_id, window_start",
+    let rows: Vec<(Uuid, i64, i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT budget_id, window_start, max(window_end), sum(spent)::bigint, sum(held)::bigint, sum(unresolved)::bigint
+         FROM (SELECT budget_id, window_start, window_end, spent, 0 AS held, unresolved FROM budget_spend
+               WHERE organization_id = $1
+               UNION ALL
+               SELECT h.budget_id, h.start, h.\"end\", 0, h.amount, 0 FROM open_attempts o
+               CROSS JOIN LATERAL jsonb_to_recordset(o.holds) AS h (budget_id uuid, start bigint, \"end\" bigint, amount bigint)
+               WHERE o.organization_id = $1 AND NOT o.reaped) AS used
+         WHERE budget_id = ANY($2) AND window_start <= $3 AND window_end > $3
+         GROUP BY budget_id, window_start ORDER BY budget_id, window_start",
     )
     .bind(tx.organization())
     .bind(&ids)
     .bind(at.as_micros())
     .fetch_all(tx.connection())
     .await?;
-    let spends = rows.into_iter().map(|(id, start, end, spent, unresolved)| Spend {
+    let spends = rows.into_iter().map(|(id, start, end, spent, held, unresolved)| Spend {
         budget_id: BudgetId::from_uuid(id),
         window: Window { start: Timestamp::from_micros(start), end: Timestamp::from_micros(end) },
         spent: NanoUsd::new(spent),
+        held: NanoUsd::new(held),
         unresolved: NanoUsd::new(unresolved),
     });
     Ok(spends.collect())

@@ -45,6 +45,10 @@ async fn an_epoch_opens_with_what_the_newest_step_holds_in_whatever_order_they_c
     assert_eq!(ship(&f, node, 4, vec![step(&f, call, 3, 3_000), step(&f, call, 4, 4_000)]).await, 0);
     // A step of nobody's attempt is nothing.
     assert_eq!(ship(&f, node, 6, vec![step(&f, new_id(), 1, 9_000)]).await, 0);
+    let mut tx = f.store.begin(&f.acme.actor).await.unwrap();
+    let shown = budgets::spend(&mut tx, &[BUDGET], NOW).await.unwrap()[0];
+    assert_eq!((shown.held.get(), shown.spent.get(), shown.unresolved.get()), (4_000, 0, 0));
+    drop(tx);
     assert_eq!(opened(&f).await, [(0, 4_000)]);
 }
 

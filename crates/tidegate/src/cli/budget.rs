@@ -12,6 +12,7 @@ const COLUMNS: Columns = &[
     ("limit", "/limit"),
     ("limit now", "/limit_now"),
     ("spent", "/spend/spent"),
+    ("held", "/spend/held"),
     ("unresolved", "/spend/unresolved"),
     ("window", "/window"),
     ("scope", "/scope"),

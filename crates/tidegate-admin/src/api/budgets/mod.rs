@@ -170,6 +170,9 @@ pub(crate) struct SpendView {
     /// Charged, USD.
     #[schema(value_type = String)]
     spent: NanoUsd,
+    /// Held for attempts that run, as far as nodes have reported, USD.
+    #[schema(value_type = String)]
+    held: NanoUsd,
     /// Held for attempts whose outcome is not known, USD.
     #[schema(value_type = String)]
     unresolved: NanoUsd,
@@ -328,6 +331,7 @@ async fn views(app: &App, tx: &mut TenantTx, rows: &[Stored<Budget>]) -> Result<
         let limit = budget.limit_at(window.map_or(now, |window| window.start), now, 0);
         let spend = SpendView {
             spent: limit.past + spend.map_or(NanoUsd::ZERO, |spend| spend.spent),
+            held: spend.map_or(NanoUsd::ZERO, |spend| spend.held),
             unresolved: spend.map_or(NanoUsd::ZERO, |spend| spend.unresolved),
             window_start: window.map(|window| window.start),
             window_end: window.map(|window| window.end).filter(|end| end.as_micros() != i64::MAX),

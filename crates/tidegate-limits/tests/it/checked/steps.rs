@@ -283,12 +283,15 @@ impl Model for Steps {
             Property::always("counters are within the limit", |_, world: &World| {
                 world.store.is_none_or(|store| store.used() <= LIMIT)
             }),
-            Property::sometimes("an epoch opens with a step of a stream that still runs", |_, world: &World| {
-                let runs = |index: usize| world.streams[index].stage == Stage::Running;
-                world.store.is_some_and(|store| {
-                    store.epoch == 2 && (0..STREAMS).any(|index| runs(index) && store.held[index] == MOST)
-                })
-            }),
+            Property::sometimes(
+                "an epoch opens with a step of a stream that still runs",
+                |_, world: &World| {
+                    let runs = |index: usize| world.streams[index].stage == Stage::Running;
+                    world.store.is_some_and(|store| {
+                        store.epoch == 2 && (0..STREAMS).any(|index| runs(index) && store.held[index] == MOST)
+                    })
+                },
+            ),
             Property::sometimes("a dead stream is unresolved with its step", |_, world: &World| {
                 let dead = |stream: &Stream| stream.end == Some(None) && stream.books.0 == MOST;
                 world.streams.iter().any(dead)
@@ -309,8 +312,7 @@ fn steps_never_break_the_bound() {
 
 #[test]
 fn every_planted_fault_of_steps_is_found() {
-    for fault in
-        [Fault::CountsRefused, Fault::Unwritten, Fault::UsesBurnt, Fault::BooksForget, Fault::NoEdge]
+    for fault in [Fault::CountsRefused, Fault::Unwritten, Fault::UsesBurnt, Fault::BooksForget, Fault::NoEdge]
     {
         let checked =
             Steps(fault).checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
