@@ -5,8 +5,9 @@ use std::io::Write as _;
 use tidegate_proxy::Settings;
 use tidegate_types::usage::Outcome;
 
+use crate::client::Reply;
 use crate::plain::{OPENAI_ANSWER, ask};
-use crate::provider::{Provider, Step, Turn, json};
+use crate::provider::{Provider, Step, Turn, json, whole};
 use crate::streams::ask_stream;
 use crate::world::{World, openai};
 
@@ -41,6 +42,21 @@ async fn is_passed_over(answer: Turn, body: &str) {
     assert_eq!((bad.count(), good.count()), (1, 1), "{reply:?}");
     let record = world.recorded(1).await;
     assert_eq!(record.attempts[0].outcome, Some(Outcome::Unresolved));
+}
+
+#[tokio::test]
+async fn headers_name_who_answered_whose_credential_paid_and_what_was_demanded() {
+    let (bad, good) =
+        (Provider::start(vec![whole(500, "", "{}")]).await, Provider::start(vec![json(OPENAI_ANSWER)]).await);
+    let world = World::start(&[openai("a", &bad), openai("b", &good)]).await;
+    let named = |reply: &Reply| {
+        ["x-tidegate-provider", "x-tidegate-credential", "x-tidegate-zdr"]
+            .map(|name| reply.header(name).to_owned())
+    };
+    assert_eq!(named(&world.chat(&ask()).await), ["b", "system", "none"]);
+    let own = r#","providerOptions":{"gateway":{"byok":{"b":[{"apiKey":"own"}]},"only":["b"]}}}"#;
+    let body = ask().trim_end().trim_end_matches('}').to_owned() + own;
+    assert_eq!(named(&world.chat(&body).await), ["b", "byok", "none"]);
 }
 
 #[tokio::test]
