@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
+use crate::host::Host;
 use crate::process::{signal, wait_until, watch};
 use crate::{binaries, port, shared};
 
@@ -22,7 +24,9 @@ const SUPERUSER: &str = "postgres";
 /// Where a running cluster is, and its superuser's password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// The TCP port on 127.0.0.1.
+    /// The address it listens on.
+    pub host: Ipv4Addr,
+    /// The TCP port.
     pub port: u16,
     /// The superuser's password.
     pub password: String,
@@ -38,7 +42,7 @@ impl Address {
     /// URL of `database` for a login.
     #[must_use]
     pub fn url(&self, user: &str, password: &str, database: &str) -> String {
-        format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
+        format!("postgres://{user}:{password}@{}:{}/{database}", self.host, self.port)
     }
 }
 
@@ -47,6 +51,7 @@ impl Address {
 pub struct Server {
     folder: TempDir,
     address: Address,
+    host: Host,
     child: Option<Child>,
 }
 
@@ -56,9 +61,17 @@ impl Server {
     /// # Errors
     /// When the binaries are missing or the server does not start.
     pub fn start() -> Result<Self> {
+        Self::start_on(Host::default())
+    }
+
+    /// The same on a host.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_on(host: Host) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("tg-pg-").tempdir()?;
-        let address = initialise(folder.path())?;
-        let mut server = Self { folder, address, child: None };
+        let address = initialise(folder.path(), &host)?;
+        let mut server = Self { folder, address, host, child: None };
         server.start_again()?;
         Ok(server)
     }
@@ -92,7 +105,7 @@ impl Server {
         self.stop();
         // What is left of a killed server may have its memory for a moment more.
         for _ in 0..100 {
-            let mut child = run(self.folder.path(), self.address.port)?;
+            let mut child = run(self.folder.path(), self.address.port, &self.host)?;
             std::thread::sleep(Duration::from_millis(50));
             if child.try_wait()?.is_none() {
                 watch(std::process::id(), child.id(), self.folder.path())?;
@@ -127,11 +140,11 @@ impl Drop for Server {
 }
 
 /// Makes the cluster's files in `folder`.
-pub(crate) fn initialise(folder: &Path) -> Result<Address> {
-    let address = Address { port: port::free()?, password: random_password()? };
+pub(crate) fn initialise(folder: &Path, host: &Host) -> Result<Address> {
+    let address = Address { host: host.address, port: port::free()?, password: random_password()? };
     let password_file = folder.join("password");
     fs::write(&password_file, &address.password)?;
-    let output = as_other_user(&binaries::find("initdb")?, folder)?
+    let output = as_other_user(&binaries::find("initdb")?, folder, &Host::default())?
         .args([
             "--no-sync",
             "--no-instructions",
@@ -150,14 +163,20 @@ pub(crate) fn initialise(folder: &Path) -> Result<Address> {
     if !output.status.success() {
         bail!("initdb: {}", String::from_utf8_lossy(&output.stderr));
     }
+    if !host.is_loopback() {
+        let rules = folder.join("data/pg_hba.conf");
+        let own = fs::read_to_string(&rules)?;
+        fs::write(rules, format!("{own}host all all 10.77.0.0/16 scram-sha-256\n"))?;
+    }
     Ok(address)
 }
 
 /// Starts the server on the cluster in `folder`; it may not be ready yet.
-pub(crate) fn run(folder: &Path, port: u16) -> Result<Child> {
+pub(crate) fn run(folder: &Path, port: u16, host: &Host) -> Result<Child> {
     let log = fs::File::create(folder.join("log"))?;
+    let listen = format!("listen_addresses={}", host.address);
     let settings = [
-        "listen_addresses=127.0.0.1",
+        &*listen,
         "unix_socket_directories=",
         "fsync=off",
         "full_page_writes=off",
@@ -165,7 +184,7 @@ pub(crate) fn run(folder: &Path, port: u16) -> Result<Child> {
         "shared_buffers=64MB",
         "jit=off",
     ];
-    let mut command = as_other_user(&binaries::find("postgres")?, folder)?;
+    let mut command = as_other_user(&binaries::find("postgres")?, folder, host)?;
     command.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
     settings.iter().for_each(|setting| {
         command.args(["-c", setting]);
@@ -182,27 +201,27 @@ pub(crate) fn run(folder: &Path, port: u16) -> Result<Child> {
 /// Waits until the server takes connections.
 pub(crate) fn wait_until_ready(address: &Address) -> Result<()> {
     let is_ready = binaries::find("pg_isready")?;
-    let port = address.port.to_string();
+    let (host, port) = (address.host.to_string(), address.port.to_string());
     wait_until("postgres takes connections", || {
-        let asked = Command::new(&is_ready).args(["-q", "-h", "127.0.0.1", "-p", &port]).status();
+        let asked = Command::new(&is_ready).args(["-q", "-h", &host, "-p", &port]).status();
         asked.is_ok_and(|status| status.success())
     })
 }
 
 /// The command itself; for root, as another user to whom `folder` belongs.
-fn as_other_user(program: &Path, folder: &Path) -> Result<Command> {
+fn as_other_user(program: &Path, folder: &Path, host: &Host) -> Result<Command> {
     if fs::metadata("/proc/self")?.uid() != 0 {
-        return Ok(Command::new(program));
+        return Ok(host.command(program));
     }
     let namespace = ["--user", "--map-user=1000", "--map-group=1000"];
     let possible = Command::new("unshare").args(namespace).arg("true").stderr(Stdio::null()).status();
     if possible.is_ok_and(|status| status.success()) {
-        let mut command = Command::new("unshare");
+        let mut command = host.command("unshare");
         command.args(namespace).arg(program);
         return Ok(command);
     }
     std::os::unix::fs::chown(folder, Some(65534), Some(65534))?;
-    let mut command = Command::new("setpriv");
+    let mut command = host.command("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
     Ok(command)
 }

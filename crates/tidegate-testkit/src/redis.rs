@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
+use crate::host::Host;
 use crate::process::{signal, wait_until, watch};
 use crate::{binaries, port};
 
@@ -17,6 +18,7 @@ use crate::{binaries, port};
 pub struct Server {
     folder: TempDir,
     port: u16,
+    host: Host,
     child: Option<Child>,
 }
 
@@ -26,15 +28,23 @@ impl Server {
     /// # Errors
     /// When `redis-server` is missing or does not start.
     pub fn start() -> Result<Self> {
-        let mut server = Self { folder: tempfile::tempdir()?, port: port::free()?, child: None };
+        Self::start_on(Host::default())
+    }
+
+    /// The same on a host.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_on(host: Host) -> Result<Self> {
+        let mut server = Self { folder: tempfile::tempdir()?, port: port::free()?, host, child: None };
         server.start_again()?;
         Ok(server)
     }
 
-    /// `redis://127.0.0.1:<port>`.
+    /// `redis://<address>:<port>`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}:{}", self.host.address, self.port)
     }
 
     /// Folder that it saves to.
@@ -55,10 +65,15 @@ impl Server {
     /// When it does not start.
     pub fn start_again(&mut self) -> Result<()> {
         self.stop();
-        let child = Command::new(binaries::find("redis-server")?)
+        let address = self.host.address;
+        let child = self
+            .host
+            .command(binaries::find("redis-server")?)
             .args([
                 "--bind",
-                "127.0.0.1",
+                &address.to_string(),
+                "--protected-mode",
+                "no",
                 "--port",
                 &self.port.to_string(),
                 "--save",
@@ -77,7 +92,7 @@ impl Server {
         watch(std::process::id(), child.id(), self.folder.path())?;
         self.child = Some(child);
         let port = self.port;
-        wait_until("redis-server listens", || TcpStream::connect(("127.0.0.1", port)).is_ok())
+        wait_until("redis-server listens", || TcpStream::connect((address, port)).is_ok())
     }
 
     /// Writes a copy of the content, as of now.
@@ -168,7 +183,7 @@ impl Server {
     /// When the server does not answer.
     pub fn command(&self, words: &[&str]) -> Result<String> {
         let output = Command::new(binaries::find("redis-cli")?)
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(["-h", &self.host.address.to_string(), "-p", &self.port.to_string()])
             .args(words)
             .output()
             .context("run redis-cli")?;

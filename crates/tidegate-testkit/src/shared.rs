@@ -4,6 +4,7 @@
 //! one starts the cluster and writes down where it is; a watcher ends it with the runner.
 
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::parent_id;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::host::Host;
 use crate::postgres::{Address, initialise, run, wait_until_ready};
 use crate::process::{signal, watch};
 
@@ -28,8 +30,8 @@ pub(crate) fn cluster() -> Result<Address> {
         fs::remove_dir_all(&cluster)?;
     }
     fs::create_dir(&cluster)?;
-    let address = initialise(&cluster)?;
-    let server = run(&cluster, address.port)?;
+    let address = initialise(&cluster, &Host::default())?;
+    let server = run(&cluster, address.port, &Host::default())?;
     watch(runner, server.id(), &folder)?;
     wait_until_ready(&address)?;
     fs::write(folder.join("address"), format!("{} {} {}", server.id(), address.port, address.password))?;
@@ -58,6 +60,10 @@ fn running(folder: &Path) -> Option<Address> {
     let text = fs::read_to_string(folder.join("address")).ok()?;
     let mut words = text.split(' ');
     let server: u32 = words.next()?.parse().ok()?;
-    let address = Address { port: words.next()?.parse().ok()?, password: words.next()?.to_owned() };
+    let address = Address {
+        host: Ipv4Addr::LOCALHOST,
+        port: words.next()?.parse().ok()?,
+        password: words.next()?.to_owned(),
+    };
     signal(server, "0").then_some(address)
 }

@@ -229,10 +229,10 @@ resources: {{- toYaml .Values.migrations.resources | nindent 2 }}
 {{- end }}
 {{- if not $found }}{{ fail (printf "orphanedJournals: there is no pool %q in pools" $name) }}{{ end }}
 {{- end }}
-{{- $least := add (int .Values.nodes.preStopSeconds) (int .Values.nodes.drainTimeoutSeconds) 35 }}
+{{- $least := add (int .Values.nodes.preStopSeconds) (int .Values.nodes.drainTimeoutSeconds) 40 }}
 {{- with .Values.nodes.terminationGracePeriodSeconds }}
 {{- if lt (int .) (int $least) }}
-{{- fail (printf "nodes.terminationGracePeriodSeconds must be %d at least: preStopSeconds + drainTimeoutSeconds + 35 to settle and ship; streams would be cut" (int $least)) }}
+{{- fail (printf "nodes.terminationGracePeriodSeconds must be %d at least: preStopSeconds + drainTimeoutSeconds + 40 to let callers go, settle and ship; streams would be cut" (int $least)) }}
 {{- end }}
 {{- end }}
 {{- end }}

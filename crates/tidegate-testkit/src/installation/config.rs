@@ -17,12 +17,16 @@ pub(super) fn file(folder: &Path, name: &str) -> String {
 
 /// Writes a control plane's configuration; its path.
 pub(super) fn control_plane(folder: &Path, index: usize, logins: &Logins, shape: &Shape) -> Result<String> {
-    let lead = lead(shape);
+    let grants =
+        shape.grant_percent.map(|percent| format!("grant_percent = {percent}\n")).unwrap_or_default();
+    let lead = lead(shape) + &grants;
     let (api, grpc, metrics) = (port::free()?, port::free()?, port::free()?);
+    let host = shape.host(&format!("control-{index}")).address;
     let content = format!(
         "log.format = \"text\"\n\n[database]\nurl = {:?}\nfeed_url = {:?}\nmigrate_url = {:?}\n\n\
          [encryption]\nkey_file = {:?}\n\n\
-         [control_plane]\nlisten = \"127.0.0.1:{api}\"\ngrpc_listen = \"127.0.0.1:{grpc}\"\nmetrics_listen = \"127.0.0.1:{metrics}\"\n{lead}",
+         [control_plane]\nlisten = \"{host}:{api}\"\ngrpc_listen = \"{host}:{grpc}\"\n\
+         grpc_names = [\"localhost\", \"{host}\"]\nmetrics_listen = \"{host}:{metrics}\"\n{lead}",
         logins.app,
         logins.feed,
         logins.owner,
@@ -33,12 +37,8 @@ pub(super) fn control_plane(folder: &Path, index: usize, logins: &Logins, shape:
     Ok(path)
 }
 
-/// An executable from before the setting is not shown it.
 fn lead(shape: &Shape) -> String {
-    match shape.drain_lead_seconds {
-        0 => String::new(),
-        seconds => format!("drain_lead_seconds = {seconds}\n"),
-    }
+    shape.drain_lead_seconds.map(|seconds| format!("drain_lead_seconds = {seconds}\n")).unwrap_or_default()
 }
 
 /// Writes a node's configuration.
@@ -54,15 +54,17 @@ pub(super) fn node(
     let roots = folder.join("roots.pem");
     fs::write(&roots, text(token, "trust_roots")?)?;
     let (gateway, metrics) = (port::free()?, port::free()?);
+    let host = shape.host(&format!("node-{index}")).address;
+    let private = if host.is_loopback() { "127.0.0.0/8" } else { "10.77.0.0/16" };
     let lead = lead(shape);
     let workers = shape.workers.map(|n| format!("workers = {n}\n")).unwrap_or_default();
     let drain = shape.drain_timeout_seconds;
     let redis = redis.map(|url| format!("[redis]\nurl = {url:?}\n\n")).unwrap_or_default();
     let content = format!(
-        "log.format = \"text\"\n\n{redis}[node]\nlisten = \"127.0.0.1:{gateway}\"\nmetrics_listen = \"127.0.0.1:{metrics}\"\n\
+        "log.format = \"text\"\n\n{redis}[node]\nlisten = \"{host}:{gateway}\"\nmetrics_listen = \"{host}:{metrics}\"\n\
          state_dir = {:?}\ncontrol_plane_url = {control_plane:?}\njoin_token = {:?}\ntrust_roots_file = {roots:?}\n\
          name = \"node-{index}\"\ndrain_timeout_seconds = {drain}\n{lead}{workers}\n\
-         [[upstream.private]]\ncidr = \"127.0.0.0/8\"\nports = {upstream_ports:?}\nhttp = true\n",
+         [[upstream.private]]\ncidr = \"{private}\"\nports = {upstream_ports:?}\nhttp = true\n",
         folder.join(format!("node-{index}-state")),
         text(token, "token")?,
     );

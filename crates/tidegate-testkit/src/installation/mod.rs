@@ -21,6 +21,7 @@ pub use admin::Admin;
 pub use link::{Line, Link};
 pub use program::Program;
 
+use crate::host::Host;
 use crate::{port, postgres, redis};
 
 /// How an installation is laid out.
@@ -36,10 +37,16 @@ pub struct Shape {
     pub workers: Option<usize>,
     /// Longest time for running streams to finish when a node is told to end.
     pub drain_timeout_seconds: u64,
-    /// Longest time for which what is told to end goes on serving, not ready.
-    pub drain_lead_seconds: u64,
+    /// Time for which what is told to end goes on serving, not ready; `None`: as the executable has it, one from
+    /// before the setting too.
+    pub drain_lead_seconds: Option<u64>,
+    /// `control_plane.grant_percent`; `None`: as the executable has it.
+    pub grant_percent: Option<u8>,
     /// Lines between the parts can be cut: see [`Lines`].
     pub lines: bool,
+    /// Hosts by the name of what runs there (`postgres`, `redis`, `simulator`, `control-0`, `node-0`); what
+    /// has none runs on the loopback.
+    pub hosts: BTreeMap<String, Host>,
     /// A program in front of each node, for example `taskset -c 1`.
     pub node_wrapper: Vec<String>,
     /// Where the default provider is; `None`: a simulator of its own.
@@ -54,11 +61,20 @@ impl Default for Shape {
             redis: true,
             workers: None,
             drain_timeout_seconds: 20,
-            drain_lead_seconds: 0,
+            drain_lead_seconds: Some(0),
+            grant_percent: None,
             lines: false,
+            hosts: BTreeMap::new(),
             node_wrapper: vec![],
             upstream: None,
         }
+    }
+}
+
+impl Shape {
+    /// Where something runs.
+    fn host(&self, name: &str) -> Host {
+        self.hosts.get(name).cloned().unwrap_or_default()
     }
 }
 
@@ -113,14 +129,14 @@ impl Installation {
     pub async fn start(binary: &Path, shape: Shape) -> Result<Self> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::Builder::new().prefix("tg-").tempdir()?;
-        let postgres = postgres::Server::start()?;
-        let redis = if shape.redis { Some(redis::Server::start()?) } else { None };
+        let postgres = postgres::Server::start_on(shape.host("postgres"))?;
+        let redis = shape.redis.then(|| redis::Server::start_on(shape.host("redis"))).transpose()?;
         let logins = provision::create(&postgres)?;
         let key = folder.path().join("key-encryption-key");
         Program::run(binary, folder.path(), &["keygen", "--out", &key.to_string_lossy()])?;
         let simulator = match &shape.upstream {
             Some(_) => None,
-            None => Some(start_simulator(binary, folder.path()).await?),
+            None => Some(start_simulator(binary, folder.path(), &shape.host("simulator")).await?),
         };
         let (mut control_planes, mut lines) = (Vec::new(), Lines::default());
         for index in 0..shape.control_planes.max(1) {
@@ -142,7 +158,7 @@ impl Installation {
                 binary,
                 folder.path(),
                 &format!("control-{index}"),
-                &[],
+                &shape.host(&format!("control-{index}")).wrapper,
                 &["control-plane", "--config", &file],
             )?);
         }
@@ -397,9 +413,10 @@ pub(crate) fn text(value: &Value, name: &str) -> Result<String> {
     value[name].as_str().map(str::to_owned).with_context(|| format!("no text {name:?} in the answer"))
 }
 
-async fn start_simulator(binary: &Path, folder: &Path) -> Result<Program> {
-    let listen = format!("127.0.0.1:{}", port::free()?);
-    let simulator = Program::start(binary, folder, "simulator", &[], &["simulator", "--listen", &listen])?;
+async fn start_simulator(binary: &Path, folder: &Path, host: &Host) -> Result<Program> {
+    let listen = format!("{}:{}", host.address, port::free()?);
+    let simulator =
+        Program::start(binary, folder, "simulator", &host.wrapper, &["simulator", "--listen", &listen])?;
     simulator.wait_for_line("listening on ").await?;
     Ok(simulator)
 }

@@ -35,19 +35,18 @@ impl Installation {
         let token = self.admin.post("/join-tokens", &json!({"pool": pool})).await?;
         let index = self.nodes.len();
         let grpc = self.control_planes.iter().map(|p| p.url("grpc on ")).collect::<Result<Vec<_>>>()?;
-        let redis = self.pools.get(pool).or(self.redis.as_ref()).map(redis::Server::port);
-        let (mut control, mut redis) = (grpc[index % grpc.len()].clone(), redis);
+        let counters = self.pools.get(pool).or(self.redis.as_ref());
+        let (mut control, mut redis) = (grpc[index % grpc.len()].clone(), counters.map(redis::Server::url));
         if self.shape.lines {
             let line = Link::to(port_of(&control)?).await?;
             control = format!("https://127.0.0.1:{}", line.port());
             self.lines.to_control.push(line);
-            if let Some(port) = &mut redis {
-                let line = Link::to(*port).await?;
-                *port = line.port();
+            if let Some(counters) = counters {
+                let line = Link::to(counters.port()).await?;
+                redis = Some(format!("redis://127.0.0.1:{}", line.port()));
                 self.lines.to_redis.push(line);
             }
         }
-        let redis = redis.map(|port| format!("redis://127.0.0.1:{port}"));
         config::node(
             self.folder.path(),
             index,
@@ -66,13 +65,8 @@ impl Installation {
     fn spawn_node(&self, index: usize) -> Result<Program> {
         let file = config::file(self.folder.path(), &format!("node-{index}"));
         let name = format!("node-{index}");
-        Program::start(
-            &self.binary,
-            self.folder.path(),
-            &name,
-            &self.shape.node_wrapper,
-            &["node", "--config", &file],
-        )
+        let wrapper = [self.shape.host(&name).wrapper, self.shape.node_wrapper.clone()].concat();
+        Program::start(&self.binary, self.folder.path(), &name, &wrapper, &["node", "--config", &file])
     }
 
     /// Starts a node again that was killed or stopped, with its state, and waits until it is ready.
@@ -120,7 +114,7 @@ impl Installation {
             &self.binary,
             self.folder.path(),
             &name,
-            &[],
+            &self.shape.host(&name).wrapper,
             &["control-plane", "--config", &file],
         )?;
         self.control_planes[index].wait_for_line("control plane is ready").await

@@ -69,7 +69,7 @@ impl Default for Node {
             service_account_token_file: None,
             pool: "default".to_owned(),
             name: None,
-            drain_lead_seconds: 0,
+            drain_lead_seconds: 5,
             drain_timeout_seconds: 600,
             response_cache_bytes: 64 << 20,
             response_cache_entry_bytes: 1 << 20,

@@ -72,9 +72,12 @@ impl Load {
     }
 }
 
-/// A client that keeps connections and never sends a request twice.
-fn once() -> Client {
-    Client::builder().timeout(seconds(60)).no_proxy().retry(reqwest::retry::never()).build().unwrap()
+/// A client that never sends a request twice. It keeps connections, which releases before `drain_lead_seconds`
+/// closed under its feet.
+fn once(keeps: bool) -> Client {
+    let kept = if keeps { usize::MAX } else { 0 };
+    let client = Client::builder().timeout(seconds(60)).no_proxy().pool_max_idle_per_host(kept);
+    client.retry(reqwest::retry::never()).build().unwrap()
 }
 
 fn servers(installation: &Installation) -> [Vec<(String, String)>; 2] {
@@ -129,7 +132,7 @@ impl Roll<'_> {
 async fn both_planes_are_replaced_one_by_one_under_load_and_no_request_fails() {
     let older = std::env::var_os("TIDEGATE_OLD").map(PathBuf::from);
     let first = older.clone().unwrap_or_else(|| binary().to_owned());
-    let drain_lead_seconds = if older.is_some() { 0 } else { LEAD };
+    let drain_lead_seconds = if older.is_some() { None } else { Some(LEAD) };
     let shape = Shape { control_planes: 2, nodes: 2, drain_lead_seconds, ..Shape::default() };
     let mut installation = Installation::start(&first, shape).await.unwrap_or_else(|e| panic!("{e:#}"));
     let slow = json!({"output_tokens": 60, "chunk_delay_ms": 50, "hidden_reasoning": false});
@@ -142,7 +145,7 @@ async fn both_planes_are_replaced_one_by_one_under_load_and_no_request_fails() {
 
     let (load, quick, slow) =
         (Load::default(), Ask::all("Hello"), [Ask::chat("Go on slowly").at_most(100).streaming()]);
-    let app = || App { client: once(), base: nodes.url.clone(), key: key.clone() };
+    let app = || App { client: once(older.is_none()), base: nodes.url.clone(), key: key.clone() };
     let applications = (0..12).map(|number| load.application(app(), if number < 9 { &quick } else { &slow }));
     let story = async {
         let by_themselves = older.is_none();

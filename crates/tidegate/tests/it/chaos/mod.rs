@@ -2,6 +2,7 @@
 //! judges the books. A seed replays the choices: `CHAOS_SEED=… cargo nextest run -p tidegate chaos`.
 
 mod books;
+mod hosts;
 mod judge;
 mod load;
 mod planted;
