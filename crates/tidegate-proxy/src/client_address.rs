@@ -38,8 +38,6 @@ fn read(entry: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     fn told(connection: &str, lines: &[&str]) -> String {

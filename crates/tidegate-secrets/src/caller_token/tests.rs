@@ -1,7 +1,5 @@
 //! What is accepted and what is not, token by token.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeMap;
 
 use aws_lc_rs::rand::SystemRandom;

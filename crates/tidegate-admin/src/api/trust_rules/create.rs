@@ -86,7 +86,7 @@ pub(super) async fn create(State(app): State<App>, posted: Posted<NewTrustRule>)
     let Some(key_id) = key_id.or(own_key.as_ref().map(|key| key.id)) else {
         return Err(Problem::internal().into());
     };
-    let rule = spec.put_into(blank(&write, app.new_id(), key_id))?;
+    let rule = spec.put_into(&blank(&write, app.new_id(), key_id))?;
     match own_key {
         None => write.compile(&Resource::TrustRule(rule.clone())).await?,
         Some(key) => {

@@ -110,7 +110,7 @@ pub(crate) struct TrustRuleView {
 
 impl TrustRuleSpec {
     /// Lays this over a rule.
-    fn put_into(self, rule: TrustRule) -> Result<TrustRule, Problem> {
+    fn put_into(self, rule: &TrustRule) -> Result<TrustRule, Problem> {
         let mut checks = Checks::default();
         checks.name("name", &self.name);
         let pasted = match &self.jwks {
@@ -138,7 +138,7 @@ impl TrustRuleSpec {
             longest_life_seconds: self.longest_life_seconds,
             discovered,
             keys,
-            ..rule
+            ..rule.clone()
         })
     }
 }

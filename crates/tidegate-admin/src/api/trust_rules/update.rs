@@ -30,7 +30,7 @@ pub(super) async fn update(
     if_match.check(stored.version)?;
     let shown = view(&mut write, &stored).await?;
     let before = &stored.value;
-    let after = patch.apply(&TrustRuleSpec::from(before))?.put_into(before.clone())?;
+    let after = patch.apply(&TrustRuleSpec::from(before))?.put_into(before)?;
     unchanged("issuer", &before.issuer, &after.issuer)?;
     write.compile(&Resource::TrustRule(after.clone())).await?;
     refuse_overlap(&mut write, &after).await?;
