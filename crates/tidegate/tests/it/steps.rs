@@ -1,0 +1,101 @@
+//! Streams held step by step, over real nodes and Redis: near a cap none is refused because it might be long,
+//! the cap holds, and what the provider bills is on the books, also when nodes die in the middle.
+
+use futures_util::StreamExt as _;
+use serde_json::json;
+use tidegate_testkit::installation::Installation;
+
+use crate::support::{App, Ask, OwnBudget, Reply, apps, bill, install, nodes, seconds, until};
+
+/// $0.20; an answer of 300 tokens costs 0.0006, 4,096 granted tokens hold 0.0082.
+const LIMIT: i128 = 200_000_000;
+
+/// An installation whose providers bill nothing that is not seen, and stop when they are told to.
+async fn told_so() -> (Installation, Vec<App>) {
+    let installation = install(nodes(2)).await;
+    let admin = &installation.admin;
+    for provider in admin.get("/providers").await.unwrap()["data"].as_array().unwrap() {
+        let path = format!("/providers/{}", provider["id"].as_str().unwrap());
+        admin.patch(&path, &json!({"abort_billing": "stops"})).await.unwrap();
+    }
+    for offering in admin.get("/offerings").await.unwrap()["data"].as_array().unwrap() {
+        let path = format!("/offerings/{}?wait=fleet", offering["id"].as_str().unwrap());
+        admin.patch(&path, &json!({"output_visible": true})).await.unwrap();
+    }
+    let seen = json!([{"then": {"output_tokens": 300, "tokens_per_chunk": 10, "chunk_delay_ms": 10,
+        "hidden_reasoning": false, "bill_after_abort": false}}]);
+    installation.script(seen).await.unwrap();
+    let (id, key) = installation.key("app", &json!({})).await.unwrap();
+    installation.budget("cap", "0.20", json!({"key": id})).await.unwrap();
+    let apps = apps(&installation, &key);
+    (installation, apps)
+}
+
+fn ask(number: usize) -> Ask {
+    let all = Ask::all("tell me a story");
+    all[1 + 2 * (number % 2)].clone().at_most(4_096)
+}
+
+/// So many calls at once over all nodes.
+async fn call(apps: &[App], calls: usize) -> Vec<Reply> {
+    let call = |number: usize| async move { apps[number % apps.len()].call(&ask(number)).await };
+    let replies: Vec<_> =
+        futures_util::stream::iter((0..calls).map(call)).buffer_unordered(calls).collect().await;
+    replies.into_iter().flatten().collect()
+}
+
+async fn quiet(app: &App) -> OwnBudget {
+    let settled = || async { OwnBudget::of(app).await.is_some_and(|budget| budget.held == 0) };
+    until("nothing is held", seconds(20), settled).await;
+    OwnBudget::of(app).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_share_what_is_left_of_a_cap_step_by_step_and_never_pass_it() {
+    let (installation, apps) = told_so().await;
+    // How long answers are is known after the first one of each provider on each node.
+    for number in 0..4 {
+        apps[number / 2].expect(&ask(number), 200).await;
+    }
+    // Together they may cost 0.98 and do cost 0.07: held whole, only 24 would get in at once.
+    let replies = call(&apps, 120).await;
+    let answered = replies.iter().filter(|reply| reply.status == 200 && reply.whole).count();
+    let statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
+    assert!(statuses.iter().all(|status| *status == 200) && answered == 120, "{answered}: {statuses:?}");
+    let budget = quiet(&apps[0]).await;
+    assert_eq!((budget.spent, budget.unresolved), (bill(&installation).await, 0));
+    // The rest is used up: who gets in is answered, cut or told that nothing is left; the cap holds.
+    let replies = call(&apps, 300).await;
+    assert!(replies.iter().any(|reply| reply.status == 402), "the rest does not pay for 300 calls");
+    let budget = quiet(&apps[1]).await;
+    let billed = bill(&installation).await;
+    assert!(billed <= budget.spent + budget.unresolved, "{billed}: {budget:?}");
+    assert!(budget.spent + budget.unresolved <= LIMIT, "{budget:?}");
+    assert!(budget.spent > LIMIT * 9 / 10, "most of it was used: {budget:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_node_held_by_steps_is_unresolved_and_within_the_cap() {
+    let (mut installation, apps) = told_so().await;
+    for number in 0..4 {
+        apps[number / 2].expect(&ask(number), 200).await;
+    }
+    // Longer than answers were so far: steps are taken.
+    let long = json!([{"then": {"output_tokens": 3_000, "tokens_per_chunk": 10, "chunk_delay_ms": 10,
+        "hidden_reasoning": false, "bill_after_abort": false}}]);
+    installation.script(long).await.unwrap();
+    let running = tokio::spawn({
+        let apps = apps.clone();
+        async move { call(&apps, 40).await.len() }
+    });
+    let steps = "SELECT count(*) FROM open_attempts WHERE step > 0";
+    let stepped = || async { installation.query(steps).unwrap()[0][0] != "0" };
+    until("steps are on the books", seconds(20), stepped).await;
+    installation.nodes[0].kill();
+    installation.restart_node(0).await.unwrap();
+    running.await.unwrap();
+    let budget = quiet(&apps[1]).await;
+    let billed = bill(&installation).await;
+    assert!(billed <= budget.spent + budget.unresolved, "{billed}: {budget:?}");
+    assert!(budget.spent + budget.unresolved <= LIMIT && budget.unresolved > 0, "{budget:?}");
+}
