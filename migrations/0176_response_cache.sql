@@ -10,6 +10,7 @@ ALTER TABLE usage_hourly ADD COLUMN cache_hit_count bigint;
 -- cache: the other side of charges for answers from the cache, which no provider bills.
 -- contract: it comes back wider in the next statement
 ALTER TABLE ledger_postings DROP CONSTRAINT ledger_postings_account_check;
+-- contract: it allows what it allowed before, and one account more
 ALTER TABLE ledger_postings ADD CONSTRAINT ledger_postings_account_check CHECK (account IN
     ('charges', 'providers', 'byok', 'byok_providers', 'credit', 'payments', 'allowances', 'charges_paid', 'markup',
      'cache'));

@@ -205,7 +205,7 @@ async fn whole(
     match answer::complete(surface, target, &bytes, facts) {
         Ok(complete) => {
             if let Some(keep) = keep.filter(|_| !attempt.account.is_left()) {
-                keep.whole(&bytes, &"application/json".into(), None, complete.usage);
+                keep.whole(&bytes, "application/json".into(), None, complete.usage);
             }
             attempt.answers();
             attempt.answered(complete.usage, complete.visible_bytes);
@@ -266,7 +266,7 @@ async fn task_done(
     match task::complete(call, target, provider, &received, head.input_tokens, facts) {
         Ok(finished) => {
             if let Some(keep) = keep.filter(|_| !attempt.account.is_left()) {
-                keep.whole(&received.bytes, &received.content_type, head.input_tokens, finished.usage);
+                keep.whole(&received.bytes, received.content_type.clone(), head.input_tokens, finished.usage);
             }
             attempt.answers();
             attempt.task_completed(finished.usage);

@@ -144,7 +144,7 @@ impl Attempt {
 
     /// Nothing is sent: the answer is what was made for the call `from`, and costs so many percent of its
     /// usage. With the intent there is room for the end.
-    pub(crate) fn from_cache(&mut self, from: CallId, usage: &Usage, percent: u8) -> Result<(), Failed> {
+    pub(crate) fn book_cached(&mut self, from: CallId, usage: &Usage, percent: u8) -> Result<(), Failed> {
         self.event.cached_percent = Some(percent);
         self.intend()?;
         self.stage = Stage::Ended;

@@ -39,7 +39,7 @@ pub(super) type Said = (CacheRules, Option<bool>);
 
 impl Caching {
     /// `off` and zero data retention win, then `on`; of the rest the strictest.
-    pub(super) fn of(said: impl Iterator<Item = Said> + Clone, zdr: ZdrTier) -> Self {
+    pub(super) fn of(said: &(impl Iterator<Item = Said> + Clone), zdr: ZdrTier) -> Self {
         let rules = said.clone().map(|(rules, _)| rules);
         let named = |mode| rules.clone().any(|rules| rules.mode == Some(mode));
         let may = if named(CacheMode::Off) || forbids_keeping(zdr) {

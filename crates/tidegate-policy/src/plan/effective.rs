@@ -56,7 +56,7 @@ impl Demands<'_> {
         self.effective.total_timeout_ms = route.total_timeout_ms;
         let of_policies = self.policies.iter().map(|policy| (policy.cache, policy.prompt_cache_markers));
         let said = of_policies.chain([(route.cache, route.prompt_cache_markers)]);
-        self.effective.caching = Caching::of(said, self.effective.zdr);
+        self.effective.caching = Caching::of(&said, self.effective.zdr);
     }
 
     /// Where no policy limits attempts, each of so many models has its own.
@@ -89,7 +89,7 @@ pub(crate) fn demands<'a>(view: &'a View, facts: &CallFacts<'_>) -> Demands<'a> 
         max_attempts: policies.iter().filter_map(|policy| policy.max_attempts).min().unwrap_or(MAX_ATTEMPTS),
         attempt_timeout_ms: None,
         total_timeout_ms: None,
-        caching: Caching::of(policies.iter().map(|policy| (policy.cache, policy.prompt_cache_markers)), zdr),
+        caching: Caching::of(&policies.iter().map(|policy| (policy.cache, policy.prompt_cache_markers)), zdr),
     };
     let closed = policies.iter().copied().find(|policy| policy.closed);
     Demands { policies, effective, closed }

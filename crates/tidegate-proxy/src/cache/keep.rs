@@ -53,11 +53,11 @@ impl Keep {
     pub(crate) fn whole(
         self,
         bytes: &Bytes,
-        content_type: &Cow<'static, str>,
+        content_type: Cow<'static, str>,
         input_tokens: Option<u64>,
         usage: Option<Usage>,
     ) {
-        self.keep(false, bytes, content_type.clone(), input_tokens, usage);
+        self.keep(false, bytes, content_type, input_tokens, usage);
     }
 
     fn keep(

@@ -130,7 +130,7 @@ async fn book(
     let whose = Whose { caller, labels: &call.labels };
     let mut attempt = Attempt::held(gateway, account, whose, candidate, 0, held);
     attempt
-        .from_cache(kept.by.call, &kept.usage, slot.percent)
+        .book_cached(kept.by.call, &kept.usage, slot.percent)
         .map_err(|failed| failed.into_refusal(account.dialect()))
 }
 
