@@ -87,12 +87,7 @@ pub(super) fn faults_of(rows: &[Row]) -> Vec<String> {
             let (file, name) = story.split_once("::").unwrap_or((story, ""));
             let code = fs::read_to_string(root().join(file)).unwrap_or_default();
             let is_test = |(before, _): (&str, &str)| {
-                before
-                    .lines()
-                    .rev()
-                    .skip(1)
-                    .take(3)
-                    .any(|line| line.starts_with("#[") && line.contains("test"))
+                before.lines().rev().take(4).any(|line| line.starts_with("#[") && line.contains("test"))
             };
             if !code.split_once(&format!("fn {name}(")).is_some_and(is_test) {
                 found.push(format!("{away}: {story} is no test"));
