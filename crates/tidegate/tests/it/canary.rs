@@ -2,6 +2,8 @@
 //! answers, provider errors, credentials, keys. Each surface shows that it was read, and leaks that are planted
 //! are found.
 
+mod outside;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,10 +20,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use serde_json::{Value, json};
-use tidegate_testkit::Receiver;
 use tidegate_testkit::installation::{Installation, Shape};
 
-use crate::support::{App, apps, client, install, open_to_deliveries, seconds, until};
+use self::outside::Outside;
+use crate::support::{App, apps, client, install, seconds, until};
 
 /// Where secrets and content come from; each has a canary of its own.
 const SOURCES: [&str; 14] = [
@@ -309,56 +311,6 @@ async fn of_answers(installation: &Installation, app: &App, key_name: &str) -> V
     all
 }
 
-/// Who is told of calls and events, outside.
-struct Outside {
-    webhook: Receiver,
-    collector: Receiver,
-}
-
-impl Outside {
-    async fn start() -> Self {
-        let receiver = async || Receiver::start(&["200 OK"]).await.unwrap();
-        Self { webhook: receiver().await, collector: receiver().await }
-    }
-
-    /// Opens the way to both, and asks for everything.
-    async fn subscribe(&self, installation: &mut Installation) {
-        open_to_deliveries(installation, &[self.webhook.port(), self.collector.port()]).await;
-        let admin = &installation.admin;
-        let hook = json!({"name": "pager", "url": self.webhook.url("/hook")});
-        admin.post("/webhooks", &hook).await.unwrap();
-        let exporter = json!({"name": "traces", "url": self.collector.url("/v1/traces")});
-        admin.post("/exporters", &exporter).await.unwrap();
-    }
-
-    /// What both heard, heads and bodies.
-    fn surfaces(&self) -> Vec<Surface> {
-        let surface = |name: &str, receiver: &Receiver, witness: &str| {
-            let mut bytes = Vec::new();
-            for heard in receiver.heard() {
-                bytes.extend(format!("{} {:?} ", heard.target, heard.headers).into_bytes());
-                bytes.extend(heard.body);
-            }
-            Surface { name: name.to_owned(), bytes, witness: witness.to_owned() }
-        };
-        vec![
-            surface("webhooks", &self.webhook, "budget.exhausted"),
-            surface("webhooks of credentials", &self.webhook, "credential.failing"),
-            surface("traces", &self.collector, "gen_ai."),
-        ]
-    }
-
-    /// Waits until a text has arrived at the webhook, and another at the collector.
-    async fn heard(&self, event: &str, span: &str) {
-        let holds =
-            |receiver: &Receiver, text: &str| receiver.heard().iter().any(|heard| holds(&heard.body, text));
-        until("webhook and collector hear", seconds(60), || async {
-            holds(&self.webhook, event) && holds(&self.collector, span)
-        })
-        .await;
-    }
-}
-
 async fn surfaces(installation: &Installation, outside: &Outside, app: &App, key_name: &str) -> Vec<Surface> {
     let mut all = of_processes(installation, key_name).await;
     all.extend(of_answers(installation, app, key_name).await);
@@ -369,7 +321,7 @@ async fn surfaces(installation: &Installation, outside: &Outside, app: &App, key
 /// A budget that the next call uses up.
 async fn tiny_budget(installation: &Installation, name: &str) {
     let body = json!({"name": name, "limit": "0.000000001", "window": {"every": "month"}, "enforcement": "soft",
-        "scope": {"team": installation.team}, "alerts": [50]});
+        "scope": {"team": installation.team}, "count_byok": true, "alert_at_percent": [50]});
     installation.admin.post("/budgets?wait=fleet", &body).await.unwrap();
 }
 
@@ -487,11 +439,13 @@ async fn planted_leaks_are_found(
     installation
         .sql(&format!("UPDATE call_records SET outcome = '\"{leak}\"' WHERE false; SELECT '{leak}'::int"))
         .ok();
-    // What people name reaches webhooks (a budget) and traces (an end user).
+    // What people name reaches webhooks (a budget) and traces (an end user whom a budget names).
+    installation.budget("of a user", "5.00", json!({"end_user": leak})).await.unwrap();
     tiny_budget(installation, &format!("tiny {leak}")).await;
     let mut body = request("hello", false);
     body["providerOptions"] = json!({"gateway": {"user": leak}});
-    send(app, &body).await;
+    let (status, answer) = send(app, &body).await;
+    assert_eq!(status, 200, "{answer}");
     outside.heard(&leak, &leak).await;
     let all = surfaces(installation, outside, app, key_name).await;
     let found = leaks(&all, secrets);

@@ -9,7 +9,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
-use crate::support::{Ask, OwnBudget, apps, bill, binary, charge, install, nano, nodes, seconds, until};
+use crate::support::{
+    Ask, OwnBudget, apps, bill, binary, charge, install, nano, nodes, open_to_deliveries, seconds, until,
+};
 
 async fn command(installation: &Installation, arguments: &[&str]) -> Output {
     let api = installation.control_planes[0].url("management API on ").unwrap();
@@ -53,15 +55,7 @@ async fn an_organization_spends_what_it_paid_hears_of_it_and_every_charge_is_rep
     let mut tasks = JoinSet::new();
     let (port, mut heard) = receiver(&mut tasks);
     let organization = installation.admin.get("/organizations").await.unwrap()["data"][0]["id"].clone();
-    // Private targets are the operator's to open, in the process's own configuration.
-    let file = installation.folder().join("control-0.toml");
-    let opened = format!(
-        "{}\n[[upstream.private]]\ncidr = \"127.0.0.1/32\"\nports = [{port}]\nhttp = true\norganizations = [{organization}]\n",
-        std::fs::read_to_string(&file).unwrap()
-    );
-    std::fs::write(&file, opened).unwrap();
-    installation.control_planes[0].kill();
-    installation.restart_control_plane(0).await.unwrap();
+    open_to_deliveries(&mut installation, &[port]).await;
     let admin = &installation.admin;
 
     let (_, key) = installation.key("app", &json!({})).await.unwrap();

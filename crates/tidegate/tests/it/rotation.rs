@@ -209,7 +209,7 @@ async fn a_key_of_aws_kms_keeps_the_root_keys_by_a_pair_of_keys_or_by_a_role() {
     fs::write(&token, "another token").unwrap();
     let refused = installation.restart_control_plane(0).await.unwrap_err().to_string();
     assert!(refused.contains("STS refuses"), "{refused}");
-    fs::write(&secret, "another secret").unwrap();
+    fs::write(&secret, "another-secret").unwrap();
     keep_by(&folder, &by_keys);
     let refused = installation.restart_control_plane(0).await.unwrap_err().to_string();
     assert!(refused.contains("does not accept the credentials"), "{refused}");
@@ -271,7 +271,7 @@ async fn a_control_plane_killed_in_the_middle_of_rotations_goes_on_with_them_and
     let own = json!({"name": "own", "provider": "sim-openai", "scope": "organization", "secret": {"api_key": "sk-own"}});
     installation.admin.post("/credentials?wait=fleet", &own).await.unwrap();
     for number in 0..20 {
-        let body = json!({"name": format!("tenant {number}")});
+        let body = json!({"slug": format!("tenant-{number}"), "name": format!("tenant {number}")});
         let tenant = installation.admin.post("/organizations", &body).await.unwrap();
         let at = format!("/credentials?organization={}", tenant["id"].as_str().unwrap());
         installation.admin.post(&at, &own).await.unwrap();

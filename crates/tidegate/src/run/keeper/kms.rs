@@ -83,7 +83,7 @@ impl Kms {
     }
 
     async fn keys(&self) -> Result<AwsKeys, SecretsError> {
-        let bad = |_| SecretsError::Wrapper("the keys for AWS are none");
+        let bad = |_| SecretsError::Wrapper("the keys for AWS are not of their form");
         match &self.sign_in {
             SignIn::Keys { id, secret } => {
                 AwsKeys::new(id, &super::read(secret)?, None, &self.region).map_err(bad)

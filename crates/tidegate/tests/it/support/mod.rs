@@ -30,6 +30,20 @@ pub(crate) fn nodes(nodes: usize) -> Shape {
     Shape { nodes, ..Shape::default() }
 }
 
+/// Lets the control plane deliver to these ports of this machine, for the installation's organization: private
+/// targets are the operator's to open, in the process's own configuration.
+pub(crate) async fn open_to_deliveries(installation: &mut Installation, ports: &[u16]) {
+    let organization = installation.admin.get("/organizations").await.unwrap()["data"][0]["id"].clone();
+    let file = installation.folder().join("control-0.toml");
+    let opened = format!(
+        "{}\n[[upstream.private]]\ncidr = \"127.0.0.1/32\"\nports = {ports:?}\nhttp = true\norganizations = [{organization}]\n",
+        std::fs::read_to_string(&file).unwrap()
+    );
+    std::fs::write(&file, opened).unwrap();
+    installation.control_planes[0].kill();
+    installation.restart_control_plane(0).await.unwrap();
+}
+
 /// An application with `key` at each node.
 pub(crate) fn apps(installation: &Installation, key: &str) -> Vec<App> {
     (0..installation.nodes.len()).map(|node| App::new(&installation.gateway(node).unwrap(), key)).collect()
