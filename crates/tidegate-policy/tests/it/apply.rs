@@ -91,7 +91,7 @@ fn a_tightening_that_cannot_be_applied_closes_what_it_speaks_of() {
     closed(Resource::Organization(Organization { time_zone: "Nowhere".into(), ..source }), "gpt-5");
     let Resource::Team(source) = team(ORG, TEAM) else { panic!() };
     closed(Resource::Team(Team { name: String::new(), ..source }), "gpt-5");
-    closed(Resource::Key(VirtualKey { secrets: vec![], ..virtual_key(ORG, KEY) }), "gpt-5");
+    closed(Resource::Key(VirtualKey { name: String::new(), ..virtual_key(ORG, KEY) }), "gpt-5");
     closed(Resource::Route(route(1, "fast", vec![], vec![])), "fast");
     closed(Resource::Model(Model { context_window: 0, ..model(SYSTEM, 1, "openai/gpt-5") }), "gpt-5");
     closed(bad_policy(7, PolicyScope::Team { team_id: TEAM }), "gpt-5");
