@@ -77,7 +77,8 @@ impl<'a> Offer<'a> {
             // As long as nobody knows how long answers are, one that is let in must have what it may need:
             // else many would begin and none would end.
             if let Some(usual) = gateway.typical.of(candidate.provider.id, candidate.model.id) {
-                let first = usual.max(STEP).saturating_mul(whole.answers) + ABORT_LAG;
+                // A quarter more: what is known of few answers is too little for half of the others.
+                let first = (usual / 4 * 5).max(STEP).saturating_mul(whole.answers) + ABORT_LAG;
                 full = whole.stepped(first, candidate);
             }
         }
@@ -125,6 +126,10 @@ impl<'a> Offer<'a> {
         let most = self.pause.min(self.until - now);
         self.gateway.waiting.wait(self.organization, most).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        // What came back is for streams that run and lack it, first.
+        while self.gateway.waiting.is_starving(self.organization) && Instant::now() < self.until {
+            self.gateway.waiting.wait(self.organization, PAUSE.min(self.until - Instant::now())).await;
+        }
         true
     }
 }

@@ -62,7 +62,7 @@ pub(crate) struct Bench {
     pub(crate) server: Option<Server>,
     clock: Option<Arc<HandClock>>,
     stop: CancellationToken,
-    granted: bool,
+    pub(crate) granted: bool,
 }
 
 pub(crate) fn settings(server: &Server, seed: u64) -> RedisSettings {
