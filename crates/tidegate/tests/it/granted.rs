@@ -82,5 +82,5 @@ async fn without_the_control_plane_capped_keys_are_served_in_every_new_window() 
     assert_eq!(refused, 0);
     installation.restart_control_plane(0).await.unwrap();
     let books = || async { charge(&installation.admin).await == bill(&installation).await };
-    until("ledger and bill agree", seconds(30), books).await;
+    until("ledger and bill agree", seconds(if full() { 120 } else { 30 }), books).await;
 }
