@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use tidegate_limits::Process;
 use tidegate_policy::Config;
 use tidegate_proxy::Gateway;
+use tidegate_types::NodeId;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use crate::ask::Asker;
 use crate::error::NodeError;
 use crate::grants::GrantAsker;
 use crate::identity::{self, Identity};
-use crate::journal::{Journal, JournalSettings};
+use crate::journal::{Journal, JournalSettings, Recovered};
 use crate::link::Link;
 use crate::notary::Notary;
 use crate::observe::Gauges;
@@ -116,14 +117,7 @@ async fn make(
     let state = Arc::new(State::open(&settings.state)?);
     let clock = Arc::clone(&settings.clock);
     let identity = Arc::new(identity::obtain(&state, &settings.enrolling(), &*clock).await?);
-    let mut journal = JournalSettings::new(state.path("journal"));
-    journal.owner = identity.node_id.to_u128();
-    journal.limit_bytes = settings.journal_limit_bytes.unwrap_or(journal.limit_bytes);
-    // A small journal is cut into small segments, so that acknowledged ones can go.
-    journal.segment_bytes = journal.segment_bytes.min(journal.limit_bytes / 16).max(64 * 1024);
-    let opened = Arc::clone(&clock);
-    let (journal, recovered) = blocking(move || Ok(Journal::open(&journal, opened)?)).await?;
-    let journal = Arc::new(journal);
+    let (journal, recovered) = open_journal(settings, &state, identity.node_id).await?;
     settings.limiter.place_as(Process { node_id: identity.node_id, boot: journal.boot() });
     let whole_since = whole::since(&state, journal.boot(), recovered.gaps, whole::place(&state).as_deref())?;
     let link = Arc::new(Link::new(identity.dial(&settings.control)?));
@@ -131,13 +125,8 @@ async fn make(
     let vault = Arc::new(NodeVault::new(&identity.pool));
     let (told, budgets) = mpsc::unbounded_channel();
     let (kept_in, node, held) = (Arc::clone(&state), identity.node_id, Arc::clone(&config));
-    let handle = blocking(move || Handle::start(held, kept_in, node, clock, told)).await?;
-    let handle = Arc::new(handle);
-    for key in sync::kept_pool_keys(&state) {
-        if let Err(error) = vault.unlock(&identity, &key) {
-            tracing::warn!(%error, version = key.version, "the pool key on disk cannot be opened");
-        }
-    }
+    let handle = Arc::new(blocking(move || Handle::start(held, kept_in, node, clock, told)).await?);
+    unlock(&vault, &identity, &state);
     let opener = Opener::new(
         settings.limiter.clone(),
         Arc::clone(&config),
@@ -192,6 +181,30 @@ async fn make(
         stop,
         tasks,
     })
+}
+
+async fn open_journal(
+    settings: &NodeSettings,
+    state: &State,
+    node_id: NodeId,
+) -> Result<(Arc<Journal>, Recovered), NodeError> {
+    let mut journal = JournalSettings::new(state.path("journal"));
+    journal.owner = node_id.to_u128();
+    journal.limit_bytes = settings.journal_limit_bytes.unwrap_or(journal.limit_bytes);
+    // A small journal is cut into small segments, so that acknowledged ones can go.
+    journal.segment_bytes = journal.segment_bytes.min(journal.limit_bytes / 16).max(64 * 1024);
+    let clock = Arc::clone(&settings.clock);
+    let (journal, recovered) = blocking(move || Ok(Journal::open(&journal, clock)?)).await?;
+    Ok((Arc::new(journal), recovered))
+}
+
+/// Opens the pool keys that are kept on disk.
+fn unlock(vault: &NodeVault, identity: &Identity, state: &State) {
+    for key in sync::kept_pool_keys(state) {
+        if let Err(error) = vault.unlock(identity, &key) {
+            tracing::warn!(%error, version = key.version, "the pool key on disk cannot be opened");
+        }
+    }
 }
 
 pub(crate) async fn blocking<T: Send + 'static>(

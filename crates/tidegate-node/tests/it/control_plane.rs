@@ -44,7 +44,7 @@ type Sender = mpsc::UnboundedSender<Result<ControlMessage, Status>>;
 
 /// What a scenario sees and sets.
 pub(crate) struct Shared {
-    ca: CertificateAuthority,
+    pub(crate) ca: CertificateAuthority,
     pub(crate) pool: PoolSecrets,
     /// What a synchronisation sends, by shard and n.
     pub(crate) feed: Mutex<BTreeMap<(Shard, u64), VersionedResource>>,
@@ -171,26 +171,6 @@ impl FakeControl {
         if let Some(server) = self.server.take() {
             tokio::task::spawn_blocking(|| drop(server)).await.unwrap();
         }
-    }
-
-    /// A certificate for a listener on this host, and the roots that trust it.
-    pub(crate) fn listener_tls(&self) -> (rustls::ServerConfig, rustls::ClientConfig) {
-        let provider = || Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let identity = self.shared.ca.issue_server(&["localhost".into()], SystemClock.now()).unwrap();
-        let server = rustls::ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(identity.chain, identity.key)
-            .unwrap();
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(self.shared.ca.root().clone()).unwrap();
-        let client = rustls::ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        (server, client)
     }
 
     pub(crate) fn roots(&self) -> String {

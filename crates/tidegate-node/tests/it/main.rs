@@ -1,5 +1,5 @@
 //! The node as the control plane and the disk see it.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod aftermath;
 mod config;
@@ -7,7 +7,7 @@ mod control_plane;
 mod fleet;
 mod gateway;
 mod journal;
-mod long_outage;
+mod listener;
 mod long_outage;
 mod shipping;
 mod staleness;
