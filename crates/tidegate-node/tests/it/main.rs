@@ -1,5 +1,5 @@
 //! The node as the control plane and the disk see it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod aftermath;
 mod config;
