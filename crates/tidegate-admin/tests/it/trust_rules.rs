@@ -14,7 +14,7 @@ fn jwk(kid: &str) -> Value {
         "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"})
 }
 
-fn rule(tenant: &Tenant, name: &str, audience: &str, claims: Value) -> Value {
+fn rule(tenant: &Tenant, name: &str, audience: &str, claims: &Value) -> Value {
     json!({"name": name, "team_id": tenant.team, "issuer": ISSUER, "audience": audience, "claims": claims})
 }
 
@@ -23,7 +23,7 @@ async fn a_rule_gets_a_key_without_a_text_which_goes_with_it() {
     let world = World::start().await;
     let tenant = world.tenant("acme").await;
     let owner = &tenant.owner;
-    let body = rule(&tenant, "shop", "acme", json!({"sub": ["system:serviceaccount:shop:web"]}));
+    let body = rule(&tenant, "shop", "acme", &json!({"sub": ["system:serviceaccount:shop:web"]}));
     let made = world.post(owner, "/trust-rules", &body).await.expect(StatusCode::CREATED);
     assert_eq!((&made.body["keys"], &made.body["longest_life_seconds"]), (&json!([]), &json!(86_400)));
     let (path, key) = (format!("/trust-rules/{}", made.str("/id")), format!("/keys/{}", made.str("/key_id")));
@@ -31,7 +31,7 @@ async fn a_rule_gets_a_key_without_a_text_which_goes_with_it() {
     assert_eq!((shown.str("/name"), shown.str("/status")), ("shop".into(), "active".into()));
     world.patch(owner, &key, &json!({"limits": {"requests_per_minute": 5}})).await.expect(StatusCode::OK);
     // A second rule may act as the same key; it outlives the first rule then.
-    let mut second = rule(&tenant, "second", "other", json!({}));
+    let mut second = rule(&tenant, "second", "other", &json!({}));
     second.as_object_mut().unwrap().remove("team_id");
     second["key_id"] = made.body["key_id"].clone();
     let second = world.post(owner, "/trust-rules", &second).await.expect(StatusCode::CREATED);
@@ -49,7 +49,7 @@ async fn rules_that_one_token_could_fit_are_refused_whoever_has_the_other() {
     let world = World::start().await;
     let (a, b) = (world.tenant("a").await, world.tenant("b").await);
     let make = async |tenant: &Tenant, name: &str, audience: &str, claims: Value| {
-        world.post(&tenant.owner, "/trust-rules", &rule(tenant, name, audience, claims)).await
+        world.post(&tenant.owner, "/trust-rules", &rule(tenant, name, audience, &claims)).await
     };
     let one =
         make(&a, "one", "shared", json!({"repository": ["a/x", "a/y"]})).await.expect(StatusCode::CREATED);
@@ -77,7 +77,7 @@ async fn pasted_keys_are_public_ones_and_can_be_given_up_for_the_issuers_own() {
     let world = World::start().await;
     let tenant = world.tenant("acme").await;
     let owner = &tenant.owner;
-    let mut body = rule(&tenant, "pasted", "acme", json!({}));
+    let mut body = rule(&tenant, "pasted", "acme", &json!({}));
     let mut private = jwk("a");
     private["d"] = json!("canary-private");
     for (set, words) in [
@@ -109,7 +109,7 @@ async fn what_no_node_could_use_is_refused_with_the_field() {
     let world = World::start().await;
     let (tenant, other) = (world.tenant("acme").await, world.tenant("other").await);
     let owner = &tenant.owner;
-    let foreign = rule(&other, "foreign", "x", json!({}));
+    let foreign = rule(&other, "foreign", "x", &json!({}));
     let foreign = world.post(&other.owner, "/trust-rules", &foreign).await.expect(StatusCode::CREATED);
     for (field, value, expected) in [
         ("issuer", json!("issuer.example.com"), "issuer"),
@@ -120,7 +120,7 @@ async fn what_no_node_could_use_is_refused_with_the_field() {
         ("longest_life_seconds", json!(5), "longest_life_seconds"),
         ("key_id", foreign.body["key_id"].clone(), "key_id"),
     ] {
-        let mut body = rule(&tenant, "rule", "acme", json!({}));
+        let mut body = rule(&tenant, "rule", "acme", &json!({}));
         if field == "key_id" {
             body.as_object_mut().unwrap().remove("team_id");
         }
@@ -128,11 +128,11 @@ async fn what_no_node_could_use_is_refused_with_the_field() {
         let refused = world.post(owner, "/trust-rules", &body).await.refused(422, "does_not_compile");
         assert_eq!(refused.fields(), [expected]);
     }
-    let mut neither = rule(&tenant, "rule", "acme", json!({}));
+    let mut neither = rule(&tenant, "rule", "acme", &json!({}));
     neither.as_object_mut().unwrap().remove("team_id");
     let refused = world.post(owner, "/trust-rules", &neither).await;
     assert_eq!(refused.fields(), ["key_id"]);
-    let made = rule(&tenant, "rule", "acme", json!({}));
+    let made = rule(&tenant, "rule", "acme", &json!({}));
     let made = world.post(owner, "/trust-rules", &made).await.expect(StatusCode::CREATED);
     let path = format!("/trust-rules/{}", made.str("/id"));
     let moved = world.patch(owner, &path, &json!({"issuer": "https://evil.example.com"})).await;
