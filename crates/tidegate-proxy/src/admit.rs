@@ -147,10 +147,9 @@ pub(crate) async fn hold_further(
     }
 }
 
-/// The plan's order without those that are ejected.
+/// The plan's order: those that are ejected stand last in it, and are the last resort.
 fn order(plan: &Plan) -> SmallVec<[usize; 4]> {
-    let tried = plan.candidates.iter().enumerate().filter(|(_, candidate)| !candidate.ejected);
-    let mut order: SmallVec<[usize; 4]> = tried.map(|(index, _)| index).collect();
+    let mut order: SmallVec<[usize; 4]> = (0..plan.candidates.len()).collect();
     share(plan, &mut order);
     order
 }

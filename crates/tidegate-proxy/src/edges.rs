@@ -118,7 +118,7 @@ pub struct PlannedStep {
     pub role: String,
     /// How it fared: `fine`, `degraded`, `down` or `cooling`.
     pub standing: String,
-    /// Not tried for that.
+    /// A last resort for that.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ejected: bool,
 }

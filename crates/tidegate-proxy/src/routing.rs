@@ -99,7 +99,7 @@ fn told(planned: &Planned<'_>, candidate: &Candidate, answers: bool) -> Bytes {
         note(&mut models, candidate.model.name.as_str(), true, now);
     }
     let mut fallbacks: Vec<&str> = Vec::new();
-    for other in plan.candidates.iter().filter(|other| !other.ejected) {
+    for other in &plan.candidates {
         let slug = other.provider.slug.as_str();
         if slug != candidate.provider.slug.as_str() && !fallbacks.contains(&slug) {
             fallbacks.push(slug);

@@ -1,6 +1,7 @@
-//! Outlier ejection (RELIABILITY section 7): candidates that ail are not tried, unless they were more
-//! than half of all; then nothing is known for sure and everybody is tried, those that ail last. One
-//! whose time is over waits for a probe, if it would come first; further back it is as good as any.
+//! Outlier ejection: candidates that ail are a last resort, tried when everybody else failed the call.
+//! Were they more than half of all, nothing is known for sure and nobody is ejected; those that ail
+//! come last all the same. One whose time is over waits for a probe, if it would come first; further
+//! back it is as good as any.
 //!
 //! A probe is one call for the whole fleet: who may make it is decided elsewhere.
 

@@ -76,7 +76,7 @@ pub struct Candidate {
     pub vitals: Vitals,
     /// Whether it is left alone at the moment.
     pub pause: Pause,
-    /// Not tried: it ails, and at least half of the candidates do not.
+    /// A last resort: it ails, and at least half of the candidates do not.
     pub ejected: bool,
     /// By what it meets the demands on data handling; empty where nothing is demanded.
     pub vouched: Vouched,
@@ -186,7 +186,7 @@ impl Candidate {
             Condition::Down => reason.push_str("; down: most of its calls fail"),
         }
         match (self.ejected, self.turn.probes) {
-            (true, _) => reason.push_str("; ejected"),
+            (true, _) => reason.push_str("; ejected: a last resort"),
             (false, true) => reason.push_str("; this call finds out whether it answers again"),
             (false, false) => {}
         }

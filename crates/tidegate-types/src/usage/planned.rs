@@ -44,7 +44,7 @@ pub struct PlannedCandidate {
     /// How it fared at that moment.
     #[serde(default)]
     pub standing: Standing,
-    /// Not tried for that: at least half of the candidates stood better.
+    /// A last resort for that: at least half of the candidates stood better.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ejected: bool,
 }

@@ -55,7 +55,7 @@ pub(super) struct CandidateView {
     /// How it fared at that moment: `fine`, `degraded`, `down` or `cooling`.
     #[schema(value_type = String)]
     standing: Standing,
-    /// Not tried for that: at least half of the candidates stood better.
+    /// A last resort for that: at least half of the candidates stood better.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     ejected: bool,
