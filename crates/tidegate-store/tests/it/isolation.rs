@@ -61,6 +61,7 @@ async fn populate(f: &Fixture, tenant: &Tenant) {
         "INSERT INTO credit_periods SELECT organization_id, 0, 1, 1, budget_id, NULL FROM credit_accounts WHERE organization_id = $1",
         "INSERT INTO charge_adjustments SELECT e.organization_id, e.day, e.call_id, e.attempt, 1, e.kind, 1, NULL, now(), 'x', 'r', b.batch_id FROM billing_events e JOIN ledger_batches b USING (organization_id) WHERE e.organization_id = $1 LIMIT 1",
         "INSERT INTO exporters (organization_id, exporter_id, name, url, enabled, header_names, secret, secret_version, data_key_version, created_at, updated_at) SELECT organization_id, budget_id, 'e', 'https://x', false, '{}', '', 1, 1, now(), now() FROM budgets WHERE organization_id = $1",
+        "INSERT INTO trust_rules (organization_id, trust_rule_id, name, key_id, issuer, audience, claims, discovered, next_at) SELECT organization_id, key_id, 't', key_id, 'https://x', $1::text, '{}', false, now() FROM virtual_keys WHERE organization_id = $1 LIMIT 1",
         "INSERT INTO trace_queue SELECT organization_id, exporter_id, exporter_id, 0, now() FROM exporters WHERE organization_id = $1",
         "INSERT INTO webhook_deliveries SELECT organization_id, budget_id, budget_id, 'pending', 0, now() FROM budgets WHERE organization_id = $1",
         "INSERT INTO credential_failures SELECT organization_id, credential_id, 401, now(), now(), NULL, 1 FROM credentials WHERE organization_id = $1",
