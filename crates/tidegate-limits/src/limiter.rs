@@ -211,6 +211,18 @@ impl Limiter {
         }
     }
 
+    /// The organization's open epoch; 0: none. Only looks: to ask for a hold under a made-up epoch instead
+    /// would be news of that epoch, and end what is held here under the present one.
+    ///
+    /// # Errors
+    /// [`LimitError::Away`].
+    pub async fn present_epoch(&self, organization: OrganizationId) -> Result<u64, LimitError> {
+        match &self.store {
+            Store::Memory(store) => Ok(store.present_epoch(organization)),
+            Store::Redis(store) => store.present_epoch(organization).await,
+        }
+    }
+
     /// Writes the counters of an epoch that the control plane has permitted. Repeating it for
     /// an epoch that is already open changes nothing.
     ///

@@ -10,14 +10,14 @@ use ahash::AHashMap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use tidegate_limits::{Hold, LimitError, Limiter};
+use tidegate_limits::{LimitError, Limiter};
 use tidegate_policy::Config;
 use tidegate_proto::budget::budget_service_client::BudgetServiceClient;
 use tidegate_proto::budget::open_epoch_response::Outcome;
 use tidegate_proto::budget::{ConfirmEpochRequest, OpenEpochRequest, OpenWith};
 use tidegate_proxy::{Authority, Unavailable};
 use tidegate_types::resource::{OpenHold, OpeningBalance};
-use tidegate_types::{CallId, NanoUsd, OrganizationId, Timestamp};
+use tidegate_types::{NanoUsd, OrganizationId, Timestamp};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -40,8 +40,6 @@ const PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Du
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Openings ahead of need at once.
 const AHEAD: usize = 64;
-/// An epoch that nobody has: asking for it names the one that is there.
-const NO_EPOCH: u64 = 1 << 52;
 
 type Flights = Mutex<AHashMap<OrganizationId, watch::Receiver<Option<bool>>>>;
 
@@ -210,7 +208,8 @@ impl Shared {
 
     async fn step(&self, organization: OrganizationId) -> Result<Step, OpenError> {
         let run = self.limiter.store_run_id().ok_or(OpenError::StoreAway)?;
-        let found = self.found(organization).await?;
+        // With the store away nothing is held and nothing is known.
+        let found = self.limiter.present_epoch(organization).await.map_err(|_| OpenError::StoreAway)?;
         let known = self.config.organization(organization).map_or(0, |snapshot| snapshot.epoch());
         if found > 0 && found >= known {
             return Ok(Step::Open);
@@ -236,23 +235,6 @@ impl Shared {
             Some(Outcome::Retry(retry)) if retry.reason == "elsewhere" => Ok(Step::Elsewhere),
             Some(Outcome::Retry(retry)) => Ok(Step::Again(Duration::from_millis(u64::from(retry.after_ms)))),
             None => Err(OpenError::Malformed),
-        }
-    }
-
-    /// The epoch that the store has now; 0: none.
-    async fn found(&self, organization: OrganizationId) -> Result<u64, OpenError> {
-        let nothing = Hold {
-            call_id: CallId::from_u128(0),
-            attempt: 0,
-            step: 0,
-            epoch: NO_EPOCH,
-            deadline: Timestamp::default(),
-            budgets: Default::default(),
-        };
-        match self.limiter.hold(organization, &nothing).await {
-            Err(LimitError::NoEpoch { found }) => Ok(found),
-            // With the store away nothing is held and nothing is known.
-            _ => Err(OpenError::StoreAway),
         }
     }
 

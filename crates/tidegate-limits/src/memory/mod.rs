@@ -138,6 +138,10 @@ impl MemoryStore {
         })
     }
 
+    pub(crate) fn present_epoch(&self, id: OrganizationId) -> u64 {
+        self.with(id, |organization, _| organization.budgets.epoch(0).unwrap_or(0))
+    }
+
     pub(crate) fn open_epoch(
         &self,
         id: OrganizationId,

@@ -240,9 +240,7 @@ impl RedisStore {
         call: &[u8],
     ) -> Result<Decision, (LimitError, Option<Duration>)> {
         let (organization, hold) = (undecided.organization, undecided.hold);
-        // Low bits of a ULID are random: organizations spread over the connections.
-        let spread = u64::try_from(organization.to_u128() & u128::from(u32::MAX)).unwrap_or(0);
-        let Some(link) = self.breaker.front(spread) else {
+        let Some(link) = self.breaker.front(spread(organization)) else {
             undecided.armed = false;
             return Err((LimitError::Away, None));
         };
@@ -284,6 +282,11 @@ impl RedisStore {
             }
         }
     }
+}
+
+/// Low bits of a ULID are random: organizations spread over the connections.
+pub(super) fn spread(organization: OrganizationId) -> u64 {
+    u64::try_from(organization.to_u128() & u128::from(u32::MAX)).unwrap_or(0)
 }
 
 fn is_rate(asked: &Result<Decision, LimitError>) -> bool {

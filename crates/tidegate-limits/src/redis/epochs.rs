@@ -10,9 +10,11 @@ use tidegate_types::{BudgetId, NanoUsd, OrganizationId};
 
 use super::RedisStore;
 use super::command;
-use super::decide::number;
+use super::decide::{number, spread};
 use super::epoch_command::{EpochStep, EpochWriter};
+use super::left::open_epoch;
 use super::link::Link;
+use super::names::Names;
 use crate::budget::Balance;
 use crate::error::LimitError;
 
@@ -22,6 +24,15 @@ const TRIP: Duration = Duration::from_secs(2);
 const BATCH: usize = 200;
 
 impl RedisStore {
+    pub(crate) async fn present_epoch(&self, organization: OrganizationId) -> Result<u64, LimitError> {
+        let link = self.breaker.front(spread(organization)).ok_or(LimitError::Away)?;
+        self.seen.insert(organization);
+        let mut command = redis::cmd("GET");
+        command.arg(Names::of(organization).epoch().as_slice());
+        let marker = self.breaker.ask(&link, &command).await.map_err(|_| LimitError::Away)?;
+        Ok(open_epoch(&marker, link.run_id()).map_or(0, |(epoch, _)| epoch))
+    }
+
     pub(crate) async fn open_epoch(
         &self,
         organization: OrganizationId,

@@ -42,7 +42,7 @@ fn id<K: IdKind>(ulid: &str) -> Option<Id<K>> {
 }
 
 /// An organization's open epoch and its nonce.
-fn open_epoch(marker: &Value, run_id: &str) -> Option<(u64, Vec<u8>)> {
+pub(super) fn open_epoch(marker: &Value, run_id: &str) -> Option<(u64, Vec<u8>)> {
     let Value::BulkString(text) = marker else { return None };
     let mut parts = std::str::from_utf8(text).ok()?.split(' ');
     let epoch = parts.next()?.parse().ok()?;

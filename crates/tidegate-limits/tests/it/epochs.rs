@@ -60,6 +60,7 @@ async fn another_epoch_is_named_and_an_unknown_one_is_taken() {
             hold.epoch = foreign;
             assert_eq!(bench.place(&hold).await, Err(LimitError::NoEpoch { found: 4 }));
         }
+        assert_eq!(bench.limiter.present_epoch(ORGANIZATION).await, Ok(4));
         hold.epoch = 0;
         assert_eq!(bench.place(&hold).await, Ok(4));
         assert_eq!(bench.figures(1).await, (0, 600, 0));
@@ -114,6 +115,7 @@ async fn a_settlement_without_an_epoch_waits_for_one() {
         bench.place(&running).await.unwrap();
         bench.place(&reported).await.unwrap();
         bench.limiter.close_epoch(ORGANIZATION, 1).await.unwrap();
+        assert_eq!(bench.limiter.present_epoch(ORGANIZATION).await, Ok(0));
         assert_eq!(
             bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 1)])).await,
             Err(LimitError::NoEpoch { found: 0 })

@@ -235,6 +235,36 @@ async fn a_wiped_store_leaves_grants_good_until_the_next_epoch_is_known_and_no_l
     stop.cancel();
 }
 
+#[tokio::test]
+async fn who_looks_which_epoch_is_open_ends_no_grant_and_no_hold_for_good() {
+    let (mut server, stop) = (Server::start().unwrap(), CancellationToken::new());
+    let node = connect_granted(&server, 1, &stop).await;
+    assert_eq!(node.present_epoch(ORGANIZATION).await, Ok(0));
+    open(&node).await;
+    node.allow_grants(ORGANIZATION, 1, 100);
+    let part = hard(1, 10_000, 1_000);
+    let (running, ended) = (hold(&node, &[part]), hold(&node, &[part]));
+    place(&node, &running).await.unwrap();
+    assert_eq!(node.present_epoch(ORGANIZATION).await, Ok(1));
+    place(&node, &ended).await.unwrap();
+    assert_eq!(node.stats().held_locally, 2, "a look takes nothing away: {:?}", node.stats());
+    // Another server is in its place, and the node looks what that one has, as whoever opens epochs does.
+    server.start_again().unwrap();
+    node.settle(ended.settlement(ORGANIZATION, 1, spent(400)));
+    eventually("the server that lost it is seen", async || {
+        node.present_epoch(ORGANIZATION).await == Ok(0) && node.mode() == Mode::Healthy
+    })
+    .await;
+    // Both attempts were running when the next epoch opened: they end in its counters.
+    let holds: Vec<_> = [&running, &ended].map(|hold| open_hold(hold, 1_000)).into_iter().collect();
+    node.open_epoch(ORGANIZATION, 2, &[], &holds).await.unwrap();
+    assert_eq!(node.present_epoch(ORGANIZATION).await, Ok(2));
+    node.settle(running.settlement(ORGANIZATION, 1, spent(300)));
+    eventually("nothing is held", async || stored(&node, 1).await == (700, 0, 0)).await;
+    assert_eq!(node.stats().waiting, 0, "nothing waits for an epoch that never comes");
+    stop.cancel();
+}
+
 fn open_hold(hold: &Hold, amount: i64) -> tidegate_types::resource::OpenHold {
     tidegate_types::resource::OpenHold {
         call_id: hold.call_id,
