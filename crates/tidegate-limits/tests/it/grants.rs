@@ -265,6 +265,33 @@ async fn who_looks_which_epoch_is_open_ends_no_grant_and_no_hold_for_good() {
     stop.cancel();
 }
 
+#[tokio::test]
+async fn grants_that_were_given_up_are_not_taken_up_again_under_their_epoch() {
+    let (server, stop) = (Server::start().unwrap(), CancellationToken::new());
+    let node = connect_granted(&server, 1, &stop).await;
+    open(&node).await;
+    node.allow_grants(ORGANIZATION, 1, 100);
+    let one = async |epoch: u64, cost: i64| {
+        let mut hold = hold(&node, &[hard(1, 100_000, 1_000)]);
+        hold.epoch = epoch;
+        place(&node, &hold).await.unwrap();
+        node.settle(hold.settlement(ORGANIZATION, epoch, spent(cost)));
+        node.idle().await;
+    };
+    one(1, 700).await;
+    assert_eq!((stored(&node, 1).await, node.stats().held_locally), ((700, 0, 0), 1));
+    // Word of the next epoch is here before it opens; permission for this one comes late.
+    node.end_grants_before(ORGANIZATION, 2);
+    node.allow_grants(ORGANIZATION, 1, 100);
+    one(1, 50).await;
+    assert_eq!((stored(&node, 1).await, node.stats().held_locally), ((750, 0, 0), 1));
+    node.open_epoch(ORGANIZATION, 2, &[], &[]).await.unwrap();
+    node.allow_grants(ORGANIZATION, 2, 100);
+    one(2, 60).await;
+    assert_eq!((stored(&node, 1).await, node.stats().held_locally), ((60, 0, 0), 2));
+    stop.cancel();
+}
+
 fn open_hold(hold: &Hold, amount: i64) -> tidegate_types::resource::OpenHold {
     tidegate_types::resource::OpenHold {
         call_id: hold.call_id,

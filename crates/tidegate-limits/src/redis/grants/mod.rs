@@ -36,6 +36,9 @@ const OFTEN: u32 = 3;
 /// One organization.
 struct Organization {
     book: Option<Book>,
+    /// Grants of older epochs are over. A book that was given up is never begun again: the store knows it
+    /// by its exchanges' numbers, and by what it was told.
+    least: u64,
     rates: RateBook,
     slots: SlotBook,
     /// Attempts whose hold is in the store, with their deadline, and the least epoch under which
@@ -53,6 +56,7 @@ impl Organization {
     fn new(lease: i64) -> Self {
         Self {
             book: None,
+            least: 0,
             rates: RateBook::default(),
             slots: SlotBook::new(lease),
             elsewhere: AHashMap::new(),
@@ -152,7 +156,7 @@ impl Grants {
     pub(super) fn allow(&self, id: OrganizationId, epoch: u64, percent: u8) {
         let organization = self.organization(id);
         let mut organization = organization.lock();
-        if organization.book.as_ref().is_some_and(|book| book.epoch >= epoch) {
+        if epoch < organization.least || organization.book.as_ref().is_some_and(|book| book.epoch >= epoch) {
             return;
         }
         self.close(&mut organization, epoch);
@@ -282,6 +286,7 @@ impl Grants {
     /// Gives up the grants of an epoch, because a later one is known. What the store may not know
     /// of is told to the later one's counters, which have these attempts from the ledger.
     fn close(&self, organization: &mut Organization, later: u64) {
+        organization.least = organization.least.max(later);
         let Some(book) = organization.book.take() else { return };
         let (mut unconfirmed, unfinished) = book.close();
         for (attempt, deadline) in unfinished {
@@ -297,7 +302,7 @@ impl Grants {
     pub(super) fn end_before(&self, id: OrganizationId, later: u64) {
         let organization = self.organization(id);
         let mut organization = organization.lock();
-        if organization.book.as_ref().is_some_and(|book| book.epoch < later) {
+        if organization.book.as_ref().is_none_or(|book| book.epoch < later) {
             self.close(&mut organization, later);
         }
     }
