@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tidegate_node::{Node, RunningNode};
@@ -41,6 +42,21 @@ impl Scene {
 
     fn advance(&self, millis: i64) {
         self.clock.0.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// The state folder as `kill -9` leaves it once what the node holds is on its disk, which is written behind
+    /// what is served: a node that starts from it is ready at once.
+    async fn killed(&self) -> TempDir {
+        let kept = async {
+            loop {
+                let copy = copy_of(self.state.path());
+                let tried = copy_of(copy.path());
+                if start(&self.control, &tried, &self.clock).await.is_ready() {
+                    return copy;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), kept).await.unwrap()
     }
 
     /// The statuses that the strict and the patient tenant get. 404: served, and no such model.
@@ -102,7 +118,7 @@ async fn a_restart_does_not_begin_the_time_anew() {
     scene.control.stop().await;
     scene.advance(HOUR / 2);
     // As `kill -9` leaves the folder, and as an orderly end does.
-    let killed = copy_of(scene.state.path());
+    let killed = scene.killed().await;
     end(scene.node).await;
     for state in [killed, scene.state] {
         let node = start(&scene.control, &state, &scene.clock).await;

@@ -31,6 +31,9 @@ const SOURCES: [&str; 14] = [
     "schema", "image", "chunk",
 ];
 
+/// What the provider is told to do, by the first word of a prompt. From the fourth on credentials cool down.
+const WORDS: [&str; 6] = ["hello", "fail-400", "break-off", "fail-500", "fail-401", "fail-429"];
+
 /// The canary of a source: of this process alone, and long enough never to come about by chance.
 fn canary(source: &str) -> String {
     format!("{}{source}x9f3Kq7", mark())
@@ -111,18 +114,27 @@ async fn answer(State(asked): State<Arc<Mutex<Vec<String>>>>, body: Bytes) -> Re
     (json, whole.to_string()).into_response()
 }
 
-/// A request with a canary in every part of it.
+/// A request with a canary in every part of it, an image and a file among them. What those cost has no upper
+/// bound: only a credential that no hard budget covers takes it, the organization's own until it cools down.
+fn request_with_files(word: &str, stream: bool) -> Value {
+    let image = format!("data:image/png;base64,{}", STANDARD_NO_PAD.encode(canary("image")));
+    let file = json!({"filename": canary("file"), "file_data": "data:text/plain;base64,aGk="});
+    let mut body = request(word, stream);
+    let parts = body["messages"][1]["content"].as_array_mut().unwrap();
+    parts.push(json!({"type": "image_url", "image_url": {"url": image}}));
+    parts.push(json!({"type": "file", "file": file}));
+    body
+}
+
+/// The same of text alone: it is served whoever pays.
 fn request(word: &str, stream: bool) -> Value {
     let schema = json!({"type": "object", "properties": {canary("schema"): {"type": "string"}}});
-    let image = format!("data:image/png;base64,{}", STANDARD_NO_PAD.encode(canary("image")));
     json!({
         "model": "sim/chat", "max_tokens": 50, "stream": stream,
         "messages": [
             {"role": "system", "content": canary("system")},
             {"role": "user", "content": [
                 {"type": "text", "text": format!("{word} {}", canary("prompt"))},
-                {"type": "image_url", "image_url": {"url": image}},
-                {"type": "file", "file": {"filename": canary("file"), "file_data": "data:text/plain;base64,aGk="}},
             ]},
             {"role": "assistant", "content": null, "tool_calls": [
                 {"id": "t1", "type": "function", "function": {"name": "f", "arguments": format!("\"{}\"", canary("tool"))}}]},
@@ -149,9 +161,10 @@ async fn send(app: &App, body: &Value) -> (u16, String) {
 
 /// Calls that succeed, fail in every way, break off, and are refused.
 async fn drive(app: &App) {
-    for word in ["hello", "fail-400", "fail-401", "fail-429", "fail-500", "break-off"] {
+    for (place, word) in WORDS.into_iter().enumerate() {
         for stream in [false, true] {
-            send(app, &request(word, stream)).await;
+            let body = if place < 3 { request_with_files(word, stream) } else { request(word, stream) };
+            send(app, &body).await;
         }
     }
     for (name, value) in [
@@ -364,14 +377,14 @@ async fn content_and_secrets_are_nowhere_and_planted_leaks_are_found() {
     let app = apps(&installation, &key).remove(0);
     // The canaries are on their way: callers see those of answers and of errors.
     for (word, source) in [("hello", "answer"), ("fail-400", "error")] {
-        let (status, body) = send(&app, &request(word, false)).await;
+        let (status, body) = send(&app, &request_with_files(word, false)).await;
         assert!(body.contains(&canary(source)), "{word}: {status} {body}");
     }
     // What is kept to be given again stays in the node's memory: it is in nothing that is looked at below.
     for told in ["miss", "hit"] {
         let url = format!("{}/v1/chat/completions", app.base);
         let asked = client().post(url).bearer_auth(&app.key).header("x-tidegate-cache", "on");
-        let reply = asked.json(&request("kept", false)).send().await.unwrap();
+        let reply = asked.json(&request_with_files("kept", false)).send().await.unwrap();
         assert_eq!(reply.headers()["x-tidegate-cache"], told);
         assert!(reply.text().await.unwrap().contains(&canary("answer")));
     }
@@ -383,8 +396,11 @@ async fn content_and_secrets_are_nowhere_and_planted_leaks_are_found() {
     until("the records arrive", seconds(30), arrived).await;
     // The provider has seen those of requests.
     let seen = asked.lock().unwrap().concat();
-    for source in ["system", "prompt", "tool", "file", "schema"] {
-        assert!(seen.contains(&canary(source)), "{source} was never sent");
+    for source in ["system", "prompt", "tool", "file", "image", "schema"] {
+        assert!(holds(seen.as_bytes(), &canary(source)), "{source} was never sent");
+    }
+    for word in WORDS {
+        assert!(seen.contains(&format!("{word} ")), "{word} never came to the provider");
     }
 
     outside.heard("credential.failing", "gen_ai.").await;
