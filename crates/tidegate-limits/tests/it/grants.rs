@@ -147,7 +147,8 @@ async fn rates_are_refused_with_the_hold_given_back() {
             Ok(admitted) => {
                 passed += 1;
                 assert_eq!(admitted.epoch, 1);
-                assert_eq!(admitted.rates.requests.unwrap().remaining, 3 - passed);
+                // Part of it may be on its way back from what this process had in advance.
+                assert!(admitted.rates.requests.unwrap().remaining <= 3 - passed);
             }
             Err(error) => assert!(matches!(refusal::<()>(Err(error)), Refusal::Rate { .. })),
         }
