@@ -41,6 +41,12 @@ impl World {
         with.limiter = self.limiter.clone();
         let node = tidegate_node::Node::start(with).await.unwrap();
         until("the node is ready", || node.is_ready()).await;
+        // Nobody opens them once the node has ended.
+        let began = std::time::Instant::now();
+        while self.figures().await.0 < 0 {
+            assert!(began.elapsed().as_secs() < 20, "the counters are not open");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
         node
     }
 
@@ -60,7 +66,9 @@ impl World {
         let hold =
             Hold { call_id, attempt: 0, step: 0, epoch: 0, deadline, budgets: [part].into_iter().collect() };
         self.limiter.place_as(process);
-        while self.limiter.hold(self.tenant.organization, &hold).await.is_err() {
+        let began = std::time::Instant::now();
+        while let Err(error) = self.limiter.hold(self.tenant.organization, &hold).await {
+            assert!(began.elapsed().as_secs() < 20, "no hold: {error}");
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         call_id
