@@ -22,9 +22,14 @@ const policy = async (fields) => {
 
 /** Vouches for what a provider does with a model's data. */
 async function vouch(model, provider) {
-  const offerings = await admin("GET", "/offerings?limit=500");
-  const { id } = offerings.data.find((one) => one.model === model.name && one.provider === provider);
-  await admin("PATCH", `/offerings/${id}?wait=fleet`, { data_handling: FACTS });
+  let cursor = "";
+  for (;;) {
+    const page = await admin("GET", `/offerings?limit=100${cursor}`);
+    const offering = page.data.find((one) => one.model === model.name && one.provider === provider);
+    if (offering) return admin("PATCH", `/offerings/${offering.id}?wait=fleet`, { data_handling: FACTS });
+    assert.ok(page.has_more, `no offering of ${model.name} by ${provider}`);
+    cursor = `&cursor=${encodeURIComponent(page.next_cursor)}`;
+  }
 }
 
 const failing = (provider) => script({ when: { provider }, then: { status: 500 } });
