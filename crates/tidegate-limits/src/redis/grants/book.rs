@@ -8,13 +8,13 @@ use smallvec::SmallVec;
 use tidegate_types::window::Window;
 use tidegate_types::{CallId, NanoUsd};
 
+use super::traffic::{SECOND, Traffic, micros};
 use crate::budget::{BudgetHold, Hold, Settlement};
 use crate::error::LimitError;
 use crate::expiry;
 use crate::memory::budgets::{Budgets, CounterKey, key};
 use crate::settings::GrantSettings;
 
-const SECOND: i64 = 1_000_000;
 /// After a recall nothing is asked for, for so long.
 const RECALLED: i64 = 10 * SECOND;
 /// A grant is for so many of the largest holds at least.
@@ -45,11 +45,8 @@ struct Account {
     demand: i64,
     rate: i64,
     largest: i64,
-    /// Holds asked for since this moment, a second or less ago.
-    calls: (u32, i64),
-    /// Often enough in use until then that advances are worth their trips.
-    busy_until: i64,
-    used_at: i64,
+    /// Holds asked for.
+    traffic: Traffic,
     exchanged_at: i64,
     recalled_at: Option<i64>,
 }
@@ -142,9 +139,7 @@ impl Account {
             demand: 0,
             rate: 0,
             largest: 0,
-            calls: (0, now),
-            busy_until: 0,
-            used_at: now,
+            traffic: Traffic::new(now),
             exchanged_at: now,
             recalled_at: None,
         }
@@ -156,10 +151,7 @@ impl Account {
         let lately = i128::from(self.demand) * i128::from(SECOND) / i128::from(elapsed);
         let lately = i64::try_from(lately).unwrap_or(i64::MAX);
         self.rate = (self.rate / 4).saturating_mul(3).saturating_add(lately / 4);
-        if self.calls.0 >= settings.often {
-            self.busy_until = self.used_at.saturating_add(SECOND);
-        }
-        let idle = now.saturating_sub(self.used_at) > micros(settings.idle) || self.busy_until <= now;
+        let idle = !self.traffic.look(now, settings) || self.traffic.unused(now) > micros(settings.idle);
         let recalled = self.recalled_at.is_some_and(|at| now - at < RECALLED);
         if !self.hard || idle || recalled || self.window.end.as_micros() <= now {
             return 0;
@@ -167,10 +159,6 @@ impl Account {
         let ahead = i64::try_from(settings.ahead.as_secs()).unwrap_or(1).max(1);
         self.rate.saturating_mul(ahead).max(self.largest.saturating_mul(LEAST_CALLS)).min(self.limit)
     }
-}
-
-fn micros(span: std::time::Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 impl Book {
@@ -209,11 +197,7 @@ impl Book {
         account.expires = account.expires.max(expiry::of_window(part.window, hold.deadline, grace));
         account.demand = account.demand.saturating_add(part.amount.get());
         account.largest = (account.largest - account.largest / 64).max(part.amount.get());
-        if now.saturating_sub(account.calls.1) > SECOND {
-            account.calls = (0, now);
-        }
-        account.calls.0 = account.calls.0.saturating_add(1);
-        account.used_at = now;
+        account.traffic.note(now);
     }
 
     /// Places a hold, if every budget has granted enough.

@@ -11,6 +11,7 @@ mod rates;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -8,6 +8,7 @@ use tidegate_types::OrganizationId;
 
 use super::Grants;
 use super::rates::{COVER, Exchange, Told};
+use super::traffic::micros;
 use crate::admit::{Lease, RateScope, Rates, ScopeLimits};
 use crate::redis::command::{Bucket, bytes};
 use crate::redis::decide::number;
@@ -70,7 +71,7 @@ fn read(reply: &Value, rows: usize) -> Option<SmallVec<[Told; 4]>> {
 impl Grants {
     /// This process's monotonic clock, microseconds.
     pub(super) fn monotonic(&self) -> i64 {
-        i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX)
+        micros(self.began.elapsed())
     }
 
     /// Takes a call's units and slots, all or nothing.

@@ -7,13 +7,13 @@
 use ahash::AHashMap;
 use smallvec::SmallVec;
 
+use super::traffic::{SECOND, Traffic, micros};
 use crate::admit::{RateScope, Rates, ScopeLimits};
 use crate::error::RateKind;
 use crate::rate;
 use crate::redis::command::Bucket;
 use crate::settings::GrantSettings;
 
-const SECOND: i64 = 1_000_000;
 /// A grant is for what is asked for in this time, at least for [`LEAST_CALLS`].
 const AHEAD: i64 = SECOND;
 const LEAST_CALLS: i64 = 4;
@@ -50,9 +50,7 @@ struct Account {
     demand: i64,
     rate: i64,
     largest: i64,
-    calls: (u32, i64),
-    busy_until: i64,
-    used_at: i64,
+    traffic: Traffic,
     looked_at: i64,
     refused_at: Option<i64>,
     /// The store had nothing to give when last asked.
@@ -108,9 +106,7 @@ impl Account {
             demand: 0,
             rate: 0,
             largest: 0,
-            calls: (0, now),
-            busy_until: 0,
-            used_at: now,
+            traffic: Traffic::new(now),
             looked_at: now,
             refused_at: None,
             dry: false,
@@ -127,21 +123,14 @@ impl Account {
         self.floor = bucket.floor;
         self.demand = self.demand.saturating_add(cost);
         self.largest = (self.largest - self.largest / 64).max(cost);
-        if now - self.calls.1 > SECOND {
-            self.calls = (0, now);
-        }
-        self.calls.0 = self.calls.0.saturating_add(1);
-        self.used_at = now;
+        self.traffic.note(now);
     }
 
     /// How much should be here.
     fn target(&mut self, now: i64, settings: &GrantSettings) -> i64 {
-        if self.calls.0 >= settings.often {
-            self.busy_until = self.used_at.saturating_add(SECOND);
-        }
-        let idle = i64::try_from(settings.idle.as_micros()).unwrap_or(SECOND);
+        let idle = !self.traffic.look(now, settings) || self.traffic.unused(now) > micros(settings.idle);
         let refused = self.refused_at.is_some_and(|at| now - at < REFUSED);
-        if refused || self.busy_until <= now || now - self.used_at > idle {
+        if refused || idle {
             return 0;
         }
         self.rate.max(self.largest.saturating_mul(LEAST_CALLS)).min(rate::PERIOD_MICROS)
@@ -188,7 +177,7 @@ impl RateBook {
     /// Whether what is here runs low, and there may be more.
     pub(super) fn is_low(&self, buckets: &[Bucket], now: i64) -> bool {
         let low = |account: &Account| {
-            account.busy_until > now
+            account.traffic.is_busy(now)
                 && !account.dry
                 && account.usable(now) < account.largest.saturating_mul(2)
         };
@@ -261,7 +250,7 @@ impl RateBook {
 
     pub(super) fn forget(&mut self, now: i64) {
         self.accounts.retain(|_, account| {
-            account.credit > 0 || account.change != 0 || now.saturating_sub(account.used_at) < FORGET
+            account.credit > 0 || account.change != 0 || account.traffic.unused(now) < FORGET
         });
     }
 }

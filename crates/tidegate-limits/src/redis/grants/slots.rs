@@ -6,11 +6,11 @@
 use ahash::AHashMap;
 use smallvec::SmallVec;
 
+use super::traffic::{SECOND, Traffic};
 use crate::admit::{RateScope, ScopeLimits};
 use crate::redis::command::slots_of;
 use crate::settings::GrantSettings;
 
-const SECOND: i64 = 1_000_000;
 /// So many more than were in use lately.
 const SPARE: u32 = 8;
 /// Most that one process has in advance of a scope.
@@ -31,9 +31,7 @@ struct Account {
     /// Leases run from here.
     told_at: i64,
     answered: bool,
-    calls: (u32, i64),
-    busy_until: i64,
-    used_at: i64,
+    traffic: Traffic,
     refused_at: Option<i64>,
 }
 
@@ -87,17 +85,12 @@ impl SlotBook {
                 peak: 0,
                 told_at: now,
                 answered: true,
-                calls: (0, now),
-                busy_until: 0,
-                used_at: now,
+                traffic: Traffic::new(now),
                 refused_at: None,
             });
-            if now - account.calls.1 > SECOND {
-                account.calls = (0, now);
-            }
-            account.calls.0 = account.calls.0.saturating_add(1);
+            account.traffic.note(now);
             fits &= account.used < account.usable(now, lease).min(limit);
-            (account.limit, account.used_at) = (limit, now);
+            account.limit = limit;
         }
         fits
     }
@@ -143,7 +136,7 @@ impl SlotBook {
         slots_of(scopes).any(|(scope, _)| {
             self.accounts.get(&scope).is_some_and(|account| {
                 let pause = now - account.told_at > SECOND / 20;
-                pause && account.busy_until > now && account.granted < account.used + 2
+                pause && account.traffic.is_busy(now) && account.granted < account.used + 2
             })
         })
     }
@@ -194,7 +187,7 @@ impl SlotBook {
 
     pub(super) fn forget(&mut self, now: i64) {
         self.accounts.retain(|_, account| {
-            account.used > 0 || account.granted > 0 || now - account.used_at < 120 * SECOND
+            account.used > 0 || account.granted > 0 || account.traffic.unused(now) < 120 * SECOND
         });
     }
 }
@@ -208,12 +201,10 @@ impl Account {
         lease: i64,
         settings: &GrantSettings,
     ) -> Option<Row> {
-        if self.calls.0 >= settings.often {
-            self.busy_until = self.used_at.saturating_add(SECOND);
-        }
+        let often = self.traffic.look(now, settings);
         let refused = self.refused_at.is_some_and(|at| now - at < REFUSED);
         let peak = std::mem::replace(&mut self.peak, self.used);
-        let busy = self.busy_until > now && !refused && !give_back;
+        let busy = often && !refused && !give_back;
         let lately = (peak + peak / 2 + SPARE).min(MOST).min(self.limit);
         let target = if busy { lately.max(self.used) } else { self.used };
         let granted = self.usable(now, lease);
