@@ -1,4 +1,6 @@
-//! Databases for tests, made from a migrated template and reached through the real logins.
+//! Databases and time for tests: databases are made from a migrated template and reached through the real logins.
+
+mod clock;
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -7,6 +9,7 @@ use std::hash::{Hash as _, Hasher as _};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tidegate_testkit::postgres::{Address, Server};
 
+pub use self::clock::{HandClock, START, new_id};
 use crate::{Store, migrate};
 
 /// Errors of the test environment.

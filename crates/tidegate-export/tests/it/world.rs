@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -15,45 +15,21 @@ use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_secrets::{keygen, places};
 use tidegate_store::exporters::{self, ExporterId, SealedHeaders, StoredExporter};
 use tidegate_store::intake::{self, Record, Shipped};
-use tidegate_store::testing::TestDatabase;
+use tidegate_store::testing::{HandClock, START, TestDatabase, new_id};
 use tidegate_store::{Actor, AuditNote, Change, Store, SystemActor, fleet, organizations, wrapped};
 use tidegate_testkit::receiver::{Heard, Receiver};
-use tidegate_types::id::IdKind;
 use tidegate_types::resource::{Organization, ZdrTier};
 use tidegate_types::usage::{
     AttemptRecord, CallOutcome, CallRecord, CredentialType, RecordKey, Surface, Usage,
 };
 use tidegate_types::window::WeekStart;
 use tidegate_types::{
-    Clock, Id, KeyId, LabelHash, NanoUsd, NodeId, OfferingId, OrganizationId, ProviderId, Revision, Shard,
+    Clock, KeyId, LabelHash, NanoUsd, NodeId, OfferingId, OrganizationId, ProviderId, Revision, Shard,
     TeamId, Timestamp,
 };
 use tidegate_upstream::{PrivateTarget, Upstreams};
 
 pub(crate) const SECRET: &str = "Basic cHVibGljOnNlY3JldA==";
-const START: i64 = 1_795_255_200;
-
-/// A clock that stands still until it is moved.
-pub(crate) struct Hand(AtomicI64);
-
-impl Hand {
-    pub(crate) fn forward(&self, seconds: i64) {
-        self.0.fetch_add(seconds, Ordering::SeqCst);
-    }
-}
-
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_seconds(self.0.load(Ordering::SeqCst))
-    }
-}
-
-static NEXT: AtomicU64 = AtomicU64::new(1);
-
-fn new_id<K: IdKind>() -> Id<K> {
-    Id::from_parts(START.unsigned_abs() * 1000, u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
-}
-
 /// A text attribute of a span.
 pub(crate) fn attribute(span: &Span, name: &str) -> Option<String> {
     match value(span, name)? {
@@ -74,9 +50,12 @@ fn value(span: &Span, name: &str) -> Option<Value> {
     span.attributes.iter().find(|found| found.key == name)?.value.clone()?.value
 }
 
+/// Of the records of the node.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
 pub(crate) struct World {
     pub(crate) collector: Receiver,
-    pub(crate) clock: Arc<Hand>,
+    pub(crate) clock: Arc<HandClock>,
     pub(crate) store: Store,
     pub(crate) metrics: ExportMetrics,
     kek: KeyEncryptionKey,
@@ -111,7 +90,7 @@ impl World {
         let bytes = kek.wrap_key(&place, &data_key).unwrap();
         let world = Self {
             collector: Receiver::start(answers).await.unwrap(),
-            clock: Arc::new(Hand(AtomicI64::new(START))),
+            clock: HandClock::new(),
             node: enrol(&store).await,
             metrics: ExportMetrics::default(),
             store,

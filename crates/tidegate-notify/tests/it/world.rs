@@ -1,7 +1,6 @@
 //! An organization with webhooks, a clock that is moved by hand, and a receiver that notes what it hears.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde_json::json;
 use tidegate_notify::{Notifier, Settings};
@@ -9,43 +8,19 @@ use tidegate_secrets::envelope::{self, DataKey};
 use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_secrets::{keygen, places};
 use tidegate_store::notices::{self, Notice, NoticeId, NoticeKind};
-use tidegate_store::testing::TestDatabase;
+use tidegate_store::testing::{HandClock, TestDatabase, new_id};
 use tidegate_store::webhooks::{self, Delivery, SealedKey, StoredWebhook, Webhook, WebhookId};
 use tidegate_store::{Actor, AuditNote, Change, Store, SystemActor, organizations, wrapped};
 use tidegate_testkit::receiver::Receiver;
-use tidegate_types::id::IdKind;
 use tidegate_types::resource::Organization;
 use tidegate_types::window::WeekStart;
-use tidegate_types::{Clock, Id, OrganizationId, Timestamp};
+use tidegate_types::{Clock, OrganizationId};
 use tidegate_upstream::{PrivateTarget, Upstreams};
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-const START: i64 = 1_795_255_200;
-
-/// A clock that stands still until it is moved.
-pub(crate) struct Hand(AtomicI64);
-
-impl Hand {
-    pub(crate) fn forward(&self, seconds: i64) {
-        self.0.fetch_add(seconds, Ordering::SeqCst);
-    }
-}
-
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_seconds(self.0.load(Ordering::SeqCst))
-    }
-}
-
-static NEXT: AtomicU64 = AtomicU64::new(1);
-
-fn new_id<K: IdKind>() -> Id<K> {
-    Id::from_parts(START.unsigned_abs() * 1000, u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
-}
-
 pub(crate) struct World {
     pub(crate) receiver: Receiver,
-    pub(crate) clock: Arc<Hand>,
+    pub(crate) clock: Arc<HandClock>,
     store: Store,
     kek: KeyEncryptionKey,
     data_key: DataKey,
@@ -78,7 +53,7 @@ impl World {
         let bytes = kek.wrap_key(&place, &data_key).unwrap();
         let world = Self {
             receiver: Receiver::start(answers).await.unwrap(),
-            clock: Arc::new(Hand(AtomicI64::new(START))),
+            clock: HandClock::new(),
             store,
             kek,
             data_key,

@@ -1,24 +1,15 @@
 //! A database with two organizations in it, and ids that count up.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use serde_json::json;
-use tidegate_store::testing::TestDatabase;
+pub(crate) use tidegate_store::testing::new_id;
+use tidegate_store::testing::{START, TestDatabase};
 use tidegate_store::{Actor, AuditNote, Change, Committed, Store, SystemActor, organizations, teams};
-use tidegate_types::id::IdKind;
 use tidegate_types::resource::{KeyLimits, Organization, Team};
 use tidegate_types::window::WeekStart;
-use tidegate_types::{Id, OrganizationId, Timestamp};
+use tidegate_types::{OrganizationId, Timestamp};
 
 /// 2026-11-21T10:00:00Z.
-pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_795_255_200);
-
-static NEXT: AtomicU64 = AtomicU64::new(1);
-
-/// An id that no other call made.
-pub(crate) fn new_id<K: IdKind>() -> Id<K> {
-    Id::from_parts(NOW.as_millis().unsigned_abs(), u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
-}
+pub(crate) const NOW: Timestamp = Timestamp::from_seconds(START);
 
 pub(crate) struct Fixture {
     pub(crate) database: TestDatabase,

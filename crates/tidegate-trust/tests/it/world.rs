@@ -2,41 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use tidegate_store::testing::TestDatabase;
+use tidegate_store::testing::{HandClock, TestDatabase, new_id};
 use tidegate_store::trust_rules::{self, Fetching};
 use tidegate_store::{Actor, AuditNote, Change, Store, SystemActor, audit, keys, organizations, teams};
 use tidegate_testkit::issuer::Issuer;
 use tidegate_trust::TrustKeeper;
-use tidegate_types::id::IdKind;
 use tidegate_types::resource::{
     AllowList, IssuerKey, KeyLimits, KeyStatus, Organization, Team, TrustRule, VirtualKey,
 };
 use tidegate_types::window::WeekStart;
-use tidegate_types::{Clock, Id, KeyId, OrganizationId, Timestamp, TrustRuleId};
+use tidegate_types::{Clock, KeyId, OrganizationId, TrustRuleId};
 use tidegate_upstream::{PrivateTarget, Settings, Upstreams};
-
-const START: i64 = 1_795_255_200;
-
-/// A clock that stands still until it is moved.
-struct Hand(AtomicI64);
-
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_seconds(self.0.load(Ordering::SeqCst))
-    }
-}
-
-static NEXT: AtomicU64 = AtomicU64::new(1);
-
-fn new_id<K: IdKind>() -> Id<K> {
-    Id::from_parts(START.unsigned_abs() * 1000, u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
-}
 
 pub(crate) struct World {
     pub(crate) issuer: Issuer,
-    clock: Arc<Hand>,
+    clock: Arc<HandClock>,
     store: Store,
     keeper: TrustKeeper,
     actor: Actor,
@@ -54,7 +35,7 @@ impl World {
         let database = TestDatabase::create().await.unwrap();
         let store = database.store().await.unwrap();
         let issuer = Issuer::start().await.unwrap();
-        let clock = Arc::new(Hand(AtomicI64::new(START)));
+        let clock = HandClock::new();
         let organization: OrganizationId = new_id();
         let listed = PrivateTarget {
             cidr: "127.0.0.1/32".parse().unwrap(),
@@ -116,7 +97,7 @@ impl World {
     }
 
     pub(crate) fn forward(&self, seconds: i64) {
-        self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+        self.clock.forward(seconds);
     }
 
     pub(crate) async fn rule(&self, name: &str, issuer: &str) -> TrustRuleId {
