@@ -68,10 +68,15 @@ async fn some_calls(load: &Load) {
 }
 
 async fn kills(installation: &mut Installation, load: &Load, size: Size, mut random: Random) {
-    let mut copy = None;
-    let mut done = 0;
+    let (mut copy, began) = (None, Instant::now());
+    let (mut done, mut told) = (0, 0);
     while done < size.kills {
         some_calls(load).await;
+        if done >= told + 50 {
+            told = done;
+            let calls = load.count.load(Ordering::Relaxed);
+            println!("{done} kills, {calls} calls completed, {} s", began.elapsed().as_secs());
+        }
         let mut victims = vec![Victim::pick(&mut random)];
         let second = Victim::pick(&mut random);
         if random.percent(25) && second != victims[0] && done + 1 < size.kills {
