@@ -21,6 +21,10 @@ kill -9 "$2" 2>/dev/null
 rm -rf "$3"
 "#;
 
+/// How long a state is waited for. No promise of speed: it only ends what would wait for ever, on a machine that
+/// is many times slower than usual too.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Sends a signal, for example `STOP`. False when there is no such process.
 #[must_use]
 pub fn signal(pid: u32, name: &str) -> bool {
@@ -45,12 +49,12 @@ pub(crate) fn watch(guarded: u32, server: u32, folder: &Path) -> Result<()> {
 /// Asks until `ready` says yes.
 ///
 /// # Errors
-/// When it does not within 30 seconds; the message names `what`.
+/// When it does not within [`PATIENCE`]; the message names `what`.
 pub fn wait_until(what: &str, mut ready: impl FnMut() -> bool) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     while !ready() {
         if Instant::now() > deadline {
-            bail!("{what} is not so after 30 s");
+            bail!("{what} is not so after {PATIENCE:?}");
         }
         sleep(Duration::from_millis(10));
     }

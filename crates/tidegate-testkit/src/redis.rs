@@ -90,9 +90,15 @@ impl Server {
             .spawn()
             .context("start redis-server")?;
         watch(std::process::id(), child.id(), self.folder.path())?;
-        self.child = Some(child);
         let port = self.port;
-        wait_until("redis-server listens", || TcpStream::connect((address, port)).is_ok())
+        let child = self.child.insert(child);
+        let mut ended = false;
+        wait_until("redis-server listens", || {
+            ended = child.try_wait().is_ok_and(|status| status.is_some());
+            ended || TcpStream::connect((address, port)).is_ok()
+        })?;
+        anyhow::ensure!(!ended, "redis-server ended at once: does somebody listen on port {port}?");
+        Ok(())
     }
 
     /// Writes a copy of the content, as of now.

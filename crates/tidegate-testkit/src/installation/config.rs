@@ -19,7 +19,9 @@ pub(super) fn file(folder: &Path, name: &str) -> String {
 pub(super) fn control_plane(folder: &Path, index: usize, logins: &Logins, shape: &Shape) -> Result<String> {
     let grants =
         shape.grant_percent.map(|percent| format!("grant_percent = {percent}\n")).unwrap_or_default();
-    let lead = lead(shape) + &grants;
+    let quiet =
+        shape.reclaim_after_seconds.map(|n| format!("reclaim_after_seconds = {n}\n")).unwrap_or_default();
+    let lead = lead(shape) + &grants + &quiet;
     let (api, grpc, metrics) = (port::free()?, port::free()?, port::free()?);
     let host = shape.host(&format!("control-{index}")).address;
     let content = format!(

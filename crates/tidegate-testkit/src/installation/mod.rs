@@ -42,6 +42,8 @@ pub struct Shape {
     pub drain_lead_seconds: Option<u64>,
     /// `control_plane.grant_percent`; `None`: as the executable has it.
     pub grant_percent: Option<u8>,
+    /// `control_plane.reclaim_after_seconds`; `None`: as the executable has it.
+    pub reclaim_after_seconds: Option<u64>,
     /// Lines between the parts can be cut: see [`Lines`].
     pub lines: bool,
     /// Hosts by the name of what runs there (`postgres`, `redis`, `simulator`, `control-0`, `node-0`); what
@@ -63,6 +65,7 @@ impl Default for Shape {
             drain_timeout_seconds: 20,
             drain_lead_seconds: Some(0),
             grant_percent: None,
+            reclaim_after_seconds: None,
             lines: false,
             hosts: BTreeMap::new(),
             node_wrapper: vec![],

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::process::signal;
+use crate::process::{PATIENCE, signal};
 
 /// A process that ends with this value.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Program {
     }
 
     pub(super) async fn wait_for_line(&self, part: &str) -> Result<()> {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        let deadline = tokio::time::Instant::now() + PATIENCE;
         while !self.log().contains(part) {
             let gone = !Path::new("/proc").join(self.pid().to_string()).join("exe").exists();
             if gone || tokio::time::Instant::now() > deadline {
