@@ -171,7 +171,8 @@ pub async fn of_pod(store: &Store, pod_uid: &str) -> Result<Option<(NodeId, bool
 /// [`StoreError::NotFound`] for a node that is unknown, revoked or drained: close its connection.
 pub async fn heartbeat(store: &Store, node: NodeId, said: &Heartbeat, now: Timestamp) -> Result<()> {
     let seen = sqlx::query(
-        "UPDATE nodes SET boot = $2, software_version = $3, gateway_address = $4, last_seen = $5, applied = $6,
+        "UPDATE nodes SET booted_at = CASE WHEN boot IS DISTINCT FROM $2 THEN $5 ELSE booted_at END,
+             boot = $2, software_version = $3, gateway_address = $4, last_seen = $5, applied = $6,
              shipped = (SELECT array_agg(greatest(o, s) ORDER BY place)
                         FROM unnest(nodes.shipped, $7::bigint[]) WITH ORDINALITY AS p (o, s, place)),
              rejections = $8, journal_pending_records = $9, journal_pending_bytes = $10,

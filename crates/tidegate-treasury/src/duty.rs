@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidegate_store::epochs::Quiet;
 use tidegate_store::{Store, StoreError, budgets, credits, epochs, upkeep};
 use tidegate_types::Timestamp;
 use tokio::time::Instant;
@@ -11,7 +12,7 @@ use crate::treasury::Settings;
 /// Organizations whose counters open anew in one round, because a node died with grants.
 const GRANTS_AT_ONCE: u32 = 20;
 /// Every node must have been heard of so lately for that.
-const GRANTS_HEARD_MS: i64 = 5_000;
+const GRANTS_HEARD: Duration = Duration::from_secs(5);
 
 /// One of the background jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,13 +94,13 @@ impl Duty {
                 credits::roll(store, now).await?;
             }
             Self::Grants => {
-                // An epoch is only ended when every node is there to ship: a leak is no outage.
-                let heard_since = now.plus_millis(-GRANTS_HEARD_MS);
-                let organizations = epochs::reclaim_grants(store, heard_since, now, GRANTS_AT_ONCE).await?;
-                if !organizations.is_empty() {
-                    let reopened = organizations.len();
-                    tracing::warn!(reopened, "what dead processes had in advance comes back");
-                }
+                // An epoch is only ended when every node is there to ship, and none has just
+                // started: a leak is no outage, and a node that falls again and again makes none.
+                let before =
+                    |span: Duration| now.plus_millis(-i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
+                let quiet =
+                    Quiet { heard_since: before(GRANTS_HEARD), booted_before: before(settings.grants_quiet) };
+                epochs::reclaim_grants(store, quiet, now, GRANTS_AT_ONCE).await?;
             }
             Self::Sweep => upkeep::sweep(store, now).await?,
         }

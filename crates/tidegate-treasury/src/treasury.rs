@@ -23,6 +23,9 @@ pub struct Settings {
     pub pasts_every: Duration,
     /// How often grants of dead processes are looked for.
     pub grants_every: Duration,
+    /// Every node of a pool must have run for so long before an epoch is ended for what a dead
+    /// process had: a node that dies while the next one opens keeps it closed.
+    pub grants_quiet: Duration,
     /// How often partitions are made.
     pub partitions_every: Duration,
     /// How often allowances are looked at.
@@ -44,6 +47,7 @@ impl Default for Settings {
             reap_every: Duration::from_secs(10),
             pasts_every: Duration::from_secs(2),
             grants_every: Duration::from_secs(2),
+            grants_quiet: Duration::from_secs(30),
             partitions_every: Duration::from_secs(3600),
             credits_every: Duration::from_secs(2),
             sweep_every: Duration::from_secs(600),

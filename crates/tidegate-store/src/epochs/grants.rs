@@ -6,7 +6,7 @@
 use tidegate_types::{NodeId, OrganizationId, Timestamp};
 use uuid::Uuid;
 
-use super::reopen;
+use super::{Ending, end_open};
 use crate::Result;
 use crate::connect::Store;
 use crate::convert::{signed, time};
@@ -68,16 +68,27 @@ pub async fn return_grants(store: &Store, asking: &Asking<'_>) -> Result<u64> {
     Ok(gone.rows_affected())
 }
 
+/// When what a dead process had may come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quiet {
+    /// Every node of the pool has been heard of since.
+    pub heard_since: Timestamp,
+    /// Every node's present process has been running since.
+    pub booted_before: Timestamp,
+}
+
 /// Brings back what dead processes had in advance: their node has started anew or is out. The
-/// evidence is that their journal is here: the organization's epoch is burnt, and the next one
-/// opens from the books once every node has shipped. While a node of the pool is away nothing is
-/// done. At most `most` organizations a round; returns those whose counters open anew.
+/// evidence is that their journal is here: the organization's epoch is ended, and the next one
+/// opens from the books once every node has shipped. For that second all nodes of the pool are
+/// needed: while one of them is away, or has only just started and may fall again, nothing is done,
+/// and what is out stays out. At most `most` organizations a round; returns those whose counters
+/// open anew.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn reclaim_grants(
     store: &Store,
-    heard_since: Timestamp,
+    quiet: Quiet,
     now: Timestamp,
     most: u32,
 ) -> Result<Vec<OrganizationId>> {
@@ -87,17 +98,20 @@ pub async fn reclaim_grants(
          JOIN budget_epochs e ON e.organization_id = g.organization_id AND e.pool = g.pool AND e.epoch = g.epoch
              AND e.state = 'open'
          WHERE (n.state <> 'enrolled' OR n.boot > g.boot) AND NOT EXISTS (
-             SELECT FROM nodes a WHERE a.pool = g.pool AND a.state = 'enrolled' AND a.last_seen < $1)
-         ORDER BY 1 LIMIT $2",
+             SELECT FROM nodes a WHERE a.pool = g.pool AND a.state = 'enrolled'
+                 AND (a.last_seen < $1 OR a.booted_at > $2))
+         ORDER BY 1 LIMIT $3",
     )
-    .bind(time(heard_since))
+    .bind(time(quiet.heard_since))
+    .bind(time(quiet.booted_before))
     .bind(i64::from(most))
     .fetch_all(store.feed())
     .await?;
     let mut reopened = Vec::new();
     for (organization,) in dead {
         let organization = OrganizationId::from_uuid(organization);
-        if !reopen(store, organization, heard_since, now).await?.is_empty() {
+        let ended = end_open(store, organization, quiet.heard_since, now, Ending::Reclaimed).await?;
+        if !ended.is_empty() {
             reopened.push(organization);
         }
     }

@@ -19,7 +19,7 @@ use crate::connect::Store;
 use crate::convert::{shard_index, signed, time, timestamp, unsigned};
 use crate::{Result, StoreError, placement};
 
-pub use grants::{Asking, allow_grants, reclaim_grants, return_grants};
+pub use grants::{Asking, Quiet, allow_grants, reclaim_grants, return_grants};
 pub use review::{Known, review};
 
 /// How long a permit is good for.
@@ -134,7 +134,7 @@ pub async fn open(store: &Store, asked: &Asked<'_>, permit: &str, now: Timestamp
         "shipping" => Ok(Decision::Retry { after_ms: 250, wait: Wait::Shipping }),
         "open" if !is_lost(asked, &row, now) => Ok(Decision::Already { epoch }),
         _ => {
-            burn(change, asked, epoch + 1).await?;
+            burn(change, asked, epoch + 1, Ending::Lost).await?;
             Ok(Decision::Retry { after_ms: 100, wait: Wait::Shipping })
         }
     }
@@ -235,8 +235,36 @@ async fn allow(
     Ok(Decision::Open(Opening { epoch, permit: permit.to_owned(), balances, holds }))
 }
 
+/// Why an epoch ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Its counters are gone, or were never confirmed.
+    Lost,
+    /// What the counters were written from was corrected.
+    Corrected,
+    /// What dead processes had in advance comes back.
+    Reclaimed,
+}
+
+impl Ending {
+    fn tell(self, asked: &Asked<'_>, next: u64) {
+        let (organization, pool) = (asked.organization_id, asked.pool);
+        match self {
+            Self::Lost => {
+                tracing::warn!(%organization, pool, epoch = next, "budget counters lost: epoch burnt");
+            }
+            Self::Corrected => {
+                tracing::info!(%organization, pool, epoch = next, "books corrected: budget counters open anew from them");
+            }
+            Self::Reclaimed => {
+                tracing::info!(%organization, pool, epoch = next, "budgets that dead processes had in advance come back: counters open anew");
+            }
+        }
+    }
+}
+
 /// Publishes the next epoch and lets it wait for the nodes.
-async fn burn(mut change: Change, asked: &Asked<'_>, next: u64) -> Result<()> {
+async fn burn(mut change: Change, asked: &Asked<'_>, next: u64, why: Ending) -> Result<()> {
     store_epoch(&mut change, asked.pool, next, "shipping", "").await?;
     let organization = change.organization();
     sqlx::query("DELETE FROM budget_grants WHERE organization_id = $1 AND pool = $2 AND epoch < $3")
@@ -247,7 +275,7 @@ async fn burn(mut change: Change, asked: &Asked<'_>, next: u64) -> Result<()> {
         .await?;
     publish_epoch(&mut change, asked, next)?;
     change.commit(note("budget_epoch.burn", asked.pool, next)).await?;
-    tracing::warn!(organization = %asked.organization_id, pool = asked.pool, epoch = next, "budget counters lost: epoch burnt");
+    why.tell(asked, next);
     Ok(())
 }
 
@@ -265,6 +293,16 @@ pub async fn reopen(
     heard_since: Timestamp,
     now: Timestamp,
 ) -> Result<Vec<String>> {
+    end_open(store, organization, heard_since, now, Ending::Corrected).await
+}
+
+async fn end_open(
+    store: &Store,
+    organization: OrganizationId,
+    heard_since: Timestamp,
+    now: Timestamp,
+    why: Ending,
+) -> Result<Vec<String>> {
     let open: Vec<(String,)> = sqlx::query_as(
         "SELECT pool FROM budget_epochs e WHERE organization_id = $1 AND state = 'open' AND NOT EXISTS (
              SELECT FROM nodes n WHERE n.pool = e.pool AND n.state = 'enrolled' AND n.last_seen < $2) ORDER BY pool",
@@ -281,7 +319,7 @@ pub async fn reopen(
             continue;
         }
         let asked = Asked { organization_id: organization, pool: &pool, store_run_id: "", found_epoch: 0 };
-        burn(change, &asked, unsigned(row.epoch) + 1).await?;
+        burn(change, &asked, unsigned(row.epoch) + 1, why).await?;
         reopened.push(pool);
     }
     Ok(reopened)

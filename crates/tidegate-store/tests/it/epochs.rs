@@ -1,7 +1,7 @@
 //! Budget epochs: counters are written once, from the books, after everybody has shipped.
 
 use tidegate_store::epochs::{
-    Asked, Asking, Decision, Known, Opening, Wait, allow_grants, confirm, open, reclaim_grants,
+    Asked, Asking, Decision, Known, Opening, Quiet, Wait, allow_grants, confirm, open, reclaim_grants,
     return_grants, review,
 };
 use tidegate_store::intake::{LaneMark, ingest};
@@ -252,8 +252,10 @@ async fn grants_are_noted_under_the_open_epoch_and_come_back_with_the_next_when_
     let allow = async |node, boot, epoch| {
         allow_grants(&f.store, &asking(node, boot), acme, epoch, 10, NOW).await.unwrap()
     };
-    let reclaim =
-        async |at: Timestamp| reclaim_grants(&f.store, at.plus_millis(-5_000), at, 10).await.unwrap();
+    let reclaim = async |at: Timestamp| {
+        let quiet = Quiet { heard_since: at.plus_millis(-5_000), booted_before: at.plus_millis(-30_000) };
+        reclaim_grants(&f.store, quiet, at, 10).await.unwrap()
+    };
     said(one, 1, NOW).await;
     said(two, 1, NOW).await;
     assert!(!allow(one, 1, 1).await, "no epoch is open");
@@ -277,9 +279,17 @@ async fn grants_are_noted_under_the_open_epoch_and_come_back_with_the_next_when_
     said(two, 2, later).await;
     assert_eq!(reclaim(later).await, [], "one is away");
     said(one, 2, later).await;
-    assert_eq!(reclaim(later).await, [acme]);
+    assert_eq!(reclaim(later).await, [], "a node that has just started may fall again");
+    let quiet = later.plus_millis(30_000);
+    said(one, 3, quiet.plus_millis(-1)).await;
+    said(two, 2, quiet).await;
+    assert_eq!(reclaim(quiet).await, [], "and one that did fall again begins anew");
+    let quiet = quiet.plus_millis(30_000);
+    said(one, 3, quiet).await;
+    said(two, 2, quiet).await;
+    assert_eq!(reclaim(quiet).await, [acme]);
     assert_eq!(published(&f).await.0, 2);
-    assert_eq!(reclaim(later).await, [], "once");
+    assert_eq!(reclaim(quiet).await, [], "once");
 }
 
 #[tokio::test]

@@ -21,6 +21,9 @@ pub(crate) struct ControlPlane {
     pub(crate) grpc_names: Vec<String>,
     /// Most of a budget window's limit that one node may have in advance, in percent; 0: nothing.
     pub(crate) grant_percent: u8,
+    /// Seconds for which every node of a pool must have run before counters are opened anew for what a
+    /// dead process had in advance.
+    pub(crate) reclaim_after_seconds: u64,
     /// Seconds for which a control plane that is told to end still answers, not ready.
     pub(crate) drain_lead_seconds: u64,
     /// Nodes enrol by the token of their pod's service account; absent: by join tokens only.
@@ -75,6 +78,7 @@ impl Default for ControlPlane {
             public_url: None,
             grpc_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             grant_percent: 10,
+            reclaim_after_seconds: 30,
             drain_lead_seconds: 0,
             kubernetes: None,
         }

@@ -145,7 +145,12 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     export_metrics.register(&metrics);
     tasks.spawn(Books::register(&metrics).follow(store.clone(), stop.clone()));
     tasks.spawn(observe::serve(scrape, metrics, store.clone(), leaving.clone(), stop.clone()));
-    tasks.spawn(tidegate_treasury::Treasury::new(store.clone(), Arc::new(SystemClock)).run(stop.clone()));
+    let duties = tidegate_treasury::Settings {
+        grants_quiet: Duration::from_secs(control_plane.reclaim_after_seconds),
+        ..tidegate_treasury::Settings::default()
+    };
+    let treasury = tidegate_treasury::Treasury::new(store.clone(), Arc::new(SystemClock)).with(duties);
+    tasks.spawn(treasury.run(stop.clone()));
     tasks.spawn(ring.clone().follow(stop.clone()));
     tasks.spawn(tidegate_keyring::run(ring, stop.clone()));
     let upstreams = super::node::upstreams(&config.upstream)?;

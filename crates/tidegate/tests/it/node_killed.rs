@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tidegate_testkit::installation::Installation;
 
 use crate::support::{
-    App, Ask, OwnBudget, apps, bill, bill_lines, calls, full, install, nano, nodes, seconds, until,
+    App, Ask, OwnBudget, apps, bill, bill_lines, calls, full, install, nano, nodes, reclaiming, seconds,
+    until,
 };
 
 /// Calls until told to stop; ids of the calls that came to their end.
@@ -96,7 +97,7 @@ async fn a_killed_node_loses_and_doubles_no_completed_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_dies_twice_before_the_counters_hear_of_its_calls_leaves_nothing_held() {
-    let mut installation = install(nodes(1)).await;
+    let mut installation = install(reclaiming(1)).await;
     let (id, key) = installation.key("app", &json!({})).await.unwrap();
     installation.budget("all", "1", json!({"key": id})).await.unwrap();
     let app = apps(&installation, &key).remove(0);

@@ -5,14 +5,14 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use tidegate_testkit::installation::Installation;
 
-use crate::support::{App, Ask, OwnBudget, Reply, apps, bill, install, nodes, seconds, until};
+use crate::support::{App, Ask, OwnBudget, Reply, apps, bill, install, reclaiming, seconds, until};
 
 /// $0.20; an answer of 300 tokens costs 0.0006, 4,096 granted tokens hold 0.0082.
 const LIMIT: i128 = 200_000_000;
 
 /// An installation whose providers bill nothing that is not seen, and stop when they are told to.
 async fn told_so() -> (Installation, Vec<App>) {
-    let installation = install(nodes(2)).await;
+    let installation = install(reclaiming(2)).await;
     let admin = &installation.admin;
     for provider in admin.get("/providers").await.unwrap()["data"].as_array().unwrap() {
         let path = format!("/providers/{}", provider["id"].as_str().unwrap());

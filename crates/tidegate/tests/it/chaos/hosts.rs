@@ -16,7 +16,7 @@ use super::load::Load;
 use super::random::{self, Random};
 use super::world::World;
 use super::{Size, books, judge};
-use crate::support::{full, install, nodes};
+use crate::support::{full, install, reclaiming};
 
 const HOSTS: [&str; 8] =
     ["application", "postgres", "redis", "simulator", "control-0", "node-0", "node-1", "node-2"];
@@ -189,10 +189,10 @@ async fn on_several_hosts_partitions_and_kills_in_any_order_leave_books_that_bal
             return tokio::task::spawn_blocking(on_its_own_host).await.unwrap();
         }
         let size = Size { clients: 16, kills: 8, limit: "0.50" };
-        return story(&Net::Lines, install(Shape { lines: true, ..nodes(3) }).await, size, seed).await;
+        return story(&Net::Lines, install(Shape { lines: true, ..reclaiming(3) }).await, size, seed).await;
     };
     let network = Network::named(name.to_str().unwrap(), &HOSTS);
-    let shape = Shape { hosts: network.hosts().clone(), ..nodes(3) };
+    let shape = Shape { hosts: network.hosts().clone(), ..reclaiming(3) };
     let size = Size { clients: 60, kills: 60, limit: "1" };
     story(&Net::Hosts(network), install(shape).await, size, seed).await;
 }

@@ -11,7 +11,7 @@ mod redis;
 mod storm;
 mod world;
 
-use crate::support::{full, install, nodes};
+use crate::support::{full, install, reclaiming};
 
 /// How much of it.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ async fn one_dollar_survives_random_kills_of_everything_and_every_book_agrees_wi
     let size = Size::of_this_run();
     let seed = random::seed();
     println!("seed {seed}, {size:?}");
-    let mut world = world::World::prepare(install(nodes(3)).await, size, seed).await;
+    let mut world = world::World::prepare(install(reclaiming(3)).await, size, seed).await;
 
     let seen = storm::rage(&mut world, size, seed).await;
     println!("{seen}");

@@ -12,7 +12,7 @@ use super::load::Load;
 use super::random::{self, Random};
 use super::world::World;
 use super::{Size, books, judge};
-use crate::support::{install, nodes, seconds, until};
+use crate::support::{install, reclaiming, seconds, until};
 
 const SIZE: Size = Size { clients: 16, kills: 0, limit: "0.30" };
 
@@ -92,7 +92,7 @@ async fn under_load(world: &mut World, fault: Fault, seed: u64) -> Vec<String> {
 async fn whatever_redis_forgets_the_cap_holds_and_what_is_left_can_be_used() {
     let seed = random::seed();
     println!("seed {seed}");
-    let mut world = World::prepare(install(nodes(3)).await, SIZE, seed).await;
+    let mut world = World::prepare(install(reclaiming(3)).await, SIZE, seed).await;
     let mut completed = Vec::new();
     for fault in ALL {
         completed.extend(under_load(&mut world, fault, seed).await);

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidegate_testkit::installation::{Installation, Shape};
+use tidegate_testkit::process::PATIENCE;
 
 pub(crate) use app::{App, Ask, Reply, client};
 pub(crate) use balancer::Balancer;
@@ -28,6 +29,11 @@ pub(crate) async fn install(shape: Shape) -> Installation {
 /// So many nodes with Redis, and one control plane.
 pub(crate) fn nodes(nodes: usize) -> Shape {
     Shape { nodes, ..Shape::default() }
+}
+
+/// The same, where what a dead process had in advance comes back within seconds, and counters open anew for it.
+pub(crate) fn reclaiming(count: usize) -> Shape {
+    Shape { reclaim_after_seconds: Some(2), ..nodes(count) }
 }
 
 /// Lets the control plane deliver to these ports of this machine, for the installation's organization: private
@@ -49,8 +55,14 @@ pub(crate) fn apps(installation: &Installation, key: &str) -> Vec<App> {
     (0..installation.nodes.len()).map(|node| App::new(&installation.gateway(node).unwrap(), key)).collect()
 }
 
-/// Asks until `ready` says yes.
+/// Asks until `ready` says yes: for `limit`, what it takes at most on a machine of one's own, and for much longer on
+/// one that others use. A state that does not come is a failure, one that comes late is none.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, limit: Duration, ready: impl FnMut() -> F) {
+    within(what, limit.max(PATIENCE), ready).await;
+}
+
+/// Asks until `ready` says yes, and no longer than `limit`: where the time is the promise.
+pub(crate) async fn within<F: Future<Output = bool>>(what: &str, limit: Duration, ready: impl FnMut() -> F) {
     if let Err(error) = Installation::wait_until(what, limit, ready).await {
         panic!("{error:#}");
     }
