@@ -154,6 +154,7 @@ pub(crate) async fn install(
         workers: Some(1),
         node_wrapper: pinned.iter().chain(wrapper).map(|word| (*word).to_owned()).collect(),
         upstream: Some(format!("http://127.0.0.1:{upstream}/v1")),
+        decision_timeout_ms: None,
         ..Shape::default()
     };
     let installation = Installation::start(binary, shape).await?;

@@ -61,7 +61,9 @@ pub(super) fn node(
     let lead = lead(shape);
     let workers = shape.workers.map(|n| format!("workers = {n}\n")).unwrap_or_default();
     let drain = shape.drain_timeout_seconds;
-    let redis = redis.map(|url| format!("[redis]\nurl = {url:?}\n\n")).unwrap_or_default();
+    let patience =
+        shape.decision_timeout_ms.map(|ms| format!("decision_timeout_ms = {ms}\n")).unwrap_or_default();
+    let redis = redis.map(|url| format!("[redis]\nurl = {url:?}\n{patience}\n")).unwrap_or_default();
     let content = format!(
         "log.format = \"text\"\n\n{redis}[node]\nlisten = \"{host}:{gateway}\"\nmetrics_listen = \"{host}:{metrics}\"\n\
          state_dir = {:?}\ncontrol_plane_url = {control_plane:?}\njoin_token = {:?}\ntrust_roots_file = {roots:?}\n\

@@ -40,6 +40,9 @@ pub struct Shape {
     /// Time for which what is told to end goes on serving, not ready; `None`: as the executable has it, one from
     /// before the setting too.
     pub drain_lead_seconds: Option<u64>,
+    /// `redis.decision_timeout_ms`; `None`: as the executable has it, one from before the setting too. Tests share
+    /// a machine with others, on which Redis may be silent for longer than an operator puts up with.
+    pub decision_timeout_ms: Option<u64>,
     /// `control_plane.grant_percent`; `None`: as the executable has it.
     pub grant_percent: Option<u8>,
     /// `control_plane.reclaim_after_seconds`; `None`: as the executable has it.
@@ -64,6 +67,7 @@ impl Default for Shape {
             workers: None,
             drain_timeout_seconds: 20,
             drain_lead_seconds: Some(0),
+            decision_timeout_ms: Some(1_000),
             grant_percent: None,
             reclaim_after_seconds: None,
             lines: false,
@@ -118,6 +122,8 @@ pub struct Installation {
     pub nodes: Vec<Program>,
     /// The management API as platform administrator and owner of the organization `acme`.
     pub admin: Admin,
+    /// The organization `acme`.
+    pub organization: String,
     /// The team that owns the keys.
     pub team: String,
     /// Loopback ports that nodes started from now on may call over plain http.
@@ -181,6 +187,7 @@ impl Installation {
             control_planes,
             nodes: vec![],
             admin,
+            organization: String::new(),
             team: String::new(),
             upstream_ports: vec![],
         };
@@ -222,7 +229,8 @@ impl Installation {
     /// Makes an organization; from now on the client acts for it, and for the platform.
     async fn organization(&mut self, slug: &str) -> Result<()> {
         let organization = self.admin.post("/organizations", &json!({"slug": slug, "name": slug})).await?;
-        let within = format!("organization={}", text(&organization, "id")?);
+        self.organization = text(&organization, "id")?;
+        let within = format!("organization={}", self.organization);
         let member = json!({"email": EMAIL, "role": "owner"});
         self.admin.post(&format!("/members?{within}"), &member).await?;
         let token = json!({"name": "test", "role": "owner", "platform_role": "platform_admin"});

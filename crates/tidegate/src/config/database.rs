@@ -15,9 +15,17 @@ pub(crate) struct Database {
 }
 
 /// The counters of a pool.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Redis {
     /// `redis://` or `rediss://` URL. Absent: counters live in the node's memory, for a single node.
     pub(crate) url: Option<String>,
+    /// How long Redis may be silent before calls go on without it, in milliseconds.
+    pub(crate) decision_timeout_ms: u64,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self { url: None, decision_timeout_ms: 25 }
+    }
 }

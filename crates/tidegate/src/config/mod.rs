@@ -182,6 +182,7 @@ mod tests {
             ("node.state_dir", config.node.state_dir.display().to_string()),
             ("node.drain_lead_seconds", config.node.drain_lead_seconds.to_string()),
             ("control_plane.drain_lead_seconds", config.control_plane.drain_lead_seconds.to_string()),
+            ("redis.decision_timeout_ms", config.redis.decision_timeout_ms.to_string()),
             ("node.drain_timeout_seconds", config.node.drain_timeout_seconds.to_string()),
             ("node.response_cache_bytes", format!("{} MiB", config.node.response_cache_bytes >> 20)),
             (

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use ipnet::IpNet;
 use tidegate_limits::{Limiter, RedisSettings, Timing};
 use tidegate_node::{
@@ -93,7 +93,12 @@ pub(crate) async fn limiter(redis: &config::Redis, stop: CancellationToken) -> R
     let clock = Arc::new(SystemClock);
     match &redis.url {
         Some(url) => {
-            let settings = RedisSettings::new(Secret::new(url.as_str()), entropy::random_u64());
+            ensure!(
+                (5..=5_000).contains(&redis.decision_timeout_ms),
+                "configuration: redis.decision_timeout_ms is 5 to 5000"
+            );
+            let mut settings = RedisSettings::new(Secret::new(url.as_str()), entropy::random_u64());
+            settings.decision = Duration::from_millis(redis.decision_timeout_ms);
             Limiter::redis(settings, clock, stop).await.context("redis.url")
         }
         None => {

@@ -133,7 +133,10 @@ async fn both_planes_are_replaced_one_by_one_under_load_and_no_request_fails() {
     let older = std::env::var_os("TIDEGATE_OLD").map(PathBuf::from);
     let first = older.clone().unwrap_or_else(|| binary().to_owned());
     let drain_lead_seconds = if older.is_some() { None } else { Some(LEAD) };
-    let shape = Shape { control_planes: 2, nodes: 2, drain_lead_seconds, ..Shape::default() };
+    let mut shape = Shape { control_planes: 2, nodes: 2, drain_lead_seconds, ..Shape::default() };
+    if older.is_some() {
+        shape.decision_timeout_ms = None;
+    }
     let mut installation = Installation::start(&first, shape).await.unwrap_or_else(|e| panic!("{e:#}"));
     let slow = json!({"output_tokens": 60, "chunk_delay_ms": 50, "hidden_reasoning": false});
     installation.script(json!([{"when": {"contains": "slowly"}, "then": slow}])).await.unwrap();

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use tidegate_testkit::installation::{Installation, Line, Link};
 
-use crate::support::{App, Ask};
+use super::walk::served;
+use crate::support::App;
 
 /// What is done to an installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -124,12 +125,13 @@ impl Fault {
             }
             RedisWipedWithoutANode => {
                 lines.to_control[1].set(Line::Refused);
-                for _ in 0..3 {
-                    capped[1].expect(&Ask::chat("Hello"), 200).await;
+                let mut calls = 0;
+                while calls < 3 {
+                    calls += served(&capped[1]).await;
                 }
                 installation.nodes[1].kill();
                 installation.redis.as_ref().unwrap().flush().unwrap();
-                return 3;
+                return calls;
             }
         }
         0

@@ -15,7 +15,11 @@ use walk::Walk;
 async fn walk(mine: fn(Fault) -> bool) -> Walk {
     // With grants, capped calls go on for a while without Redis; the table says what is so after that.
     let grant_percent = Some(0);
-    let shape = Shape { control_planes: 2, nodes: 2, lines: true, grant_percent, ..Shape::default() };
+    // The table says how soon an operator's calls are refused.
+    let decision_timeout_ms = None;
+    let (control_planes, nodes, lines) = (2, 2, true);
+    let shape =
+        Shape { control_planes, nodes, lines, grant_percent, decision_timeout_ms, ..Shape::default() };
     let mut walk = Walk::begin(install(shape).await).await;
     for row in rows() {
         for fault in row.faults.iter().filter(|fault| mine(**fault)) {
