@@ -10,8 +10,9 @@ use tidegate_secrets::envelope::Aad;
 use tidegate_secrets::sealing;
 use tidegate_secrets::token::{self, TokenKind};
 use tidegate_store::fleet::{self, Enrolment};
+use tidegate_store::join_tokens::{self, Offer};
 use tidegate_store::placement::DEFAULT;
-use tidegate_store::{Store, StoreError, join_tokens};
+use tidegate_store::{Store, StoreError};
 use tidegate_telemetry::entropy;
 use tidegate_types::id::kind;
 use tidegate_types::{Clock, NodeId, Timestamp};
@@ -58,17 +59,15 @@ impl EnrollService for Enroller {
         let fresh: NodeId = entropy::new_id(now);
         // Everything else is checked first: a malformed request does not use a token up.
         self.sign(&request.certificate_request, fresh, "unchecked", now)?;
-        let shown = self.shown(&request).await?;
-        let (node_id, pool, pod) = match shown {
-            Shown::JoinToken(hash) => {
-                let redeemed = join_tokens::redeem(&self.store, &hash, fresh, now).await;
-                let pool = redeemed.map_err(|error| unavailable(&error))?.ok_or_else(bad_join_token)?;
-                (fresh, pool, None)
+        let (node_id, pool, signed) = match self.shown(&request).await? {
+            Shown::JoinToken(hash) => self.redeem(&hash, &request, &name, sealing_key, now).await?,
+            Shown::Pod(uid) => {
+                let (node_id, pool) = (self.node_of_pod(&uid, fresh).await?, pool_of(&request));
+                let signed = self.sign(&request.certificate_request, node_id, &pool, now)?;
+                self.remember(node_id, &pool, &name, sealing_key, &signed, Some(&uid)).await?;
+                (node_id, pool, signed)
             }
-            Shown::Pod(uid) => (self.node_of_pod(&uid, fresh).await?, pool_of(&request), Some(uid)),
         };
-        let signed = self.sign(&request.certificate_request, node_id, &pool, now)?;
-        self.remember(node_id, &pool, &name, sealing_key, &signed, pod.as_deref()).await?;
         self.metrics.enrolled.inc();
         tracing::info!(node = %node_id, pool, "node enrolled");
         Ok(Response::new(self.answer(node_id, pool, &signed)))
@@ -121,6 +120,33 @@ impl Enroller {
         }
     }
 
+    /// Enrols the bearer of a join token. The token is used up in the transaction that adds the node: whoever got
+    /// no answer, for whatever reason, asks again with the same keys.
+    async fn redeem(
+        &self,
+        hash: &[u8; 32],
+        request: &EnrollRequest,
+        name: &str,
+        sealing_key: [u8; 32],
+        now: Timestamp,
+    ) -> Result<(NodeId, String, SignedChain), Status> {
+        // The second time, an earlier request of the same newcomer was faster than this one.
+        for _ in 0..2 {
+            let offer = join_tokens::offer(&self.store, hash, &sealing_key, now).await;
+            let Offer { pool, enrolled } =
+                offer.map_err(|error| unavailable(&error))?.ok_or_else(bad_join_token)?;
+            let node_id = enrolled.unwrap_or_else(|| entropy::new_id(now));
+            let signed = self.sign(&request.certificate_request, node_id, &pool, now)?;
+            let enrolment = enrolment(node_id, &pool, name, sealing_key, &signed);
+            match join_tokens::redeem(&self.store, hash, &enrolment, now).await {
+                Ok(()) => return Ok((node_id, pool, signed)),
+                Err(StoreError::NotFound) => {}
+                Err(error) => return Err(unavailable(&error)),
+            }
+        }
+        Err(bad_join_token())
+    }
+
     fn sign(&self, request: &[u8], node: NodeId, pool: &str, now: Timestamp) -> Result<SignedChain, Status> {
         let signed = self.material.authority.sign_node(request, node, pool, now);
         signed.map_err(|error| Status::invalid_argument(error.to_string()))
@@ -136,14 +162,7 @@ impl Enroller {
         signed: &SignedChain,
         pod: Option<&str>,
     ) -> Result<(), Status> {
-        let enrolment = Enrolment {
-            node_id,
-            pool,
-            name,
-            certificate_serial: &signed.serial,
-            certificate_expires_at: signed.not_after,
-            sealing_key,
-        };
+        let enrolment = enrolment(node_id, pool, name, sealing_key, signed);
         match fleet::enrol_in_pod(&self.store, &enrolment, pod, self.clock.now()).await {
             Ok(()) => Ok(()),
             Err(StoreError::Taken(_)) => Err(already_enrolled()),
@@ -161,6 +180,23 @@ impl Enroller {
             trust_roots: self.material.roots.iter().map(|root| root.to_vec()).collect(),
             not_after_micros: signed.not_after.as_micros(),
         }
+    }
+}
+
+fn enrolment<'a>(
+    node_id: NodeId,
+    pool: &'a str,
+    name: &'a str,
+    sealing_key: [u8; 32],
+    signed: &'a SignedChain,
+) -> Enrolment<'a> {
+    Enrolment {
+        node_id,
+        pool,
+        name,
+        certificate_serial: &signed.serial,
+        certificate_expires_at: signed.not_after,
+        sealing_key,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use tidegate_proto::{ConvertError, config as wire, digest_from_wire, positions_from_wire};
+use tidegate_proto::{ConvertError, NAMES_KINDS, config as wire, digest_from_wire, positions_from_wire};
 use tidegate_store::fleet::{Heartbeat, Rejection};
 use tidegate_types::resource::ResourceKey;
 use tidegate_types::{Digest, Position, Revision, Shard};
@@ -29,6 +29,10 @@ pub(crate) struct Acknowledged {
 pub(crate) struct NodeStatus {
     said: Heartbeat,
     rejections: BTreeMap<Shard, Vec<Rejection>>,
+    /// What the node's release passes over in silence: told on its behalf.
+    passed_over: BTreeMap<Shard, Vec<Rejection>>,
+    /// Whether it would name what it does not know.
+    pub(crate) names_kinds: bool,
     compare: HashMap<Shard, Acknowledged>,
     changed: bool,
     written_at: Option<Instant>,
@@ -44,7 +48,15 @@ impl NodeStatus {
             applied,
             ..Heartbeat::default()
         };
-        Self { said, rejections: BTreeMap::new(), compare: HashMap::new(), changed: true, written_at: None }
+        Self {
+            said,
+            rejections: BTreeMap::new(),
+            passed_over: BTreeMap::new(),
+            names_kinds: hello.features.iter().any(|feature| feature == NAMES_KINDS),
+            compare: HashMap::new(),
+            changed: true,
+            written_at: None,
+        }
     }
 
     /// Notes an acknowledgement.
@@ -60,9 +72,31 @@ impl NodeStatus {
         self.compare.insert(shard, Acknowledged { revision, digest, rejected });
         self.rejections.insert(shard, rejections);
         self.said.applied.advance(revision);
-        self.said.rejections = self.rejections.values().flatten().take(MOST_REJECTIONS).cloned().collect();
-        self.changed = true;
+        self.list_rejections();
         Ok(())
+    }
+
+    /// Notes what of a shard the node's release does not know and does not name.
+    pub(crate) fn passes_over(&mut self, shard: Shard, resources: &[(ResourceKey, u64)]) {
+        let before = self.passed_over.remove(&shard).unwrap_or_default();
+        let reason =
+            "the node's release does not know this kind of resource and passes it over: upgrade the node";
+        let rejection =
+            |(key, n): &(ResourceKey, u64)| Rejection { key: key.clone(), n: *n, reason: reason.to_owned() };
+        let now: Vec<Rejection> = resources.iter().take(MOST_REJECTIONS).map(rejection).collect();
+        let is_news = before != now;
+        if !now.is_empty() {
+            self.passed_over.insert(shard, now);
+        }
+        if is_news {
+            self.list_rejections();
+        }
+    }
+
+    fn list_rejections(&mut self) {
+        let all = self.rejections.values().chain(self.passed_over.values()).flatten();
+        self.said.rejections = all.take(MOST_REJECTIONS).cloned().collect();
+        self.changed = true;
     }
 
     /// Notes a heartbeat.

@@ -176,6 +176,7 @@ async fn report(
     status: &Mutex<NodeStatus>,
     heal: &mpsc::Sender<Shard>,
 ) -> Status {
+    let names_kinds = status.lock().names_kinds;
     let mut healed: HashMap<Shard, Instant> = HashMap::new();
     let mut tick = tokio::time::interval(EAGER);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -201,12 +202,24 @@ async fn report(
             let shard = acknowledged.revision.shard;
             let compared = shared
                 .digests
-                .compare(&node.pool, acknowledged.revision, &acknowledged.rejected, acknowledged.digest)
+                .compare(
+                    &node.pool,
+                    acknowledged.revision,
+                    &acknowledged.rejected,
+                    acknowledged.digest,
+                    names_kinds,
+                )
                 .await;
             let differs = match compared {
                 Ok(Compared::Outdated) => false,
                 Ok(Compared::Equal) => {
                     shared.metrics.compared.inc();
+                    status.lock().passes_over(shard, &[]);
+                    false
+                }
+                Ok(Compared::EqualWithout(resources)) => {
+                    shared.metrics.compared.inc();
+                    status.lock().passes_over(shard, &resources);
                     false
                 }
                 Ok(Compared::NotNow) | Err(_) => {

@@ -131,6 +131,16 @@ pub async fn enrol_in_pod(
     pod_uid: Option<&str>,
     now: Timestamp,
 ) -> Result<()> {
+    write(store.feed(), node, pod_uid, now).await
+}
+
+/// Writes it, also within a transaction.
+pub(crate) async fn write(
+    database: impl sqlx::PgExecutor<'_>,
+    node: &Enrolment<'_>,
+    pod_uid: Option<&str>,
+    now: Timestamp,
+) -> Result<()> {
     let enrolled = sqlx::query(
         "INSERT INTO nodes AS n (node_id, pool, name, state, enrolled_at, certificate_serial, certificate_expires_at,
              sealing_key, pod_uid) VALUES ($1, $2, $3, 'enrolled', $4, $5, $6, $7, $8)
@@ -146,7 +156,7 @@ pub async fn enrol_in_pod(
     .bind(time(node.certificate_expires_at))
     .bind(node.sealing_key.as_slice())
     .bind(pod_uid)
-    .execute(store.feed())
+    .execute(database)
     .await?;
     if enrolled.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound) }
 }

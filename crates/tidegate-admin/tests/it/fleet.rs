@@ -124,9 +124,19 @@ async fn a_join_token_is_made_by_the_platform_and_redeemed_once() {
     );
     let hash = *presented.unwrap().hash();
     let now = SystemClock.now();
-    let redeem = || tidegate_store::join_tokens::redeem(&world.store, &hash, entropy::new_id(now), now);
-    assert_eq!(redeem().await.unwrap().as_deref(), Some("default"));
-    assert_eq!(redeem().await.unwrap(), None);
+    let offer =
+        async || tidegate_store::join_tokens::offer(&world.store, &hash, &[7; 32], now).await.unwrap();
+    assert_eq!(offer().await.map(|offer| offer.pool).as_deref(), Some("default"));
+    let node = tidegate_store::fleet::Enrolment {
+        node_id: entropy::new_id(now),
+        pool: "default",
+        name: "n",
+        certificate_serial: "01",
+        certificate_expires_at: now.plus_millis(60_000),
+        sealing_key: [8; 32],
+    };
+    tidegate_store::join_tokens::redeem(&world.store, &hash, &node, now).await.unwrap();
+    assert_eq!(offer().await, None);
     let unknown = world.post(&world.root, "/join-tokens", &json!({"pool": "mars"})).await;
     assert_eq!(unknown.refused(422, "unknown_reference").fields(), ["pool"]);
 }

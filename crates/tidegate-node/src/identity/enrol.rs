@@ -7,13 +7,13 @@ use tidegate_proto::enroll::{EnrollRequest, EnrollResponse};
 use tidegate_secrets::ca::NodeKey;
 use tidegate_secrets::sealing::SealingKeyPair;
 use tidegate_types::{Clock, Secret};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::{Identity, bad};
 use crate::backoff::Backoff;
 use crate::error::NodeError;
 use crate::link::{ControlPlane, dial};
-use crate::outage::why;
+use crate::outage::{is_refusal, why};
 use crate::settings::ServiceAccount;
 use crate::state::State;
 
@@ -48,8 +48,8 @@ impl Enrolling {
         Ok(())
     }
 
-    /// Enrols and keeps the identity. Waits for a control plane that is not there yet; a refusal is
-    /// final.
+    /// Enrols and keeps the identity. Waits for a control plane that is not there yet, or lets others in first;
+    /// a refusal is final.
     pub(super) async fn enrol(&self, state: &State, clock: &dyn Clock) -> Result<Identity, NodeError> {
         let key = NodeKey::generate().map_err(bad)?;
         let sealing = SealingKeyPair::generate().map_err(bad)?;
@@ -75,7 +75,11 @@ impl Enrolling {
             self.show(request)?;
             match client.enroll(request.clone()).await {
                 Ok(answer) => return Ok(answer.into_inner()),
-                Err(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) => {
+                Err(status) if is_final(&status) => {
+                    return Err(bad(format_args!("{:?}: {}", status.code(), status.message())));
+                }
+                // The same keys are shown again: where only the answer got lost, it is given again.
+                Err(status) => {
                     let why = why(&status);
                     if told != why {
                         tracing::warn!(
@@ -88,8 +92,12 @@ impl Enrolling {
                     let wait = backoff.next(Duration::ZERO).max(Duration::from_millis(50));
                     tokio::time::sleep(wait).await;
                 }
-                Err(status) => return Err(bad(format_args!("{:?}: {}", status.code(), status.message()))),
             }
         }
     }
+}
+
+/// Whether asking again is of no use: the control plane has read what was shown, and said no.
+fn is_final(status: &Status) -> bool {
+    is_refusal(status) || matches!(status.code(), Code::AlreadyExists | Code::NotFound | Code::Unimplemented)
 }

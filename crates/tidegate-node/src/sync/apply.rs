@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tidegate_policy::{Body, Incoming, Rejected};
 use tidegate_proto::config as wire;
-use tidegate_proto::versioned_from_wire;
+use tidegate_proto::{key_of_unknown_kind, versioned_from_wire};
 use tidegate_types::resource::{ResourceKey, ResourceKind};
 use tidegate_types::{OrganizationId, Shard};
 
@@ -25,6 +25,8 @@ fn change(shard: Shard, message: &wire::VersionedResource) -> Option<Incoming> {
             content_hash,
             body: Body::Unreadable(error.to_string()),
         }),
+        // `foreign` keeps an eye on those.
+        Err((None, _)) if key_of_unknown_kind(message).is_some() => None,
         Err((None, error)) => {
             // Without a key it cannot even be rejected by name; the digests will differ.
             tracing::error!(%error, "a resource of the feed has no readable key");

@@ -22,8 +22,10 @@ use crate::state::State;
 
 /// First bytes of a log: format 1.
 const MAGIC: [u8; 4] = *b"TGC1";
-/// Magic and the log's own random name, which every record's encryption is bound to.
+/// Magic and the log's own name, which every record's encryption is bound to: half of it is random, the other half
+/// says which release wrote it ([`tidegate_proto::reading`]; releases from before that have it all random).
 const HEADER: usize = 20;
+const RANDOM: usize = 8;
 /// Longest record, so that damage cannot ask for memory.
 const MOST: usize = 2 * tidegate_proto::MAX_MESSAGE_BYTES;
 /// A log is folded when it has grown by this much and has at least doubled.
@@ -39,6 +41,8 @@ pub(crate) struct Cache {
     logs: Vec<Option<Log>>,
     floor: Floor,
     floor_moved: bool,
+    /// [`tidegate_proto::reading`] of this release.
+    reading: [u8; 8],
 }
 
 /// A log that is being written.
@@ -59,6 +63,8 @@ pub(crate) enum Kept {
     Nothing,
     /// Everything up to this change.
     Whole(u64),
+    /// The same, written by another release: what only this one understands may be missing in it.
+    AsAnotherReleaseReadIt,
     /// Damaged, or older than what the node has had: not to be served.
     Unfit,
 }
@@ -74,7 +80,7 @@ impl Cache {
             .map_err(NodeError::io("make the configuration's folder"))?;
         let floor = Floor::read(&state);
         let logs = Shard::all().map(|_| None).collect();
-        Ok(Self { state, folder, node, logs, floor, floor_moved: false })
+        Ok(Self { state, folder, node, logs, floor, floor_moved: false, reading: tidegate_proto::reading() })
     }
 
     /// Whether a synchronisation was ever completed.
@@ -97,6 +103,7 @@ impl Cache {
         let refused = || io::Error::other("a part was not taken");
         match self.replay(shard, newest, |part| take(part).then_some(()).ok_or_else(refused)) {
             Ok(()) if position == 0 => Kept::Nothing,
+            Ok(()) if !self.is_own(shard) => Kept::AsAnotherReleaseReadIt,
             Ok(()) => Kept::Whole(position),
             Err(_) => Kept::Unfit,
         }
@@ -130,12 +137,22 @@ impl Cache {
         take(&part)
     }
 
-    /// The records of one shard's log, up to the first that is not sound.
-    fn records(&self, shard: Shard) -> Option<Records<'_, impl Fn(u64) -> Aad>> {
+    /// Whether this release wrote a shard's log.
+    fn is_own(&self, shard: Shard) -> bool {
+        self.open_log(shard).is_some_and(|(_, name)| name.ends_with(&self.reading))
+    }
+
+    /// A shard's log, behind its header, and its name.
+    fn open_log(&self, shard: Shard) -> Option<(BufReader<File>, [u8; 16])> {
         let mut reader = BufReader::new(File::open(self.path(shard, false)).ok()?);
         let mut header = [0; HEADER];
         reader.read_exact(&mut header).ok()?;
-        let name: [u8; 16] = header.strip_prefix(&MAGIC)?.try_into().ok()?;
+        Some((reader, header.strip_prefix(&MAGIC)?.try_into().ok()?))
+    }
+
+    /// The records of one shard's log, up to the first that is not sound.
+    fn records(&self, shard: Shard) -> Option<Records<'_, impl Fn(u64) -> Aad>> {
+        let (reader, name) = self.open_log(shard)?;
         let aad = move |index| self.aad(shard, &name, index);
         Some(Records { reader, key: self.state.key(), aad, index: 0 })
     }
@@ -182,7 +199,9 @@ impl Cache {
 
     fn begin(&self, shard: Shard, draft: bool) -> io::Result<Log> {
         let mut name = [0; 16];
-        entropy::fill(&mut name);
+        let (random, writer) = name.split_at_mut(RANDOM);
+        entropy::fill(random);
+        writer.copy_from_slice(&self.reading);
         let path = self.path(shard, draft);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.write_all(&MAGIC)?;
@@ -266,5 +285,38 @@ impl<A: Fn(u64) -> Aad> Iterator for Records<'_, A> {
         let opened = envelope::open(self.key, &(self.aad)(self.index), &sealed).ok()?;
         self.index += 1;
         Delta::decode(opened.as_slice()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_release_wrote_is_served_and_asked_for_anew() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let state = Arc::new(State::open(folder.path()).unwrap());
+        let shard = Shard::new(3).unwrap();
+        let open = |reading| {
+            let cache = Cache::open(Arc::clone(&state), NodeId::from_u128(1)).unwrap();
+            Cache { reading, ..cache }
+        };
+        let (own, other) = ([1; 8], [2; 8]);
+        let whole = Delta { shard: 3, to: 7, replace: true, last: true, ..Delta::default() };
+        let mut writer = open(other);
+        writer.append(shard, &whole, true).unwrap();
+        writer.sync().unwrap();
+        let mut taken = 0;
+        let found = open(own).kept(shard, |_| {
+            taken += 1;
+            true
+        });
+        assert!(matches!(found, Kept::AsAnotherReleaseReadIt) && taken == 1, "it can be served meanwhile");
+        assert!(matches!(open(other).kept(shard, |_| true), Kept::Whole(7)), "positive control");
+
+        let mut writer = open(own);
+        writer.append(shard, &Delta { to: 8, ..whole }, true).unwrap();
+        writer.sync().unwrap();
+        assert!(matches!(open(own).kept(shard, |_| true), Kept::Whole(8)), "once it has come anew");
     }
 }

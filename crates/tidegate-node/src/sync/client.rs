@@ -10,7 +10,9 @@ use tidegate_proto::config::config_service_client::ConfigServiceClient;
 use tidegate_proto::config::control_message::Message as Control;
 use tidegate_proto::config::node_message::Message as Said;
 use tidegate_proto::config::{Command, CommandResult, Delta, Hello, NodeMessage, PoolKey, command};
-use tidegate_proto::{MAX_MESSAGE_BYTES, PROTOCOL_VERSION, SUPPORTED_FEATURES, positions_to_wire};
+use tidegate_proto::{
+    MAX_MESSAGE_BYTES, NAMES_KINDS, PROTOCOL_VERSION, SUPPORTED_FEATURES, positions_to_wire,
+};
 use tidegate_proxy::{Gateway, Trial};
 use tidegate_types::{CredentialId, OrganizationId};
 use tokio::sync::{mpsc, watch};
@@ -107,7 +109,7 @@ impl Client {
             software_version: self.about.software_version.clone(),
             boot: self.about.boot,
             positions: positions_to_wire(&self.handle.position()),
-            features: SUPPORTED_FEATURES.iter().map(|feature| (*feature).to_owned()).collect(),
+            features: SUPPORTED_FEATURES.iter().chain([&NAMES_KINDS]).map(|one| (*one).to_owned()).collect(),
             gateway_address: self.about.gateway_address.clone(),
         }
     }

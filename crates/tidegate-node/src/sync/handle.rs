@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use tidegate_policy::{Config, Part};
+use tidegate_policy::{Applied, Config, Part};
 use tidegate_proto::config::{Ack, Delta};
 use tidegate_types::{Clock, NodeId, OrganizationId, Position, Revision, Shard};
 
 use super::apply;
 use super::cache::{Cache, Kept};
 use super::contact::Contact;
+use super::foreign::Foreign;
 use super::keeper::{Keep, Keeper};
 use crate::error::NodeError;
 use crate::state::State;
@@ -33,6 +34,7 @@ pub(crate) struct Handle {
     pub(crate) config: Arc<Config>,
     shards: Mutex<Vec<ShardPlace>>,
     complete: AtomicBool,
+    foreign: Foreign,
     contact: Contact,
     keeper: Keeper,
     /// Told of organizations whose budgets changed.
@@ -58,25 +60,29 @@ impl Handle {
         let cache = Cache::open(Arc::clone(&state), node)?;
         let mut complete = cache.is_complete();
         let mut touched = BTreeSet::new();
+        let foreign = Foreign::default();
         let mut shards = vec![ShardPlace::default(); Shard::COUNT];
         // One shard after the other: all of them at once would need the memory twice.
         for (shard, place) in Shard::all().zip(&mut shards) {
             let mut first = true;
             let kept = cache.kept(shard, |part| {
                 let first = std::mem::replace(&mut first, false);
+                foreign.note(shard, part, first);
                 let restored = restore(&config, shard, part, first);
                 restored.map(|with_budgets| touched.extend(with_budgets)).is_ok()
             });
             match kept {
                 Kept::Nothing => {}
                 Kept::Whole(to) => place.n = to,
+                // Served until it has come anew.
+                Kept::AsAnotherReleaseReadIt => {}
                 Kept::Unfit => complete = false,
             }
         }
         let contact = Contact::restore(Arc::clone(&config), clock, &state);
         let keeper = Keeper::start(cache, state).map_err(NodeError::io("start a thread"))?;
         let (shards, complete) = (Mutex::new(shards), AtomicBool::new(complete));
-        let handle = Self { config, shards, complete, contact, keeper, budgets };
+        let handle = Self { config, shards, complete, foreign, contact, keeper, budgets };
         handle.announce(touched);
         Ok(handle)
     }
@@ -143,6 +149,7 @@ impl Handle {
         let part = if delta.replace { Part::Snapshot { first, last: delta.last } } else { Part::Delta };
         let applied = catch_unwind(AssertUnwindSafe(|| self.config.apply(shard, changes, part)))
             .map_err(|_| NotTaken::Panicked)?;
+        self.foreign.note(shard, &delta, first);
         let (last, to, synchronised) = (delta.last, delta.to, delta.synchronised);
         self.place(shard, |place| match last {
             true => *place = ShardPlace { n: to, open: None },
@@ -161,12 +168,15 @@ impl Handle {
             self.keeper.keep(Keep::Complete);
         }
         self.announce(touched);
-        Ok(last.then(|| Ack {
-            shard: shard.index() as u32,
-            n: to,
-            digest: applied.digest.to_u128().to_be_bytes().to_vec(),
-            rejected: apply::rejections(applied.rejected),
-        }))
+        Ok(last.then(|| self.acknowledge(shard, to, applied)))
+    }
+
+    fn acknowledge(&self, shard: Shard, n: u64, applied: Applied) -> Ack {
+        let (mut digest, rejected) = (applied.digest, apply::rejections(applied.rejected));
+        let mut ack = Ack { shard: shard.index() as u32, n, digest: Vec::new(), rejected };
+        self.foreign.tell(shard, &mut digest, &mut ack);
+        ack.digest = digest.to_u128().to_be_bytes().to_vec();
+        ack
     }
 
     /// The control plane says that this is all there is. May wait for the disk.

@@ -9,6 +9,7 @@ mod client;
 mod contact;
 mod floor;
 mod fold;
+mod foreign;
 mod handle;
 mod keeper;
 

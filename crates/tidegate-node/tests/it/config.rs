@@ -7,7 +7,7 @@ use tidegate_node::NodeError;
 use tidegate_proto::config::control_message::Message as Control;
 use tidegate_proto::config::{Command, Delta, Heal, PoolKey, ResourceKey, VersionedResource, resource};
 use tidegate_types::resource::KeyStatus;
-use tidegate_types::{Secret, Shard};
+use tidegate_types::{Digest, Secret, Shard};
 
 use crate::control_plane::{FakeControl, delta};
 use crate::fleet::{
@@ -92,6 +92,54 @@ async fn an_unreadable_resource_is_rejected_alone_and_named() {
     end(node).await;
     let node = start_ready(&control, state.path()).await;
     assert!(tenant.is_known_to(&node), "after a restart as well");
+    end(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_of_a_kind_that_only_a_later_release_knows_is_named_and_stops_nothing() {
+    let control = FakeControl::start().await;
+    let (state, tenant) = (TempDir::new().unwrap(), Tenant::new());
+    tenant.publish(&control);
+    let node = start_ready(&control, state.path()).await;
+    let shard = Shard::of(tenant.organization);
+    let later = |control: &FakeControl, present: bool| {
+        control.shared.publish_as(&tenant.team(), false, |wire| {
+            wire.key.as_mut().unwrap().kind = "quota_of_tomorrow".into();
+            wire.content_hash = if present { vec![5; 32] } else { Vec::new() };
+            // What an older release sees of it.
+            wire.resource = present.then(Default::default);
+        })
+    };
+    let ack_of = async |n: u64| {
+        let find = || control.shared.acks.lock().iter().find(|ack| ack.n == n).cloned();
+        until("it is acknowledged", || find().is_some()).await;
+        find().unwrap()
+    };
+    let revision = later(&control, true);
+    let ack = ack_of(revision.n).await;
+    let [rejected] = ack.rejected.as_slice() else { panic!("{ack:?}") };
+    let key = rejected.key.as_ref().unwrap();
+    assert_eq!((key.kind.as_str(), rejected.n), ("quota_of_tomorrow", revision.n));
+    assert!(rejected.reason.contains("this release knows no resource"), "{}", rejected.reason);
+    let mut digest = node.config().digest(shard);
+    let name = format!("{}/{}/{}", key.organization_id, key.kind, key.id);
+    digest.add(Digest::of_member(&name, revision, &[5; 32], false));
+    assert_eq!(
+        ack.digest,
+        digest.to_u128().to_be_bytes(),
+        "it is counted, so that it is not sent again and again"
+    );
+    let next = control.shared.publish(&tenant.key(KeyStatus::Active));
+    assert_eq!(ack_of(next.n).await.rejected.len(), 1, "still");
+    assert!(tenant.is_known_to(&node));
+
+    end(node).await;
+    let node = start_ready(&control, state.path()).await;
+    assert!(tenant.is_known_to(&node));
+    let next = control.shared.publish(&tenant.key(KeyStatus::Active));
+    assert_eq!(ack_of(next.n).await.rejected.len(), 1, "after a restart as well");
+    let gone = later(&control, false);
+    assert!(ack_of(gone.n).await.rejected.is_empty(), "until it is deleted");
     end(node).await;
 }
 

@@ -6,14 +6,18 @@ use tidegate_proto::config::config_service_client::ConfigServiceClient;
 use tidegate_proto::enroll::enroll_service_client::EnrollServiceClient;
 use tidegate_proto::enroll::{EnrollRequest, RenewRequest};
 use tidegate_proto::usage::usage_service_client::UsageServiceClient;
+use tidegate_push::PushSettings;
 use tidegate_secrets::ca::{CertificateAuthority, NodeKey, node_identity};
+use tidegate_secrets::kek::KeyEncryptionKey;
+use tidegate_secrets::keygen;
 use tidegate_secrets::sealing::SealingKeyPair;
 use tidegate_store::fleet::NodeState;
+use tidegate_store::testing::TestDatabase;
 use tidegate_types::NodeId;
 use tonic::Code;
 
 use crate::fake_node::{FakeNode, dial, enroll_request};
-use crate::plane::{Plane, now};
+use crate::plane::{Plane, eventually, now};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_enrols_once_with_a_join_token_and_is_known_from_then_on() {
@@ -28,6 +32,59 @@ async fn a_node_enrols_once_with_a_join_token_and_is_known_from_then_on() {
     assert_eq!(node_identity(&node.chain[0]).unwrap().node_id, node.id);
     let again = FakeNode::enrol_with(&plane, token.expose()).await.err().unwrap();
     assert_eq!(again.code(), Code::Unauthenticated, "a used token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_whose_answer_got_lost_is_given_it_again_until_its_node_speaks() {
+    let plane = Plane::start().await;
+    let token = plane.join_token(60_000).await;
+    let (key, sealing) = (NodeKey::generate().unwrap(), SealingKeyPair::generate().unwrap());
+    let stranger = dial(plane.address, &plane.material.roots_pem(), None).await.unwrap();
+    let request = enroll_request(token.expose(), &key, &sealing);
+    // At once, as when the first request is still under way when the second one comes; then once more.
+    let ask = || {
+        let (mut client, request) = (EnrollServiceClient::new(stranger.clone()), request.clone());
+        async move { client.enroll(request).await }
+    };
+    let (one, two) = tokio::join!(ask(), ask());
+    let answers = [one.unwrap(), two.unwrap(), ask().await.unwrap()].map(tonic::Response::into_inner);
+    assert!(answers.iter().all(|answer| answer.node_id == answers[0].node_id), "one node");
+
+    // Another one with the same token is somebody else.
+    let thief = SealingKeyPair::generate().unwrap();
+    let stolen = enroll_request(token.expose(), &NodeKey::generate().unwrap(), &thief);
+    let refused = EnrollServiceClient::new(stranger.clone()).enroll(stolen).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+
+    let [_, answer, _] = answers;
+    let node = FakeNode::of(&plane, answer, key, sealing).await;
+    let stream = node.synchronised().await;
+    stream.beat().await;
+    eventually("the node has spoken", || async { plane.fleet(node.id).await.last_seen.is_some() }).await;
+    assert_eq!(ask().await.unwrap_err().code(), Code::Unauthenticated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_that_is_told_to_wait_keeps_its_token_and_is_let_in_later() {
+    let database = TestDatabase::create().await.unwrap();
+    let kek = KeyEncryptionKey::from_secret(&keygen::key_encryption_key()).unwrap();
+    let settings = PushSettings { enrolments_per_second: 1, ..PushSettings::default() };
+    let plane = Plane::start_over(database, kek, settings).await;
+    let token = plane.join_token(600_000).await;
+    let (key, sealing) = (NodeKey::generate().unwrap(), SealingKeyPair::generate().unwrap());
+    let request = enroll_request(token.expose(), &key, &sealing);
+    let malformed = EnrollRequest { sealing_key: vec![], ..request.clone() };
+    let stranger = dial(plane.address, &plane.material.roots_pem(), None).await.unwrap();
+    let ask = async |request: &EnrollRequest| {
+        let answer = EnrollServiceClient::new(stranger.clone()).enroll(request.clone()).await;
+        answer.map_or_else(|status| status.code(), |_| Code::Ok)
+    };
+    // A burst of ten, whoever it is; the newcomer comes into the end of it.
+    eventually("it is told to wait", || async {
+        ask(&malformed).await == Code::ResourceExhausted && ask(&request).await == Code::ResourceExhausted
+    })
+    .await;
+    eventually("it is let in", || async { ask(&request).await == Code::Ok }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

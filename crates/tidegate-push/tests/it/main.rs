@@ -1,5 +1,5 @@
 //! The push plane as nodes meet it: a real database, real TLS, a fake node.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod enrolment;
 mod epochs;
@@ -12,6 +12,7 @@ mod material;
 mod outage;
 mod plane;
 mod pools;
+mod releases;
 mod samples;
 mod usage;
 mod workloads;

@@ -1,6 +1,7 @@
 //! Nodes: enrolled once, heard of, taken out for good.
 
-use tidegate_store::fleet::{self, Heartbeat, NodeState, Rejection};
+use tidegate_store::fleet::{self, Enrolment, Heartbeat, NodeState, Rejection};
+use tidegate_store::join_tokens::Offer;
 use tidegate_store::{StoreError, SystemActor, join_tokens};
 use tidegate_types::resource::{ResourceKey, ResourceKind};
 use tidegate_types::{OrganizationId, Position, Revision, Shard};
@@ -9,14 +10,39 @@ use crate::fixture::{Fixture, NOW, commit, new_id};
 use crate::samples::{insert_platform, node};
 
 #[tokio::test]
-async fn a_join_token_lets_one_node_in() {
+async fn a_join_token_lets_one_node_in_and_gives_that_one_its_answer_again_until_it_speaks() {
     let f = Fixture::new().await;
     insert_platform(&f.store).await;
-    let redeem = async |at| join_tokens::redeem(&f.store, &[4; 32], new_id(), at).await.unwrap();
-    assert_eq!(redeem(NOW.plus_millis(900_000)).await, None, "expired");
-    assert_eq!(redeem(NOW).await.as_deref(), Some("default"));
-    assert_eq!(redeem(NOW).await, None, "used");
-    assert_eq!(join_tokens::redeem(&f.store, &[5; 32], new_id(), NOW).await.unwrap(), None, "unknown");
+    let offer =
+        async |hash: u8, key, at| join_tokens::offer(&f.store, &[hash; 32], &[key; 32], at).await.unwrap();
+    let redeem = async |id, key: u8| {
+        let node = Enrolment {
+            node_id: id,
+            pool: "default",
+            name: "n",
+            certificate_serial: "01",
+            certificate_expires_at: NOW.plus_millis(900_000),
+            sealing_key: [key; 32],
+        };
+        join_tokens::redeem(&f.store, &[4; 32], &node, NOW).await
+    };
+    let (one, other) = (new_id(), new_id());
+    assert_eq!(offer(4, 1, NOW.plus_millis(900_000)).await, None, "expired");
+    assert_eq!(offer(5, 1, NOW).await, None, "unknown");
+    let fresh = Offer { pool: "default".to_owned(), enrolled: None };
+    assert_eq!(offer(4, 1, NOW).await, Some(fresh.clone()));
+    assert_eq!(offer(4, 1, NOW).await, Some(fresh.clone()), "looking does not use it up");
+
+    redeem(one, 1).await.unwrap();
+    assert!(matches!(redeem(other, 2).await, Err(StoreError::NotFound)), "used");
+    assert!(matches!(fleet::get(&f.store, other).await, Err(StoreError::NotFound)), "both or neither");
+    assert_eq!(offer(4, 2, NOW).await, None, "somebody else's");
+    let again = Offer { enrolled: Some(one), ..fresh };
+    assert_eq!(offer(4, 1, NOW).await, Some(again), "its answer may have got lost");
+    redeem(one, 1).await.unwrap();
+
+    fleet::heartbeat(&f.store, one, &Heartbeat::default(), NOW).await.unwrap();
+    assert_eq!(offer(4, 1, NOW).await, None, "it has spoken");
 }
 
 #[tokio::test]

@@ -1,0 +1,85 @@
+//! Nodes of an older release: what they do not know is named for them, and nobody tries to heal it.
+
+use std::collections::BTreeMap;
+
+use tidegate_store::{keys, trust_rules};
+use tidegate_telemetry::entropy;
+use tidegate_types::resource::{Resource, ResourceKey, ResourceKind, TrustRule};
+use tidegate_types::{KeyId, OrganizationId, Shard};
+
+use crate::fake_node::{FakeNode, Held};
+use crate::plane::{Plane, commit, eventually, now};
+use crate::samples;
+
+fn trust_rule(organization_id: OrganizationId, key_id: KeyId) -> TrustRule {
+    TrustRule {
+        organization_id,
+        id: entropy::new_id(now()),
+        name: "ci".to_owned(),
+        key_id,
+        issuer: "https://issuer.example".to_owned(),
+        audience: "tidegate".to_owned(),
+        claims: BTreeMap::new(),
+        principal_claim: None,
+        longest_life_seconds: 3600,
+        discovered: true,
+        keys: Vec::new(),
+    }
+}
+
+/// An organization with a trust rule.
+async fn trusting(plane: &Plane) -> (OrganizationId, ResourceKey) {
+    let (organization, team) = plane.organization("acme").await;
+    let key = samples::key(organization, team, "ci");
+    let rule = trust_rule(organization, key.id);
+    let mut change = plane.change(organization).await;
+    keys::insert(&mut change, &key).await.unwrap();
+    trust_rules::insert(&mut change, &rule).await.unwrap();
+    commit(change).await;
+    (organization, Resource::TrustRule(rule).key())
+}
+
+/// Holds everything but trust rules, of which it says nothing.
+fn passing_over() -> Held {
+    Held { passes_over: [ResourceKind::TrustRule].into(), ..Held::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_node_passes_over_is_named_for_it_and_not_sent_again_and_again() {
+    let plane = Plane::start().await;
+    let (organization, rule) = trusting(&plane).await;
+    let node = FakeNode::enrol(&plane).await;
+    let mut stream = node.stream_from(passing_over(), node.channel.clone()).await.unwrap();
+    stream.until("synchronised", |stream| stream.synchronised).await;
+    assert!(stream.held.resources.keys().all(|key| key.kind != ResourceKind::TrustRule));
+    let named = async || plane.fleet(node.id).await.heartbeat.rejections;
+    eventually("the rule is named", || async { !named().await.is_empty() }).await;
+    let rejections = named().await;
+    assert_eq!((rejections.len(), &rejections[0].key), (1, &rule));
+    assert!(rejections[0].reason.contains("upgrade the node"), "{}", rejections[0].reason);
+
+    // Compared once more, after a change of something else: still right.
+    let compared = plane.metrics.compared.get();
+    let n = stream.held.position.get(Shard::of(organization));
+    stream.acknowledge(Shard::of(organization), n).await;
+    eventually("it was compared again", || async { plane.metrics.compared.get() > compared }).await;
+    assert_eq!(plane.metrics.heals.get(), 0);
+
+    // Positive control: what it does know must be there.
+    stream.held.resources.retain(|key, _| key.kind != ResourceKind::Key);
+    stream.acknowledge(Shard::of(organization), n).await;
+    stream
+        .until("healed", |stream| stream.held.resources.keys().any(|key| key.kind == ResourceKind::Key))
+        .await;
+    assert_eq!(plane.metrics.heals.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_would_name_what_it_does_not_know_is_healed_when_it_says_nothing() {
+    let plane = Plane::start().await;
+    trusting(&plane).await;
+    let node = FakeNode::enrol(&plane).await;
+    let held = Held { features: vec![tidegate_proto::NAMES_KINDS.to_owned()], ..passing_over() };
+    let mut stream = node.stream_from(held, node.channel.clone()).await.unwrap();
+    stream.until("it is sent anew", |stream| !stream.healed.is_empty()).await;
+}
