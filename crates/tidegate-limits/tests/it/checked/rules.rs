@@ -80,6 +80,9 @@ impl Grants {
             {
                 steps.push(Step::Allow(index));
             }
+            if self.reclaims && node.boot == 1 && store.epoch == world.epoch {
+                steps.push(Step::Reclaim(index));
+            }
             if self.fault == Fault::TakesBack {
                 steps.push(Step::TakeBack(index));
             }
@@ -105,9 +108,32 @@ impl Grants {
         }
     }
 
+    /// The successor of a dead process ships its journal, and tells what it used in all.
+    fn reclaim(&self, world: &mut World, node: usize) -> Option<()> {
+        let store = world.store.as_mut()?;
+        let (mut spent, mut unresolved) = (0, 0);
+        for call in world.calls.iter_mut().filter(|call| (call.node, call.boot) == (node, 0)) {
+            if self.fault != Fault::ReclaimsEarly {
+                call.shipped = call.written();
+            }
+            match (call.shipped, call.stage) {
+                _ if !call.on_grant || call.epoch != store.epoch => {}
+                (2, Stage::Ended { cost }) => spent += cost,
+                // Sent, and nobody knows how it ended.
+                (1, _) => unresolved += 1,
+                _ => {}
+            }
+        }
+        let record = store.records[node][0];
+        let known = if self.fault == Fault::ReclaimsTwice { 0 } else { record.spent };
+        store.spent = (store.spent + spent).saturating_sub(known);
+        let number = if self.fault == Fault::ReclaimsOpen { record.number } else { u8::MAX };
+        store.records[node][0] = Record { number, granted: spent + unresolved, spent };
+        Some(())
+    }
+
     fn open(&self, world: &mut World) {
-        let mut store =
-            Store { epoch: world.epoch, spent: 0, holds: BTreeSet::new(), records: Default::default() };
+        let mut store = Store::empty(world.epoch);
         for (index, call) in world.calls.iter().enumerate() {
             match (call.shipped, call.stage) {
                 (2, Stage::Ended { cost }) => store.spent += cost,
@@ -127,7 +153,7 @@ impl Model for Grants {
 
     fn init_states(&self) -> Vec<World> {
         let node = Node { alive: true, boot: 0, applied: 1, shipped: 1, book: None };
-        let store = Store { epoch: 1, spent: 0, holds: BTreeSet::new(), records: Default::default() };
+        let store = Store::empty(1);
         vec![World {
             nodes: [node; NODES],
             store: Some(store),
@@ -221,7 +247,9 @@ impl Model for Grants {
             }
             Step::CloseBook(node) => next.nodes[node].book = None,
             Step::Wipe => (next.store, next.wipes) = (None, 0),
-            Step::Copy => next.replica.clone_from(&world.store),
+            // What it has is never read, but where it is trusted.
+            Step::Copy if self.fault == Fault::TrustsStale => next.replica.clone_from(&world.store),
+            Step::Copy => next.replica = Some(Store::empty(world.epoch)),
             Step::Promote => {
                 // Another process: its run is not the one in the marker, so it counts as empty.
                 let trusted = self.fault == Fault::TrustsStale;
@@ -259,12 +287,14 @@ impl Model for Grants {
                 next.nodes[node].alive = true;
                 next.nodes[node].boot += 1;
             }
+            Step::Reclaim(node) => self.reclaim(&mut next, node)?,
             Step::TakeBack(node) => {
                 let boot = usize::from(world.nodes[node].boot);
                 let record = &mut next.store.as_mut()?.records[node][boot];
                 record.granted = record.spent;
             }
         }
+        let next = self.alike(next);
         (next != *world).then_some(next)
     }
 
@@ -278,6 +308,12 @@ impl Model for Grants {
             Property::always("counters and grants are within the limit", |model: &Self, world: &World| {
                 model.reopens
                     || world.store.as_ref().is_none_or(|store| store.used(model.fault) <= model.limit)
+            }),
+            Property::sometimes("a dead process's grant comes back under its epoch", |_, world: &World| {
+                world.store.as_ref().is_some_and(|store| {
+                    let told = |record: &[Record; 2]| record[0].number == u8::MAX && record[0].spent > 0;
+                    store.epoch == 1 && store.records.iter().any(told)
+                })
             }),
             // The world is not empty.
             Property::sometimes("a call is sent while the store is gone", |_, world: &World| {

@@ -51,17 +51,15 @@ impl Call {
 }
 
 /// What a process has in advance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub(super) struct Book {
     pub(super) epoch: u8,
     pub(super) number: u8,
     pub(super) granted: u8,
     pub(super) spent: u8,
-    /// What the last exchange gave back (for a planted fault).
-    pub(super) lowered_to: u8,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub(super) struct Node {
     pub(super) alive: bool,
     pub(super) boot: u8,
@@ -71,7 +69,7 @@ pub(super) struct Node {
     pub(super) book: Option<Book>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub(super) struct Record {
     pub(super) number: u8,
     pub(super) granted: u8,
@@ -79,7 +77,7 @@ pub(super) struct Record {
 }
 
 /// The counters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Store {
     pub(super) epoch: u8,
     pub(super) spent: u8,
@@ -90,6 +88,10 @@ pub(super) struct Store {
 }
 
 impl Store {
+    pub(super) fn empty(epoch: u8) -> Self {
+        Self { epoch, spent: 0, holds: BTreeSet::new(), records: Default::default() }
+    }
+
     pub(super) fn used(&self, fault: Fault) -> u8 {
         let out = |record: &Record| record.granted.saturating_sub(record.spent);
         let out: u8 = self.records.iter().flatten().map(out).sum();
@@ -104,7 +106,7 @@ pub(super) enum Message {
     Answer { node: usize, boot: u8, epoch: u8, number: u8, granted: u8 },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct World {
     pub(super) nodes: [Node; NODES],
     pub(super) store: Option<Store>,
@@ -119,6 +121,15 @@ pub(super) struct World {
     /// Mishaps that are left.
     pub(super) wipes: u8,
     pub(super) crashes: u8,
+}
+
+impl Message {
+    /// The same message of the other node.
+    pub(super) const fn turned(mut self) -> Self {
+        let (Self::Exchange { node, .. } | Self::Answer { node, .. }) = &mut self;
+        *node = NODES - 1 - *node;
+        self
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -142,6 +153,7 @@ pub(super) enum Step {
     Crash(usize),
     Restart(usize),
     TakeBack(usize),
+    Reclaim(usize),
 }
 
 impl World {
