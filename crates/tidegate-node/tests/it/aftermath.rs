@@ -13,6 +13,7 @@ use tidegate_types::{BudgetId, CallId, Clock, NanoUsd, NodeId, Timestamp};
 
 use crate::control_plane::FakeControl;
 use crate::fleet::{Tenant, end, settings, until};
+use crate::support::PATIENCE;
 
 const BUDGET: BudgetId = BudgetId::from_u128(5);
 const WINDOW: Window = Window { start: Timestamp::from_micros(0), end: Timestamp::from_micros(i64::MAX) };
@@ -44,7 +45,7 @@ impl World {
         // Nobody opens them once the node has ended.
         let began = std::time::Instant::now();
         while self.figures().await.0 < 0 {
-            assert!(began.elapsed().as_secs() < 20, "the counters are not open");
+            assert!(began.elapsed() < PATIENCE, "the counters are not open");
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         node
@@ -68,7 +69,7 @@ impl World {
         self.limiter.place_as(process);
         let began = std::time::Instant::now();
         while let Err(error) = self.limiter.hold(self.tenant.organization, &hold).await {
-            assert!(began.elapsed().as_secs() < 20, "no hold: {error}");
+            assert!(began.elapsed() < PATIENCE, "no hold: {error}");
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         call_id
@@ -85,7 +86,7 @@ impl World {
     async fn until_figures(&self, what: &str, expected: (i64, i64, i64)) {
         let began = std::time::Instant::now();
         while self.figures().await != expected {
-            assert!(began.elapsed().as_secs() < 20, "{what}: {:?}", self.figures().await);
+            assert!(began.elapsed() < PATIENCE, "{what}: {:?}", self.figures().await);
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }

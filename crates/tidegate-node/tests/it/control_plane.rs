@@ -38,6 +38,8 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::fleet::free_address;
+
 pub(crate) const JOIN_TOKEN: &str = "tgj_good";
 
 type Sender = mpsc::UnboundedSender<Result<ControlMessage, Status>>;
@@ -124,7 +126,7 @@ impl FakeControl {
             reviewed: Mutex::default(),
             tasks: TaskTracker::new(),
         };
-        let address = "127.0.0.1:0".parse().unwrap();
+        let address = free_address();
         let mut control = Self { shared: Arc::new(shared), address, server: None };
         control.restart().await;
         control

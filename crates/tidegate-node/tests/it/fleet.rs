@@ -22,12 +22,13 @@ use tidegate_upstream::Upstreams;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::control_plane::{FakeControl, JOIN_TOKEN};
+use crate::support::PATIENCE;
 
-/// Waits until `check` holds, for twenty seconds at most.
+/// Waits until `check` holds.
 pub(crate) async fn until(what: &str, mut check: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     while !check() {
-        assert!(Instant::now() < deadline, "not within twenty seconds: {what}");
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -263,9 +264,9 @@ pub(crate) async fn get_from(address: SocketAddr, path: &str) -> (u16, String) {
     exchange(tokio::net::TcpStream::connect(address).await.unwrap(), &request).await
 }
 
-/// An address that nobody listens on.
+/// An address that nobody listens on, nor gets from the system, as long as this test runs.
 pub(crate) fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    (std::net::Ipv4Addr::LOCALHOST, tidegate_testkit::port::free().unwrap()).into()
 }
 
 /// Sends a request that closes the connection, and reads the answer.

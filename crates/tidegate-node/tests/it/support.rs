@@ -8,11 +8,14 @@ use tidegate_proto::usage::journal_record::Record;
 use tidegate_proto::usage::{BillingEvent, EventKind, JournalRecord, Outcome};
 use tidegate_telemetry::SystemClock;
 
-/// Reads until `check` holds, for ten seconds at most.
+/// How long a state is waited for: no promise of speed, only an end.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Reads until `check` holds.
 pub(crate) fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + PATIENCE;
     while !check() {
-        assert!(Instant::now() < until, "not within ten seconds: {what}");
+        assert!(Instant::now() < until, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -162,7 +162,7 @@ async fn a_request_narrows_what_it_gets_and_leaves() {
     assert_eq!(peer.count(), before + 1);
     let young = Instant::now();
     while with("max-age=1").await == "hit" {
-        assert!(young.elapsed() < Duration::from_secs(20), "it never becomes too old");
+        assert!(young.elapsed() < Duration::from_secs(60), "it never becomes too old");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(with("max-age=60").await, "hit", "the new answer took its place");
@@ -173,10 +173,10 @@ async fn an_answer_is_over_after_its_time() {
     let peer = Peer::start(vec![answer(OPENAI_ANSWER)]).await;
     let world = World::start(&[openai("a", &peer)]).await;
     world.put(rules(CacheRules { ttl_seconds: Some(1), ..on() }));
-    assert_eq!(told(&world.chat(&ask()).await), "miss");
     let began = Instant::now();
+    assert_eq!(told(&world.chat(&ask()).await), "miss");
     while peer.count() == 1 {
-        assert!(began.elapsed() < Duration::from_secs(20), "it never is over");
+        assert!(began.elapsed() < Duration::from_secs(60), "it never is over");
         world.chat(&ask()).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

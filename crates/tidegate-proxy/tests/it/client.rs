@@ -81,7 +81,7 @@ pub(crate) async fn send(address: SocketAddr, request: &[u8]) -> Reply {
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(request).await.unwrap();
     let mut bytes = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(30), socket.read_to_end(&mut bytes));
+    let read = tokio::time::timeout(Duration::from_secs(120), socket.read_to_end(&mut bytes));
     // A server that closes without reading everything resets; what it said before counts.
     let _ = read.await.expect("an answer in time");
     Reply::read(&bytes)

@@ -51,9 +51,7 @@ async fn where_an_abort_stops_billing_the_provider_is_cut_off_and_what_was_seen_
         let world = World::start(&[openai("a", &peer)]).await;
         world.put(vec![tidegate_types::resource::Resource::Budget(budget(1, "1"))]);
         leave_after(&world, &ask_stream(), marker(index)).await;
-        let began = std::time::Instant::now();
         world.until(|| peer.hang_ups.load(Ordering::SeqCst) == 1).await;
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         let record = world.recorded(1).await;
         assert_eq!(record.outcome, CallOutcome::Disconnected);
         let finals = world.finals();

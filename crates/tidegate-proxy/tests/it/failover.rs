@@ -174,7 +174,7 @@ async fn the_same_provider_is_tried_again_within_its_share_and_the_policys_numbe
 #[tokio::test]
 async fn a_silent_provider_is_given_up_in_time_and_its_hold_is_unresolved() {
     let silent = Provider::start(vec![vec![Step::UntilHangUp]]).await;
-    let settings = Settings { attempt_timeout: Duration::from_millis(200), ..Settings::default() };
+    let settings = Settings { attempt_timeout: Duration::from_secs(1), ..Settings::default() };
     let world = World::with(&[openai("a", &silent)], settings.clone()).await;
     let reply = world.chat(&ask()).await;
     assert_eq!(reply.status, 504);

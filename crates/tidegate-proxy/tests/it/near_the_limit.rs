@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use tidegate_proxy::Settings;
 use tidegate_types::resource::Resource;
 
 use crate::plain::{OPENAI_ANSWER, ask};
@@ -69,7 +70,9 @@ struct Found {
 /// So many calls at once with so much left.
 async fn measure(left: i64, at_once: usize, stream: bool) -> Found {
     let peer = Provider::start(vec![vec![Step::Reply(if stream { streamed } else { whole })]]).await;
-    let world = World::start(&[openai("a", &peer)]).await;
+    // Who waits, waits for others' ends, which come late where others use the machine too.
+    let settings = Settings { budget_patience: Duration::from_secs(60), ..Settings::default() };
+    let world = World::with(&[openai("a", &peer)], settings).await;
     let limit = format!("0.{left:09}");
     world.put(vec![Resource::Budget(budget(1, &limit))]);
     let body = if stream { ask().replace(r#""messages""#, r#""stream":true,"messages""#) } else { ask() };

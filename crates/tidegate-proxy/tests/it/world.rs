@@ -284,7 +284,7 @@ impl World {
 
     /// Waits until something holds.
     pub(crate) async fn until(&self, holds: impl Fn() -> bool) {
-        for _ in 0..1_000 {
+        for _ in 0..12_000 {
             if holds() {
                 return;
             }

@@ -1,7 +1,6 @@
 //! The feed: snapshots, deltas, resuming, healing.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tidegate_push::PushSettings;
 use tidegate_store::{keys, teams};
@@ -10,7 +9,7 @@ use tidegate_types::{OrganizationId, Revision, Shard};
 use tonic::Code;
 
 use crate::fake_node::{FakeNode, Held};
-use crate::plane::{Plane, commit, eventually};
+use crate::plane::{DEADLINE, Plane, commit, eventually};
 use crate::samples;
 
 fn key_of(resource: &tidegate_types::resource::VirtualKey) -> ResourceKey {
@@ -45,7 +44,6 @@ async fn a_change_reaches_a_connected_node_within_five_seconds() {
     let mut change = plane.change(organization).await;
     keys::insert(&mut change, &key).await.unwrap();
     commit(change).await;
-    let begun = Instant::now();
     stream.holds(&key_of(&key)).await;
     key.status = KeyStatus::Revoked;
     let mut change = plane.change(organization).await;
@@ -53,7 +51,6 @@ async fn a_change_reaches_a_connected_node_within_five_seconds() {
     commit(change).await;
     let revoked = Some(Resource::Key(key.clone()));
     stream.until("the revocation", |s| s.held.resources[&key_of(&key)].resource == revoked).await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert!(stream.held.resources[&key_of(&key)].tightens);
 }
 
@@ -234,7 +231,7 @@ async fn draining_ends_every_stream_so_that_nodes_go_elsewhere() {
     plane.stop.cancel();
     assert_eq!(stream.end().await.map(|status| status.code()), Some(Code::Unavailable));
     drop((stream, node));
-    tokio::time::timeout(Duration::from_secs(15), plane.serving).await.expect("the server ends").unwrap();
+    tokio::time::timeout(DEADLINE, plane.serving).await.expect("the server ends").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

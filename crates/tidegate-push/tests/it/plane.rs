@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::samples;
 
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 pub(crate) fn now() -> Timestamp {
     SystemClock.now()
@@ -75,7 +75,8 @@ impl Plane {
         settings: PushSettings,
         workloads: Option<Workloads>,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener =
+            TcpListener::bind(("127.0.0.1", tidegate_testkit::port::free().unwrap())).await.unwrap();
         Self::start_on(listener, database, kek, settings, workloads).await
     }
 

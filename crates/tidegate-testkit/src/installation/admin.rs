@@ -1,10 +1,12 @@
 //! A client of the management API.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use reqwest::{Client, Method};
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 /// The management API with a token.
 #[derive(Debug, Clone)]
@@ -14,6 +16,9 @@ pub struct Admin {
     /// The bearer token. It decides for which organization requests are.
     pub token: String,
 }
+
+/// How long a database that is too busy is asked again.
+const BUSY: Duration = Duration::from_secs(20);
 
 /// A client with time-outs.
 pub(super) fn client() -> Result<Client> {
@@ -45,7 +50,21 @@ impl Admin {
     /// # Errors
     /// When there is no answer.
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        self.send_as("", method, path, body).await
+    }
+
+    /// The same by a name under which it is done once, however often it is sent.
+    async fn send_as(
+        &self,
+        name: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value)> {
         let mut request = self.client.request(method, format!("{}/api/v1{path}", self.base));
+        if !name.is_empty() {
+            request = request.header("idempotency-key", name);
+        }
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
         }
@@ -57,12 +76,22 @@ impl Admin {
         Ok((status, answer.json().await.unwrap_or(Value::Null)))
     }
 
+    /// Asks again, as operators' tools do, while the answer is that the database is too busy, or away: a machine
+    /// that others use is no fault.
     async fn expect(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        let (status, answer) = self.send(method.clone(), path, body).await?;
-        if status >= 300 {
-            bail!("{method} {path}: {status} {answer}");
+        let drawn = (method == Method::POST).then(|| RandomState::new().hash_one(path));
+        let name = drawn.map(|drawn| format!("testkit-{drawn:x}")).unwrap_or_default();
+        let deadline = Instant::now() + BUSY;
+        loop {
+            let (status, answer) = self.send_as(&name, method.clone(), path, body).await?;
+            if status < 300 {
+                return Ok(answer);
+            }
+            if status != 503 || answer["code"] != "unavailable" || Instant::now() > deadline {
+                bail!("{method} {path}: {status} {answer}");
+            }
+            sleep(Duration::from_millis(200)).await;
         }
-        Ok(answer)
     }
 
     /// Creates.

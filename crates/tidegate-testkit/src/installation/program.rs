@@ -115,12 +115,13 @@ impl Program {
         let _ = self.child.wait();
     }
 
-    /// Waits for the end; whether it ended well.
+    /// Waits for the end, for `limit` on a machine of one's own and longer on one that others use; whether it
+    /// ended well.
     ///
     /// # Errors
     /// When it does not end in time.
     pub async fn wait(&mut self, limit: Duration) -> Result<bool> {
-        let deadline = tokio::time::Instant::now() + limit;
+        let deadline = tokio::time::Instant::now() + limit.max(PATIENCE);
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status.success());

@@ -111,14 +111,14 @@ pub(crate) async fn post(upstreams: &Upstreams, url: &str) -> Result<(u16, Bytes
     let endpoint = upstreams.endpoint(url).unwrap();
     let path = endpoint.path("/v1/x").unwrap();
     let sent = upstreams.post(&endpoint, OrganizationId::SYSTEM, path, HeaderMap::new(), Bytes::from("{}"));
-    let response = tokio::time::timeout(Duration::from_secs(30), sent).await.expect("an end in time")?;
+    let response = tokio::time::timeout(Duration::from_secs(120), sent).await.expect("an end in time")?;
     let status = response.status().as_u16();
     Ok((status, response.into_body().collect().await?.to_bytes()))
 }
 
 /// Waits until `count` reaches `wanted`.
 pub(crate) async fn reaches(count: &AtomicUsize, wanted: usize) {
-    for _ in 0..500 {
+    for _ in 0..12_000 {
         if count.load(Ordering::SeqCst) >= wanted {
             return;
         }

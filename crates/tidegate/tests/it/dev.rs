@@ -59,7 +59,7 @@ impl Dev {
     }
 
     async fn wait_for_file(&mut self) {
-        let deadline = tokio::time::Instant::now() + seconds(60);
+        let deadline = tokio::time::Instant::now() + seconds(180);
         while !self.file().exists() {
             let ended = self.child.try_wait().unwrap();
             assert!(
@@ -108,7 +108,7 @@ impl Dev {
     /// Ctrl-C.
     async fn interrupt(mut self) {
         assert!(process::signal(self.child.id(), "INT"));
-        let deadline = tokio::time::Instant::now() + seconds(30);
+        let deadline = tokio::time::Instant::now() + seconds(180);
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;

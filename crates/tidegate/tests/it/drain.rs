@@ -52,7 +52,7 @@ async fn a_node_told_to_end_finishes_its_streams_and_is_not_ready_meanwhile() {
     let budget = installation.budget("app", "1", json!({"key": id})).await.unwrap();
     let (app, metrics) = (apps(&installation, &key).remove(0), metrics(&installation, 0));
     assert_eq!(readiness(&metrics).await, 200);
-    let stream = slow_stream(&installation, &app, 60).await;
+    let stream = slow_stream(&installation, &app, 120).await;
     installation.nodes[0].signal("TERM");
     let (text, ()) = tokio::join!(rest(stream), async {
         until("the draining node is not ready", seconds(2), || async { readiness(&metrics).await == 503 })

@@ -2,11 +2,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tidegate_testkit::installation::{Installation, Program};
+use tidegate_testkit::process::PATIENCE;
 
 use crate::support::{App, Ask, apps, calls, full, install, nodes, seconds, until};
 
@@ -138,6 +139,19 @@ fn raw_requests(numbers: &mut Numbers, key: &str) -> Vec<Vec<u8>> {
     ]
 }
 
+/// The answer to a request, sent again while the database or Redis is too busy for it: what garbage does it does every
+/// time.
+async fn answered(request: reqwest::RequestBuilder) -> reqwest::Result<reqwest::Response> {
+    let began = Instant::now();
+    loop {
+        let answer = request.try_clone().expect("a body that can be sent again").send().await?;
+        if answer.status() != 503 || began.elapsed() > PATIENCE / 4 {
+            return Ok(answer);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 /// Bodies that are wrong somehow, at a surface of the gateway and at the management API.
 async fn bodies(installation: &Installation, app: &App, count: usize) {
     let mut numbers = Numbers(2);
@@ -158,8 +172,7 @@ async fn bodies(installation: &Installation, app: &App, count: usize) {
         let body = numbers.body(&valid);
         requests.push(request.header("content-type", "application/json").body(body));
     }
-    let mut answers = futures_util::stream::iter(requests.into_iter().map(reqwest::RequestBuilder::send))
-        .buffer_unordered(16);
+    let mut answers = futures_util::stream::iter(requests.into_iter().map(answered)).buffer_unordered(16);
     while let Some(answer) = answers.next().await {
         let answer = answer.unwrap_or_else(|error| panic!("{error:?}"));
         let (status, url) = (answer.status().as_u16(), answer.url().clone());

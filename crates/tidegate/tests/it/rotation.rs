@@ -285,12 +285,16 @@ async fn a_control_plane_killed_in_the_middle_of_rotations_goes_on_with_them_and
     for kind in ["kek", "data_key", "pool_key", "pepper"] {
         installation.admin.post(path, &json!({ "kind": kind })).await.unwrap();
     }
-    let mut interrupted = 0;
-    for round in 0..if full() { 25 } else { 3 } {
-        tokio::time::sleep(std::time::Duration::from_millis(draw.below(9_000))).await;
+    let (mut interrupted, mut round) = (0, 0);
+    let rounds = if full() { 25 } else { 3 };
+    while round < rounds || (interrupted == 0 && round < rounds + 20) {
+        // Sooner and sooner as long as nothing was met while it ran.
+        let most = if interrupted == 0 { 9_000 >> round.min(6) } else { 9_000 };
+        tokio::time::sleep(std::time::Duration::from_millis(draw.below(most))).await;
         let (all, done) = rotations(&installation).await;
         installation.control_planes[0].kill();
         println!("kill {round}: {done} of {all} done");
+        round += 1;
         interrupted += usize::from(done < all);
         if done == all {
             installation.restart_control_plane(0).await.unwrap();

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tidegate_testkit::process::PATIENCE;
 use tidegate_types::CallId;
 
 use super::world::{World, own};
@@ -97,14 +98,14 @@ fn charged(world: &World) -> BTreeMap<String, Charged> {
 }
 
 /// What the budget has spent, and what is in doubt, once the counters have followed the ledger. What does not
-/// follow within 30 s is for the judge to name.
+/// follow within two minutes is for the judge to name.
 async fn at_rest(world: &World) -> [i128; 2] {
     let began = Instant::now();
     loop {
         let budget = world.installation.admin.get(&format!("/budgets/{}", world.budget)).await.unwrap();
         let books = ["spent", "unresolved"].map(|name| nano(&budget["spend"][name]));
         let told = own(&world.apps[0]).await.map(|counters| [counters.spent, counters.unresolved]);
-        if told == Some(books) || began.elapsed() > Duration::from_secs(30) {
+        if told == Some(books) || began.elapsed() > PATIENCE {
             return books;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

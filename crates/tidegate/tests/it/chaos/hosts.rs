@@ -6,14 +6,14 @@
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tidegate_testkit::host::{Cut, Network};
 use tidegate_testkit::installation::{Installation, Line, Shape};
 
-use super::load::Load;
 use super::random::{self, Random};
+use super::storm::{CALLS_PER_KILL, some_calls};
 use super::world::World;
 use super::{Size, books, judge};
 use crate::support::{full, install, reclaiming};
@@ -106,22 +106,14 @@ impl Fault {
     }
 }
 
-/// Waits until the applications got something done; not for ever, because at the cap nothing is.
-async fn some_calls(load: &Load) {
-    let (before, began) = (load.count.load(Ordering::Relaxed), Instant::now());
-    while load.count.load(Ordering::Relaxed) < before + 20 && began.elapsed() < Duration::from_secs(2) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 async fn story(net: &Net, installation: Installation, size: Size, seed: u64) {
     let mut world = World::prepare(installation, size, seed).await;
     let load = world.load();
     let clients = join_all((1..=size.clients).map(|row| load.client(Random::new(seed, row as u64))));
     let faults = async {
         let mut random = Random::new(seed, u64::MAX - 1);
-        for _ in 0..size.kills {
-            some_calls(&load).await;
+        for done in 0..size.kills {
+            some_calls(&load, done).await;
             let (first, second) = (Fault::pick(&mut random), Fault::pick(&mut random));
             let mut now = vec![first];
             // A pair is parted in one way at a time.
@@ -139,13 +131,13 @@ async fn story(net: &Net, installation: Installation, size: Size, seed: u64) {
                 fault.end(net, &mut world.installation).await;
             }
         }
-        some_calls(&load).await;
+        some_calls(&load, size.kills).await;
         load.stop.store(true, Ordering::Relaxed);
     };
     tokio::join!(clients, faults);
     let completed = std::mem::take(&mut load.seen.lock().await.completed);
     println!("{} calls completed", completed.len());
-    assert!(completed.len() >= size.kills * 10, "{} calls are no load", completed.len());
+    assert!(completed.len() >= size.kills * CALLS_PER_KILL, "{} calls are no load", completed.len());
     world.come_to_rest().await;
     let found = books::read(&world, &completed).await;
     println!("{found}");

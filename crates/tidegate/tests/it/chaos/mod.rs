@@ -43,7 +43,11 @@ async fn one_dollar_survives_random_kills_of_everything_and_every_book_agrees_wi
 
     let seen = storm::rage(&mut world, size, seed).await;
     println!("{seen}");
-    assert!(seen.completed.len() >= size.kills * 10, "{} calls are no load", seen.completed.len());
+    assert!(
+        seen.completed.len() >= size.kills * storm::CALLS_PER_KILL,
+        "{} calls are no load",
+        seen.completed.len()
+    );
 
     world.come_to_rest().await;
     let books = books::read(&world, &seen.completed).await;

@@ -1,6 +1,6 @@
 //! The installation under the storm: models with random prices, one key, one dollar.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tidegate_testkit::installation::Installation;
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// Every node is back, every journal is shipped, and what was held is not held any more: within 60 s.
+    /// Every node is back, every journal is shipped, and what was held is not held any more.
     pub(crate) async fn come_to_rest(&mut self) {
         let began = Instant::now();
         let shipped = || async {
@@ -81,7 +81,7 @@ impl World {
         until("every node is live and has shipped", seconds(60), shipped).await;
         for app in &self.apps {
             let free = || async { own(app).await.is_some_and(|budget| budget.held == 0) };
-            until("nothing is held", seconds(60).saturating_sub(began.elapsed()), free).await;
+            until("nothing is held", seconds(60), free).await;
         }
         println!("at rest after {:?}", began.elapsed());
     }
@@ -124,14 +124,9 @@ impl World {
             "SELECT (holds->0->>'amount') FROM billing_events WHERE kind = 'intent' AND call_id = '{:032x}'::uuid",
             id.to_u128()
         );
-        let mut rows = Vec::new();
-        for _ in 0..200 {
-            rows = self.installation.query(&query).unwrap();
-            if !rows.is_empty() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let rows = || self.installation.query(&query).unwrap();
+        until("the intent is on the books", seconds(10), || async { !rows().is_empty() }).await;
+        let rows = rows();
         let amount = rows.first().expect("the intent is on the books")[0].clone();
         super::books::amount(&amount) - i128::from(model.output)
     }
