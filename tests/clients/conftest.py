@@ -20,7 +20,7 @@ def fetch(method, url, body=None, token=None):
         headers["authorization"] = f"Bearer {token}"
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, method=method, data=data, headers=headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return json.loads(answer.read() or b"null")
 
 
@@ -90,7 +90,7 @@ class Installation:
         """The call's record; it may take seconds until it is there."""
         import time
 
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while True:
             try:
                 return self.admin("GET", f"/calls/{call_id}")

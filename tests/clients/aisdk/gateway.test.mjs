@@ -205,7 +205,7 @@ test("credits, a generation, a report", async () => {
   const answer = await generateText({ model: gateway(dev.model), prompt: "Hello" });
   const { generationId: id, cost } = answer.providerMetadata.gateway;
   let found;
-  for (const deadline = Date.now() + 20_000; !found; ) {
+  for (const deadline = Date.now() + 120_000; !found; ) {
     found = await gateway.getGenerationInfo({ id }).catch((error) => {
       if (Date.now() > deadline) throw error;
     });

@@ -108,7 +108,7 @@ def test_a_provider_that_stalls_is_left_for_the_other_one(sdk, twice, simulator,
     simulator.script({"when": {"model": twice.upstream}, "times": 1, "then": fault})
     route = f"route-{twice.upstream}"
     targets = [{"model": twice.name, "weight": 1}]
-    body = {"name": route, "targets": targets, "attempt_timeout_ms": 1000}
+    body = {"name": route, "targets": targets, "attempt_timeout_ms": 3000}
     tidegate.admin("POST", "/routes?wait=fleet", body)
     assert "Hello" in sdk.text(sdk.call(model=route, text="Hello"), False)
 

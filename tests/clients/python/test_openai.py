@@ -124,7 +124,7 @@ def test_a_malformed_request_is_400_and_names_the_field(client, tidegate):
 
 def test_the_call_reaches_the_usage_report(client, tidegate):
     client.chat.completions.create(model=tidegate.model, messages=ask("count me"))
-    for _ in range(100):
+    for _ in range(1200):
         rows = tidegate.admin("GET", "/usage?group_by=model")["data"]
         if sum(row["request_count"] for row in rows) > 0:
             break

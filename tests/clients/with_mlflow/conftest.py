@@ -37,7 +37,7 @@ def server(tmp_path_factory, tidegate):
 
 
 def wait(url, process, log):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 1200
     while True:
         try:
             return urllib.request.urlopen(url, timeout=5).read()
@@ -54,7 +54,7 @@ class Traces:
 
     def last(self):
         """The newest one; the server may need a moment."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             found = mlflow.search_traces(locations=[self.experiment], return_type="list", max_results=1)
             if found or time.monotonic() > deadline:

@@ -28,7 +28,7 @@ class Exported:
 
     def of(self, call_id):
         """The trace with the span of this call; it comes after the call."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             for trace in mlflow.search_traces(locations=[self.experiment], return_type="list"):
                 if any(span.attributes.get("tidegate.call_id") == call_id for span in trace.data.spans):
