@@ -91,11 +91,16 @@ impl Config {
         })
     }
 
-    /// The trust rules, of any organization, that speak of this issuer's tokens for this audience. Nothing
-    /// is said yet about the token's claims or its signature. No I/O.
+    /// The organization's trust rules that speak of this issuer's tokens for this audience. Nothing is said
+    /// yet about the token's claims or its signature. No I/O.
     #[must_use]
-    pub fn trusting(&self, issuer: &str, audience: &str) -> SmallVec<[Arc<TrustRule>; 4]> {
-        self.trust.find(issuer, audience)
+    pub fn trusting(
+        &self,
+        organization: OrganizationId,
+        issuer: &str,
+        audience: &str,
+    ) -> SmallVec<[Arc<TrustRule>; 4]> {
+        self.trust.find(organization, issuer, audience)
     }
 
     /// Notes that at `at` everything there was is held. Organizations are refused when that is

@@ -1,4 +1,5 @@
-//! Trust rules of every organization by issuer and audience, found without I/O.
+//! Trust rules by organization, issuer and audience, found without I/O. No organization's rules are near
+//! another's: who asks says whose are meant.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tidegate_types::resource::TrustRule;
 /// Rules that speak of the same tokens.
 pub(crate) type Rules = SmallVec<[Arc<TrustRule>; 4]>;
 
-type Place = (Box<str>, Box<str>);
+type Place = (OrganizationId, Box<str>, Box<str>);
 
 /// The index; a change locks it for the time of one organization's rules.
 #[derive(Debug, Default)]
@@ -27,25 +28,20 @@ impl TrustIndex {
     ) {
         let mut index = self.0.write();
         for rule in before {
-            let place = place(&rule.issuer, &rule.audience);
-            if let Some(rules) = index.get_mut(&place) {
-                rules.retain(|known| known.organization_id != organization);
-                if rules.is_empty() {
-                    index.remove(&place);
-                }
-            }
+            index.remove(&place(organization, &rule.issuer, &rule.audience));
         }
         for rule in after {
-            index.entry(place(&rule.issuer, &rule.audience)).or_default().push(Arc::clone(rule));
+            let place = place(organization, &rule.issuer, &rule.audience);
+            index.entry(place).or_default().push(Arc::clone(rule));
         }
     }
 
-    /// The rules that speak of this issuer's tokens for this audience.
-    pub(crate) fn find(&self, issuer: &str, audience: &str) -> Rules {
-        self.0.read().get(&place(issuer, audience)).cloned().unwrap_or_default()
+    /// The organization's rules that speak of this issuer's tokens for this audience.
+    pub(crate) fn find(&self, organization: OrganizationId, issuer: &str, audience: &str) -> Rules {
+        self.0.read().get(&place(organization, issuer, audience)).cloned().unwrap_or_default()
     }
 }
 
-fn place(issuer: &str, audience: &str) -> Place {
-    (issuer.into(), audience.into())
+fn place(organization: OrganizationId, issuer: &str, audience: &str) -> Place {
+    (organization, issuer.into(), audience.into())
 }

@@ -41,7 +41,7 @@ pub(crate) fn authenticate(
     let text = presented(headers)?
         .ok_or_else(|| unauthenticated("no API key; send `Authorization: Bearer <key>`"))?;
     if caller_token::looks_like_one(text) {
-        let (view, principal) = bearer(gateway, text, now)?;
+        let (view, principal) = bearer(gateway, text, headers, now)?;
         return Ok(Caller { view, principal: Some(principal) });
     }
     let peppers = gateway.vault.peppers().ok_or_else(|| {

@@ -1,13 +1,16 @@
 //! Callers that bring a signed token (OIDC, Kubernetes service account) in place of a virtual key.
 //!
-//! Checked in memory against the trust rules and the issuers' keys that the control plane pushed. Exactly
-//! one rule must fit; a key that is not known is asked for beside the request's way. Tokens are not kept.
+//! The caller says whose it is: by the audience that its token was made for, which ends with the organization's
+//! id, or by a header. That organization's rules are asked and nobody else's, in memory, with the issuers' keys
+//! that the control plane pushed. Exactly one rule must fit; a key that is not known is asked for beside the
+//! request's way. Who did not prove to have a signature of an issuer learns nothing of the rules.
 
+use http::{HeaderMap, HeaderName};
 use tidegate_policy::View;
 use tidegate_secrets::caller_token::{self, CallerToken, TokenFault};
-use tidegate_types::Timestamp;
-use tidegate_types::resource::TrustRule;
+use tidegate_types::resource::{TrustRule, bound_organization};
 use tidegate_types::usage::RefusalCause;
+use tidegate_types::{OrganizationId, Timestamp};
 
 use crate::gateway::Gateway;
 use crate::refusal::{Refusal, Refused};
@@ -18,14 +21,31 @@ pub(crate) const PRINCIPAL: &str = "principal";
 /// Most rules whose keys a token is tried with.
 const MOST_TRIED: usize = 8;
 
+/// The header that names the organization for tokens whose audience cannot.
+pub(crate) const ORGANIZATION: HeaderName = HeaderName::from_static("x-tidegate-organization");
+
 /// The key as which the bearer acts, and whose token it is.
-pub(crate) fn bearer(gateway: &Gateway, text: &str, now: Timestamp) -> Result<(View, Box<str>), Refused> {
+pub(crate) fn bearer(
+    gateway: &Gateway,
+    text: &str,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<(View, Box<str>), Refused> {
     let token = caller_token::read(text).map_err(refused)?;
-    let mut fault = None;
-    let mut found = None;
-    let mut tried = 0;
-    for audience in token.audiences().map_err(refused)? {
-        for rule in gateway.config.trusting(token.issuer().map_err(refused)?, audience) {
+    let issuer = token.issuer().map_err(refused)?;
+    let named = named(headers)?;
+    let meant = token.audiences().map_err(refused)?;
+    let meant = meant.into_iter().filter_map(|audience| {
+        let organization = named.or_else(|| bound_organization(audience))?;
+        Some((organization, audience))
+    });
+    let meant = meant.collect::<Vec<_>>();
+    if meant.is_empty() {
+        return Err(unbound("this token's audience names no organization of this gateway"));
+    }
+    let (mut found, mut fault, mut tried) = (None, None, 0);
+    for (organization, audience) in meant {
+        for rule in gateway.config.trusting(organization, issuer, audience) {
             if !token.fits(&rule) {
                 continue;
             }
@@ -41,10 +61,24 @@ pub(crate) fn bearer(gateway: &Gateway, text: &str, now: Timestamp) -> Result<(V
             }
         }
     }
+    if tried == 0 {
+        token.matches_nobody();
+    }
     let (rule, principal) = found.ok_or_else(|| fault.map_or_else(unfit, refused))?;
     let view = gateway.config.view(rule.key_id).ok_or_else(unfit)?;
     // A rule speaks for keys of its own organization only, whatever it names.
     if view.organization_id() != rule.organization_id { Err(unfit()) } else { Ok((view, principal.into())) }
+}
+
+/// The organization that a header names.
+fn named(headers: &HeaderMap) -> Result<Option<OrganizationId>, Refused> {
+    let mut values = headers.get_all(ORGANIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    match (id, values.next()) {
+        (Some(id), None) => Ok(Some(id)),
+        _ => Err(unbound("`x-tidegate-organization` is no organization's id")),
+    }
 }
 
 fn verify(
@@ -62,17 +96,28 @@ fn verify(
 }
 
 fn refused(fault: TokenFault) -> Refused {
+    if fault.is_of_stranger() {
+        return unfit();
+    }
     let code = match fault {
         TokenFault::Expired => "token_expired",
-        TokenFault::UnknownKey => "token_key_unknown",
         _ => "invalid_token",
     };
     Refusal::new(RefusalCause::Unauthenticated, fault.to_string()).code(code)
 }
 
 fn unfit() -> Refused {
-    let message = "no trust rule fits this token's issuer, audience and claims";
+    let message = "no trust rule of the organization fits this token's issuer, audience, claims and signature; \
+                   a key that its issuer has just begun to sign with is known here in some seconds";
     Refusal::new(RefusalCause::Unauthenticated, message).code("token_not_trusted")
+}
+
+fn unbound(what: &str) -> Refused {
+    let message = format!(
+        "{what}; have tokens made for an audience that ends with the organization's id (`org_…`), or send \
+         that id as `x-tidegate-organization`"
+    );
+    Refusal::new(RefusalCause::Unauthenticated, message).code("token_unbound")
 }
 
 fn ambiguous() -> Refused {

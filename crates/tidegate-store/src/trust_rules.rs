@@ -90,8 +90,8 @@ pub async fn fetchings(tx: &mut TenantTx, rules: &[TrustRuleId]) -> Result<Vec<F
     Ok(ids.iter().map(|id| of(id).unwrap_or_default()).collect())
 }
 
-/// Whether a token could fit this rule and another one, of this or another organization. Holds the place
-/// until the change ends.
+/// Whether a token could fit this rule and another one of its organization. Holds the place until the change
+/// ends.
 ///
 /// # Errors
 /// When the database is away.

@@ -1,6 +1,6 @@
 //! Trust rules stay as they are written. A closed one is left out, so that its tokens are refused.
 
-use tidegate_types::resource::TrustRule;
+use tidegate_types::resource::{TrustRule, bound_organization};
 
 use super::{Piece, text};
 use crate::reason::Reason;
@@ -19,6 +19,9 @@ impl Piece for TrustRule {
         text::name("name", &source.name, &mut faults);
         issuer(&source.issuer, &mut faults);
         text::token("audience", &source.audience, &mut faults);
+        if bound_organization(&source.audience).is_some_and(|named| named != source.organization_id) {
+            faults.push(Reason::new("audience", "ends with the id of another organization"));
+        }
         text::at_most("claims", source.claims.len(), 20, &mut faults);
         for (name, values) in &source.claims {
             text::token("claims", name, &mut faults);

@@ -5,6 +5,7 @@
 //! Times come as arguments and must have their right types (RFC 7519 section 4.1; CVE-2026-25537).
 
 pub mod jwks;
+mod nobody;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -58,6 +59,14 @@ pub enum TokenFault {
     /// It has not the claim that its rule shows in usage.
     #[error("this token lacks the claim by which its trust rule tells principals apart")]
     Principal,
+}
+
+impl TokenFault {
+    /// Whether the token's signature was not proven: its bearer is told nothing of the rules that there are.
+    #[must_use]
+    pub const fn is_of_stranger(self) -> bool {
+        matches!(self, Self::Algorithm | Self::UnknownKey | Self::Signature)
+    }
 }
 
 #[derive(Deserialize)]
@@ -145,12 +154,22 @@ impl CallerToken<'_> {
         })
     }
 
-    /// Checks its times and its signature against a rule's keys.
+    /// Checks its signature against a rule's keys, then its times. One signature at least is computed, so
+    /// that the time does not tell whose keys are known.
     ///
     /// # Errors
-    /// The [`TokenFault`] that is found first.
+    /// The [`TokenFault`] that is found first; before the signature is proven [`TokenFault::is_of_stranger`].
     pub fn verify(&self, rule: &TrustRule, now: Timestamp) -> Result<(), TokenFault> {
-        self.check_times(rule.longest_life_seconds, now)?;
+        self.check_signature(rule, now)?;
+        self.check_times(rule.longest_life_seconds, now)
+    }
+
+    /// The same work for a token that no rule fits.
+    pub fn matches_nobody(&self) {
+        nobody::verify(self.message, self.signature, self.algorithm);
+    }
+
+    fn check_signature(&self, rule: &TrustRule, now: Timestamp) -> Result<(), TokenFault> {
         let mut tried = 0;
         let mut fault = TokenFault::UnknownKey;
         let current = |key: &&IssuerKey| key.until.is_none_or(|until| now < until);
@@ -170,6 +189,9 @@ impl CallerToken<'_> {
             if tried == MOST_TRIED {
                 break;
             }
+        }
+        if tried == 0 {
+            self.matches_nobody();
         }
         Err(fault)
     }

@@ -146,6 +146,23 @@ fn tokens_of_each_algorithm_are_accepted_with_their_own_key_only() {
 }
 
 #[test]
+fn strangers_are_told_the_same_and_cost_the_same_work() {
+    for signer in [Signer::rsa(), Signer::p256(), Signer::ed25519()] {
+        let forged = signer.issue("a", &with("exp", json!(NOW - 600)));
+        let token = read(&forged).unwrap();
+        // Were it the key's owner, the token would be said to have expired.
+        let mut rule = trusting(&signer);
+        assert_eq!(token.verify(&rule, Timestamp::from_seconds(NOW)), Err(TokenFault::Expired));
+        rule.keys.clear();
+        let fault = token.verify(&rule, Timestamp::from_seconds(NOW)).unwrap_err();
+        assert!(fault.is_of_stranger(), "{fault}");
+        // The stand-in is a key that can be read, and does not fit.
+        assert!(nobody::verify(token.message, token.signature, token.algorithm), "{}", signer.algorithm());
+    }
+    assert!(!TokenFault::Expired.is_of_stranger());
+}
+
+#[test]
 fn unsigned_tokens_and_shared_secrets_are_refused() {
     let signer = Signer::rsa();
     let rule = trusting(&signer);

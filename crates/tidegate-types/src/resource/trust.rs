@@ -1,6 +1,8 @@
 //! Trust rules: whose signed tokens (OIDC, Kubernetes service accounts) may call in place of a virtual key.
 //!
-//! A token that fits a rule acts as the rule's key: that key's team, limits, policies and budgets hold.
+//! A token that fits a rule acts as the rule's key: that key's team, limits, policies and budgets hold. Which
+//! organization's rules are asked is never for a rule to say: the caller names the organization, by the
+//! audience that its token was made for or beside the token.
 
 use std::collections::BTreeMap;
 
@@ -73,19 +75,18 @@ pub struct TrustRule {
     pub keys: Vec<IssuerKey>,
 }
 
+/// The organization that an audience is bound to: the one whose id it ends with. A token's audience is chosen
+/// by whoever asks for the token, so that nobody's rule can take the callers of another organization.
+#[must_use]
+pub fn bound_organization(audience: &str) -> Option<OrganizationId> {
+    audience.rfind("org_").and_then(|at| audience.get(at..)?.parse().ok())
+}
+
 impl TrustRule {
-    /// Whether some token could fit both rules: same issuer and audience, and no claim that both name
-    /// with different values.
+    /// Whether its audience names its organization; else callers name it beside their tokens.
     #[must_use]
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.issuer == other.issuer
-            && self.audience == other.audience
-            && !self.claims.iter().any(|(name, values)| {
-                other
-                    .claims
-                    .get(name)
-                    .is_some_and(|others| !others.iter().any(|value| values.contains(value)))
-            })
+    pub fn is_bound(&self) -> bool {
+        bound_organization(&self.audience) == Some(self.organization_id)
     }
 }
 
@@ -93,31 +94,15 @@ impl TrustRule {
 mod tests {
     use super::*;
 
-    fn rule(audience: &str, claims: &[(&str, &[&str])]) -> TrustRule {
-        let values = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
-        TrustRule {
-            organization_id: OrganizationId::from_u128(1),
-            id: TrustRuleId::from_u128(1),
-            name: "rule".to_owned(),
-            key_id: KeyId::from_u128(1),
-            issuer: "https://issuer.example".to_owned(),
-            audience: audience.to_owned(),
-            claims: claims.iter().map(|(name, list)| ((*name).to_owned(), values(list))).collect(),
-            principal_claim: None,
-            longest_life_seconds: 3600,
-            discovered: true,
-            keys: Vec::new(),
-        }
-    }
-
     #[test]
-    fn rules_are_told_apart_by_audience_or_by_a_claim_that_both_name() {
-        let plain = rule("a", &[]);
-        assert!(plain.overlaps(&plain));
-        assert!(!plain.overlaps(&rule("b", &[])));
-        assert!(plain.overlaps(&rule("a", &[("sub", &["x"])])));
-        assert!(!rule("a", &[("sub", &["x", "y"])]).overlaps(&rule("a", &[("sub", &["z"])])));
-        assert!(rule("a", &[("sub", &["x", "y"])]).overlaps(&rule("a", &[("sub", &["y"])])));
-        assert!(rule("a", &[("sub", &["x"])]).overlaps(&rule("a", &[("team", &["x"])])));
+    fn an_audience_is_bound_to_the_one_organization_whose_id_it_ends_with() {
+        let (one, other) = (OrganizationId::from_u128(1), OrganizationId::from_u128(2));
+        for audience in [one.to_string(), format!("tidegate/{one}"), format!("https://x/{other}:{one}")] {
+            assert_eq!(bound_organization(&audience), Some(one), "{audience}");
+        }
+        for audience in ["", "org_", "tidegate-acme", "org_1", "é", &format!("{one}/"), &format!("{one}0")] {
+            assert_eq!(bound_organization(audience), None, "{audience}");
+        }
+        assert_eq!(bound_organization(&one.to_string().to_lowercase()), None);
     }
 }

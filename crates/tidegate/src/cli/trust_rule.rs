@@ -24,7 +24,8 @@ const COLUMNS: Columns = &[
 /// What may be said about a trust rule.
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
-    /// Must be among the tokens' audiences; choose one that only this organization uses.
+    /// Must be among the tokens' audiences. One that ends with the organization's id, as the one that a new rule
+    /// gets unless said otherwise; with any other, callers send x-tidegate-organization.
     #[arg(long)]
     audience: Option<String>,
     /// A claim that must have this value. May be repeated: the values of one claim are alternatives. A name

@@ -10,7 +10,8 @@ use tidegate_testkit::issuer::Issuer;
 
 use crate::support::{App, Ask, install, nodes, seconds, until, usage};
 
-const AUDIENCE: &str = "tidegate-acme";
+/// One that a platform fixes: it says nothing of an organization.
+const AUDIENCE: &str = "https://platform.example";
 const SUBJECT: &str = "system:serviceaccount:shop:checkout";
 
 fn now() -> i64 {
@@ -54,7 +55,27 @@ async fn accepted(app: &App) {
     until("the token is accepted", seconds(20), || async { app.status().await == 200 }).await;
 }
 
+/// An application of the installation's organization.
 fn bearer(installation: &Installation, token: &str) -> App {
+    within(stranger(installation, token), &installation.organization)
+}
+
+/// The application names an organization beside its token.
+fn within(app: App, organization: &str) -> App {
+    let value = organization.parse().unwrap();
+    let headers = [(reqwest::header::HeaderName::from_static("x-tidegate-organization"), value)];
+    let client = reqwest::Client::builder().default_headers(headers.into_iter().collect()).no_proxy();
+    App { client: client.timeout(seconds(60)).build().unwrap(), ..app }
+}
+
+/// The code of a refusal.
+async fn refused(app: &App) -> (String, String) {
+    let reply = app.expect(&Ask::chat("Hello"), 401).await;
+    (reply.json()["error"]["code"].as_str().unwrap().to_owned(), reply.message())
+}
+
+/// One that says nothing beside its token.
+fn stranger(installation: &Installation, token: &str) -> App {
     App::new(&installation.gateway(0).unwrap(), token)
 }
 
@@ -96,9 +117,6 @@ async fn forged_foreign_and_stale_tokens_are_refused_and_leave_no_trace_in_logs(
     let acme = json!({"name": "shop", "team_id": installation.team, "issuer": issuer.url(), "audience": AUDIENCE,
         "claims": {"sub": [SUBJECT]}});
     rule(&installation, "", &acme).await;
-    let organization = json!({"slug": "other", "name": "other"});
-    let organization = installation.admin.post("/organizations", &organization).await.unwrap();
-    let platform = installation.admin.clone();
     let app = bearer(&installation, &issuer.token("first", claims(SUBJECT)).unwrap());
     accepted(&app).await;
 
@@ -126,8 +144,8 @@ async fn forged_foreign_and_stale_tokens_are_refused_and_leave_no_trace_in_logs(
         ("no end", signed(with("exp", json!(null))), "invalid_token"),
         ("lives for ever", signed(with("exp", json!(now() + 40_000_000))), "invalid_token"),
         ("another issuer", evil.token("first", claims(SUBJECT)).unwrap(), "token_not_trusted"),
-        ("another issuer's key", evil.token("first", own(claims(SUBJECT))).unwrap(), "invalid_token"),
-        ("a path for a key", jumped, "token_key_unknown"),
+        ("another issuer's key", evil.token("first", own(claims(SUBJECT))).unwrap(), "token_not_trusted"),
+        ("a path for a key", jumped, "token_not_trusted"),
         ("huge", signed(with("padding", json!("x".repeat(20_000)))), "invalid_token"),
     ];
     for (attack, token, code) in &attacks {
@@ -138,25 +156,72 @@ async fn forged_foreign_and_stale_tokens_are_refused_and_leave_no_trace_in_logs(
             }
         }
     }
-    // Somebody else's rule for the same tokens is refused; told apart by a claim, each acts as its own.
-    let within = format!("&organization={}", organization["id"].as_str().unwrap());
-    let team = platform.post(&format!("/teams?{}", &within[1..]), &json!({"name": "theirs"})).await.unwrap();
-    let mut theirs =
-        json!({"name": "theirs", "team_id": team["id"], "issuer": issuer.url(), "audience": AUDIENCE});
-    let path = format!("/trust-rules?wait=fleet{within}");
-    let (status, refused) = platform.send(reqwest::Method::POST, &path, Some(&theirs)).await.unwrap();
-    assert_eq!((status, &refused["code"]), (409, &json!("ambiguous_trust_rule")), "{refused}");
-    theirs["claims"] = json!({"sub": ["system:serviceaccount:theirs:app"]});
-    rule(&installation, &within, &theirs).await;
-    let other = bearer(&installation, &signed(claims("system:serviceaccount:theirs:app")));
-    until("the other organization's token is known", seconds(20), || async {
-        other.get("/v1/key").await.is_ok_and(|(status, key)| status == 200 && key["name"] == "theirs")
-    })
-    .await;
-    assert_eq!(app.get("/v1/key").await.unwrap().1["name"], "shop");
     // Nothing of any token is in a log.
     let logs = installation.nodes[0].log() + &installation.control_planes[0].log();
     assert!(!logs.contains("eyJ") && !logs.contains(SUBJECT), "a token or its subject is in a log");
+}
+
+/// The same issuer, audience and claims in two organizations: whoever wrote first, each has its own callers, and
+/// nobody can tell from a refusal what another organization trusts.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_organization_takes_another_ones_callers_or_learns_whom_it_trusts() {
+    let issuer = Issuer::start().await.unwrap();
+    let installation = installation(&issuer).await;
+    let platform = &installation.admin;
+    let other = platform.post("/organizations", &json!({"slug": "other", "name": "other"})).await.unwrap();
+    let other = other["id"].as_str().unwrap();
+    let theirs = format!("organization={other}");
+    let team = platform.post(&format!("/teams?{theirs}"), &json!({"name": "theirs"})).await.unwrap();
+    let wish = |name: &str, team: &Value, audience: &str| json!({"name": name, "team_id": team, "issuer": issuer.url(), "audience": audience, "claims": {"sub": [SUBJECT]}});
+    // The intruder comes first, for a fixed audience and (refused) for the other one's own.
+    rule(&installation, &format!("&{theirs}"), &wish("intruder", &team["id"], AUDIENCE)).await;
+    let bound = format!("tidegate/{}", installation.organization);
+    let path = format!("/trust-rules?{theirs}");
+    let body = wish("thief", &team["id"], &bound);
+    let (status, _) = platform.send(reqwest::Method::POST, &path, Some(&body)).await.unwrap();
+    assert_eq!(status, 422);
+    let own = json!(installation.team);
+    rule(&installation, "", &wish("shop", &own, AUDIENCE)).await;
+    rule(&installation, "", &wish("bound", &own, &bound)).await;
+    let fixed = issuer.token("first", claims(SUBJECT)).unwrap();
+    let ours = bearer(&installation, &fixed);
+    let intruder = within(stranger(&installation, &fixed), other);
+    let by_audience = stranger(&installation, &issuer.token("first", with("aud", json!(bound))).unwrap());
+    for (app, name) in [(&ours, "shop"), (&intruder, "intruder"), (&by_audience, "bound")] {
+        until(name, seconds(20), || async {
+            app.get("/v1/key").await.is_ok_and(|(status, key)| status == 200 && key["name"] == name)
+        })
+        .await;
+    }
+    // Without a word about the organization nobody's rules are asked.
+    assert_eq!(refused(&stranger(&installation, &fixed)).await.0, "token_unbound");
+    assert_eq!(refused(&within(stranger(&installation, &fixed), "acme")).await.0, "token_unbound");
+    // An audience that says whose it is cannot be led elsewhere by a header.
+    assert_eq!(refused(&within(by_audience.clone(), other)).await.0, "token_not_trusted");
+    // Whoever cannot sign learns nothing: a rule that is there and one that is not answer alike.
+    let forged = Issuer::start().await.unwrap();
+    let forge = |kid: &str, mut claims: Value| {
+        claims["iss"] = json!(issuer.url());
+        forged.sign("first", &json!({"alg": "ES256", "kid": kid}), &claims).unwrap()
+    };
+    let asked = [
+        ("no rule", with("sub", json!("nobody"))),
+        ("a rule", claims(SUBJECT)),
+        ("expired", with("exp", json!(now() - 600))),
+        ("another audience", with("aud", json!("https://elsewhere.example"))),
+    ];
+    let mut answers = std::collections::BTreeSet::new();
+    for (_, claims) in asked {
+        for (kid, organization) in [("first", &*installation.organization), ("none", other)] {
+            answers.insert(
+                refused(&within(stranger(&installation, &forge(kid, claims.clone())), organization)).await,
+            );
+        }
+    }
+    let nobody = "org_00000000000000000000000009";
+    answers.insert(refused(&within(stranger(&installation, &fixed), nobody)).await);
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers.first().unwrap().0, "token_not_trusted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +237,7 @@ async fn a_rotation_of_the_issuers_keys_refuses_nobody_for_long() {
     issuer.withdraw("first");
     let new = bearer(&installation, &issuer.token("second", claims(SUBJECT)).unwrap());
     let refused = new.expect(&Ask::chat("Hello"), 401).await;
-    assert_eq!(refused.json()["error"]["code"], "token_key_unknown", "{}", refused.text);
+    assert_eq!(refused.json()["error"]["code"], "token_not_trusted", "{}", refused.text);
     // Issuers are asked at most twice a minute; let the last time be longer ago.
     installation.sql("UPDATE trust_rules SET fetched_at = fetched_at - interval '1 minute'").unwrap();
     accepted(&new).await;
@@ -182,7 +247,7 @@ async fn a_rotation_of_the_issuers_keys_refuses_nobody_for_long() {
     let body = json!({"drop_withdrawn": true});
     installation.admin.post(&format!("{path}/refresh?wait=fleet"), &body).await.unwrap();
     let refused = old.expect(&Ask::chat("Hello"), 401).await;
-    assert_eq!(refused.json()["error"]["code"], "token_key_unknown", "{}", refused.text);
+    assert_eq!(refused.json()["error"]["code"], "token_not_trusted", "{}", refused.text);
     new.expect(&Ask::chat("Hello"), 200).await;
     let shown = installation.admin.get(&path).await.unwrap();
     assert_eq!(shown["keys"], json!([{"kid": "second", "algorithm": "ES256"}]));

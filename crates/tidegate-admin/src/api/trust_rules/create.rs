@@ -8,7 +8,7 @@ use serde_json::Value;
 use tidegate_store::trust_rules::{self, Fetching};
 use tidegate_store::{Change, keys};
 use tidegate_types::resource::{AllowList, KeyLimits, KeyStatus, Resource, TrustRule, VirtualKey};
-use tidegate_types::{KeyId, TeamId, TrustRuleId};
+use tidegate_types::{KeyId, OrganizationId, TeamId, TrustRuleId};
 use utoipa::ToSchema;
 
 use super::{TrustRuleSpec, TrustRuleView, name_principals, one_day, refuse_overlap};
@@ -34,8 +34,9 @@ pub(crate) struct NewTrustRule {
     team_id: Option<TeamId>,
     /// As in the rule that is shown.
     issuer: String,
-    /// As in the rule that is shown.
-    audience: String,
+    /// As in the rule that is shown; left out: `tidegate/` and the organization's id.
+    #[serde(default)]
+    audience: Option<String>,
     /// As in the rule that is shown.
     #[serde(default)]
     claims: BTreeMap<String, Vec<String>>,
@@ -53,7 +54,7 @@ pub(crate) struct NewTrustRule {
 }
 
 impl NewTrustRule {
-    fn split(self) -> (TrustRuleSpec, Option<KeyId>, Option<TeamId>) {
+    fn split(self, organization: OrganizationId) -> (TrustRuleSpec, Option<KeyId>, Option<TeamId>) {
         let Self {
             name,
             key_id,
@@ -65,6 +66,7 @@ impl NewTrustRule {
             longest_life_seconds,
             jwks,
         } = self;
+        let audience = audience.unwrap_or_else(|| format!("tidegate/{organization}"));
         let spec =
             TrustRuleSpec { name, issuer, audience, claims, principal_claim, longest_life_seconds, jwks };
         (spec, key_id, team_id)
@@ -76,8 +78,8 @@ impl NewTrustRule {
     request_body = NewTrustRule,
     responses((status = CREATED, description = "The new rule", body = TrustRuleView)))]
 pub(super) async fn create(State(app): State<App>, posted: Posted<NewTrustRule>) -> Done<TrustRuleView> {
-    let (spec, key_id, team_id) = posted.body.split();
     let mut write = Write::begin_once(&app, &posted.caller, posted.once).await?;
+    let (spec, key_id, team_id) = posted.body.split(write.organization_id());
     let own_key = match (key_id, team_id) {
         (Some(_), None) => None,
         (None, Some(team)) => Some(textless_key(&write, app.new_id(), team, &spec.name)),

@@ -41,7 +41,8 @@ pub(crate) struct TrustRuleSpec {
     name: String,
     /// `iss` of the tokens, compared as it is. Fixed once made.
     issuer: String,
-    /// Must be among the tokens' `aud`. Choose one that only this organization uses.
+    /// Must be among the tokens' `aud`. One that ends with the organization's id (`tidegate/org_…`) says whose
+    /// caller it is; with any other, callers send `x-tidegate-organization` beside the token.
     audience: String,
     /// Claims that must have one of the values. A name that begins with `/` is a JSON pointer into the claims.
     #[serde(default)]
@@ -93,6 +94,8 @@ pub(crate) struct TrustRuleView {
     /// What was said about it.
     #[serde(flatten)]
     spec: TrustRuleSpec,
+    /// Whether callers must send `x-tidegate-organization`: the audience does not end with the organization's id.
+    needs_organization_header: bool,
     /// The issuer's keys that are known; none: every token is refused.
     keys: Vec<IssuerKeyView>,
     /// When the issuer gave its keys last.
@@ -163,6 +166,7 @@ impl TrustRuleView {
             id: rule.id,
             key_id: rule.key_id,
             spec: rule.into(),
+            needs_organization_header: !rule.is_bound(),
             keys: rule.keys.iter().map(Into::into).collect(),
             keys_fetched_at: fetching.fetched_at,
             keys_failed_at: fetching.failed_at,
@@ -205,13 +209,13 @@ async fn name_principals(write: &mut Write, rule: &TrustRule) -> Result<(), Prob
     Ok(())
 }
 
-/// Refuses a rule that a token could fit together with another one, of whatever organization: nobody could
-/// say then as whom its caller acts.
+/// Refuses a rule that a token could fit together with another one of its organization: nobody could say then
+/// as whom its caller acts. Other organizations' rules are never asked: callers name the organization.
 async fn refuse_overlap(write: &mut Write, rule: &TrustRule) -> Result<(), Problem> {
     if !trust_rules::overlaps(write, rule).await? {
         return Ok(());
     }
-    let detail = "Another trust rule accepts such tokens already; tell them apart by audience, or by a claim that \
+    let detail = "Another trust rule of this organization accepts such tokens already; tell them apart by audience, or by a claim that \
                   both rules name with different values.";
     Err(Problem::conflict("ambiguous_trust_rule", detail)
         .with("audience", "is not told apart from another rule"))

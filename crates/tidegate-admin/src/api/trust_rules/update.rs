@@ -40,6 +40,7 @@ pub(super) async fn update(
     trust_rules::update(&mut write, &after, Some(stored.version), tightens).await?;
     let view = TrustRuleView {
         spec: (&after).into(),
+        needs_organization_header: !after.is_bound(),
         keys: after.keys.iter().map(Into::into).collect(),
         ..shown.clone()
     };
