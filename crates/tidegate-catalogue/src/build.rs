@@ -221,6 +221,7 @@ impl Maker<'_> {
                 .data_handling
                 .as_ref()
                 .and_then(|facts| facts.of(model.name.creator(), kind)),
+            locations: provider.locations(&format!("{}{}", import.upstream_prefix, found.upstream)),
             notes,
             prices,
         };

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tidegate_types::resource::{
-    AbortBilling, AuthScheme, Capabilities, DataHandling, DialectName, Model, ModelKind, Offering, Price,
-    PriceTier, Provider, Quirks, Unit, UnitPrice,
+    AbortBilling, AuthScheme, Capabilities, DataHandling, DialectName, Location, Model, ModelKind, Offering,
+    Price, PriceTier, Provider, Quirks, Unit, UnitPrice,
 };
 use tidegate_types::{
     ModelId, ModelName, OfferingId, OrganizationId, PicoUsd, PriceId, ProviderId, ProviderSlug, Timestamp,
@@ -110,6 +110,9 @@ pub struct OfferingEntry {
     /// Data-handling facts, where a source is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_handling: Option<DataHandling>,
+    /// Where it is processed, where a source is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locations: Vec<Location>,
     /// Other facts, for display.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
@@ -187,6 +190,7 @@ impl OfferingEntry {
             enabled: true,
             prices,
             data_handling: self.data_handling.clone(),
+            locations: self.locations.clone(),
             output_visible: self.output_visible,
             notes: self.notes.clone(),
         }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use tidegate_types::resource::{
-    AbortBilling, AuthScheme, DataHandling, DialectName, ModelKind, Operation, Quirks, Retention, Training,
+    AbortBilling, Areas, AuthScheme, DataHandling, DialectName, Location, ModelKind, Operation, Quirks,
+    Retention, Training,
 };
 use tidegate_types::{ProviderSlug, Timestamp};
 
@@ -68,6 +69,9 @@ pub struct ProviderRule {
     /// What it does with what it is sent, where a source is known.
     #[serde(default)]
     pub data_handling: Option<Handling>,
+    /// Where it is processed.
+    #[serde(default)]
+    pub location: Option<Whereabouts>,
     /// What does not work.
     #[serde(default)]
     pub note: Option<String>,
@@ -102,6 +106,27 @@ pub struct Import {
     pub dotted_creators: bool,
     /// `4p1` is 4.1.
     pub p_is_dot: bool,
+}
+
+/// Where a provider processes what it is sent, with the evidence.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Whereabouts {
+    /// All areas in which it may be.
+    #[serde(default)]
+    pub areas: Areas,
+    /// In place of them: where the credential's region lies.
+    #[serde(default)]
+    pub regional: bool,
+    /// The source does not speak of models whose names upstream begin so.
+    #[serde(default)]
+    pub except_prefixes: Vec<String>,
+    /// Where this was read.
+    pub source: String,
+    /// When (a day).
+    pub read: String,
+    /// Counts as unknown from this day on.
+    pub expires: String,
 }
 
 /// Data-handling facts with their evidence.
@@ -145,6 +170,12 @@ impl Rules {
 }
 
 impl ProviderRule {
+    /// Where the model of this name upstream is processed, as far as the source speaks of it.
+    #[must_use]
+    pub fn locations(&self, upstream: &str) -> Vec<Location> {
+        self.location.iter().filter_map(|known| known.of(upstream)).collect()
+    }
+
     /// The provider itself.
     #[must_use]
     pub fn entry(&self) -> ProviderEntry {
@@ -183,6 +214,23 @@ impl Handling {
             read_at: midnight(&self.read)?,
             expires_at: midnight(&self.expires)?,
             also: Vec::new(),
+        })
+    }
+}
+
+impl Whereabouts {
+    fn of(&self, upstream: &str) -> Option<Location> {
+        if self.except_prefixes.iter().any(|except| upstream.starts_with(except)) {
+            return None;
+        }
+        Some(Location {
+            operation: None,
+            region: None,
+            areas: self.areas,
+            regional: self.regional,
+            source: self.source.clone(),
+            read_at: midnight(&self.read)?,
+            expires_at: midnight(&self.expires)?,
         })
     }
 }

@@ -258,6 +258,7 @@ fn offering(model: u64, place: u64) -> Offering {
             source: "example".into(),
         }],
         data_handling: None,
+        locations: Vec::new(),
         output_visible: true,
         notes: BTreeMap::new(),
     }

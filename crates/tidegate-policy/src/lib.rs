@@ -27,7 +27,7 @@ pub use compiled::{Budget, Handling, KeyRecord, Offering, Organization, Policy, 
 pub use config::{Config, Counts};
 pub use incoming::{Applied, Body, Incoming, Part, Rejected};
 pub use plan::{
-    Allower, Area, BudgetRef, CacheUse, Caching, CallFacts, Candidate, Condition, EffectivePolicy, Filter,
+    Allower, Asker, BudgetRef, CacheUse, Caching, CallFacts, Candidate, Condition, EffectivePolicy, Filter,
     ListedModel, Measured, Offer, Pause, Plan, PlanRefusal, RateLimit, RateScope, Removed, RequestCredential,
     Role, Sort, Unmeasured, Vitals, Why, Wishes, models_for, plan, public_models, record_of,
     record_of_refusal,

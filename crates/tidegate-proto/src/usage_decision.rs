@@ -89,7 +89,7 @@ fn decision(message: &[u8]) -> Option<Decision> {
     const AT: Fields = Fields("CallRecord");
     let (mut call_id, mut organization_id, mut team_id, mut key_id) = (None, None, None, None);
     let mut at = Timestamp::default();
-    let (mut status, mut shard, mut n, mut tier) = (0, 0, 0, 0);
+    let (mut status, mut shard, mut n, mut tier, mut areas) = (0, 0, 0, 0, None);
     let mut end = wire::CallRecord::default();
     let mut attempts = Vec::with_capacity(1);
     each(message, |field, value| {
@@ -107,6 +107,7 @@ fn decision(message: &[u8]) -> Option<Decision> {
             24 => shard = value.number()?,
             25 => n = value.number()?,
             26 => tier = value.number()?,
+            30 => areas = Some(std::str::from_utf8(value.bytes()?).ok()?.parse().ok()?),
             _ => {}
         }
         Some(())
@@ -118,6 +119,7 @@ fn decision(message: &[u8]) -> Option<Decision> {
         team_id: team_id?,
         key_id: key_id?,
         zdr: sound(read_zdr_tier(AT, "zdr_tier", u32::try_from(tier).ok()?))?,
+        inference_regions: areas,
         revision: sound(AT.revision(u32::try_from(shard).ok()?, n))?,
         outcome: sound(read_call_outcome(AT, &end))?,
         status: u16::try_from(status).ok()?,

@@ -141,6 +141,7 @@ fn write_event(out: &mut Out<'_>, event: &BillingEvent) {
         tags,
         cached_percent,
         step,
+        in_advance,
     } = event;
     out.id(1, *call_id);
     out.number(2, u64::from(*attempt));
@@ -175,6 +176,7 @@ fn write_event(out: &mut Out<'_>, event: &BillingEvent) {
         out.stated(26, u64::from(*percent));
     }
     out.number(27, u64::from(*step));
+    out.number(28, u64::from(*in_advance));
 }
 
 fn write_call(out: &mut Out<'_>, call: &CallRecord) {
@@ -205,6 +207,7 @@ fn write_call(out: &mut Out<'_>, call: &CallRecord) {
         plan,
         trace,
         cached_from,
+        inference_regions,
     } = call;
     let (end, cause, refusing) = call_outcome(end);
     out.id(1, *call_id);
@@ -244,6 +247,9 @@ fn write_call(out: &mut Out<'_>, call: &CallRecord) {
         out.stated_bytes(28, &trace.to_bytes());
     }
     out.id_opt(29, *cached_from);
+    if let Some(areas) = inference_regions {
+        out.stated_text(30, &areas.to_string());
+    }
 }
 
 fn write_plan(out: &mut Out<'_>, plan: &PlanRecord) {
@@ -326,7 +332,7 @@ fn write_attempt(out: &mut Out<'_>, attempt: &AttemptRecord) {
 }
 
 fn write_evidence(out: &mut Out<'_>, evidence: &Evidence) {
-    let Evidence { feature, tier, source, read_at, expires_at } = evidence;
+    let Evidence { feature, tier, areas, source, read_at, expires_at } = evidence;
     if let Some(feature) = feature {
         out.stated_text(1, feature);
     }
@@ -336,6 +342,9 @@ fn write_evidence(out: &mut Out<'_>, evidence: &Evidence) {
     }
     out.time(4, *read_at);
     out.time(5, *expires_at);
+    if !areas.is_empty() {
+        out.stated_text(6, &areas.to_string());
+    }
 }
 
 fn write_usage(out: &mut Out<'_>, usage: &Usage) {

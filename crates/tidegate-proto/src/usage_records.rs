@@ -114,6 +114,7 @@ impl From<&BillingEvent> for wire::BillingEvent {
             end_user: r.end_user.as_ref().map(hash),
             tags: r.tags.iter().map(hash).collect(),
             cached_percent: r.cached_percent.map(u32::from),
+            in_advance: r.in_advance,
         }
     }
 }
@@ -150,6 +151,7 @@ impl TryFrom<&wire::BillingEvent> for BillingEvent {
             end_user: AT.label_opt("end_user", m.end_user.as_deref())?,
             tags: AT.labels("tags", &m.tags)?,
             cached_percent: m.cached_percent.map(|n| AT.number("cached_percent", n)).transpose()?,
+            in_advance: m.in_advance,
         })
     }
 }
@@ -175,6 +177,7 @@ impl From<&Evidence> for wire::Evidence {
         Self {
             feature: r.feature.clone(),
             tier: zdr_tier(r.tier),
+            areas: r.areas.to_string(),
             source: r.source.clone(),
             read_at_micros: r.read_at.as_micros(),
             expires_at_micros: r.expires_at.as_micros(),
@@ -189,6 +192,7 @@ impl TryFrom<&wire::Evidence> for Evidence {
         Ok(Self {
             feature: m.feature.clone(),
             tier: read_zdr_tier(Fields("Evidence"), "tier", m.tier)?,
+            areas: Fields("Evidence").parse("areas", &m.areas)?,
             source: m.source.clone(),
             read_at: Timestamp::from_micros(m.read_at_micros),
             expires_at: Timestamp::from_micros(m.expires_at_micros),
@@ -251,6 +255,7 @@ impl From<&CallRecord> for wire::CallRecord {
             plan: r.plan.as_deref().map(Into::into),
             trace_parent: r.trace.map(|trace| trace.to_bytes().to_vec()),
             cached_from: r.cached_from.map(raw),
+            inference_regions: r.inference_regions.map(|areas| areas.to_string()),
         }
     }
 }
@@ -288,6 +293,7 @@ impl TryFrom<&wire::CallRecord> for CallRecord {
             // A damaged one is no reason to refuse a bill.
             trace: m.trace_parent.as_deref().and_then(TraceParent::from_bytes),
             cached_from: AT.raw_id_opt("cached_from", m.cached_from.as_deref())?,
+            inference_regions: AT.parse_opt("inference_regions", m.inference_regions.as_deref())?,
         })
     }
 }

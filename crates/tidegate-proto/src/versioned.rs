@@ -8,8 +8,10 @@ use crate::error::{ConvertError, Problem};
 use crate::fields::Fields;
 
 /// Features that a resource may demand of this version (`Resource.requires`), and that a node
-/// names in `Hello.features`. None exists yet.
-pub const SUPPORTED_FEATURES: &[&str] = &[];
+/// names in `Hello.features`. `residency`: a policy says where calls may be processed, or by whose providers.
+pub const SUPPORTED_FEATURES: &[&str] = &[RESIDENCY];
+
+pub(crate) const RESIDENCY: &str = "residency";
 
 impl From<&Versioned> for wire::VersionedResource {
     fn from(version: &Versioned) -> Self {

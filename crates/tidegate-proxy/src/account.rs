@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tidegate_dialect::answer::NotePlace;
 use tidegate_limits::{Permit, Rates, Release};
-use tidegate_policy::{Plan, PlanRefusal, record_of, record_of_refusal};
-use tidegate_types::resource::{DialectName, ZdrTier};
+use tidegate_policy::{CallFacts, Plan, PlanRefusal, record_of, record_of_refusal};
+use tidegate_types::resource::{Areas, DialectName, ZdrTier};
 use tidegate_types::usage::{AttemptRecord, CallOutcome, CallRecord, RefusalCause, Surface, Usage};
 use tidegate_types::{BudgetId, CallId, ModelId, NanoUsd, Timestamp, TraceParent};
 
@@ -146,6 +146,7 @@ impl Account {
             tags: Vec::new(),
             revision: view.revision(),
             zdr: ZdrTier::None,
+            inference_regions: None,
             plan: None,
             trace: None,
             cached_from: None,
@@ -174,11 +175,12 @@ impl Account {
         });
     }
 
-    /// Why there is no plan, and the tier that was demanded, as far as it is known.
-    pub(crate) fn note_no_plan(&self, refusal: &PlanRefusal, asked: ZdrTier) {
+    /// Why there is no plan, and what was demanded of data handling and places, as far as it is known.
+    pub(crate) fn note_no_plan(&self, refusal: &PlanRefusal, asked: &CallFacts<'_>) {
         let short = record_of_refusal(refusal);
         self.note(|record| {
-            record.zdr = refusal.demanded().unwrap_or(asked);
+            record.zdr = refusal.demanded().unwrap_or(asked.zdr_asked);
+            record.inference_regions = refusal.regions().or(asked.wishes.within.map(Areas::from));
             record.plan = short;
         });
     }
@@ -188,6 +190,7 @@ impl Account {
         self.note(|record| {
             record.plan = short;
             record.zdr = plan.policy.zdr;
+            record.inference_regions = plan.policy.regions;
             record.route_id = plan.route.as_ref().map(|route| route.id);
             record.model_id = plan.candidates.first().map(|candidate| candidate.model.id);
         });

@@ -66,7 +66,7 @@ impl std::fmt::Display for Failed {
             Self::NoSecret => f.write_str("the credential cannot be opened"),
             Self::SignIn(error) => write!(f, "{error}"),
             Self::NoEndpoint => f.write_str("the base URL cannot be called"),
-            Self::NotVouched => f.write_str("the facts of its data handling have expired"),
+            Self::NotVouched => f.write_str("the facts of its data handling or place have expired"),
             Self::Journal => f.write_str("the journal is full"),
             Self::Burnt => f.write_str("the budget counters start anew"),
             Self::Stopping => f.write_str("the node stops"),
@@ -185,7 +185,7 @@ impl Failed {
             Self::SignIn(_) => upstream("the provider refused the credential that it was given").status(502),
             Self::NoEndpoint => upstream("the provider's base URL cannot be called").status(502),
             Self::NotVouched => {
-                let message = "what is known of how the provider handles data has expired meanwhile";
+                let message = "what is known of how or where the provider handles data has expired meanwhile";
                 Refusal::new(RefusalCause::NoProvider, message)
             }
             Self::Journal => JournalFull.into(),

@@ -137,7 +137,7 @@ where
     let draw = call.draw(account.arrival.call_id);
     let facts = CallFacts { credentials: &brought.credentials, ..call.facts(face, &*gateway.health) };
     let mut plan = plan(&caller.view, &facts, gateway.limiter.now(), draw)
-        .inspect_err(|refusal| account.note_no_plan(refusal, facts.zdr_asked))?;
+        .inspect_err(|refusal| account.note_no_plan(refusal, &facts))?;
     brought.check(plan.policy.allow_request_credentials)?;
     // Where policies or the route say so, as if the request had asked for it.
     call.body.gateway.caching |= plan.policy.caching.prompt_markers;

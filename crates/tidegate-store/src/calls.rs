@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use tidegate_types::resource::Areas;
 use tidegate_types::usage::CallRecord;
 use tidegate_types::{
     CallId, KeyId, LabelHash, ModelId, NanoUsd, OrganizationId, Revision, RouteId, TeamId, Timestamp,
@@ -57,6 +58,7 @@ struct Row {
     shard: i16,
     revision_n: i64,
     zdr: String,
+    inference_regions: Option<String>,
     plan: Option<Value>,
     trace_parent: Option<Vec<u8>>,
     cached_from: Option<Uuid>,
@@ -87,10 +89,15 @@ fn record(row: Row) -> Result<CallRecord> {
         tags: row.tags.into_iter().map(label).collect::<Result<_>>()?,
         revision: Revision { shard: shard(row.shard)?, n: unsigned(row.revision_n) },
         zdr: from_name(&row.zdr)?,
+        inference_regions: row.inference_regions.as_deref().map(areas).transpose()?,
         plan: row.plan.map(|plan| from_json(plan, "plan")).transpose()?,
         trace: row.trace_parent.as_deref().and_then(TraceParent::from_bytes),
         cached_from: row.cached_from.map(CallId::from_uuid),
     })
+}
+
+fn areas(names: &str) -> Result<Areas> {
+    names.parse().map_err(|_| StoreError::Unreadable("inference_regions"))
 }
 
 fn count(number: i64) -> u32 {
@@ -109,7 +116,7 @@ pub async fn get(tx: &mut TenantTx, id: CallId) -> Result<CallRecord> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT organization_id, call_id, at, team_id, key_id, surface, stream, model_id, route_id, status, outcome,
              attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n, zdr, plan,
-             trace_parent, cached_from
+             trace_parent, cached_from, inference_regions
          FROM call_records
          WHERE organization_id = $1 AND day = id_day($2) AND call_id = $2",
     )
@@ -134,7 +141,7 @@ pub async fn list(
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT organization_id, call_id, at, team_id, key_id, surface, stream, model_id, route_id, status, outcome,
              attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n, zdr, plan,
-             trace_parent, cached_from
+             trace_parent, cached_from, inference_regions
          FROM call_records
          WHERE organization_id = $1 AND at >= $2 AND at < $3
              AND day >= ($2::timestamptz AT TIME ZONE 'UTC')::date - 1
@@ -166,7 +173,7 @@ pub(crate) async fn of(tx: &mut TenantTx, calls: &[CallId]) -> Result<Vec<CallRe
         "SELECT r.organization_id, r.call_id, r.at, r.team_id, r.key_id, r.surface, r.stream, r.model_id, r.route_id,
              r.status, r.outcome, r.attempts, r.usage, r.cost, r.ttft_ms, r.duration_ms, r.overhead_us, r.end_user,
              r.session, r.app, r.tags, r.shard, r.revision_n, r.zdr, r.plan,
-             r.trace_parent, r.cached_from
+             r.trace_parent, r.cached_from, r.inference_regions
          FROM unnest($2::uuid[]) AS k (call_id)
          JOIN call_records r ON r.organization_id = $1 AND r.day = id_day(k.call_id) AND r.call_id = k.call_id",
     )

@@ -41,7 +41,9 @@ pub async fn list(tx: &mut TenantTx, after: Option<PolicyId>, limit: u32) -> Res
 /// # Errors
 /// [`crate::StoreError::Taken`] for a name in use, [`crate::StoreError::Dangling`] for what it refers to.
 pub async fn insert(change: &mut Change, policy: &Policy) -> Result<()> {
-    change.write(Some(policy.id.to_uuid()), &Resource::Policy(policy.clone()), false)?;
+    // A node that knows nothing of such demands must not go on as if there were none.
+    let tightens = policy.privacy.confines();
+    change.write(Some(policy.id.to_uuid()), &Resource::Policy(policy.clone()), tightens)?;
     sqlx::query(
         "INSERT INTO policies (organization_id, policy_id, name, team_id, key_id)
          VALUES ($1, $2, $3, $4, $5)",
@@ -68,6 +70,8 @@ pub async fn update(
     tightens: bool,
 ) -> Result<()> {
     document::lock(change, KIND, policy.id, expected).await?;
+    // As for a new one: what is renamed only confines as before.
+    let tightens = tightens || policy.privacy.confines();
     change.write(Some(policy.id.to_uuid()), &Resource::Policy(policy.clone()), tightens)?;
     sqlx::query(
         "UPDATE policies SET name = $3, team_id = $4, key_id = $5

@@ -104,6 +104,33 @@ pub(crate) struct DataHandlingSchema {
     also: Vec<PartHandlingSchema>,
 }
 
+/// Where an offering, or a part of it, is processed. The fact that names most of operation and region holds.
+#[derive(ToSchema)]
+#[schema(as = Location)]
+pub(crate) struct LocationSchema {
+    /// Only this operation: `language`, `count_tokens`, `embedding`, `image`, `speech`, `transcription`,
+    /// `reranking` or `video`.
+    operation: Option<String>,
+    /// Only over credentials of this region.
+    region: Option<String>,
+    /// All areas in which it may be processed: `us`, `eu`, `uk`, `ch`, `ca`, `jp`, `au`, `in`. Over an
+    /// organization's own credentials they count only as its own attestation says.
+    #[schema(default = json!([]), example = json!(["eu"]))]
+    areas: Vec<String>,
+    /// In place of `areas`: in the area that the credential's region lies in, for the provider's base URL has
+    /// its place (`{region}`, `{location}`).
+    #[schema(default = false)]
+    regional: bool,
+    /// Where this was read.
+    source: String,
+    /// When it was read.
+    #[schema(format = DateTime)]
+    read_at: String,
+    /// Counts as unknown from this time on.
+    #[schema(format = DateTime)]
+    expires_at: String,
+}
+
 /// Data-handling facts of a part of an offering; names at least one of operation, feature and region.
 #[derive(ToSchema)]
 #[schema(as = PartHandling)]
@@ -159,6 +186,13 @@ pub(crate) struct PrivacySchema {
     /// `none`, `no_training`, `zdr_with_safety_retention` or `zdr`.
     #[schema(default = "none")]
     zdr: String,
+    /// Areas in which calls may be processed: `us`, `eu`, `uk`, `ch`, `ca`, `jp`, `au` or `in`; empty: all. What
+    /// every policy and the request allow holds, and what is not known to be processed there is not used.
+    #[schema(default = json!([]), example = json!(["eu"]))]
+    inference_regions: Vec<String>,
+    /// Home countries of providers, two letters each: all plain, or all excluded by a leading `!`; empty: all.
+    #[schema(default = json!([]), example = json!(["!CN"]))]
+    headquarters: Vec<String>,
 }
 
 /// Rules of the response cache. All that match a call hold together: `off` wins, then the strictest of each.

@@ -15,7 +15,7 @@ pub const FIELDS: &[Field] = &[
     field("has", Gateway, Carried("only models that can do these")),
     field("headquarters", Gateway, Carried("only providers at home there")),
     field("idempotencyKey", Gateway, Dropped("comes with batches")),
-    field("inferenceRegion", Gateway, Carried("only over credentials of a region there")),
+    field("inferenceRegion", Gateway, Carried("only what is known to run there")),
     field("models", Gateway, Carried("tried after the main model")),
     field("only", Gateway, Carried("only these providers")),
     field("order", Gateway, Carried("these providers first")),

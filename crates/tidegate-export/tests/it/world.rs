@@ -178,6 +178,7 @@ impl World {
             tags: vec![],
             revision: Revision { shard: Shard::SYSTEM, n: 1 },
             zdr: ZdrTier::None,
+            inference_regions: None,
             plan: None,
             trace: None,
             cached_from: None,

@@ -5,8 +5,10 @@
 
 mod budget;
 mod credential;
+mod extent;
 mod handling;
 mod key;
+mod locations;
 mod model;
 mod offering;
 mod organization;
@@ -19,7 +21,8 @@ mod text;
 mod trust;
 
 pub use budget::Budget;
-pub use handling::{Handling, Use, Vouched};
+pub use extent::Use;
+pub use handling::{Handling, Vouched};
 pub use key::KeyRecord;
 pub(crate) use key::{Indexed, Shared};
 pub use offering::Offering;

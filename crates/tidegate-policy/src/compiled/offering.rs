@@ -6,6 +6,7 @@ use tidegate_types::resource::{DataHandling, Offering as Source, Price};
 use tidegate_types::{ModelName, OfferingId, OrganizationId, ProviderSlug, Timestamp};
 
 use super::handling::Handling;
+use super::locations::Locations;
 use super::{Piece, text};
 use crate::reason::Reason;
 
@@ -30,6 +31,7 @@ pub struct Offering {
     pub output_visible: bool,
     prices: Box<[Arc<Price>]>,
     handling: Option<Handling>,
+    locations: Locations,
 }
 
 impl Offering {
@@ -43,6 +45,13 @@ impl Offering {
     #[must_use]
     pub const fn handling(&self) -> Option<&Handling> {
         self.handling.as_ref()
+    }
+}
+
+impl Offering {
+    /// What is known of where it is processed.
+    pub(crate) const fn locations(&self) -> &Locations {
+        &self.locations
     }
 }
 
@@ -62,6 +71,7 @@ impl Piece for Offering {
                 faults.push(Reason::new(format!("prices[{place}]"), error.to_string()));
             }
         }
+        Locations::faults(&source.locations, &mut faults);
         if let Some(facts) = &source.data_handling {
             handling_faults(facts, &mut faults);
         }
@@ -70,6 +80,7 @@ impl Piece for Offering {
 
     fn weight(source: &Source) -> usize {
         let facts = source.data_handling.as_ref().map_or(0, |facts| facts.also.len() * 256);
+        let facts = facts + source.locations.len() * 256;
         let notes = source.notes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         let entries: usize =
             source.prices.iter().flat_map(|price| &price.tiers).map(|tier| tier.prices.len()).sum();
@@ -87,6 +98,7 @@ impl Piece for Offering {
             enabled: source.enabled,
             output_visible: source.output_visible,
             handling: source.data_handling.as_ref().map(Handling::of),
+            locations: Locations::of(&source.locations),
             prices: source.prices.into_iter().map(Arc::new).collect(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_types::resource::{CacheRules, Policy as Source, PolicyScope, ZdrTier};
+use tidegate_types::resource::{Areas, CacheRules, Policy as Source, PolicyScope, ZdrTier};
 use tidegate_types::{PicoUsd, PolicyId, ProviderSlug};
 
 use super::{Piece, text};
@@ -21,6 +21,9 @@ pub struct Policy {
     pub(crate) models: ModelSet,
     pub(crate) providers: Box<[ProviderSlug]>,
     pub(crate) zdr: ZdrTier,
+    /// Empty: anywhere.
+    pub(crate) regions: Areas,
+    pub(crate) headquarters: Box<[String]>,
     pub(crate) default_max_output_tokens: Option<u32>,
     pub(crate) ceiling_price: Option<PicoUsd>,
     pub(crate) allow_system_credentials: Option<bool>,
@@ -52,6 +55,7 @@ impl Piece for Policy {
         if source.max_attempts == Some(0) {
             faults.push(Reason::new("max_attempts", "must be at least 1"));
         }
+        faults.extend(source.privacy.faults().into_iter().map(|(field, reason)| Reason::new(field, reason)));
         faults.extend(source.cache.faults().into_iter().map(|(field, reason)| Reason::new(field, reason)));
         faults
     }
@@ -70,6 +74,8 @@ impl Piece for Policy {
             models: ModelSet::new(&source.allow_models),
             providers: source.allow_providers.into(),
             zdr: source.privacy.zdr,
+            regions: source.privacy.inference_regions,
+            headquarters: source.privacy.headquarters.into(),
             default_max_output_tokens: source.default_max_output_tokens,
             ceiling_price: source.ceiling_price,
             allow_system_credentials: source.allow_system_credentials,
@@ -95,6 +101,8 @@ impl Piece for Policy {
             models: ModelSet::default(),
             providers: Box::default(),
             zdr: ZdrTier::Zdr,
+            regions: Areas::NONE,
+            headquarters: Box::default(),
             default_max_output_tokens: None,
             ceiling_price: None,
             allow_system_credentials: None,

@@ -8,16 +8,15 @@ use tidegate_types::resource::{AuthScheme, Capabilities, Credential, CredentialS
 use tidegate_types::usage::{CredentialType, Usage};
 use tidegate_types::{ModelName, OrganizationId, ProviderSlug, Timestamp};
 
-use super::area::Area;
 use super::budgets::{Covering, of_attempt};
 use super::effective::Demands;
 use super::eject::Turn;
 use super::facts::CallFacts;
-use super::filter::{Allower, Filter};
+use super::filter::{Allower, Asker, Filter};
 use super::measured::{Pause, Vitals};
 use super::order::{Candidates, Rank, by_rank};
 use super::outcome::{Candidate, Removed, Role};
-use super::wishes::Wishes;
+use super::wishes::{Wishes, is_home};
 use crate::allow::allows_provider;
 use crate::catalogue::Entry;
 use crate::compiled::Offering;
@@ -122,6 +121,13 @@ impl<'s> Search<'_, '_> {
         denying.map(|policy| Allower::Policy(Arc::clone(&policy.name)))
     }
 
+    fn home_denied(&self, provider: &Provider) -> Option<Asker> {
+        let home = provider.headquarters.as_deref();
+        let denying = self.demands.policies.iter().find(|policy| !is_home(&policy.headquarters, home));
+        let policy = denying.map(|policy| Asker::Policy(Arc::clone(&policy.name)));
+        policy.or_else(|| (!self.facts.wishes.is_home(home)).then_some(Asker::Request))
+    }
+
     /// The filters of an offering, in their order.
     fn offer(
         &'s self,
@@ -167,8 +173,8 @@ impl<'s> Search<'_, '_> {
         }
         let provider = self.provider_of(entry).filter(|provider| provider.enabled && offering.enabled);
         let provider = provider.ok_or(Filter::Disabled)?;
-        if !self.facts.wishes.is_home(provider.headquarters.as_deref()) {
-            return Err(Filter::Headquarters);
+        if let Some(asker) = self.home_denied(provider) {
+            return Err(Filter::Headquarters(asker));
         }
         if self.is_closed(target.model) {
             return Err(Filter::Closed);
@@ -273,14 +279,13 @@ impl<'s> Search<'_, '_> {
         found: &mut Candidates,
         removed: &mut Taken,
     ) {
-        if let Some(within) = self.facts.wishes.within {
-            let region = credential.and_then(|credential| credential.region.as_deref());
-            if region.and_then(Area::of_region) != Some(within) {
-                let named = credential.filter(|_| paid_by != CredentialType::Client);
-                return removed.push(offer.without(named, Filter::Residency));
-            }
-        }
-        let vouched = match self.vouched(offer, credential.map(|credential| &**credential), paid_by) {
+        let by = credential.map(|credential| &**credential);
+        let kept = self.placed(offer, by, paid_by).and_then(|placed| {
+            let mut vouched = self.vouched(offer, by, paid_by)?;
+            vouched.extend(placed);
+            Ok(vouched)
+        });
+        let vouched = match kept {
             Ok(vouched) => vouched,
             Err(filter) => {
                 // No id is told of a credential that is of this request alone.
@@ -355,7 +360,7 @@ impl Offer<'_> {
         self.offering.organization_id == OrganizationId::SYSTEM
     }
 
-    fn without(&self, credential: Option<&Arc<Credential>>, filter: Filter) -> Removed {
+    pub(super) fn without(&self, credential: Option<&Arc<Credential>>, filter: Filter) -> Removed {
         Removed {
             model: self.target.model.shared(),
             provider: Some(self.offering.provider.clone()),

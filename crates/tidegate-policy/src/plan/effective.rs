@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tidegate_types::PicoUsd;
-use tidegate_types::resource::ZdrTier;
+use tidegate_types::resource::{Areas, ZdrTier};
 
 use super::caching::Caching;
 use super::facts::CallFacts;
@@ -21,6 +21,8 @@ const MOST_ATTEMPTS: u8 = 12;
 pub struct EffectivePolicy {
     /// The strictest tier.
     pub zdr: ZdrTier,
+    /// Where all of them allow that it is processed; `None`: anywhere.
+    pub regions: Option<Areas>,
     /// The smallest grant of output for calls under a hard budget that name none.
     pub default_max_output_tokens: Option<u32>,
     /// The dearest ceiling price that a policy names; `None`: calls without a price are refused.
@@ -72,8 +74,10 @@ pub(crate) fn demands<'a>(view: &'a View, facts: &CallFacts<'_>) -> Demands<'a> 
     let policies: SmallVec<[_; 4]> = view.organization.policies.of(view.key.team, view.key.id).collect();
     let shadow = |wanted| policies.iter().any(|policy| policy.routes_may_shadow == Some(wanted));
     let zdr = policies.iter().map(|policy| policy.zdr).max().unwrap_or_default().max(facts.zdr_asked);
+    let confining = policies.iter().map(|policy| policy.regions).filter(|areas| !areas.is_empty());
     let effective = EffectivePolicy {
         zdr,
+        regions: confining.chain(facts.wishes.within.map(Areas::from)).reduce(Areas::and),
         default_max_output_tokens: policies
             .iter()
             .filter_map(|policy| policy.default_max_output_tokens)

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tidegate_types::BudgetId;
-use tidegate_types::resource::ZdrTier;
+use tidegate_types::resource::{Areas, ZdrTier};
 
 use super::refusal::Why;
 
@@ -14,6 +14,15 @@ pub enum Allower {
     /// The key's.
     Key,
     /// That of the policy with this name.
+    Policy(Arc<str>),
+}
+
+/// Who says where a call may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asker {
+    /// The request.
+    Request,
+    /// The policy with this name.
     Policy(Arc<str>),
 }
 
@@ -34,10 +43,17 @@ pub enum Filter {
     Only,
     /// An allow list does not name the provider.
     Provider(Allower),
-    /// The provider's home is not one that the request wants, or not known.
-    Headquarters,
-    /// Where the model would run is not where the request wants it, or not known.
-    Residency,
+    /// The provider's home is not one that is allowed, or not known.
+    Headquarters(Asker),
+    /// Where the model would run is not where it may, or not known.
+    Residency {
+        /// Who does not allow it.
+        by: Asker,
+        /// Where all policies and the request allow it.
+        allowed: Areas,
+        /// Where it may run; `None`: unknown.
+        runs: Option<Areas>,
+    },
     /// The provider's promises are too weak, unknown or expired.
     Zdr {
         /// What is demanded.
@@ -105,14 +121,14 @@ impl Filter {
             Self::Output { .. } => 10,
             Self::Context { .. } => 11,
             Self::Disabled => 12,
-            Self::Headquarters => 13,
+            Self::Headquarters(_) => 13,
             Self::Closed => 14,
             Self::NoCredential => 15,
             Self::SystemCredentials => 16,
             Self::CredentialDisabled => 17,
             Self::Unattested => 18,
             Self::OwnPrice => 19,
-            Self::Residency => 20,
+            Self::Residency { .. } => 20,
             Self::BudgetClosed(_) => 21,
         }
     }
@@ -127,6 +143,17 @@ impl fmt::Display for Allower {
     }
 }
 
+impl Asker {
+    /// The setting that says so, as people find it.
+    fn setting(&self, name: &str) -> String {
+        match self {
+            Self::Policy(policy) => format!("`privacy.{name}` of policy '{policy}'"),
+            Self::Request if name == "inference_regions" => "the request's `inferenceRegion`".to_owned(),
+            Self::Request => format!("the request's `{name}`"),
+        }
+    }
+}
+
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -137,8 +164,20 @@ impl fmt::Display for Filter {
             Self::RouteProviders => f.write_str("the route names other providers"),
             Self::Only => f.write_str("`only` names other providers"),
             Self::Provider(allower) => write!(f, "{allower} does not allow this provider"),
-            Self::Headquarters => f.write_str("its home is not one that is asked for, or not known"),
-            Self::Residency => f.write_str("where it runs is not where the request wants it, or not known"),
+            Self::Headquarters(by) => {
+                write!(f, "its home is not one that {} allows, or not known", by.setting("headquarters"))
+            }
+            Self::Residency { by, allowed, runs } => {
+                let by = by.setting("inference_regions");
+                match allowed.is_empty() {
+                    true => write!(f, "{by} and the other demands have no area in common; ")?,
+                    false => write!(f, "{by} allows inference in {allowed} only; ")?,
+                }
+                match runs {
+                    Some(areas) => write!(f, "it runs in {areas}"),
+                    None => f.write_str("where it runs is not known"),
+                }
+            }
             Self::Zdr { demanded, promised } => {
                 write!(f, "data handling {} is demanded, {} is known", demanded.as_str(), promised.as_str())
             }

@@ -3,7 +3,6 @@
 //! The stages: `resolve` the names, `effective` policy, matching `budgets`, `filter` each offering and
 //! credential, `order` what is left, `eject` who ails. Nothing here knows of HTTP, Redis or time passing.
 
-mod area;
 mod budgets;
 mod caching;
 mod candidates;
@@ -20,17 +19,17 @@ mod privacy;
 mod record;
 mod refusal;
 mod request_credentials;
+mod residency;
 mod resolve;
 mod stages;
 mod through;
 mod wishes;
 
-pub use area::Area;
 pub(crate) use caching::forbids_keeping;
 pub use caching::{CacheUse, Caching};
 pub use effective::EffectivePolicy;
 pub use facts::CallFacts;
-pub use filter::{Allower, Filter};
+pub use filter::{Allower, Asker, Filter};
 pub use listing::{ListedModel, Offer, models_for, public_models};
 pub use measured::{Condition, Measured, Pause, Unmeasured, Vitals};
 pub use outcome::{BudgetRef, Candidate, Plan, RateLimit, RateScope, Removed, Role};

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tidegate_types::resource::{AuthScheme, Credential, Provider, ZdrTier};
+use tidegate_types::resource::{Areas, AuthScheme, Credential, Provider, ZdrTier};
 use tidegate_types::usage::{CredentialType, Evidence};
 
 use super::candidates::{Offer, Search};
@@ -93,6 +93,7 @@ impl<'s> Search<'_, '_> {
             Arc::new(Evidence {
                 feature: None,
                 tier: attested.tier,
+                areas: Areas::NONE,
                 source: format!("attested by {}: {}", attested.by, attested.statement),
                 read_at: attested.attested_at,
                 expires_at: attested.expires_at,

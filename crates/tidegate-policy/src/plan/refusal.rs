@@ -1,10 +1,10 @@
 //! Why a call has no plan, in words that name what is wrong.
 
 use smallvec::SmallVec;
-use tidegate_types::resource::ZdrTier;
+use tidegate_types::resource::{Areas, ZdrTier};
 use tidegate_types::usage::RefusalCause;
 
-use super::filter::Filter;
+use super::filter::{Asker, Filter};
 use super::outcome::Removed;
 
 /// What is wrong.
@@ -104,6 +104,15 @@ impl PlanRefusal {
         })
     }
 
+    /// The areas that were allowed, where anything was taken out for their sake.
+    #[must_use]
+    pub fn regions(&self) -> Option<Areas> {
+        self.removed.iter().find_map(|removed| match removed.filter {
+            Filter::Residency { allowed, .. } => Some(allowed),
+            _ => None,
+        })
+    }
+
     /// The cause, as refusals and call records name it.
     #[must_use]
     pub const fn cause(&self) -> RefusalCause {
@@ -127,8 +136,12 @@ impl PlanRefusal {
             Why::UnknownModel { .. } | Why::Ambiguous { .. } | Why::NotPriced { .. } => Some("model"),
             Why::NotAllowed { .. } | Why::RouteNotAllowed { .. } => Some("model"),
             Why::Unable { filter: Filter::Output { .. }, .. } => Some("max_tokens"),
-            Why::Unable { filter: Filter::Headquarters, .. } => Some("providerOptions.gateway.headquarters"),
-            Why::Unable { filter: Filter::Residency, .. } => Some("providerOptions.gateway.inferenceRegion"),
+            Why::Unable { filter: Filter::Headquarters(Asker::Request), .. } => {
+                Some("providerOptions.gateway.headquarters")
+            }
+            Why::Unable { filter: Filter::Residency { by: Asker::Request, .. }, .. } => {
+                Some("providerOptions.gateway.inferenceRegion")
+            }
             Why::NoProvider { filter: Filter::Only, .. } => Some("providerOptions.gateway.only"),
             _ => None,
         }
@@ -155,8 +168,8 @@ pub(crate) fn nobody_left(name: &str, removed: SmallVec<[Removed; 1]>) -> PlanRe
         | Filter::Lacks(_)
         | Filter::Output { .. }
         | Filter::Context { .. }
-        | Filter::Headquarters
-        | Filter::Residency => Why::Unable { name, filter },
+        | Filter::Headquarters(_)
+        | Filter::Residency { .. } => Why::Unable { name, filter },
         Filter::Closed => Why::Closed { what: format!("a restriction of '{name}'") },
         Filter::BudgetClosed(id) => Why::Closed { what: format!("budget {id}") },
         _ => Why::NoProvider { name, filter },

@@ -41,9 +41,14 @@ impl<'s> Search<'_, '_> {
         let own = self.facts.credentials.iter();
         for own in own.filter(|own| own.credential.provider == offer.provider.slug) {
             let before = found.len();
-            self.admit(offer, Some(&own.credential), CredentialType::Client, found, removed);
             let named = |(name, _): &&(String, Arc<str>)| name == offer.target.model.as_str();
             let mapped = own.models.iter().find(named).map(|(_, custom)| Arc::clone(custom));
+            // Facts are of what the offering names: the request's own name may mean another place.
+            if let Some(filter) = mapped.as_ref().and_then(|_| self.unplaced()) {
+                removed.push(offer.without(None, filter));
+                continue;
+            }
+            self.admit(offer, Some(&own.credential), CredentialType::Client, found, removed);
             if let Some(candidate) = found.get_mut(before) {
                 candidate.custom_name = mapped;
             }

@@ -2,9 +2,7 @@
 //! Borrowed from the request; a call without wishes costs nothing.
 
 use tidegate_types::ProviderSlug;
-use tidegate_types::resource::Capabilities;
-
-use super::area::Area;
+use tidegate_types::resource::{Area, Capabilities};
 
 /// By what providers are ranked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,14 +58,19 @@ impl Wishes<'_> {
 
     /// Whether a provider of this home is meant; one whose home is unknown never is.
     pub(crate) fn is_home(&self, country: Option<&str>) -> bool {
-        if self.headquarters.is_empty() {
-            return true;
-        }
-        let Some(country) = country else { return false };
-        let excluded = self.headquarters.iter().any(|code| code.starts_with('!'));
-        let named = self.headquarters.iter().any(|code| code.trim_start_matches('!') == country);
-        named != excluded
+        is_home(self.headquarters, country)
     }
+}
+
+/// Whether a list of homes, all plain or all excluded, means one. Empty: it means every one, an unknown one too.
+pub(super) fn is_home(list: &[String], country: Option<&str>) -> bool {
+    if list.is_empty() {
+        return true;
+    }
+    let Some(country) = country else { return false };
+    let excluded = list.iter().any(|code| code.starts_with('!'));
+    let named = list.iter().any(|code| code.trim_start_matches('!') == country);
+    named != excluded
 }
 
 impl Sort {

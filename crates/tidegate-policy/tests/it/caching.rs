@@ -82,7 +82,7 @@ fn where_nothing_may_be_kept_no_rule_helps() {
         let on = policy(1, PolicyScope::Organization);
         feed.send_one(Resource::Policy(Policy { cache: rules(Some(CacheMode::On)), ..on }));
         let team = policy(2, PolicyScope::Team { team_id: TEAM });
-        feed.send_one(Resource::Policy(Policy { privacy: Privacy { zdr: tier }, ..team }));
+        feed.send_one(Resource::Policy(Policy { privacy: Privacy::of_tier(tier), ..team }));
         if let Ok(plan) = feed.ask("openai/gpt-5") {
             assert_eq!(plan.policy.caching.may, may, "{tier:?}");
         }

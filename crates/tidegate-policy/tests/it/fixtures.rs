@@ -263,6 +263,7 @@ pub(crate) fn offering(
         enabled: true,
         prices: vec![price(id, pico)],
         data_handling: Some(handling(Retention::None, Training::Never)),
+        locations: Vec::new(),
         output_visible: true,
         notes: BTreeMap::new(),
     }

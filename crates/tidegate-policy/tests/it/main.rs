@@ -14,6 +14,7 @@ mod listing;
 mod naive;
 mod policies;
 mod privacy;
+mod residency;
 mod resolve;
 mod retention;
 mod routes;

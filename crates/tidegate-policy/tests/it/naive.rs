@@ -58,7 +58,7 @@ fn some_policy() -> impl Strategy<Value = Policy> {
         .prop_map(|(scope, (allow_models, allow_providers), zdr, ceiling, allow_system_credentials)| Policy {
             allow_models,
             allow_providers,
-            privacy: Privacy { zdr: TIERS[zdr.saturating_sub(2)] },
+            privacy: Privacy::of_tier(TIERS[zdr.saturating_sub(2)]),
             ceiling_price: ceiling.then_some(PicoUsd::new(9)),
             allow_system_credentials,
             ..policy(0, scope)

@@ -56,7 +56,7 @@ fn expired_facts_are_unknown() {
 fn a_request_only_tightens() {
     let mut feed = Feed::standard();
     feed.send_one(Resource::Policy(Policy {
-        privacy: Privacy { zdr: ZdrTier::ZdrWithSafetyRetention },
+        privacy: Privacy::of_tier(ZdrTier::ZdrWithSafetyRetention),
         ..policy(1, PolicyScope::Organization)
     }));
     let plan_zdr = |asked| {

@@ -111,6 +111,7 @@ fn a_fact_of_a_region_holds_for_credentials_of_that_region() {
 fn attested(tier: ZdrTier, from: i64, until: i64) -> Attestation {
     Attestation {
         tier,
+        areas: Areas::NONE,
         statement: "contract 7".into(),
         by: "somebody".into(),
         attested_at: now().plus_millis(from),
@@ -273,7 +274,7 @@ impl Case {
         for (place, (scope, zdr)) in self.policies.iter().enumerate() {
             feed.send_one(Resource::Policy(Policy {
                 id: PolicyId::from_u128(place as u128 + 1),
-                privacy: Privacy { zdr: *zdr },
+                privacy: Privacy::of_tier(*zdr),
                 ..policy(place as u128 + 1, *scope)
             }));
         }

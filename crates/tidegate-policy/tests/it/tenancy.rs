@@ -39,6 +39,20 @@ fn own_resources_are_seen_by_their_owner_only() {
 }
 
 #[test]
+fn two_organizations_give_the_same_name_to_routes_of_their_own() {
+    let mut feed = two_tenants();
+    let mine = route(1, "fast", vec![target("openai/gpt-5", 1)], vec![]);
+    let theirs = route(1, "fast", vec![target("anthropic/claude-sonnet-4.5", 1)], vec![]);
+    feed.send(vec![Resource::Route(mine), Resource::Route(Route { organization_id: OTHER_ORG, ..theirs })]);
+    let creators = |view: &tidegate_policy::View| {
+        let plan = plan(view, &CallFacts::of_model("fast"), now(), 0).unwrap();
+        plan.candidates.iter().map(|one| one.model.name.creator().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(creators(&feed.view()), ["openai", "openai"]);
+    assert_eq!(creators(&feed.config.view(OTHER_KEY).unwrap()), ["anthropic", "anthropic"]);
+}
+
+#[test]
 fn system_credentials_never_go_to_a_tenants_provider() {
     let mut feed = two_tenants();
     // A tenant takes the name of a shared provider, and offers a shared model there.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tidegate_policy::{Area, CallFacts, Condition, Filter, Plan, Role, Sort, Vitals, Wishes};
+use tidegate_policy::{CallFacts, Condition, Filter, Plan, Role, Sort, Vitals, Wishes};
 use tidegate_types::resource::*;
 use tidegate_types::usage::RefusalCause;
 use tidegate_types::{ModelId, ProviderId};
@@ -190,26 +190,4 @@ fn headquarters_are_named_or_excluded_and_an_unknown_home_is_neither() {
             }
         }
     }
-}
-
-#[test]
-fn where_a_model_runs_is_known_by_its_credentials_region_or_not_at_all() {
-    let mut feed = Feed::standard();
-    let model = "anthropic/claude-sonnet-4.5";
-    let ask = |feed: &Feed, area| feed.plan(&wish(model, Wishes { within: Some(area), ..Wishes::NONE }));
-    let refusal = ask(&feed, Area::Eu).unwrap_err();
-    assert_eq!(refusal.cause(), RefusalCause::BadRequest);
-    assert_eq!(refusal.param(), Some("providerOptions.gateway.inferenceRegion"));
-    assert!(refusal.removed.iter().all(|removed| removed.filter == Filter::Residency), "{refusal:?}");
-    let bedrock =
-        feed.ask(model).unwrap().candidates.iter().find(|c| c.provider.slug.as_str() == "bedrock").cloned();
-    let credential = (*bedrock.unwrap().credential.unwrap()).clone();
-    let region = Some("eu-central-1".to_owned());
-    feed.send_one(Resource::Credential(Credential { region, ..credential.clone() }));
-    assert_eq!(providers(&ask(&feed, Area::Eu).unwrap()), ["bedrock"]);
-    assert!(ask(&feed, Area::Us).is_err());
-    assert_eq!(providers(&feed.ask(model).unwrap()).len(), 2, "without the wish the region does not matter");
-    let region = Some("eu-west-2".to_owned());
-    feed.send_one(Resource::Credential(Credential { region, ..credential }));
-    assert!(ask(&feed, Area::Eu).is_err(), "London is not in the union");
 }

@@ -204,6 +204,9 @@ pub struct Attestation {
     pub attested_at_micros: i64,
     #[prost(int64, tag = "5")]
     pub expires_at_micros: i64,
+    /// Where calls over it are processed; none: nothing is said of that.
+    #[prost(string, repeated, tag = "6")]
+    pub areas: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Provider {
@@ -376,6 +379,28 @@ pub struct Offering {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// Where it is processed; none: unknown.
+    #[prost(message, repeated, tag = "12")]
+    pub locations: ::prost::alloc::vec::Vec<Location>,
+}
+/// Where an offering, or a part of it, is processed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Location {
+    #[prost(string, optional, tag = "1")]
+    pub operation: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "2")]
+    pub region: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "3")]
+    pub areas: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// In place of areas: where the credential's region lies.
+    #[prost(bool, tag = "4")]
+    pub regional: bool,
+    #[prost(string, tag = "5")]
+    pub source: ::prost::alloc::string::String,
+    #[prost(int64, tag = "6")]
+    pub read_at_micros: i64,
+    #[prost(int64, tag = "7")]
+    pub expires_at_micros: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RouteTarget {
@@ -539,6 +564,12 @@ pub struct Policy {
     pub cache: ::core::option::Option<CacheRules>,
     #[prost(bool, optional, tag = "17")]
     pub prompt_cache_markers: ::core::option::Option<bool>,
+    /// Areas in which calls may be processed; none: all. With one the resource requires `residency`.
+    #[prost(string, repeated, tag = "18")]
+    pub inference_regions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Home countries of providers, all plain or all with a leading `!`. As above.
+    #[prost(string, repeated, tag = "19")]
+    pub headquarters: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WindowSpec {

@@ -194,6 +194,9 @@ pub struct BillingEvent {
     /// Of an intent: 0 when the attempt begins; higher when its hold was added to, `holds` being what is held then.
     #[prost(uint32, tag = "27")]
     pub step: u32,
+    /// What it holds lies on what its process has of the budgets in advance.
+    #[prost(bool, tag = "28")]
+    pub in_advance: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AttemptRecord {
@@ -231,6 +234,9 @@ pub struct Evidence {
     pub read_at_micros: i64,
     #[prost(int64, tag = "5")]
     pub expires_at_micros: i64,
+    /// Where it is processed, areas with commas between; empty where it speaks of data handling.
+    #[prost(string, tag = "6")]
+    pub areas: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CallRecord {
@@ -296,6 +302,9 @@ pub struct CallRecord {
     /// The call whose answer this one got from the response cache.
     #[prost(bytes = "vec", optional, tag = "29")]
     pub cached_from: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    /// Areas in which it might be processed, with commas between; absent: anywhere.
+    #[prost(string, optional, tag = "30")]
+    pub inference_regions: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// The plan of a call in its short form.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -125,6 +125,7 @@ impl From<&Offering> for wire::Offering {
             enabled: r.enabled,
             prices: r.prices.iter().map(Into::into).collect(),
             data_handling: r.data_handling.as_ref().map(Into::into),
+            locations: r.locations.iter().map(Into::into).collect(),
             output_visible: r.output_visible,
             notes: r.notes.clone(),
         }
@@ -146,6 +147,7 @@ impl TryFrom<wire::Offering> for Offering {
             enabled: m.enabled,
             prices: m.prices.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             data_handling: m.data_handling.map(TryInto::try_into).transpose()?,
+            locations: m.locations.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             output_visible: m.output_visible,
             notes: m.notes,
         })

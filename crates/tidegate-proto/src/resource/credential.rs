@@ -3,6 +3,7 @@
 use tidegate_types::Timestamp;
 use tidegate_types::resource::{Attestation, Credential, CredentialScope, SealedSecret};
 
+use super::areas;
 use crate::config as wire;
 use crate::error::{ConvertError, Problem};
 use crate::fields::Fields;
@@ -38,6 +39,7 @@ impl From<&Attestation> for wire::Attestation {
     fn from(r: &Attestation) -> Self {
         Self {
             tier: r.tier.name().to_owned(),
+            areas: areas::written(r.areas),
             statement: r.statement.clone(),
             by: r.by.clone(),
             attested_at_micros: r.attested_at.as_micros(),
@@ -52,6 +54,7 @@ impl TryFrom<wire::Attestation> for Attestation {
     fn try_from(m: wire::Attestation) -> Result<Self, ConvertError> {
         Ok(Self {
             tier: Fields("Attestation").named("tier", &m.tier)?,
+            areas: areas::read(Fields("Attestation"), "areas", &m.areas)?,
             statement: m.statement,
             by: m.by,
             attested_at: Timestamp::from_micros(m.attested_at_micros),

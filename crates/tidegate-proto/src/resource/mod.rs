@@ -2,6 +2,7 @@
 //!
 //! From the wire everything is checked; to the wire nothing can fail.
 
+mod areas;
 mod budget;
 mod cache;
 mod catalogue;
@@ -17,7 +18,7 @@ use tidegate_types::resource::{Resource, ResourceKey};
 use crate::config::{self as wire, resource::Resource as Kind};
 use crate::error::{ConvertError, Problem};
 use crate::fields::Fields;
-use crate::versioned::SUPPORTED_FEATURES;
+use crate::versioned::{RESIDENCY, SUPPORTED_FEATURES};
 
 const AT: Fields = Fields("Resource");
 
@@ -38,7 +39,15 @@ impl From<&Resource> for wire::Resource {
             Resource::Pool(r) => Kind::Pool(r.into()),
             Resource::TrustRule(r) => Kind::TrustRule(r.into()),
         };
-        Self { requires: Vec::new(), resource: Some(kind) }
+        Self { requires: required(resource), resource: Some(kind) }
+    }
+}
+
+/// What a node must know: one that left out these demands would let calls go where they may not.
+fn required(resource: &Resource) -> Vec<String> {
+    match resource {
+        Resource::Policy(policy) if policy.privacy.confines() => vec![RESIDENCY.to_owned()],
+        _ => Vec::new(),
     }
 }
 

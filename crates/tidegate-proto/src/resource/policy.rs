@@ -3,7 +3,7 @@
 use tidegate_types::PicoUsd;
 use tidegate_types::resource::{Policy, PolicyScope, Privacy};
 
-use super::cache;
+use super::{areas, cache};
 use crate::config as wire;
 use crate::error::{ConvertError, Problem};
 use crate::fields::{Fields, texts};
@@ -28,6 +28,8 @@ impl From<&Policy> for wire::Policy {
             allow_models: r.allow_models.clone(),
             allow_providers: texts(&r.allow_providers),
             zdr: r.privacy.zdr.name().to_owned(),
+            inference_regions: areas::written(r.privacy.inference_regions),
+            headquarters: r.privacy.headquarters.clone(),
             default_max_output_tokens: r.default_max_output_tokens,
             ceiling_price_pico_usd: r.ceiling_price.map(PicoUsd::get),
             allow_system_credentials: r.allow_system_credentials,
@@ -51,7 +53,11 @@ impl TryFrom<wire::Policy> for Policy {
             name: m.name,
             allow_models: m.allow_models,
             allow_providers: AT.parse_all("allow_providers", &m.allow_providers)?,
-            privacy: Privacy { zdr: AT.named("zdr", &m.zdr)? },
+            privacy: Privacy {
+                zdr: AT.named("zdr", &m.zdr)?,
+                inference_regions: areas::read(AT, "inference_regions", &m.inference_regions)?,
+                headquarters: m.headquarters,
+            },
             default_max_output_tokens: m.default_max_output_tokens,
             ceiling_price: m.ceiling_price_pico_usd.map(PicoUsd::new),
             allow_system_credentials: m.allow_system_credentials,

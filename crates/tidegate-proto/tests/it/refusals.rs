@@ -4,7 +4,7 @@ use tidegate_proto::{
     ConvertError, Problem, config, digest_from_wire, positions_from_wire, positions_to_wire, usage,
     versioned_from_wire,
 };
-use tidegate_types::resource::{Policy, PolicyScope, PoolState, Resource, Team, Versioned};
+use tidegate_types::resource::{Area, Policy, PolicyScope, PoolState, Privacy, Resource, Team, Versioned};
 use tidegate_types::revision::{Position, Revision, Shard};
 use tidegate_types::usage::BillingEvent;
 use tidegate_types::{OrganizationId, PolicyId, TeamId};
@@ -39,6 +39,22 @@ fn an_unknown_restriction_is_an_error_and_never_a_default() {
     assert_eq!(Policy::try_from(unknown), Err(error("Policy", "zdr", Problem::UnknownName)));
     let empty = config::Policy { zdr: String::new(), ..policy() };
     assert_eq!(Policy::try_from(empty), Err(error("Policy", "zdr", Problem::UnknownName)));
+}
+
+#[test]
+fn a_policy_that_says_where_demands_nodes_that_know_of_places() {
+    let plain = Policy::try_from(policy()).unwrap();
+    let requires = |privacy: Privacy| {
+        let resource = Resource::Policy(Policy { privacy, ..plain.clone() });
+        let message = config::Resource::from(&resource);
+        assert_eq!(Resource::try_from(message.clone()), Ok(resource), "this version knows of them");
+        message.requires
+    };
+    assert!(requires(Privacy::default()).is_empty());
+    assert_eq!(requires(Privacy { inference_regions: Area::Eu.into(), ..Privacy::default() }), ["residency"]);
+    assert_eq!(requires(Privacy { headquarters: vec!["DE".into()], ..Privacy::default() }), ["residency"]);
+    let unknown = config::Policy { inference_regions: vec!["mars".into()], ..policy() };
+    assert_eq!(Policy::try_from(unknown), Err(error("Policy", "inference_regions", Problem::UnknownName)));
 }
 
 #[test]

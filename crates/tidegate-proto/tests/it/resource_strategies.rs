@@ -1,5 +1,6 @@
 //! Any resource, every variant of every enum.
 
+use crate::usage_strategies::areas;
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
@@ -132,10 +133,16 @@ fn credential() -> impl Strategy<Value = Credential> {
         },
     );
     let tier = one_of(&[ZdrTier::None, ZdrTier::NoTraining, ZdrTier::ZdrWithSafetyRetention, ZdrTier::Zdr]);
-    let attestation =
-        (tier, text(), text(), time(), time()).prop_map(|(tier, statement, by, attested_at, expires_at)| {
-            Attestation { tier, statement, by, attested_at, expires_at }
-        });
+    let attestation = (tier, areas(), text(), text(), time(), time()).prop_map(
+        |(tier, areas, statement, by, attested_at, expires_at)| Attestation {
+            tier,
+            areas,
+            statement,
+            by,
+            attested_at,
+            expires_at,
+        },
+    );
     let terms = (of(text()), of(attestation));
     (id(), id(), text(), scope, slug(), form, any::<bool>(), any::<i32>(), (vec(sealed, 0..3), terms))
         .prop_map(|(organization_id, id, name, scope, provider, form, enabled, position, rest)| Credential {
@@ -269,10 +276,24 @@ fn offering() -> impl Strategy<Value = Offering> {
             DataHandling { retention, training, source, read_at, expires_at, also }
         });
     let names = (id(), id(), model_name(), slug(), text());
-    let facts = (of(any::<u32>()), any::<bool>(), vec(price(), 0..3), of(handling), any::<bool>());
+    let place =
+        (of(one_of(&[Operation::Language, Operation::Embedding])), of(text()), areas(), any::<bool>());
+    let location = (place, text(), time(), time()).prop_map(
+        |((operation, region, areas, regional), source, read_at, expires_at)| Location {
+            operation,
+            region,
+            areas,
+            regional,
+            source,
+            read_at,
+            expires_at,
+        },
+    );
+    let handling = (of(handling), vec(location, 0..3));
+    let facts = (of(any::<u32>()), any::<bool>(), vec(price(), 0..3), handling, any::<bool>());
     (names, facts, btree_map(text(), text(), 0..3)).prop_map(|(names, facts, notes)| {
         let (organization_id, id, model, provider, upstream_name) = names;
-        let (max_output_tokens, enabled, prices, data_handling, output_visible) = facts;
+        let (max_output_tokens, enabled, prices, (data_handling, locations), output_visible) = facts;
         Offering {
             organization_id,
             id,
@@ -283,6 +304,7 @@ fn offering() -> impl Strategy<Value = Offering> {
             enabled,
             prices,
             data_handling,
+            locations,
             output_visible,
             notes,
         }
@@ -370,11 +392,13 @@ fn policy() -> impl Strategy<Value = Policy> {
         id().prop_map(|key_id| PolicyScope::Key { key_id }),
     ];
     let zdr = one_of(&[ZdrTier::None, ZdrTier::NoTraining, ZdrTier::ZdrWithSafetyRetention, ZdrTier::Zdr]);
-    let names = (id(), id(), text(), scope, vec(text(), 0..3), vec(slug(), 0..3), zdr);
+    let privacy = (zdr, areas(), vec(text(), 0..2))
+        .prop_map(|(zdr, inference_regions, headquarters)| Privacy { zdr, inference_regions, headquarters });
+    let names = (id(), id(), text(), scope, vec(text(), 0..3), vec(slug(), 0..3), privacy);
     let numbers = (of(any::<u32>()), of(any::<i64>()), of(any::<bool>()), of(any::<bool>()), of(any::<u8>()));
     let cache = (cache_rules(), of(any::<bool>()));
     (names, numbers, cache).prop_map(|(names, numbers, (cache, prompt_cache_markers))| {
-        let (organization_id, id, name, scope, allow_models, allow_providers, zdr) = names;
+        let (organization_id, id, name, scope, allow_models, allow_providers, privacy) = names;
         let (default_max_output_tokens, ceiling, allow_system_credentials, routes_may_shadow, max_attempts) =
             numbers;
         Policy {
@@ -384,7 +408,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             scope,
             allow_models,
             allow_providers,
-            privacy: Privacy { zdr },
+            privacy,
             default_max_output_tokens,
             ceiling_price: ceiling.map(PicoUsd::new),
             allow_system_credentials,

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
-use tidegate_types::resource::ZdrTier;
+use tidegate_types::resource::{Area, Areas, ZdrTier};
 use tidegate_types::revision::{Revision, Shard};
 use tidegate_types::usage::*;
 use tidegate_types::{NanoUsd, TraceParent};
@@ -53,7 +53,7 @@ pub(crate) fn event() -> impl Strategy<Value = BillingEvent> {
         revision(),
         of(label()),
         vec(label(), 0..3),
-        of(any::<u8>()),
+        (of(any::<u8>()), any::<bool>()),
     );
     (who, how, end).prop_map(|(who, how, end)| BillingEvent {
         call_id: who.0,
@@ -81,7 +81,8 @@ pub(crate) fn event() -> impl Strategy<Value = BillingEvent> {
         revision: end.5,
         end_user: end.6,
         tags: end.7,
-        cached_percent: end.8,
+        cached_percent: end.8.0,
+        in_advance: end.8.1,
     })
 }
 
@@ -120,7 +121,7 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
         of(label()),
         of(label()),
         vec(label(), 0..3),
-        (revision(), zdr_tier(), of(plan()), of(trace()), of(id())),
+        (revision(), zdr_tier(), of(plan()), of(trace()), of(id()), of(areas())),
     );
     (who, how, times, labels).prop_map(|(who, how, times, labels)| CallRecord {
         call_id: who.0,
@@ -149,6 +150,7 @@ pub(crate) fn call() -> impl Strategy<Value = CallRecord> {
         plan: labels.4.2.map(Box::new),
         trace: labels.4.3,
         cached_from: labels.4.4,
+        inference_regions: labels.4.5,
     })
 }
 
@@ -207,11 +209,16 @@ fn zdr_tier() -> impl Strategy<Value = ZdrTier> {
     proptest::sample::select(tiers.to_vec())
 }
 
+pub(crate) fn areas() -> impl Strategy<Value = Areas> {
+    vec(proptest::sample::select(Area::ALL.to_vec()), 0..3).prop_map(|areas| areas.into_iter().collect())
+}
+
 fn attempt() -> impl Strategy<Value = AttemptRecord> {
-    let evidence = (of("[a-z]{0,20}"), zdr_tier(), "[ -~]{0,200}", time(), time()).prop_map(
-        |(feature, tier, source, read_at, expires_at)| Evidence {
+    let evidence = (of("[a-z]{0,20}"), zdr_tier(), areas(), "[ -~]{0,200}", time(), time()).prop_map(
+        |(feature, tier, areas, source, read_at, expires_at)| Evidence {
             feature,
             tier,
+            areas,
             source,
             read_at,
             expires_at,

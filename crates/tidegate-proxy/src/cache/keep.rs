@@ -43,6 +43,7 @@ impl Keep {
                 provider: candidate.provider.clone(),
                 upstream_name: candidate.upstream_name().to_owned(),
                 credential_type: candidate.credential_type,
+                credential: candidate.credential.as_ref().map(|credential| credential.id),
                 target,
             },
             limit,

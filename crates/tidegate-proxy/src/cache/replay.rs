@@ -64,6 +64,8 @@ fn find<'p>(planned: &'p Planned<'_>, slot: &Slot) -> Option<(Arc<Kept>, &'p Can
             && candidate.upstream_name() == by.upstream_name
             && candidate.provider == by.provider
             && candidate.is_vouched_at(gateway.now())
+            && (candidate.vouched.is_empty()
+                || candidate.credential.as_ref().map(|credential| credential.id) == by.credential)
     };
     let candidate = planned.plan.candidates.iter().find(made)?;
     Some((kept, candidate))

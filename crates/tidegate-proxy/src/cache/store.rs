@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tidegate_dialect::Dialect;
 use tidegate_types::resource::Provider;
 use tidegate_types::usage::{CredentialType, Usage};
-use tidegate_types::{CallId, OfferingId, OrganizationId};
+use tidegate_types::{CallId, CredentialId, OfferingId, OrganizationId};
 
 use super::key::CacheKey;
 use super::slot::Owner;
@@ -46,6 +46,8 @@ pub(crate) struct Maker {
     pub(crate) provider: Arc<Provider>,
     pub(crate) upstream_name: String,
     pub(crate) credential_type: CredentialType,
+    /// What is known of data handling and places may hold over this one only.
+    pub(crate) credential: Option<CredentialId>,
     pub(crate) target: Dialect,
 }
 

@@ -93,7 +93,7 @@ async fn fields_that_may_bill_or_retain_are_refused_by_name() {
     let reply = world.chat(&odd).await;
     assert_eq!((reply.status, reply.json()["error"]["param"].as_str()), (400, Some("unheard_of")));
     let world = World::start(&[openai("a", &peer)]).await;
-    world.put(vec![Resource::Policy(Policy { privacy: Privacy { zdr: ZdrTier::Zdr }, ..policy() })]);
+    world.put(vec![Resource::Policy(Policy { privacy: Privacy::of_tier(ZdrTier::Zdr), ..policy() })]);
     assert_eq!(world.chat(&odd).await.status, 400);
     assert_eq!(peer.count(), 0);
     // What the gateway can take back is taken back.

@@ -10,7 +10,7 @@ use tidegate_types::{BudgetId, KeyId, NanoUsd, OrganizationId, PolicyId, TeamId}
 use crate::cache::{ON, on, rules, told, wished};
 use crate::client::{Reply, request, send};
 use crate::plain::{OPENAI_ANSWER, ask, ask_anthropic};
-use crate::provider::{Provider as Peer, json as answer};
+use crate::provider::{Provider as Peer, Step, json as answer};
 use crate::world::{KEY, ORG, TEAM, World, anthropic, budget, openai, organization, policy, team};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -97,7 +97,8 @@ async fn where_nothing_may_be_kept_nothing_is_kept_and_what_was_goes() {
     let peer = Peer::start(vec![answer(OPENAI_ANSWER)]).await;
     let world = World::start(&[openai("a", &peer)]).await;
     let kept = || world.metrics.render().contains("cache_answers 1\n");
-    let strict = |zdr| vec![Resource::Policy(Policy { privacy: Privacy { zdr }, cache: on(), ..policy() })];
+    let strict =
+        |zdr| vec![Resource::Policy(Policy { privacy: Privacy::of_tier(zdr), cache: on(), ..policy() })];
     for tier in [ZdrTier::Zdr, ZdrTier::ZdrWithSafetyRetention] {
         world.put(strict(tier));
         for _ in 0..2 {
@@ -124,7 +125,7 @@ async fn where_nothing_may_be_kept_nothing_is_kept_and_what_was_goes() {
         id: PolicyId::from_u128(2),
         name: "strict key".into(),
         scope: PolicyScope::Key { key_id: KEY },
-        privacy: Privacy { zdr: ZdrTier::Zdr },
+        privacy: Privacy::of_tier(ZdrTier::Zdr),
         ..policy()
     };
     world.put(vec![Resource::Policy(of_key)]);
@@ -242,4 +243,21 @@ async fn cache_markers_of_providers_are_put_in_where_rules_say_so() {
     }
     world.put(said(PolicyScope::Organization, 6, false));
     assert_eq!(marked().await, 0, "no wins");
+}
+
+#[tokio::test]
+async fn equal_calls_at_once_are_all_asked_and_all_billed() {
+    let slow = [vec![Step::Pause(std::time::Duration::from_millis(300))], answer(OPENAI_ANSWER)].concat();
+    let peer = Peer::start(vec![slow]).await;
+    let world = World::start(&[openai("a", &peer)]).await;
+    world.put(vec![Resource::Budget(budget(1, "1"))]);
+    let body = ask();
+    let asked = || wished(&world, CHAT, &body);
+    let (one, other) = tokio::join!(asked(), asked());
+    assert_eq!((told(&one), told(&other), peer.count()), ("miss", "miss", 2));
+    world.recorded(2).await;
+    world.assert_settled(Some(budget(1, "1").id)).await;
+    assert_eq!(world.balance(budget(1, "1").id).await.spent, NanoUsd::new(36));
+    // Those who come later are given what was kept.
+    assert_eq!((told(&asked().await), peer.count()), ("hit", 2));
 }

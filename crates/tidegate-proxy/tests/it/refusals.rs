@@ -65,7 +65,7 @@ async fn the_table_of_refusals() {
     note("model not allowed", both(&world, MODEL, "").await);
     put_key(&world, |_| ());
     world.forget_facts();
-    world.put(vec![Resource::Policy(Policy { privacy: Privacy { zdr: ZdrTier::Zdr }, ..policy() })]);
+    world.put(vec![Resource::Policy(Policy { privacy: Privacy::of_tier(ZdrTier::Zdr), ..policy() })]);
     note("nobody keeps nothing", both(&world, MODEL, "").await);
     world.put(vec![Resource::Policy(policy())]);
     world.forget_price();
@@ -161,4 +161,66 @@ async fn a_key_bound_to_addresses_sees_the_client_behind_the_operators_own_proxi
         let reply = world.post_with("/v1/chat/completions", &[("x-forwarded-for", told)], &body).await;
         assert_eq!(reply.status, status, "{trusted:?} {told}: {}", reply.body);
     }
+}
+
+/// Every path of the gateway's port, and the method that it wants.
+const PATHS: [(&str, &str); 33] = [
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/chat/completions"),
+    ("POST", "/v1/responses"),
+    ("POST", "/v1/responses/compact"),
+    ("POST", "/v1/messages"),
+    ("POST", "/v1/messages/count_tokens"),
+    ("POST", "/v1/embeddings"),
+    ("POST", "/v1/images/generations"),
+    ("POST", "/v1/images/edits"),
+    ("POST", "/v1/audio/speech"),
+    ("POST", "/v1/audio/transcriptions"),
+    ("POST", "/v1/rerank"),
+    ("POST", "/v1beta/models/acme%2Fchat:generateContent"),
+    ("POST", "/v1beta/models/acme%2Fchat:streamGenerateContent"),
+    ("POST", "/model/acme%2Fchat/converse"),
+    ("POST", "/model/acme%2Fchat/converse-stream"),
+    ("POST", "/v1/ai/language-model"),
+    ("POST", "/v3/ai/language-model"),
+    ("POST", "/v4/ai/language-model"),
+    ("POST", "/v4/ai/embedding-model"),
+    ("POST", "/v4/ai/image-model"),
+    ("POST", "/v4/ai/video-model/start"),
+    ("POST", "/v4/ai/video-model/status"),
+    ("POST", "/proxy/chat/chat/completions"),
+    ("POST", "/gateway/mlflow/v1/chat/completions"),
+    ("POST", "/gateway/openai/v1/chat/completions"),
+    ("POST", "/gateway/anthropic/v1/messages"),
+    ("POST", "/gateway/acme%2Fchat/mlflow/invocations"),
+    ("GET", "/v1/key"),
+    ("GET", "/v1/credits"),
+    ("GET", "/v1/generation"),
+    ("GET", "/v1/report"),
+    ("GET", "/proxy/status"),
+];
+
+#[tokio::test]
+async fn without_a_key_of_ours_every_path_but_lists_and_probes_answers_401() {
+    let world = world().await;
+    let foreign: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("authorization", "Bearer ")],
+        &[("authorization", "Bearer sk-something-else")],
+        &[("x-api-key", "sk-ant-something-else"), ("x-forwarded-for", "127.0.0.1")],
+    ];
+    for (method, path) in PATHS {
+        for headers in foreign {
+            let reply =
+                send(world.address, &request(method, path, headers, r#"{"model":"acme/chat"}"#)).await;
+            // Nobody is told without a key what is not there.
+            let unknown = path == "/proxy/status" && reply.status == 404;
+            assert!(reply.status == 401 || unknown, "{method} {path} {headers:?}: {reply:?}");
+        }
+    }
+    // The control: what answers without one.
+    for path in ["/livez", "/readyz", "/v1/models"] {
+        assert_eq!(send(world.address, &request("GET", path, &[], "")).await.status, 200, "{path}");
+    }
+    assert!(world.journal.calls.lock().is_empty() && world.journal.events.lock().is_empty());
 }

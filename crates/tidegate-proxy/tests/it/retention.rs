@@ -71,7 +71,7 @@ async fn whatever_fails_no_request_reaches_a_provider_that_is_not_eligible() {
                 world.put(vec![Resource::Offering(Offering { data_handling: handling.clone(), ..offering })]);
             }
             for (rank, tier) in tiers.into_iter().enumerate() {
-                world.put(vec![Resource::Policy(Policy { privacy: Privacy { zdr: tier }, ..policy() })]);
+                world.put(vec![Resource::Policy(Policy { privacy: Privacy::of_tier(tier), ..policy() })]);
                 let before: Vec<usize> = peers.iter().map(Peer::count).collect();
                 let (status, body) = strict(&world, json!({})).await;
                 let asked: Vec<usize> =
@@ -84,7 +84,7 @@ async fn whatever_fails_no_request_reaches_a_provider_that_is_not_eligible() {
             }
         }
         // Positive control: without a demand all of them are good.
-        world.put(vec![Resource::Policy(Policy { privacy: Privacy { zdr: ZdrTier::None }, ..policy() })]);
+        world.put(vec![Resource::Policy(Policy { privacy: Privacy::of_tier(ZdrTier::None), ..policy() })]);
         let before: usize = peers.iter().map(Peer::count).sum();
         strict(&world, json!({})).await;
         assert!(peers.iter().map(Peer::count).sum::<usize>() > before);

@@ -303,6 +303,7 @@ fn offerings() -> Vec<Resource> {
             enabled: true,
             prices: vec![price],
             data_handling: None,
+            locations: Vec::new(),
             output_visible: false,
             notes: BTreeMap::new(),
         }));

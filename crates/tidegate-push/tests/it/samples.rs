@@ -91,6 +91,7 @@ pub(crate) fn offering() -> Offering {
         enabled: true,
         prices: vec![price],
         data_handling: None,
+        locations: Vec::new(),
         output_visible: true,
         notes: Default::default(),
     }
@@ -142,6 +143,7 @@ impl Attempt {
             end_user: None,
             tags: vec![],
             cached_percent: None,
+            in_advance: false,
         }
     }
 
@@ -181,6 +183,7 @@ impl Attempt {
             tags: vec![],
             revision: end.revision,
             zdr: tidegate_types::resource::ZdrTier::None,
+            inference_regions: None,
             plan: None,
             trace: None,
             cached_from: None,

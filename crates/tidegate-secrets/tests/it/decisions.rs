@@ -23,6 +23,7 @@ fn decision(organization_id: OrganizationId, call: u128) -> Decision {
         team_id: Id::from_u128(1),
         key_id: Id::from_u128(2),
         zdr: ZdrTier::Zdr,
+        inference_regions: None,
         revision: Revision { shard: Shard::SYSTEM, n: 3 },
         outcome: CallOutcome::Answered,
         status: 200,
@@ -33,6 +34,7 @@ fn decision(organization_id: OrganizationId, call: u128) -> Decision {
             credential_type: CredentialType::System,
             status: 200,
             evidence: vec![Evidence {
+                areas: tidegate_types::resource::Areas::NONE,
                 feature: None,
                 tier: ZdrTier::Zdr,
                 source: "https://provider.example/terms".into(),

@@ -76,6 +76,8 @@ pub(super) struct EventRow {
     tags: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cached_percent: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_advance: Option<bool>,
 }
 
 impl EventRow {
@@ -113,6 +115,7 @@ impl EventRow {
             end_user: event.end_user.as_ref().map(bytea),
             tags: event.tags.iter().map(bytea).collect(),
             cached_percent: event.cached_percent,
+            in_advance: event.in_advance.then_some(true),
         })
     }
 
@@ -165,6 +168,8 @@ pub(super) struct CallRow {
     trace_parent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cached_from: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inference_regions: Option<String>,
 }
 
 impl CallRow {
@@ -199,6 +204,7 @@ impl CallRow {
             plan: call.plan.as_deref().map(|plan| to_json(plan, "plan")).transpose()?,
             trace_parent: call.trace.map(|trace| bytes(&trace.to_bytes())),
             cached_from: uuid_of(call.cached_from),
+            inference_regions: call.inference_regions.map(|areas| areas.to_string()),
         })
     }
 }

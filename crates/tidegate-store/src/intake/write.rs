@@ -9,7 +9,7 @@ use tidegate_types::usage::BillingEvent;
 use tidegate_types::{NodeId, Timestamp};
 use uuid::Uuid;
 
-use super::books::{Books, Known, Spend, UsageChange, UsageKey, WindowKey};
+use super::books::{Advance, Books, Known, Spend, UsageChange, UsageKey, WindowKey};
 use super::rows::{AttemptKey, CallRow, EventRow, HoldRow};
 use super::{EventKey, Shipped};
 use crate::convert::{from_json, signed, time, to_json};
@@ -55,12 +55,14 @@ pub(super) async fn events(connection: &mut PgConnection, rows: &[EventRow]) -> 
              team_id, key_id, model_id, provider_id, offering_id, credential_id, credential_type, price_id,
              ceiling_pico, epoch, holds, deadline, outcome, method, input_tokens, output_tokens, cached_input_tokens,
              cache_creation_input_tokens, reasoning_tokens, requests, cache_creation_1h_input_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens,
-             images, audio_seconds, characters, searches, video_seconds, cost, node_cost, shard, revision_n, end_user, tags, cached_percent)
+             images, audio_seconds, characters, searches, video_seconds, cost, node_cost, shard, revision_n, end_user, tags, cached_percent,
+             in_advance)
          SELECT organization_id, day, call_id, attempt, kind, at, node_id, boot, lane, sequence,
              team_id, key_id, model_id, provider_id, offering_id, credential_id, credential_type, price_id,
              ceiling_pico, epoch, holds, deadline, outcome, method, input_tokens, output_tokens, cached_input_tokens,
              cache_creation_input_tokens, reasoning_tokens, requests, cache_creation_1h_input_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens,
-             images, audio_seconds, characters, searches, video_seconds, cost, node_cost, shard, revision_n, end_user, tags, cached_percent
+             images, audio_seconds, characters, searches, video_seconds, cost, node_cost, shard, revision_n, end_user, tags, cached_percent,
+             in_advance
          FROM jsonb_populate_recordset(NULL::billing_events, $1)
          ON CONFLICT DO NOTHING RETURNING organization_id, call_id, attempt, kind",
     )
@@ -75,10 +77,10 @@ pub(super) async fn calls(connection: &mut PgConnection, rows: &[CallRow]) -> Re
     Ok(sqlx::query_as(
         "INSERT INTO call_records (organization_id, day, call_id, at, node_id, team_id, key_id, surface, stream, model_id,
              route_id, status, outcome, attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session,
-             app, tags, shard, revision_n, zdr, plan, trace_parent, cached_from)
+             app, tags, shard, revision_n, zdr, plan, trace_parent, cached_from, inference_regions)
          SELECT organization_id, day, call_id, at, node_id, team_id, key_id, surface, stream, model_id,
              route_id, status, outcome, attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session,
-             app, tags, shard, revision_n, zdr, plan, trace_parent, cached_from
+             app, tags, shard, revision_n, zdr, plan, trace_parent, cached_from, inference_regions
          FROM jsonb_populate_recordset(NULL::call_records, $1)
          ON CONFLICT DO NOTHING RETURNING organization_id, call_id",
     )
@@ -102,7 +104,7 @@ pub(super) async fn attempts(
     let events: Vec<Known> = sqlx::query_as(
         "SELECT e.organization_id, e.day, e.call_id, e.attempt, e.kind, e.node_id, e.boot, e.team_id, e.key_id,
              e.model_id, e.provider_id, e.credential_type, e.holds, e.deadline, e.outcome, e.cost,
-             e.cached_percent IS NOT NULL AS from_cache, e.input_tokens,
+             e.epoch, coalesce(e.in_advance, false) AS in_advance, e.cached_percent IS NOT NULL AS from_cache, e.input_tokens,
              e.output_tokens, e.cached_input_tokens, e.cache_creation_input_tokens, e.reasoning_tokens,
              e.cache_creation_1h_input_tokens, e.audio_input_tokens, e.image_input_tokens, e.audio_output_tokens,
              e.image_output_tokens, e.images, e.audio_seconds, e.characters, e.searches, e.video_seconds
@@ -239,6 +241,7 @@ pub(crate) async fn books(
     now: Timestamp,
 ) -> Result<()> {
     add_to_budgets(connection, &books.budgets, now).await?;
+    add_to_advances(connection, &books.advances).await?;
     add_to_usage(connection, books).await?;
     post(connection, books, node, now).await
 }
@@ -275,6 +278,37 @@ pub(crate) async fn add_to_budgets(
     .await?;
     credits::draw(connection, &used, now).await?;
     notices::thresholds(connection, &used, now).await
+}
+
+/// Adds to what processes used of what they had in advance.
+async fn add_to_advances(
+    connection: &mut PgConnection,
+    changes: &BTreeMap<(Advance, WindowKey), Spend>,
+) -> Result<()> {
+    let rows: Vec<Value> = changes
+        .iter()
+        .filter(|(_, change)| (change.spent, change.unresolved) != (0, 0))
+        .map(|((process, window), change)| {
+            json!({
+                "organization_id": window.organization_id, "node_id": process.node_id, "boot": process.boot,
+                "epoch": process.epoch, "budget_id": window.budget_id, "window_start": window.start,
+                "window_end": change.end, "spent": change.spent, "unresolved": change.unresolved,
+            })
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO advance_spend AS a SELECT * FROM jsonb_populate_recordset(NULL::advance_spend, $1)
+         ON CONFLICT (organization_id, node_id, boot, epoch, budget_id, window_start) DO UPDATE SET
+             spent = a.spent + excluded.spent, unresolved = a.unresolved + excluded.unresolved,
+             window_end = greatest(a.window_end, excluded.window_end)",
+    )
+    .bind(Value::Array(rows))
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Adds to the roll-ups.

@@ -1,11 +1,12 @@
 //! Changes: one transaction for row, document, audit and revision.
 
 use serde_json::json;
-use tidegate_store::{AuditNote, StoreError, audit, feed, idempotency, organizations, teams};
-use tidegate_types::resource::{Resource, ResourceKind};
+use tidegate_store::{AuditNote, StoreError, audit, feed, idempotency, organizations, policies, teams};
+use tidegate_types::resource::{Area, Policy, Privacy, Resource, ResourceKind};
 use tidegate_types::{OrganizationId, Shard};
 
 use crate::fixture::{Fixture, NOW, commit, new_id, note, team};
+use crate::samples;
 
 #[tokio::test]
 async fn a_change_is_readable_listed_audited_and_fed() {
@@ -84,6 +85,31 @@ async fn a_deletion_travels_as_a_tightening_tombstone_and_leaves_the_snapshot() 
     );
     let snapshot = feed::snapshot_page(&f.store, shard, 0, revision.n, 100).await.unwrap();
     assert!(snapshot.iter().all(|item| item.versioned.key.id != f.acme.team.id.to_string()));
+}
+
+#[tokio::test]
+async fn a_policy_that_confines_tightens_with_every_version_for_nodes_that_cannot_read_it() {
+    let f = Fixture::new().await;
+    let (organization, shard) = (f.acme.organization.id, Shard::of(f.acme.organization.id));
+    let mut policy = Policy { name: "eu-only".into(), ..samples::policy(organization, f.acme.team.id) };
+    policy.privacy.inference_regions = Area::Eu.into();
+    let tightens = async |change| {
+        let n = commit(change).await.revision.unwrap().n;
+        feed::changes_since(&f.store, shard, n - 1, 10).await.unwrap()[0].versioned.tightens
+    };
+    let mut change = f.store.change(&f.acme.actor, NOW).await.unwrap();
+    policies::insert(&mut change, &policy).await.unwrap();
+    assert!(tightens(change).await, "a new one");
+    // A new name takes nothing away, but it is all that a node gets that comes now.
+    policy.name = "union".into();
+    let mut change = f.store.change(&f.acme.actor, NOW).await.unwrap();
+    policies::update(&mut change, &policy, None, false).await.unwrap();
+    assert!(tightens(change).await, "a new name");
+    // Positive control.
+    policy.privacy = Privacy::default();
+    let mut change = f.store.change(&f.acme.actor, NOW).await.unwrap();
+    policies::update(&mut change, &policy, None, false).await.unwrap();
+    assert!(!tightens(change).await, "without areas");
 }
 
 #[tokio::test]

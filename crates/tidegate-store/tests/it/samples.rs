@@ -120,6 +120,7 @@ pub(crate) fn offering(organization_id: OrganizationId) -> Offering {
         enabled: true,
         prices: vec![price(2500)],
         data_handling: None,
+        locations: Vec::new(),
         output_visible: true,
         notes: [].into(),
     }
@@ -227,6 +228,7 @@ pub(crate) fn event(
         end_user: Some(LabelHash::from_bytes([1; 16])),
         tags: vec![LabelHash::from_bytes([2; 16])],
         cached_percent: None,
+        in_advance: false,
     }
 }
 
@@ -279,6 +281,7 @@ pub(crate) fn call_record(tenant: &Tenant, call_id: CallId, refused: bool) -> Ca
         tags: vec![],
         revision: Revision { shard: Shard::SYSTEM, n: 1 },
         zdr: tidegate_types::resource::ZdrTier::None,
+        inference_regions: None,
         plan: None,
         trace: None,
         cached_from: None,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::id::{ModelId, OfferingId, OrganizationId, ProviderId};
+use crate::resource::Location;
 use crate::resource::price::Price;
 use crate::slug::{ModelName, ProviderSlug};
 
@@ -366,6 +367,9 @@ pub struct Offering {
     pub prices: Vec<Price>,
     /// Data-handling facts; `None` counts as retaining and training.
     pub data_handling: Option<DataHandling>,
+    /// Where it is processed; empty counts as anywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locations: Vec<Location>,
     /// Whether all billed output is visible in the stream (no hidden reasoning).
     pub output_visible: bool,
     /// Other facts, for display.

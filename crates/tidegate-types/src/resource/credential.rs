@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::id::{CredentialId, OrganizationId, TeamId};
-use crate::resource::ZdrTier;
+use crate::resource::{Areas, ZdrTier};
 use crate::slug::ProviderSlug;
 
 /// Whose credential it is.
@@ -77,13 +77,16 @@ pub struct Credential {
     pub attestation: Option<Attestation>,
 }
 
-/// An organization's statement that its own contract with a provider meets a tier. Who gave it, and when,
+/// An organization's statement that its own contract with a provider meets a tier, or says where calls are processed. Who gave it, and when,
 /// is in the audit log as well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attestation {
     /// The strictest tier whose demands the contract meets.
     pub tier: ZdrTier,
+    /// All areas in which calls over it are processed; empty: nothing is said of that.
+    #[serde(default, skip_serializing_if = "Areas::is_empty")]
+    pub areas: Areas,
     /// The contract: its number, or where it lies.
     pub statement: String,
     /// Who stated it.

@@ -2,6 +2,7 @@
 //!
 //! Children point up to their parents, so that one change is one small message.
 
+mod area;
 mod authority;
 mod base_url;
 mod budget;
@@ -10,6 +11,7 @@ mod catalogue;
 mod content_hash;
 mod credential;
 mod key;
+mod location;
 mod organization;
 mod policy;
 mod price;
@@ -18,6 +20,7 @@ mod trust;
 
 use serde::{Deserialize, Serialize};
 
+pub use area::{Area, Areas, UnknownArea};
 pub use authority::{BudgetEpoch, OpenHold, OpeningBalance, PoolState};
 pub use base_url::{Place, PlaceError, fill_base_url, places_of, sample_base_url};
 pub use budget::{Budget, Enforcement, HoldMode, LimitAt, Past, Raise, Scope, Selector, limit_at};
@@ -29,6 +32,7 @@ pub use catalogue::{
 pub use content_hash::content_hash;
 pub use credential::{Attestation, Credential, CredentialScope, SealedSecret, SecretForm};
 pub use key::{AllowList, KeyLimits, KeySecret, KeyStatus, VirtualKey};
+pub use location::Location;
 pub use organization::{ModelLimits, Organization, Team};
 pub use policy::{Policy, PolicyScope, Privacy, ZdrTier};
 pub use price::{Price, PriceTier, Unit, UnitPrice};

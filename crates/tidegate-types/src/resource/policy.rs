@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::CacheRules;
+use super::{Areas, CacheRules};
 use crate::id::{KeyId, OrganizationId, PolicyId, TeamId};
 use crate::money::PicoUsd;
 use crate::slug::ProviderSlug;
@@ -54,11 +54,48 @@ pub enum PolicyScope {
 }
 
 /// Demands on data handling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Privacy {
     /// Tier; the strictest of all scopes and the request holds.
     pub zdr: ZdrTier,
+    /// Areas in which calls may be processed; empty: all. What all scopes and the request allow holds.
+    #[serde(skip_serializing_if = "Areas::is_empty")]
+    pub inference_regions: Areas,
+    /// Home countries of providers: all plain, or all excluded by a leading `!`; empty: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headquarters: Vec<String>,
+}
+
+impl Privacy {
+    /// A demand of a tier only.
+    #[must_use]
+    pub fn of_tier(zdr: ZdrTier) -> Self {
+        Self { zdr, ..Self::default() }
+    }
+
+    /// Whether it says where calls may be processed, or by whom. A node that does not know these demands
+    /// must not apply a policy without them.
+    #[must_use]
+    pub fn confines(&self) -> bool {
+        !self.inference_regions.is_empty() || !self.headquarters.is_empty()
+    }
+
+    /// What is wrong with it, by field.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(&'static str, &'static str)> {
+        let code = |code: &String| {
+            let code = code.strip_prefix('!').unwrap_or(code);
+            code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase())
+        };
+        let excluded = self.headquarters.iter().filter(|code| code.starts_with('!')).count();
+        let alike = excluded == 0 || excluded == self.headquarters.len();
+        if alike && self.headquarters.len() <= 100 && self.headquarters.iter().all(code) {
+            return Vec::new();
+        }
+        let message = "must be at most 100 two-letter country codes, all plain (US) or all excluded (!CN)";
+        vec![("privacy.headquarters", message)]
+    }
 }
 
 /// A policy. All policies that match a call hold together; the strictest wins.

@@ -11,7 +11,7 @@ use crate::id::{
 };
 use crate::label::LabelHash;
 use crate::money::NanoUsd;
-use crate::resource::{DialectName, Operation, ZdrTier};
+use crate::resource::{Areas, DialectName, Operation, ZdrTier};
 use crate::revision::Revision;
 use crate::trace::TraceParent;
 
@@ -226,15 +226,18 @@ pub struct AttemptRecord {
     pub evidence: Vec<Evidence>,
 }
 
-/// What is known of how a provider handles data, and from where.
+/// What is known of how a provider handles data or where it processes them, and from where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// The feature of the provider that it speaks of; `None`: the call itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feature: Option<String>,
-    /// The strictest tier whose demands are met.
+    /// The strictest tier whose demands are met; `none` where it speaks of places.
     pub tier: ZdrTier,
+    /// All areas in which the call is processed; empty where it speaks of data handling.
+    #[serde(default, skip_serializing_if = "Areas::is_empty")]
+    pub areas: Areas,
     /// Where this was read, or who attested it.
     pub source: String,
     /// When it was read or attested.
@@ -293,6 +296,9 @@ pub struct CallRecord {
     /// The data-handling tier that policies and the request demanded together.
     #[serde(default)]
     pub zdr: ZdrTier,
+    /// The areas in which policies and the request together allowed it to be processed; `None`: anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference_regions: Option<Areas>,
     /// The plan, where it says more than the attempts: others could have answered, or were taken out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Box<PlanRecord>>,

@@ -11,7 +11,7 @@ use super::call::{CallOutcome, CallRecord, Evidence};
 use super::event::CredentialType;
 use crate::clock::Timestamp;
 use crate::id::{CallId, CredentialId, KeyId, OfferingId, OrganizationId, ProviderId, TeamId};
-use crate::resource::ZdrTier;
+use crate::resource::{Areas, ZdrTier};
 use crate::revision::Revision;
 
 /// The decision about one call.
@@ -30,6 +30,9 @@ pub struct Decision {
     pub key_id: KeyId,
     /// The tier that policies and request demanded together.
     pub zdr: ZdrTier,
+    /// The areas in which policies and request together allowed it to be processed; absent: anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference_regions: Option<Areas>,
     /// The configuration it was decided by.
     pub revision: Revision,
     /// How it went for the caller.
@@ -76,6 +79,7 @@ impl From<&CallRecord> for Decision {
             team_id: call.team_id,
             key_id: call.key_id,
             zdr: call.zdr,
+            inference_regions: call.inference_regions,
             revision: call.revision,
             outcome: call.outcome,
             status: call.status,

@@ -114,13 +114,17 @@ pub(crate) enum Verb {
         #[command(flatten)]
         secret: SecretFlags,
     },
-    /// States that the contract under which an own credential is used meets a tier of data handling.
+    /// States that the contract under which an own credential is used meets a tier of data handling, or where
+    /// calls over it are processed. It takes the place of what was stated before.
     Attest {
         /// Its id.
         id: String,
         /// no_training, zdr_with_safety_retention or zdr.
-        #[arg(long, required_unless_present = "withdraw")]
+        #[arg(long, required_unless_present_any = ["withdraw", "areas"])]
         tier: Option<String>,
+        /// An area in which calls over it are processed: us, eu, uk, ch, ca, jp, au or in. May be repeated.
+        #[arg(long = "area", value_name = "AREA", id = "areas")]
+        areas: Vec<String>,
         /// The contract: its number, or where it lies.
         #[arg(long, required_unless_present = "withdraw")]
         statement: Option<String>,
@@ -128,7 +132,7 @@ pub(crate) enum Verb {
         #[arg(long, required_unless_present = "withdraw")]
         expires_at: Option<String>,
         /// Takes it back.
-        #[arg(long, conflicts_with_all = ["tier", "statement", "expires_at"])]
+        #[arg(long, conflicts_with_all = ["tier", "areas", "statement", "expires_at"])]
         withdraw: bool,
     },
     /// Has a node try one at its provider.
@@ -236,8 +240,9 @@ impl Verb {
                     .set("secret", secret.read(false)?.map(|secret| secret.fields));
                 Request::patch(one(&id), body.change()?, COLUMNS)
             }
-            Self::Attest { id, tier, statement, expires_at, withdraw } => {
-                let said = json!({"tier": tier, "statement": statement, "expires_at": expires_at});
+            Self::Attest { id, tier, areas, statement, expires_at, withdraw } => {
+                let said =
+                    json!({"tier": tier, "areas": areas, "statement": statement, "expires_at": expires_at});
                 let said = if withdraw { Value::Null } else { said };
                 Request::patch(one(&id), json!({ "attestation": said }), COLUMNS)
             }

@@ -11,6 +11,7 @@ const COLUMNS: Columns = &[
     ("name", "/name"),
     ("scope", "/scope"),
     ("zdr", "/privacy/zdr"),
+    ("regions", "/privacy/inference_regions"),
     ("models", "/allow_models"),
     ("providers", "/allow_providers"),
 ];
@@ -27,6 +28,12 @@ pub(crate) struct Flags {
     /// none, no_training, zdr_with_safety_retention or zdr.
     #[arg(long)]
     zdr: Option<String>,
+    /// Only where inference runs in this area: us, eu, uk, ch, ca, jp, au or in. May be repeated.
+    #[arg(long = "inference-region", value_name = "AREA")]
+    inference_regions: Vec<String>,
+    /// Only providers at home there (US), or not there (!CN): all alike. May be repeated.
+    #[arg(long, value_name = "COUNTRY")]
+    headquarters: Vec<String>,
     /// Output tokens granted to a call under a hard budget that names none.
     #[arg(long)]
     default_max_output_tokens: Option<u32>,
@@ -97,6 +104,9 @@ impl Flags {
         body.set_list("allow_models", self.models).set_list("allow_providers", self.providers);
         let mut privacy = Body::default();
         privacy.set("zdr", self.zdr);
+        privacy
+            .set_list("inference_regions", self.inference_regions)
+            .set_list("headquarters", self.headquarters);
         body.set_object("privacy", privacy).set("default_max_output_tokens", self.default_max_output_tokens);
         body.set("ceiling_price", self.ceiling_price).set("routes_may_shadow", self.routes_may_shadow);
         body.set("allow_system_credentials", self.allow_system_credentials)

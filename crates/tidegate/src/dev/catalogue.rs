@@ -90,6 +90,7 @@ impl Known {
                 offerings.push(OfferingEntry {
                     provider: slug.clone(),
                     data_handling: None,
+                    locations: Vec::new(),
                     output_visible: false,
                     notes: BTreeMap::new(),
                     prices: vec![price.clone()],

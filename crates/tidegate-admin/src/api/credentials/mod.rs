@@ -17,7 +17,7 @@ mod update;
 use serde::{Deserialize, Serialize};
 use tidegate_store::failures::Failure;
 use tidegate_store::{Actor, StoreError, Stored, credentials};
-use tidegate_types::resource::{Attestation, Credential, CredentialScope, SecretForm, ZdrTier};
+use tidegate_types::resource::{Areas, Attestation, Credential, CredentialScope, SecretForm, ZdrTier};
 use tidegate_types::{CredentialId, ProviderSlug, TeamId, Timestamp};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -106,9 +106,15 @@ pub(crate) struct CredentialSpec {
 #[serde(deny_unknown_fields)]
 #[schema(as = CredentialAttestation)]
 pub(crate) struct AttestationSpec {
-    /// The strictest tier that it meets: `no_training`, `zdr_with_safety_retention` or `zdr`.
-    #[schema(value_type = String)]
+    /// The strictest tier that it meets: `no_training`, `zdr_with_safety_retention` or `zdr`; `none` (when
+    /// absent) where it says no more than the areas.
+    #[serde(default)]
+    #[schema(value_type = String, default = "none")]
     tier: ZdrTier,
+    /// All areas in which calls over the credential are processed (`eu`); empty: nothing is stated of that.
+    #[serde(default, skip_serializing_if = "Areas::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    areas: Areas,
     /// The contract: its number, or where it lies.
     statement: String,
     /// Counts as not given from this time on; at most 400 days ahead.
@@ -165,6 +171,10 @@ pub(crate) struct CredentialView {
     /// The last time that its provider did not accept it; absent: never since it has this secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_failure: Option<LastFailure>,
+    /// When a provider last answered a call over it, well or not, to the minute; absent: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Timestamp>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -201,6 +211,11 @@ impl CredentialView {
         self.last_failure = failure.map(Into::into);
         self
     }
+
+    const fn used_at(mut self, used: Option<Timestamp>) -> Self {
+        self.last_used_at = used;
+        self
+    }
 }
 
 impl CredentialSpec {
@@ -215,9 +230,9 @@ impl CredentialSpec {
             let latest = now.plus_millis(LONGEST_ATTESTATION_MS);
             checks
                 .that(
-                    attested.tier != ZdrTier::None,
+                    attested.tier != ZdrTier::None || !attested.areas.is_empty(),
                     "attestation.tier",
-                    "must be a tier that demands something",
+                    "must be a tier that demands something, or areas must be named",
                 )
                 .name("attestation.statement", &attested.statement)
                 .ahead("attestation.expires_at", Some(attested.expires_at), now)
@@ -248,6 +263,7 @@ impl CredentialSpec {
         }
         Ok(Some(Attestation {
             tier: said.tier,
+            areas: said.areas,
             statement: said.statement.clone(),
             by: actor.who().to_string(),
             attested_at: now,
@@ -268,7 +284,12 @@ const LONGEST_ATTESTATION_MS: i64 = 400 * 24 * 60 * 60 * 1000;
 
 impl From<&Attestation> for AttestationSpec {
     fn from(attested: &Attestation) -> Self {
-        Self { tier: attested.tier, statement: attested.statement.clone(), expires_at: attested.expires_at }
+        Self {
+            tier: attested.tier,
+            areas: attested.areas,
+            statement: attested.statement.clone(),
+            expires_at: attested.expires_at,
+        }
     }
 }
 
@@ -302,6 +323,7 @@ impl From<&Credential> for CredentialView {
             region: credential.region.clone(),
             secret_version: credential.sealed.iter().map(|sealed| sealed.secret_version).max().unwrap_or(0),
             last_failure: None,
+            last_used_at: None,
             created_at: super::made_at(credential.id),
         }
     }

@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use tidegate_policy::{Area, CallFacts, Sort, Unmeasured, View, Wishes, plan};
+use tidegate_policy::{CallFacts, Sort, Unmeasured, View, Wishes, plan};
 use tidegate_store::{StoreError, SystemActor, keys, resources};
 use tidegate_telemetry::entropy;
 use tidegate_types::LabelHash;
 use tidegate_types::label::LabelKind;
-use tidegate_types::resource::{Capabilities, Resource, ResourceKind, ZdrTier};
+use tidegate_types::resource::{Area, Capabilities, Resource, ResourceKind, ZdrTier};
 use tidegate_types::{OrganizationId, Timestamp};
 
 use super::tell::Explained;
@@ -157,7 +157,7 @@ impl Options {
 
 impl Region {
     fn area(&self) -> Option<Area> {
-        Area::from_word(&self.geo_region)
+        Area::from_word(&self.geo_region).filter(|area| matches!(area, Area::Us | Area::Eu))
     }
 
     fn is_global(&self) -> bool {

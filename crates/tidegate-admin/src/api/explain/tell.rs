@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tidegate_policy::{Plan, PlanRefusal, Removed};
-use tidegate_types::resource::ZdrTier;
+use tidegate_types::resource::{Areas, ZdrTier};
 use tidegate_types::usage::{CredentialType, RefusalCause};
 use tidegate_types::{CredentialId, NanoUsd};
 use utoipa::ToSchema;
@@ -21,6 +21,10 @@ pub(crate) struct Explained {
     /// The data handling that is demanded.
     #[schema(value_type = Option<String>)]
     zdr: Option<ZdrTier>,
+    /// The areas in which it may be processed; absent: anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    inference_regions: Option<Areas>,
     /// Why the call would be refused.
     refusal: Option<ExplainedRefusal>,
 }
@@ -81,6 +85,7 @@ impl Explained {
             Ok(plan) => plan,
             Err(refusal) => {
                 return Self {
+                    inference_regions: refusal.regions(),
                     removed: refusal.removed.iter().map(ExplainedRemoval::from).collect(),
                     refusal: Some(ExplainedRefusal {
                         cause: refusal.cause(),
@@ -107,6 +112,7 @@ impl Explained {
             removed: plan.removed.iter().map(ExplainedRemoval::from).collect(),
             max_attempts: Some(plan.policy.max_attempts),
             zdr: Some(plan.policy.zdr),
+            inference_regions: plan.policy.regions,
             refusal: None,
         }
     }

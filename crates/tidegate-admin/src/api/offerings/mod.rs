@@ -10,14 +10,14 @@ mod update;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tidegate_types::resource::{DataHandling, Offering, Price};
+use tidegate_types::resource::{DataHandling, Location, Offering, Price};
 use tidegate_types::{ModelName, OfferingId, OrganizationId, ProviderSlug, Timestamp};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::prices::PriceView;
-use super::schema::DataHandlingSchema;
+use super::schema::{DataHandlingSchema, LocationSchema};
 use crate::checks::Checks;
 use crate::problem::Problem;
 use crate::state::App;
@@ -53,6 +53,10 @@ pub(crate) struct OfferingSpec {
     #[serde(default)]
     #[schema(value_type = Option<DataHandlingSchema>)]
     data_handling: Option<DataHandling>,
+    /// Where it is processed; what no fact speaks of is unknown.
+    #[serde(default)]
+    #[schema(value_type = Vec<LocationSchema>)]
+    locations: Vec<Location>,
     /// Whether all billed output is visible in the stream (no hidden reasoning).
     #[serde(default)]
     output_visible: bool,
@@ -94,6 +98,10 @@ impl OfferingSpec {
                 checks.text(&format!("data_handling.also[{place}].source"), &part.source, 512);
             }
         }
+        checks.at_most("locations", &self.locations, 200);
+        for (place, fact) in self.locations.iter().enumerate() {
+            checks.text(&format!("locations[{place}].source"), &fact.source, 512);
+        }
         checks.done()?;
         Ok(Offering {
             organization_id: OrganizationId::SYSTEM,
@@ -105,6 +113,7 @@ impl OfferingSpec {
             enabled: self.enabled,
             prices,
             data_handling: self.data_handling,
+            locations: self.locations,
             output_visible: self.output_visible,
             notes: self.notes,
         })
@@ -120,6 +129,7 @@ impl From<&Offering> for OfferingSpec {
             max_output_tokens: offering.max_output_tokens,
             enabled: offering.enabled,
             data_handling: offering.data_handling.clone(),
+            locations: offering.locations.clone(),
             output_visible: offering.output_visible,
             notes: offering.notes.clone(),
         }

@@ -33,7 +33,8 @@ pub(super) async fn update(
     tightens::unchanged("model", &before.model, &after.model)?;
     tightens::unchanged("provider", &before.provider, &after.provider)?;
     write.compile(&Resource::Offering(after.clone())).await?;
-    let tightens = before.enabled && !after.enabled || before.data_handling != after.data_handling;
+    let facts = before.data_handling != after.data_handling || before.locations != after.locations;
+    let tightens = before.enabled && !after.enabled || facts;
     offerings::update(&mut write, &after, Some(stored.version), tightens).await?;
     write
         .updated(

@@ -129,6 +129,9 @@ impl PolicySpec {
             "must be 1 to 10",
         );
         checks.cache(&self.cache);
+        for (field, message) in self.privacy.faults() {
+            checks.that(false, field, message);
+        }
         let scope = match (self.scope.team, self.scope.key) {
             (None, None) => PolicyScope::Organization,
             (Some(team_id), None) => PolicyScope::Team { team_id },
@@ -171,7 +174,7 @@ impl From<&Policy> for PolicySpec {
             scope,
             allow_models: policy.allow_models.clone(),
             allow_providers: policy.allow_providers.clone(),
-            privacy: policy.privacy,
+            privacy: policy.privacy.clone(),
             default_max_output_tokens: policy.default_max_output_tokens,
             ceiling_price: policy.ceiling_price,
             allow_system_credentials: policy.allow_system_credentials,

@@ -80,6 +80,8 @@ fn own(shared: &Offering, organization_id: OrganizationId, id: OfferingId, price
         id,
         prices: vec![price],
         data_handling: facts.map(|facts| DataHandling { retention: Retention::Retains, ..facts }),
+        // What the address says holds for everybody; areas are those of the operator's contract.
+        locations: shared.locations.iter().filter(|fact| fact.regional).cloned().collect(),
         enabled: true,
         ..shared.clone()
     }
