@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidegate_types::resource::{OpenHold, OpeningBalance};
 use tidegate_types::window::Window;
-use tidegate_types::{BudgetId, Clock, NanoUsd, OrganizationId, Timestamp};
+use tidegate_types::{BudgetId, CallId, Clock, NanoUsd, OrganizationId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::{Admit, Admitted, Lease, Permit, Rates, Release, ScopeLimits, Source};
@@ -179,6 +179,37 @@ impl Limiter {
         match &self.store {
             Store::Memory(store) => Ok(store.left_holds(organizations, ended)),
             Store::Redis(store) => store.left_holds(organizations, ended).await,
+        }
+    }
+
+    /// Whether what this attempt holds lies on what this process has of the budgets in advance: goes into
+    /// the billing event, so that the books can tell what the process used of it.
+    #[must_use]
+    pub fn is_in_advance(&self, organization: OrganizationId, call: CallId, attempt: u16) -> bool {
+        match &self.store {
+            Store::Memory(_) => false,
+            Store::Redis(store) => store.is_in_advance(organization, call, attempt),
+        }
+    }
+
+    /// Gives back what a dead process had in advance under an epoch: all but what it used in all, which
+    /// `used` says of every window of which the books know something. Nothing that it sent before is
+    /// carried out any more. To be said once its journal is shipped; to say it again changes nothing.
+    /// Returns what came back.
+    ///
+    /// # Errors
+    /// [`LimitError::NoEpoch`] when the epoch is not the open one, [`LimitError::Away`].
+    pub async fn reclaim(
+        &self,
+        organization: OrganizationId,
+        process: Process,
+        epoch: u64,
+        used: &[OpeningBalance],
+    ) -> Result<NanoUsd, LimitError> {
+        match &self.store {
+            // Nothing is in advance of this process's own counters.
+            Store::Memory(_) => Ok(NanoUsd::ZERO),
+            Store::Redis(store) => store.reclaim(organization, process, epoch, used).await,
         }
     }
 

@@ -90,10 +90,17 @@ impl Attempt {
         held: Held,
     ) -> Self {
         let Held { grant, hold, epoch } = held;
+        let view = &whose.caller.view;
+        let placed =
+            |hold: &Hold| gateway.limiter.is_in_advance(view.organization_id(), hold.call_id, hold.attempt);
+        let in_advance = hold.as_ref().is_some_and(placed);
         account.note_sent(false);
         let deadline = hold.as_ref().map_or_else(|| deadline(gateway, gateway.now()), |hold| hold.deadline);
         Self {
-            event: intent(account, whose, candidate, number, hold.as_ref(), epoch, deadline),
+            event: BillingEvent {
+                in_advance,
+                ..intent(account, whose, candidate, number, hold.as_ref(), epoch, deadline)
+            },
             gateway: gateway.clone(),
             account: account.clone(),
             hold,
@@ -466,6 +473,7 @@ fn intent(
         end_user: whose.labels.end_user,
         tags: tags.to_vec(),
         cached_percent: None,
+        in_advance: false,
     }
 }
 

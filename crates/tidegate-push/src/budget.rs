@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tidegate_proto::budget::budget_service_server::BudgetService;
 use tidegate_proto::budget::{
     self as wire, AllowGrantsRequest, AllowGrantsResponse, ConfirmEpochRequest, ConfirmEpochResponse,
-    OpenEpochRequest, OpenEpochResponse, ReturnGrantsRequest, ReturnGrantsResponse, ReviewHoldsRequest,
-    ReviewHoldsResponse, open_epoch_response::Outcome,
+    OpenEpochRequest, OpenEpochResponse, ReturnGrantsRequest, ReturnGrantsResponse, ReviewGrantsRequest,
+    ReviewGrantsResponse, ReviewHoldsRequest, ReviewHoldsResponse, open_epoch_response::Outcome,
 };
 use tidegate_store::epochs::{self, Asked, Asking, Decision, Known, Opening, Wait};
 use tidegate_store::{Store, StoreError};
@@ -92,7 +92,7 @@ impl BudgetService for Authority {
         if percent == 0 {
             return Ok(Response::new(AllowGrantsResponse { percent: 0 }));
         }
-        let asking = asking(&node, request.boot)?;
+        let asking = Asking { tells_apart: request.tells_apart, ..asking(&node, request.boot)? };
         let now = self.clock.now();
         let noted = epochs::allow_grants(&self.store, &asking, organization, epoch, percent, now).await;
         let allowed = noted.map_err(|error| refusal(&error))?;
@@ -104,9 +104,28 @@ impl BudgetService for Authority {
         request: Request<ReturnGrantsRequest>,
     ) -> Result<Response<ReturnGrantsResponse>, Status> {
         let node = self.nodes.admit(peer::identity(&request)?).await?;
-        let asking = asking(&node, request.into_inner().boot)?;
-        epochs::return_grants(&self.store, &asking).await.map_err(|error| refusal(&error))?;
+        let request = request.into_inner();
+        let asking = asking(&node, request.boot)?;
+        let of = request.organization_id.as_deref().map(organization).transpose()?;
+        epochs::return_grants(&self.store, &asking, of).await.map_err(|error| refusal(&error))?;
         Ok(Response::new(ReturnGrantsResponse {}))
+    }
+
+    async fn review_grants(
+        &self,
+        request: Request<ReviewGrantsRequest>,
+    ) -> Result<Response<ReviewGrantsResponse>, Status> {
+        let node = self.nodes.admit(peer::identity(&request)?).await?;
+        let request = request.into_inner();
+        let boots = asking(&node, request.from_boot)?.boot..asking(&node, request.before_boot)?.boot;
+        let ended = epochs::review_grants(&self.store, node.node_id, boots).await;
+        let ended = ended.map_err(|error| refusal(&error))?.into_iter().map(|ended| wire::EndedGrants {
+            organization_id: ended.organization_id.to_string(),
+            epoch: ended.epoch,
+            boot: ended.boot,
+            used: ended.used.iter().map(balance).collect(),
+        });
+        Ok(Response::new(ReviewGrantsResponse { ended: ended.collect() }))
     }
 
     async fn review_holds(
@@ -159,7 +178,7 @@ fn asking(node: &Admitted, boot: u64) -> Result<Asking<'_>, Status> {
     if i64::try_from(boot).is_err() {
         return Err(Status::invalid_argument("the boot is out of range"));
     }
-    Ok(Asking { node_id: node.node_id, boot, pool: &node.pool })
+    Ok(Asking { node_id: node.node_id, boot, pool: &node.pool, tells_apart: false })
 }
 
 fn organization(text: &str) -> Result<OrganizationId, Status> {

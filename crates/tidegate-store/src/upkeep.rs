@@ -213,6 +213,11 @@ pub async fn sweep(store: &Store, now: Timestamp) -> Result<()> {
         .bind(time(now))
         .execute(store.feed())
         .await?;
+    // Counters of windows that ended are gone by then.
+    sqlx::query("DELETE FROM advance_spend WHERE window_end < $1")
+        .bind(now.plus_millis(-3 * 86_400_000).as_micros())
+        .execute(store.feed())
+        .await?;
     // Ended sessions are kept for a day, so that their end can be looked into.
     let yesterday = now.plus_millis(-86_400_000);
     sqlx::query("SELECT sign_in_sweep($1)").bind(time(yesterday)).execute(store.feed()).await?;

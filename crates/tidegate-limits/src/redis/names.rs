@@ -65,6 +65,24 @@ impl Names {
         name
     }
 
+    /// The records of what one process has in advance, and the budgets of each (hash).
+    pub(super) fn grants(&self, mark: &[u8]) -> Name {
+        let mut name = self.key(b'm');
+        name.push(b':');
+        name.extend_from_slice(mark);
+        name
+    }
+
+    /// Like [`Self::grant`], of a process that never said anything of this window.
+    pub(super) fn late_grant(&self, mark: &[u8], field: &[u8]) -> Name {
+        let mut name = self.key(b'n');
+        name.push(b':');
+        name.extend_from_slice(mark);
+        name.push(b':');
+        name.extend_from_slice(field);
+        name
+    }
+
     /// A bucket's TAT (string).
     pub(super) fn bucket(&self, kind: RateKind, scope: RateScope) -> Name {
         let kind = match kind {
@@ -162,6 +180,11 @@ mod tests {
             names.hold(&member(CallId::from_u128(seed), 7)),
             names.budget(&budget_field(BudgetId::from_u128(seed), window)),
             names.grant(u64::MAX - 1, &budget_field(BudgetId::from_u128(seed), window)),
+            names.grants(b"01ARZ3NDEKTSV4RRFFQ69G5FAV:7"),
+            names.late_grant(
+                b"01ARZ3NDEKTSV4RRFFQ69G5FAV:7",
+                &budget_field(BudgetId::from_u128(seed), window),
+            ),
         ];
         for scope in scopes {
             keys.push(names.bucket(RateKind::Requests, scope));

@@ -30,6 +30,7 @@ pub(super) struct Scripts {
     pub(super) epoch: Script,
     pub(super) balances: Script,
     pub(super) exchange: Script,
+    pub(super) reclaim: Script,
     pub(super) rates: Script,
     pub(super) slots: Script,
 }
@@ -44,6 +45,7 @@ impl Scripts {
             epoch: Script::new(include_str!("scripts/epoch.lua")),
             balances: Script::new(include_str!("scripts/balances.lua")),
             exchange: Script::new(include_str!("scripts/exchange.lua")),
+            reclaim: Script::new(include_str!("scripts/reclaim.lua")),
             rates: Script::new(include_str!("scripts/rates.lua")),
             slots: Script::new(include_str!("scripts/slots.lua")),
         }
@@ -51,8 +53,8 @@ impl Scripts {
 
     /// Makes the server know every script.
     pub(super) fn load(&self, pipeline: &mut Pipeline) {
-        let Self { admit, settle, release, renew, epoch, balances, exchange, rates, slots } = self;
-        for script in [admit, settle, release, renew, epoch, balances, exchange, rates, slots] {
+        let Self { admit, settle, release, renew, epoch, balances, exchange, reclaim, rates, slots } = self;
+        for script in [admit, settle, release, renew, epoch, balances, exchange, reclaim, rates, slots] {
             pipeline.cmd("SCRIPT").arg("LOAD").arg(script.code);
         }
     }

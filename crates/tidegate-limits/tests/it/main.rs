@@ -10,6 +10,7 @@ mod left;
 mod memory_used;
 mod model;
 mod rate_grants;
+mod reclaim;
 mod rooms;
 mod semantics;
 mod shared_budget;

@@ -112,6 +112,9 @@ pub struct AllowGrantsRequest {
     /// The node's process.
     #[prost(uint64, tag = "3")]
     pub boot: u64,
+    /// The process's events say which attempts lie on what it has in advance.
+    #[prost(bool, tag = "4")]
+    pub tells_apart: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AllowGrantsResponse {
@@ -119,10 +122,13 @@ pub struct AllowGrantsResponse {
     #[prost(uint32, tag = "1")]
     pub percent: u32,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReturnGrantsRequest {
     #[prost(uint64, tag = "1")]
     pub boot: u64,
+    /// What it had of this organization's budgets; absent: of all.
+    #[prost(string, optional, tag = "2")]
+    pub organization_id: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReturnGrantsResponse {}
@@ -170,6 +176,32 @@ pub mod attempt_end {
         #[prost(bool, tag = "5")]
         Unresolved(bool),
     }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReviewGrantsRequest {
+    /// Of the node's processes from the first of these on, and before the second.
+    #[prost(uint64, tag = "1")]
+    pub from_boot: u64,
+    #[prost(uint64, tag = "2")]
+    pub before_boot: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReviewGrantsResponse {
+    /// Dead processes of which the books know everything. Others' grants come back with the next epoch.
+    #[prost(message, repeated, tag = "1")]
+    pub ended: ::prost::alloc::vec::Vec<EndedGrants>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EndedGrants {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    #[prost(uint64, tag = "3")]
+    pub boot: u64,
+    /// What its attempts came to that lay on what it had in advance.
+    #[prost(message, repeated, tag = "4")]
+    pub used: ::prost::alloc::vec::Vec<OpeningBalance>,
 }
 /// Generated client implementations.
 pub mod budget_service_client {
@@ -398,6 +430,34 @@ pub mod budget_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Asked by a node's next process, once the journals of the dead ones are shipped: what these spent of what they
+        /// had in advance, so that the rest of it goes back.
+        pub async fn review_grants(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReviewGrantsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReviewGrantsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tidegate.budget.v1.BudgetService/ReviewGrants",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("tidegate.budget.v1.BudgetService", "ReviewGrants"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -452,6 +512,15 @@ pub mod budget_service_server {
             request: tonic::Request<super::ReviewHoldsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReviewHoldsResponse>,
+            tonic::Status,
+        >;
+        /// Asked by a node's next process, once the journals of the dead ones are shipped: what these spent of what they
+        /// had in advance, so that the rest of it goes back.
+        async fn review_grants(
+            &self,
+            request: tonic::Request<super::ReviewGrantsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReviewGrantsResponse>,
             tonic::Status,
         >;
     }
@@ -741,6 +810,51 @@ pub mod budget_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReviewHoldsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tidegate.budget.v1.BudgetService/ReviewGrants" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReviewGrantsSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::ReviewGrantsRequest>
+                    for ReviewGrantsSvc<T> {
+                        type Response = super::ReviewGrantsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReviewGrantsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::review_grants(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReviewGrantsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -19,7 +19,7 @@ use crate::connect::Store;
 use crate::convert::{shard_index, signed, time, timestamp, unsigned};
 use crate::{Result, StoreError, placement};
 
-pub use grants::{Asking, Quiet, allow_grants, reclaim_grants, return_grants};
+pub use grants::{Asking, EndedGrants, Quiet, allow_grants, reclaim_grants, return_grants, review_grants};
 pub use review::{Known, review};
 
 /// How long a permit is good for.
@@ -266,13 +266,7 @@ impl Ending {
 /// Publishes the next epoch and lets it wait for the nodes.
 async fn burn(mut change: Change, asked: &Asked<'_>, next: u64, why: Ending) -> Result<()> {
     store_epoch(&mut change, asked.pool, next, "shipping", "").await?;
-    let organization = change.organization();
-    sqlx::query("DELETE FROM budget_grants WHERE organization_id = $1 AND pool = $2 AND epoch < $3")
-        .bind(organization)
-        .bind(asked.pool)
-        .bind(signed(next))
-        .execute(change.connection())
-        .await?;
+    grants::forget_before(&mut change, asked.pool, next).await?;
     publish_epoch(&mut change, asked, next)?;
     change.commit(note("budget_epoch.burn", asked.pool, next)).await?;
     why.tell(asked, next);

@@ -35,6 +35,9 @@ pub(crate) struct Known {
     pub(crate) deadline: DateTime<Utc>,
     pub(crate) outcome: String,
     pub(crate) cost: i64,
+    pub(crate) epoch: i64,
+    /// What it held lay on what its process had in advance.
+    pub(crate) in_advance: bool,
     /// Nothing was sent.
     pub(crate) from_cache: bool,
     #[sqlx(flatten)]
@@ -47,6 +50,14 @@ pub(crate) struct WindowKey {
     pub(crate) organization_id: Uuid,
     pub(crate) budget_id: Uuid,
     pub(crate) start: i64,
+}
+
+/// A process with budgets in advance, under an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Advance {
+    pub(crate) node_id: Uuid,
+    pub(crate) boot: i64,
+    pub(crate) epoch: i64,
 }
 
 /// Change of a budget's window, and the latest end that it was seen with.
@@ -85,6 +96,7 @@ pub(crate) struct UsageChange {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Books {
     pub(crate) budgets: BTreeMap<WindowKey, Spend>,
+    pub(crate) advances: BTreeMap<(Advance, WindowKey), Spend>,
     pub(crate) usage: BTreeMap<UsageKey, UsageChange>,
     /// By organization, provider and who is paid.
     pub(crate) charges: BTreeMap<(Uuid, Uuid, Side), i64>,
@@ -157,6 +169,7 @@ impl Books {
             (_, "refused" | "not_sent" | "open") => (false, false),
             _ => return Err(StoreError::Unreadable("outcome")),
         };
+        self.apply_advance(key, events, sign)?;
         for hold in holds {
             let spent = if billed { event.cost } else { 0 };
             let unresolved = if unresolved { hold.amount } else { 0 };
@@ -167,6 +180,30 @@ impl Books {
             let side = Side::of(event.credential_type == "system", event.from_cache);
             *self.charges.entry((key.organization_id, event.provider_id, side)).or_default() +=
                 event.cost * sign;
+        }
+        Ok(())
+    }
+
+    /// Of what a process had in advance counts what it told itself: how the attempt ended there. Of one
+    /// whose process died the next one writes the end; it is the dead one's all the same.
+    fn apply_advance(&mut self, key: &AttemptKey, events: &[&Known], sign: i64) -> Result<()> {
+        let of = |kind: &str| events.iter().find(|event| event.kind == kind);
+        let Some(end) = of("final").filter(|end| end.in_advance) else { return Ok(()) };
+        let boot = of("intent").map_or(end.boot, |intent| intent.boot);
+        let process = Advance { node_id: end.node_id, boot, epoch: end.epoch };
+        for hold in from_json::<Vec<HoldRow>>(end.holds.clone(), "holds")? {
+            let window = WindowKey {
+                organization_id: key.organization_id,
+                budget_id: hold.budget_id,
+                start: hold.start,
+            };
+            let change = self.advances.entry((process, window)).or_default();
+            match end.outcome.as_str() {
+                "completed" | "interrupted" => change.spent += end.cost * sign,
+                "unresolved" => change.unresolved += hold.amount * sign,
+                _ => {}
+            }
+            change.end = change.end.max(hold.end);
         }
         Ok(())
     }

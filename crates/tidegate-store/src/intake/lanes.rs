@@ -24,7 +24,7 @@ pub(super) async fn advance(
     for ((boot, lane), sequences) in lanes {
         // Makes the row when there is none; the node's lock is held, nobody else writes it.
         let (stored,): (i64,) = sqlx::query_as(
-            "INSERT INTO node_lanes AS l (node_id, boot, lane, sequence) VALUES ($1, $2, $3, 0)
+            "INSERT INTO node_lanes AS l (node_id, boot, lane, sequence, apart) VALUES ($1, $2, $3, 0, 0)
              ON CONFLICT (node_id, boot, lane) DO UPDATE SET sequence = l.sequence RETURNING sequence",
         )
         .bind(node.to_uuid())
@@ -37,7 +37,7 @@ pub(super) async fn advance(
             .into_iter()
             .fold(start, |end, next| if next == end.saturating_add(1) { next } else { end });
         if end > start {
-            sqlx::query("UPDATE node_lanes SET sequence = $4 WHERE node_id = $1 AND boot = $2 AND lane = $3")
+            sqlx::query("UPDATE node_lanes SET sequence = $4, apart = apart + $4 - sequence WHERE node_id = $1 AND boot = $2 AND lane = $3")
                 .bind(node.to_uuid())
                 .bind(signed(boot))
                 .bind(i32::from(lane))

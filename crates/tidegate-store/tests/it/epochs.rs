@@ -2,12 +2,12 @@
 
 use tidegate_store::epochs::{
     Asked, Asking, Decision, Known, Opening, Quiet, Wait, allow_grants, confirm, open, reclaim_grants,
-    return_grants, review,
+    return_grants, review, review_grants,
 };
 use tidegate_store::intake::{LaneMark, ingest};
 use tidegate_store::{StoreError, audit, feed, fleet, missing};
 use tidegate_types::resource::{BudgetEpoch, Resource};
-use tidegate_types::usage::{EventKind, Outcome};
+use tidegate_types::usage::{BillingEvent, EventKind, Outcome};
 use tidegate_types::{NanoUsd, NodeId, Position, Revision, Shard, Timestamp};
 
 use crate::fixture::{Fixture, NOW, new_id};
@@ -248,7 +248,7 @@ async fn grants_are_noted_under_the_open_epoch_and_come_back_with_the_next_when_
         fleet::heartbeat(&f.store, node, &said, at).await.unwrap();
     };
     let acme = f.acme.organization.id;
-    let asking = |node_id, boot| Asking { node_id, boot, pool: "default" };
+    let asking = |node_id, boot| Asking { node_id, boot, pool: "default", tells_apart: true };
     let allow = async |node, boot, epoch| {
         allow_grants(&f.store, &asking(node, boot), acme, epoch, 10, NOW).await.unwrap()
     };
@@ -269,7 +269,7 @@ async fn grants_are_noted_under_the_open_epoch_and_come_back_with_the_next_when_
     assert_eq!(reclaim(NOW).await, [], "both are alive");
 
     // One has given all back and starts anew: nothing is owed.
-    assert_eq!(return_grants(&f.store, &asking(one, 1)).await.unwrap(), 1);
+    assert_eq!(return_grants(&f.store, &asking(one, 1), None).await.unwrap(), 1);
     said(one, 2, NOW).await;
     assert!(!allow(one, 1, 1).await, "a process that is over");
     assert_eq!(reclaim(NOW).await, []);
@@ -323,4 +323,63 @@ async fn the_books_tell_how_attempts_ended_and_which_they_have_never_heard_of() 
     let known = review(&f.store, asking, acme, &asked, NOW).await.unwrap();
     assert_eq!(known[4..], [Known::Open, Known::Open]);
     assert_eq!(known[0], spent_it);
+}
+
+#[tokio::test]
+async fn the_books_tell_what_a_dead_process_used_of_what_it_had_in_advance_where_they_know_it_all() {
+    let f = Fixture::new().await;
+    let (one, acme) = (node(&f.store).await, f.acme.organization.id);
+    let said = async |boot: u64| {
+        let said = fleet::Heartbeat { boot, ..fleet::Heartbeat::default() };
+        fleet::heartbeat(&f.store, one, &said, NOW).await.unwrap();
+    };
+    let asking = |boot, tells_apart| Asking { node_id: one, boot, pool: "default", tells_apart };
+    said(1).await;
+    opening(open(&f.store, &asked(&f, "r1", 0), "p1", NOW).await.unwrap());
+    confirm(&f.store, &asked(&f, "r1", 0), 1, "p1", NOW).await.unwrap();
+    assert!(allow_grants(&f.store, &asking(1, true), acme, 1, 10, NOW).await.unwrap());
+
+    let on = |call, kind, outcome, cost| BillingEvent {
+        in_advance: true,
+        ..event(&f.acme, call, kind, outcome, cost)
+    };
+    let (ended, running) = (new_id(), new_id());
+    let records = [
+        billed(on(ended, EventKind::Intent, Outcome::Open, 0)),
+        billed(on(ended, EventKind::Final, Outcome::Completed, 400)),
+        billed(on(running, EventKind::Intent, Outcome::Open, 0)),
+        // Held by the counters themselves: no part of what was in advance.
+        billed(event(&f.acme, new_id(), EventKind::Final, Outcome::Completed, 70)),
+        billed(on(new_id(), EventKind::Final, Outcome::NotSent, 0)),
+    ];
+    ingest(&f.store, one, &shipped(one, 1, records), NOW).await.unwrap();
+    said(2).await;
+    let review = async || review_grants(&f.store, one, 1..2).await.unwrap();
+    assert_eq!(review().await, [], "how an attempt ended is not known yet");
+    // The next process writes its end: it is the dead one's.
+    let mut orphan = shipped(one, 1, [billed(on(running, EventKind::Final, Outcome::Unresolved, 0))]);
+    orphan[0].key.boot = 2;
+    for _ in 0..2 {
+        ingest(&f.store, one, &orphan, NOW).await.unwrap();
+        let known = review().await;
+        assert_eq!((known.len(), known[0].organization_id, known[0].epoch, known[0].boot), (1, acme, 1, 1));
+        let used = known[0].used[0];
+        assert_eq!((known[0].used.len(), used.budget_id), (1, BUDGET));
+        assert_eq!((used.spent, used.unresolved), (NanoUsd::new(400), NanoUsd::new(1_000)));
+    }
+    assert_eq!(review_grants(&f.store, one, 2..9).await.unwrap(), []);
+
+    // A control plane of the release before stored a record, and counted nothing of it.
+    let superuser = sqlx::PgPool::connect(&f.database.superuser_url).await.unwrap();
+    let old = "UPDATE node_lanes SET apart = apart - 1 WHERE boot = 1";
+    sqlx::query(old).execute(&superuser).await.unwrap();
+    assert_eq!(review().await, [], "part of it was never counted");
+    sqlx::query("UPDATE node_lanes SET apart = sequence").execute(&superuser).await.unwrap();
+    assert_eq!(review().await.len(), 1);
+    // Or the process did not say which attempts these were.
+    assert!(allow_grants(&f.store, &asking(2, false), acme, 1, 10, NOW).await.unwrap());
+    assert_eq!(review_grants(&f.store, one, 1..3).await.unwrap().len(), 1);
+
+    assert_eq!(return_grants(&f.store, &asking(1, true), Some(acme)).await.unwrap(), 1);
+    assert_eq!(review().await, [], "it is back");
 }

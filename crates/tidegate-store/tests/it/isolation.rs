@@ -52,6 +52,7 @@ async fn populate(f: &Fixture, tenant: &Tenant) {
         "INSERT INTO budget_raises SELECT organization_id, budget_id, budget_id, 5, now(), now() + '1 day', 'r', 'c' FROM budgets WHERE organization_id = $1",
         "INSERT INTO budget_pasts SELECT organization_id, budget_id, 0, now(), now() FROM budgets WHERE organization_id = $1",
         "INSERT INTO budget_grants SELECT e.organization_id, n.pool, n.node_id, 1, 1, 10, now() FROM budget_epochs e JOIN nodes n USING (pool) WHERE e.organization_id = $1 LIMIT 1",
+        "INSERT INTO advance_spend SELECT e.organization_id, n.node_id, 1, 1, n.node_id, 0, 1, 1, 1 FROM budget_epochs e JOIN nodes n USING (pool) WHERE e.organization_id = $1 LIMIT 1",
         "INSERT INTO budget_alerts SELECT organization_id, budget_id, 0, 50, now() FROM budgets WHERE organization_id = $1",
         "INSERT INTO notices SELECT organization_id, budget_id, 'webhook.test', 'x', now(), '{}' FROM budgets WHERE organization_id = $1",
         "INSERT INTO webhooks SELECT organization_id, budget_id, 'w', 'https://x', '{}', true, '', 1, 1, NULL, NULL, NULL, now(), now() FROM budgets WHERE organization_id = $1",

@@ -140,4 +140,7 @@ pub struct BillingEvent {
     /// charged for it, in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_percent: Option<u8>,
+    /// What it holds lies on what its process has of the budgets in advance.
+    #[serde(default)]
+    pub in_advance: bool,
 }

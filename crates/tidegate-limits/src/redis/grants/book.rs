@@ -177,6 +177,11 @@ impl Book {
         }
     }
 
+    /// Whether this attempt was placed here.
+    pub(super) fn knows(&self, call: CallId, attempt: u16) -> bool {
+        self.budgets.knows(call, attempt)
+    }
+
     fn used(&self, at: CounterKey) -> i64 {
         self.budgets.figures(at).map_or(0, |figures| figures.iter().sum())
     }

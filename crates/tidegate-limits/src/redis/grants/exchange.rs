@@ -13,7 +13,7 @@ use crate::redis::RedisStore;
 use crate::redis::command::{bytes, expiry_ms};
 use crate::redis::decide::{RECALL_PAUSE, number};
 use crate::redis::link::Link;
-use crate::redis::names::{Names, budget_field};
+use crate::redis::names::{Name, Names, budget_field};
 use crate::redis::script::Scripts;
 
 /// Longest time for one trip; nobody waits for it as a rule.
@@ -36,13 +36,14 @@ enum Outcome {
 fn command(
     scripts: &Scripts,
     run_id: &str,
-    process: u64,
+    (process, mark): (u64, &Name),
     organization: OrganizationId,
     exchange: &Exchange,
 ) -> Cmd {
     let (names, rows) = (Names::of(organization), &exchange.rows);
-    let mut command = scripts.exchange.call(1 + 2 * rows.len(), 5 + 9 * rows.len());
+    let mut command = scripts.exchange.call(2 + 2 * rows.len(), 5 + 9 * rows.len());
     bytes(&mut command, &names.epoch());
+    bytes(&mut command, &names.grants(mark));
     for row in rows {
         let field = budget_field(row.at.0, row.window);
         bytes(&mut command, &names.budget(&field));
@@ -229,9 +230,10 @@ impl RedisStore {
         exchanges: &[Asked],
     ) -> Option<Vec<Value>> {
         let (mut pipeline, process) = (Pipeline::with_capacity(exchanges.len()), self.grants.process);
+        let mark = self.grants_mark();
         for (id, (exchange, rates, slots)) in organizations.iter().zip(exchanges) {
             if let Some(exchange) = exchange {
-                pipeline.add_command(command(&self.scripts, link.run_id(), process, *id, exchange));
+                pipeline.add_command(command(&self.scripts, link.run_id(), (process, &mark), *id, exchange));
             }
             if let Some(exchange) = rates {
                 pipeline.add_command(super::rated::command(&self.scripts, process, *id, exchange));

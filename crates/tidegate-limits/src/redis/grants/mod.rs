@@ -8,6 +8,7 @@ mod book;
 mod exchange;
 mod rated;
 mod rates;
+mod reclaim;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -221,6 +222,15 @@ impl Grants {
                 Local::Elsewhere
             }
         })
+    }
+
+    /// Whether this hold is here.
+    pub(super) fn knows(&self, id: OrganizationId, call: CallId, attempt: u16) -> bool {
+        let Some(organization) = self.organizations.get(&id).map(|held| Arc::clone(&held)) else {
+            return false;
+        };
+        let organization = organization.lock();
+        organization.book.as_ref().is_some_and(|book| book.knows(call, attempt))
     }
 
     /// The store has this hold.

@@ -2,7 +2,8 @@
 -- A grant is money of a budget's window that one process may hold without asking. The record of a
 -- process has t: granted in all, s and u: told as spent and unresolved; t - s - u is out, and the
 -- budget's g is the sum of that over all records.
--- KEYS  epoch marker, then per budget: budget, record
+-- A process that is over, because its successor has said what it used, is told nothing and takes nothing.
+-- KEYS  epoch marker, the process's list of records, then per budget: budget, record
 -- ARGV  1 epoch  2 run id  3 sequence  4 share (of what is free, one in so many; 1: a hold that is there lacks exactly this)
 --       5 percent of the limit that may be out
 --       per budget: hard, spent, unresolved, keep (granted in all, lowered), want, least, limit, revision, expiry ms (0: never)
@@ -16,9 +17,24 @@ if e ~= A[1] then return {4, now_ms, tonumber(e)} end
 local function text(x) return string.format('%.0f', x) end
 local function number(x) return tonumber(x or '0') end
 
+local own = call('HMGET', K[2], 'n', 'x', 'p')
+if own[1] == nonce and own[2] then return {4, now_ms, tonumber(e)} end
+local function listed(record, budget, expiry)
+  if own[1] ~= nonce then
+    if own[1] then call('DEL', K[2]) end
+    own = {nonce, false, '1'}
+    call('HSET', K[2], 'n', nonce, 'p', '1')
+  end
+  if budget then call('HSET', K[2], record, budget) end
+  if own[3] == '0' or (expiry ~= '0' and tonumber(expiry) <= tonumber(own[3])) then return end
+  own[3] = expiry
+  call('HSET', K[2], 'p', expiry)
+  if expiry == '0' then call('PERSIST', K[2]) else call('PEXPIREAT', K[2], expiry) end
+end
+
 local reply = {0, now_ms}
-for i = 1, (#K - 1) / 2 do
-  local budget, record, at = K[2 * i], K[2 * i + 1], 9 * i - 4
+for i = 1, #K / 2 - 1 do
+  local budget, record, at = K[2 * i + 1], K[2 * i + 2], 9 * i - 4
   -- at + 1 hard, + 2 spent, + 3 unresolved, + 4 keep, + 5 want, + 6 least, + 7 limit, + 8 revision, + 9 expiry
   local b = call('HMGET', budget, 'n', 's', 'h', 'u', 'l', 'v', 'p', 'g', 'r')
   if b[1] ~= nonce then
@@ -33,7 +49,7 @@ for i = 1, (#K - 1) / 2 do
   local r = call('HMGET', record, 'n', 'q', 't', 's', 'u')
   if r[1] ~= nonce then
     if r[1] then call('DEL', record) end
-    r = {nonce, '0', '0', '0', '0'}
+    r = {nonce, false, '0', '0', '0'}
   end
   local s, h, u, l, g = number(b[2]), number(b[3]), number(b[4]), number(b[5]), number(b[8])
   local t = number(r[3])
@@ -59,6 +75,7 @@ for i = 1, (#K - 1) / 2 do
     end
     call('HSET', budget, 's', text(s), 'u', text(u), 'g', text(g))
     call('HSET', record, 'n', nonce, 'q', A[3], 't', text(t), 's', A[at + 2], 'u', A[at + 3])
+    listed(record, not r[2] and budget, A[at + 9])
     if A[at + 9] ~= '0' then
       if b[7] ~= '0' and tonumber(A[at + 9]) > tonumber(b[7]) then
         call('HSET', budget, 'p', A[at + 9])
