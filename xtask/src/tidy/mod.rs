@@ -1,7 +1,8 @@
-//! Checks over the tree that the compiler does not make: crate edges, file sizes, forbidden words, named tests, a protocol and
-//! a schema that only grow.
+//! Checks over the tree that the compiler does not make: crate edges, file sizes, forbidden words, named tests, fields of logs, a
+//! protocol and a schema that only grow.
 
 mod edges;
+mod logs;
 mod migrations;
 mod named;
 mod sizes;
@@ -23,6 +24,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let files = tracked_files(root)?;
     let mut faults = edges::check(root)?;
     faults.extend(crate::protocol::check(root)?);
+    faults.extend(logs::check(root, &files)?);
     faults.extend(migrations::check(root, &files)?);
     faults.extend(named::check(root, &files)?);
     faults.extend(sizes::check(root, &files)?);
