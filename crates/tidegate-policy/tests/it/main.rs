@@ -15,6 +15,7 @@ mod naive;
 mod policies;
 mod privacy;
 mod residency;
+mod residency_cases;
 mod resolve;
 mod retention;
 mod routes;

@@ -1,6 +1,6 @@
 //! Any resource, every variant of every enum.
 
-use crate::usage_strategies::areas;
+use crate::usage_strategies::{areas, location};
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
@@ -276,20 +276,7 @@ fn offering() -> impl Strategy<Value = Offering> {
             DataHandling { retention, training, source, read_at, expires_at, also }
         });
     let names = (id(), id(), model_name(), slug(), text());
-    let place =
-        (of(one_of(&[Operation::Language, Operation::Embedding])), of(text()), areas(), any::<bool>());
-    let location = (place, text(), time(), time()).prop_map(
-        |((operation, region, areas, regional), source, read_at, expires_at)| Location {
-            operation,
-            region,
-            areas,
-            regional,
-            source,
-            read_at,
-            expires_at,
-        },
-    );
-    let handling = (of(handling), vec(location, 0..3));
+    let handling = (of(handling), vec(location(), 0..3));
     let facts = (of(any::<u32>()), any::<bool>(), vec(price(), 0..3), handling, any::<bool>());
     (names, facts, btree_map(text(), text(), 0..3)).prop_map(|(names, facts, notes)| {
         let (organization_id, id, model, provider, upstream_name) = names;

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
-use tidegate_types::resource::{Area, Areas, ZdrTier};
+use tidegate_types::resource::{Area, Areas, Location, Operation, ZdrTier};
 use tidegate_types::revision::{Revision, Shard};
 use tidegate_types::usage::*;
 use tidegate_types::{NanoUsd, TraceParent};
@@ -211,6 +211,22 @@ fn zdr_tier() -> impl Strategy<Value = ZdrTier> {
 
 pub(crate) fn areas() -> impl Strategy<Value = Areas> {
     vec(proptest::sample::select(Area::ALL.to_vec()), 0..3).prop_map(|areas| areas.into_iter().collect())
+}
+
+pub(crate) fn location() -> impl Strategy<Value = Location> {
+    let operation = proptest::sample::select(vec![Operation::Language, Operation::Embedding]);
+    let place = (of(operation), of("[ -~]{0,20}"), areas(), any::<bool>());
+    (place, "[ -~]{0,20}", time(), time()).prop_map(
+        |((operation, region, areas, regional), source, read_at, expires_at)| Location {
+            operation,
+            region,
+            areas,
+            regional,
+            source,
+            read_at,
+            expires_at,
+        },
+    )
 }
 
 fn attempt() -> impl Strategy<Value = AttemptRecord> {
