@@ -135,11 +135,14 @@ pub fn complete(
 ) -> Result<Complete, AnswerFault> {
     let document = Document::parse(body).map_err(|_| AnswerFault::Malformed("not JSON"))?;
     let root = document.root();
-    let Weight { usage, visible_bytes } = (codec::of(target).weigh)(&root)?;
+    let Weight { usage, visible_bytes, places } = (codec::of(target).weigh)(&root)?;
     let noted = facts.note.as_ref().zip(usage.as_ref());
     let bytes = if surface == target {
         // Read once: the note goes where this reading found its place.
-        noted.map_or_else(|| body.clone(), |(note, usage)| note::on_read(surface, &root, body, note, usage))
+        noted.map_or_else(
+            || body.clone(),
+            |(note, usage)| note::on_read(surface, &root, places, body, (note, usage)),
+        )
     } else {
         let answer = (codec::of(target).decode_answer)(&root)?;
         let bytes = Bytes::from((codec::of(surface).encode_answer)(&answer, facts));

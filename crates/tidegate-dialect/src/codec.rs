@@ -4,7 +4,7 @@ use tidegate_types::usage::Usage;
 
 use crate::answer::AnswerFacts;
 use crate::canonical::{Answer, Call, Event, Stop};
-use crate::json::Value;
+use crate::json::{Span, Value};
 use crate::outbound::{Body, Edits};
 use crate::read::{CallBody, Fields};
 use crate::refusal::Failure;
@@ -54,6 +54,17 @@ pub(crate) struct Weight {
     pub(crate) usage: Option<Usage>,
     /// UTF-8 bytes of visible output: an upper bound of its tokens.
     pub(crate) visible_bytes: u64,
+    /// Where the gateway's note goes, of dialects whose weighing comes by it.
+    pub(crate) places: Option<Places>,
+}
+
+/// Values of a whole answer that the gateway adds to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Places {
+    /// The usage.
+    pub(crate) counts: Option<Span>,
+    /// The first choice's message, unless it has `provider_metadata`.
+    pub(crate) said: Option<Span>,
 }
 
 /// A stream in the same dialect in and out: slices of the input, watched.

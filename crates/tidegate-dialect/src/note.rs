@@ -6,21 +6,29 @@ use tidegate_types::usage::Usage;
 
 use crate::Dialect;
 use crate::answer::{Note, NotePlace};
+use crate::codec::Places;
 use crate::json::{Kind, Span, Splices, Value, Writer};
 use crate::sse::{Event, Reader};
 
 /// The whole answer with the note in it; the same bytes where there is no place for it.
 pub(crate) fn on_answer(surface: Dialect, body: Bytes, note: &Note, usage: &Usage) -> Bytes {
     match Value::parse(&body) {
-        Ok(root) => on_read(surface, &root, &body, note, usage),
+        Ok(root) => on_read(surface, &root, None, &body, (note, usage)),
         Err(_) => body,
     }
 }
 
-/// The same for a body that has been read already.
-pub(crate) fn on_read(surface: Dialect, root: &Value<'_>, body: &Bytes, note: &Note, usage: &Usage) -> Bytes {
+/// The same for a body that has been read already, and where that reading came by the places of the note.
+pub(crate) fn on_read(
+    surface: Dialect,
+    root: &Value<'_>,
+    places: Option<Places>,
+    body: &Bytes,
+    (note, usage): (&Note, &Usage),
+) -> Bytes {
     let mut splices = Splices::default();
-    place(surface, root, 0, note, usage, &mut splices);
+    let places = places.unwrap_or_else(|| find(surface, root));
+    place(surface, root, places, 0, (note, usage), &mut splices);
     if splices.is_empty() { body.clone() } else { splices.apply(body) }
 }
 
@@ -45,47 +53,57 @@ fn on_event(surface: Dialect, event: &Event<'_>, note: &Note, usage: &Usage, spl
     // Data in several lines is left alone: no place in the bytes is a place in the JSON.
     let Some(offset) = event.data_offset().map(|offset| event.span.start + offset) else { return };
     if let Ok(root) = Value::parse(&event.data()) {
-        place(surface, &root, offset, note, usage, splices);
+        place(surface, &root, find(surface, &root), offset, (note, usage), splices);
     }
+}
+
+/// Where clients of this surface look for the note.
+fn find(surface: Dialect, root: &Value<'_>) -> Places {
+    let holder = match surface {
+        Dialect::OpenaiResponses => root.get("response").unwrap_or(*root),
+        Dialect::OpenaiChat | Dialect::AnthropicMessages => *root,
+        // Their clients' schemas are strict, or their encoder writes the note itself.
+        Dialect::Gemini | Dialect::BedrockConverse | Dialect::CohereChat | Dialect::AiSdk => {
+            return Places { counts: None, said: None };
+        }
+    };
+    let [counts, choices] = holder.pick(["usage", "choices"]);
+    let choice = choices.and_then(|choices| choices.elements().next());
+    let said = choice.and_then(|choice| {
+        let [message, delta] = choice.pick(["message", "delta"]);
+        message.or(delta)
+    });
+    let said = said.filter(|said| said.get("provider_metadata").is_none());
+    Places { counts: counts.map(|counts| counts.span()), said: said.map(|said| said.span()) }
 }
 
 /// Puts the note where clients of this surface look. `offset`: of the JSON in the bytes.
 fn place(
     surface: Dialect,
     root: &Value<'_>,
+    places: Places,
     offset: usize,
-    note: &Note,
-    usage: &Usage,
+    (note, usage): (&Note, &Usage),
     splices: &mut Splices,
 ) {
-    let holder = match surface {
-        Dialect::OpenaiResponses => root.get("response").unwrap_or(*root),
-        Dialect::OpenaiChat | Dialect::AnthropicMessages => *root,
-        // Their clients' schemas are strict, or their encoder writes the note itself.
-        Dialect::Gemini | Dialect::BedrockConverse | Dialect::CohereChat | Dialect::AiSdk => return,
-    };
-    let [counts, choices] = holder.pick(["usage", "choices"]);
-    let Some(counts) = counts.filter(|counts| counts.kind() == Kind::Object) else { return };
+    let object =
+        |span: Option<Span>| span.map(|span| root.within(span)).filter(|value| value.kind() == Kind::Object);
+    let Some(counts) = object(places.counts) else { return };
     let cost = note.costing.cost(usage).to_string();
     match note.place {
         NotePlace::ProviderMetadata | NotePlace::Mlflow => {
-            insert(&counts, offset, splices, |json| json.key("cost").raw(&cost).done());
+            insert(&counts, offset, splices, |json| json.name("cost").raw(&cost).done());
         }
         NotePlace::Logfire | NotePlace::Groq => insert(&counts, offset, splices, |json| {
             json.key("logfire_ai_gateway").object(|json| json.key("cost").text(&cost).done()).done();
         }),
         NotePlace::AiSdk => return,
     }
-    if surface == Dialect::OpenaiChat && !matches!(note.place, NotePlace::Logfire | NotePlace::Groq) {
-        let choice = choices.and_then(|choices| choices.elements().next());
-        let said = choice.and_then(|choice| {
-            let [message, delta] = choice.pick(["message", "delta"]);
-            message.or(delta)
-        });
-        let said = said.filter(|said| said.kind() == Kind::Object && said.get("provider_metadata").is_none());
-        if let Some(said) = said {
-            insert(&said, offset, splices, |json| metadata(json, note, &cost));
-        }
+    if surface == Dialect::OpenaiChat
+        && !matches!(note.place, NotePlace::Logfire | NotePlace::Groq)
+        && let Some(said) = object(places.said)
+    {
+        insert(&said, offset, splices, |json| metadata(json, note, &cost));
     }
     if note.place == NotePlace::Groq && is_chunk(root) {
         as_groq(root, &counts, offset, splices);
@@ -123,12 +141,12 @@ fn as_groq(root: &Value<'_>, counts: &Value<'_>, offset: usize, splices: &mut Sp
 /// `"provider_metadata": {"gateway": {…}}`.
 fn metadata(json: &mut Writer, note: &Note, cost: &str) {
     let gateway = |json: &mut Writer| {
-        json.key("generationId").text(&note.generation_id).key("cost").text(cost);
+        json.name("generationId").text(&note.generation_id).name("cost").text(cost);
         if let Some(routing) = &note.routing {
-            json.key("routing").raw(routing);
+            json.name("routing").raw(routing);
         }
     };
-    json.key("provider_metadata").object(|json| json.key("gateway").object(gateway).done()).done();
+    json.name("provider_metadata").object(|json| json.name("gateway").object(gateway).done()).done();
 }
 
 /// Adds members at the end of an object.

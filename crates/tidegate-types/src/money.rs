@@ -154,20 +154,35 @@ fn parse_scaled(text: &str, places: u32) -> Result<i64, MoneyError> {
     Ok(if negative { -scaled } else { scaled })
 }
 
-/// Writes a scaled integer as a plain decimal without trailing zeros.
+/// Writes a scaled integer as a plain decimal without trailing zeros. From its last digit, without
+/// formatting: it is done for every answer.
 fn format_scaled(f: &mut fmt::Formatter<'_>, value: i64, places: u32) -> fmt::Result {
-    let scale = 10u64.pow(places);
-    let magnitude = value.unsigned_abs();
-    let sign = if value < 0 { "-" } else { "" };
-    let (whole, mut fraction) = (magnitude / scale, magnitude % scale);
-    if fraction == 0 {
-        return write!(f, "{sign}{whole}");
+    // 19 digits at most, or as many as there are places and a zero before the point; point and sign.
+    let mut text = [0; 24];
+    let mut room = text.iter_mut().rev();
+    let mut length = 0;
+    let mut put = |byte: u8| {
+        if let Some(slot) = room.next() {
+            (*slot, length) = (byte, length + 1);
+        }
+    };
+    let (mut left, mut place, mut fraction) = (value.unsigned_abs(), 0, false);
+    while place <= places || left > 0 {
+        let digit = (left % 10) as u8;
+        if place == places && fraction {
+            put(b'.');
+        }
+        fraction |= digit > 0;
+        if place >= places || fraction {
+            put(b'0' + digit);
+        }
+        (left, place) = (left / 10, place + 1);
     }
-    let mut width = places as usize;
-    while fraction.is_multiple_of(10) {
-        (fraction, width) = (fraction / 10, width - 1);
+    if value < 0 {
+        put(b'-');
     }
-    write!(f, "{sign}{whole}.{fraction:0width$}")
+    let shown = text.get(text.len() - length..).unwrap_or_default();
+    f.write_str(std::str::from_utf8(shown).map_err(|_| fmt::Error)?)
 }
 
 impl FromStr for NanoUsd {

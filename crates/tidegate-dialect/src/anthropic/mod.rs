@@ -44,5 +44,9 @@ pub(crate) const CODEC: Codec = Codec {
 fn weigh(root: &Value<'_>) -> Result<Weight, AnswerFault> {
     let content = root.get("content").ok_or(AnswerFault::Malformed("no content"))?;
     let visible_bytes = content.elements().map(|block| watch::block_bytes(&block)).sum();
-    Ok(Weight { usage: root.get("usage").and_then(|usage| read_anthropic(&usage)), visible_bytes })
+    Ok(Weight {
+        usage: root.get("usage").and_then(|usage| read_anthropic(&usage)),
+        visible_bytes,
+        places: None,
+    })
 }

@@ -48,5 +48,5 @@ fn weigh(root: &Value<'_>) -> Result<Weight, AnswerFault> {
     let searched = |block: &Value<'_>| block.get("toolUse").is_some_and(|tool| watch::is_search(&tool));
     let searches = content.elements().filter(searched).count() as u64;
     let usage = root.get("usage").and_then(|counts| usage::read(&counts));
-    Ok(Weight { usage: usage.map(|usage| Usage { searches, ..usage }), visible_bytes })
+    Ok(Weight { usage: usage.map(|usage| Usage { searches, ..usage }), visible_bytes, places: None })
 }

@@ -45,5 +45,6 @@ fn weigh(root: &Value<'_>) -> Result<Weight, AnswerFault> {
     Ok(Weight {
         usage: root.get("usage").and_then(|counts| usage::read(&counts)),
         visible_bytes: watch::message_bytes(&message),
+        places: None,
     })
 }

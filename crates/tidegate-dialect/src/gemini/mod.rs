@@ -54,5 +54,5 @@ fn weigh(root: &Value<'_>) -> Result<Weight, AnswerFault> {
     if !seen.answer {
         return Err(AnswerFault::Malformed("no candidates"));
     }
-    Ok(Weight { usage: seen.usage, visible_bytes: seen.visible_bytes })
+    Ok(Weight { usage: seen.usage, visible_bytes: seen.visible_bytes, places: None })
 }

@@ -114,6 +114,7 @@ pub(super) enum Found {
 
 /// Looks for the first quote, backslash or control character of [`LONG`] bytes, eight at a time: most
 /// strings are shorter, and for them a vector search has not begun when this ends.
+#[inline]
 pub(super) fn short_stop(rest: &[u8]) -> Found {
     let mut at = 0;
     while at < LONG {
@@ -213,6 +214,15 @@ impl Scan<'_, '_> {
     fn string(&mut self) -> Result<(), JsonError> {
         let start = self.pos;
         self.pos += 1;
+        let short = self.bytes.get(self.pos..).unwrap_or_default();
+        // Most strings are short and without escapes.
+        if let Found::At(stop) = short_stop(short)
+            && stop < LONG - 2
+            && short.get(stop) == Some(&b'"')
+        {
+            self.pos += stop + 1;
+            return Ok(());
+        }
         loop {
             let rest = self.bytes.get(self.pos..).unwrap_or_default();
             let Some(stop) = string_stop(rest) else {

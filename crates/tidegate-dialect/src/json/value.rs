@@ -67,6 +67,11 @@ impl<'a> Value<'a> {
         Self { bytes, start: span.start, end: span.end, index: None }
     }
 
+    /// The value inside this one that lies at `span`.
+    pub(crate) fn within(&self, span: Span) -> Self {
+        Self { start: span.start, end: span.end, ..*self }
+    }
+
     /// Where the value lies in the whole text.
     #[must_use]
     pub fn span(&self) -> Span {
@@ -163,7 +168,11 @@ impl<'a> Value<'a> {
         let mut found = [None; N];
         let mut walk = Walk::over(self, Kind::Object);
         while let (Some(name), Some(value)) = (walk.element(), walk.element()) {
-            let asked = keys.iter().zip(&mut found).find(|(key, place)| place.is_none() && name.reads(key));
+            let Some((b'"', [inner @ .., b'"'])) = name.raw().split_first() else { continue };
+            let asked = keys.iter().zip(&mut found).find(|(key, place)| {
+                let same = inner == key.as_bytes() || inner.len() > key.len() && name.reads(key);
+                same && place.is_none()
+            });
             if let Some((_, place)) = asked {
                 *place = Some(value);
             }

@@ -66,6 +66,16 @@ impl Writer {
         self
     }
 
+    /// The same for a name without quotes, backslashes and control characters: written as it is.
+    pub(crate) fn name(&mut self, key: &'static str) -> &mut Self {
+        self.separate();
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.comma = false;
+        self
+    }
+
     pub(crate) fn object(&mut self, fill: impl FnOnce(&mut Self)) -> &mut Self {
         self.nested(b'{', b'}', fill)
     }

@@ -15,7 +15,7 @@ mod reasoning;
 pub(crate) mod watch;
 
 use crate::AnswerFault;
-use crate::codec::{Codec, Weight};
+use crate::codec::{Codec, Places, Weight};
 use crate::json::Value;
 
 /// OpenAI chat completions.
@@ -42,5 +42,8 @@ fn weigh(root: &Value<'_>) -> Result<Weight, AnswerFault> {
     if !seen.choices {
         return Err(AnswerFault::Malformed("no choices"));
     }
-    Ok(Weight { usage: seen.usage, visible_bytes: seen.visible_bytes })
+    let span = |value: Value<'_>| value.span();
+    let places =
+        Places { counts: seen.usage_member.map(span), said: seen.said.filter(|_| !seen.noted).map(span) };
+    Ok(Weight { usage: seen.usage, visible_bytes: seen.visible_bytes, places: Some(places) })
 }

@@ -26,6 +26,9 @@ pub(crate) struct Glance<'a> {
     pub(crate) usage: Option<Usage>,
     /// `x_groq.usage`: where Groq's streams tell it on the last chunk with a choice.
     pub(crate) groq_usage: Option<Value<'a>>,
+    /// What the first choice says, and whether `provider_metadata` is in it.
+    pub(crate) said: Option<Value<'a>>,
+    pub(crate) noted: bool,
     /// It cites pages of the web, so a search was made.
     pub(crate) cites: bool,
     pub(crate) error: Option<UpstreamError>,
@@ -51,14 +54,17 @@ pub(crate) fn glance<'a>(root: &Value<'a>) -> Glance<'a> {
     seen
 }
 
-impl Glance<'_> {
-    fn choice(&mut self, choice: &Value<'_>) {
-        self.choices = true;
+impl<'a> Glance<'a> {
+    fn choice(&mut self, choice: &Value<'a>) {
+        let first = !std::mem::replace(&mut self.choices, true);
         let [index, delta, message, finish] = choice.pick(["index", "delta", "message", "finish_reason"]);
         let index = index.and_then(|index| index.whole()).unwrap_or(0);
         let bit = 1u128.checked_shl(index as u32).unwrap_or(1);
         for said in delta.iter().chain(&message) {
-            self.delta(said);
+            let noted = self.delta(said);
+            if first {
+                (self.said, self.noted) = (Some(*said), noted);
+            }
         }
         self.seen |= bit;
         if finish.is_some_and(|reason| !reason.is_null()) {
@@ -67,8 +73,9 @@ impl Glance<'_> {
         }
     }
 
-    fn delta(&mut self, delta: &Value<'_>) {
-        let mut visible = 0;
+    /// Whether the gateway's note is there already.
+    fn delta(&mut self, delta: &Value<'_>) -> bool {
+        let (mut visible, mut noted) = (0, false);
         // The same reasoning may be there in several conventions at once: only the longest counts.
         let mut reasoning = 0;
         for member in delta.members() {
@@ -80,13 +87,14 @@ impl Glance<'_> {
                     reasoning = reasoning.max(texts_in(&member.value));
                 }
                 "annotations" => self.cites |= member.value.elements().any(|note| cites_the_web(&note)),
-                "provider_metadata" => {}
+                "provider_metadata" => noted = true,
                 _ => visible += texts_in(&member.value),
             }
         }
         visible += reasoning;
         self.output |= visible > 0;
         self.visible_bytes += visible;
+        noted
     }
 }
 

@@ -128,8 +128,12 @@ fn is_hinted(body: &[u8]) -> bool {
     if body.len() >= LONG {
         return HINTS.iter().any(|(hint, _)| memmem::find(body, hint).is_some());
     }
-    body.iter().enumerate().any(|(at, byte)| {
-        let mut left = HINTED[usize::from(*byte)];
+    let mut from = 0;
+    while let Some(rest) = body.get(from..)
+        && let Some(next) = rest.iter().position(|byte| HINTED[usize::from(*byte)] != 0)
+    {
+        let at = from + next;
+        let mut left = rest.get(next).map_or(0, |byte| HINTED[usize::from(*byte)]);
         while left != 0 {
             let (hint, rarest) = HINTS[left.trailing_zeros() as usize];
             let start = at.checked_sub(rarest).and_then(|start| body.get(start..));
@@ -138,8 +142,9 @@ fn is_hinted(body: &[u8]) -> bool {
             }
             left &= left - 1;
         }
-        false
-    })
+        from = at + 1;
+    }
+    false
 }
 
 /// The path of the first stored thing, as an error.

@@ -60,5 +60,5 @@ fn edit(body: &mut Body<'_>, edits: &Edits<'_>) {
 fn weigh(root: &Value<'_>) -> Result<Weight, AnswerFault> {
     let output = root.get("output").ok_or(AnswerFault::Malformed("no output"))?;
     let visible_bytes = output.elements().map(|item| watch::item_bytes(&item)).sum();
-    Ok(Weight { usage: usage::read(root), visible_bytes })
+    Ok(Weight { usage: usage::read(root), visible_bytes, places: None })
 }

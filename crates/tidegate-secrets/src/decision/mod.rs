@@ -6,6 +6,7 @@
 //! node's certificate, so that a signature is made once for hundreds of calls.
 
 pub mod file;
+mod json;
 mod seal;
 mod verify;
 
@@ -81,7 +82,7 @@ impl Leaves {
     pub fn of(&mut self, decision: &Decision) -> Result<Hash, SecretsError> {
         self.0.clear();
         self.0.push(LEAF);
-        serde_json::to_writer(&mut self.0, decision).map_err(|_| SecretsError::MalformedMaterial)?;
+        json::write(&mut self.0, decision).map_err(|_| SecretsError::MalformedMaterial)?;
         Ok(Sha256::digest(&self.0).into())
     }
 }
