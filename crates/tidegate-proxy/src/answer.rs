@@ -51,7 +51,7 @@ pub(crate) fn answered(
         headers.insert(header::CACHE_CONTROL, NO_CACHE);
     }
     put_id(headers, account.dialect(), account.arrival.call_id);
-    put_rates(headers, account.dialect(), &account.rates(), gateway.now());
+    put_rates(headers, account.dialect(), &account.rates(), || gateway.now());
     if account.cost_in_header && !streams {
         put_cost(headers, account.spent().cost);
     }
@@ -71,7 +71,7 @@ pub(crate) fn refused(
     account.note_refusal(refusal);
     let mut response = render(refusal, account.voice(), account.arrival.call_id, gateway.now());
     if refusal.rates.is_none() {
-        put_rates(response.headers_mut(), account.dialect(), &account.rates(), gateway.now());
+        put_rates(response.headers_mut(), account.dialect(), &account.rates(), || gateway.now());
     }
     put_times(response.headers_mut(), account, false);
     response.map(|bytes| AnswerBody::whole(bytes, underway))

@@ -248,7 +248,8 @@ async fn outbound(
 ) -> Result<Outbound, Failed> {
     let Planned { gateway, account, call, plan, headers, .. } = *planned;
     // Asked at every hop: time has gone by since the call was planned.
-    if !candidate.is_vouched_at(gateway.now()) {
+    let now = gateway.now();
+    if !candidate.is_vouched_at(now) {
         return Err(Failed::NotVouched);
     }
     let provider = &*candidate.provider;
@@ -283,7 +284,7 @@ async fn outbound(
     }
     if let Some(sign_in) = &sign_in {
         let request = Unsigned { endpoint: &endpoint, path: &path, body: &body };
-        let signed = sign_in.apply(provider.auth, request, &mut out, gateway.means());
+        let signed = sign_in.apply(provider.auth, request, &mut out, gateway.means(now));
         match tokio::time::timeout_at(deadline, signed).await {
             Ok(signed) => signed.map_err(Failed::SignIn)?,
             Err(_) => return Err(Failed::TimedOut),

@@ -240,9 +240,9 @@ impl Gateway {
     }
 
     /// What signing a request needs.
-    pub(crate) fn means(&self) -> Means<'_> {
+    pub(crate) fn means(&self, now: Timestamp) -> Means<'_> {
         let google_token_url = &self.settings.google_token_url;
-        Means { upstreams: &self.upstreams, google_token_url, now: self.now() }
+        Means { upstreams: &self.upstreams, google_token_url, now }
     }
 
     pub(crate) fn new_id<K: IdKind>(&self, now: Timestamp) -> Id<K> {

@@ -4,10 +4,11 @@
 //! The request's way only puts a few numbers in line; each second, and when the metrics are read, they are
 //! counted. Labels are bounded: models and providers of the shared catalogue by name, tenants' own as `_OTHER`.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ahash::AHashMap;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -171,52 +172,93 @@ impl GenAi {
 
 impl Counted {
     fn count(&mut self, sample: &Sample) {
-        let labels = self.names.labels(sample);
+        let mut apart;
+        let set = match self.names.set(sample) {
+            Ok(known) => known,
+            Err(labels) => {
+                apart = Set::of(labels);
+                &mut apart
+            }
+        };
+        let Set { labels, completed, input, output, request } = set;
         let took = sample.took.as_secs_f64();
-        let error_type = sample.error.map(|fault| match fault {
-            Fault::Status(status) => status.to_string(),
-            Fault::Named(name) => name.to_owned(),
-        });
-        let Labels { gen_ai_operation_name, gen_ai_provider_name, gen_ai_request_model } = labels.clone();
-        let duration =
-            DurationLabels { gen_ai_operation_name, gen_ai_provider_name, gen_ai_request_model, error_type };
-        self.operation.get_or_create(&duration).observe(took);
-        for (kind, tokens) in [("input", sample.input_tokens), ("output", sample.output_tokens)] {
+        match sample.error {
+            None => kept(completed, &self.operation, || labels.ended(None)).observe(took),
+            Some(fault) => {
+                let error = match fault {
+                    Fault::Status(status) => status.to_string(),
+                    Fault::Named(name) => name.to_owned(),
+                };
+                self.operation.get_or_create(&labels.ended(Some(error))).observe(took);
+            }
+        }
+        for (kind, tokens, series) in
+            [("input", sample.input_tokens, input), ("output", sample.output_tokens, output)]
+        {
             if tokens > 0 {
-                self.tokens.get_or_create(&labels.clone().of(kind)).observe(tokens as f64);
+                kept(series, &self.tokens, || labels.tokens(kind)).observe(tokens as f64);
             }
         }
         if let Some(call) = sample.call_took {
-            self.request.get_or_create(&labels).observe(call.as_secs_f64());
+            kept(request, &self.request, || labels.clone()).observe(call.as_secs_f64());
         }
         let Some(first) = sample.first.map(|first| first.as_secs_f64()) else { return };
-        self.first_token.get_or_create(&labels).observe(first);
+        self.first_token.get_or_create(labels).observe(first);
         if sample.output_tokens > 1 {
             let each = (took - first).max(0.0) / (sample.output_tokens - 1) as f64;
-            self.per_token.get_or_create(&labels).observe(each);
+            self.per_token.get_or_create(labels).observe(each);
         }
     }
 }
 
+/// What is told apart, and the series that its answers are counted in: looked up once, not for each.
+struct Set {
+    labels: Labels,
+    completed: Option<Histogram>,
+    input: Option<Histogram>,
+    output: Option<Histogram>,
+    request: Option<Histogram>,
+}
+
+impl Set {
+    fn of(labels: Labels) -> Self {
+        Self { labels, completed: None, input: None, output: None, request: None }
+    }
+}
+
+/// The series, looked up in its family the first time.
+fn kept<'s, L: Clone + std::hash::Hash + Eq>(
+    series: &'s mut Option<Histogram>,
+    family: &Family<L, Histogram, Bounds>,
+    labels: impl FnOnce() -> L,
+) -> &'s Histogram {
+    series.get_or_insert_with(|| family.get_or_create(&labels()).clone())
+}
+
 impl Labels {
-    fn of(self, gen_ai_token_type: &'static str) -> TokenLabels {
-        let Self { gen_ai_operation_name, gen_ai_provider_name, gen_ai_request_model } = self;
+    fn tokens(&self, gen_ai_token_type: &'static str) -> TokenLabels {
+        let Self { gen_ai_operation_name, gen_ai_provider_name, gen_ai_request_model } = self.clone();
         TokenLabels { gen_ai_operation_name, gen_ai_provider_name, gen_ai_request_model, gen_ai_token_type }
+    }
+
+    fn ended(&self, error_type: Option<String>) -> DurationLabels {
+        let Self { gen_ai_operation_name, gen_ai_provider_name, gen_ai_request_model } = self.clone();
+        DurationLabels { gen_ai_operation_name, gen_ai_provider_name, gen_ai_request_model, error_type }
     }
 }
 
 /// Names of the shared catalogue, as of the last look.
 struct Names {
     catalogue: Option<Arc<Catalogue>>,
-    models: HashMap<ModelId, Arc<str>>,
+    models: AHashMap<ModelId, Arc<str>>,
     other: Arc<str>,
     /// What has been told apart so far.
-    sets: HashMap<(&'static str, ProviderId, ModelId), Labels>,
+    sets: AHashMap<(&'static str, ProviderId, ModelId), Set>,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        Self { catalogue: None, models: HashMap::new(), other: OTHER.into(), sets: HashMap::new() }
+        Self { catalogue: None, models: AHashMap::new(), other: OTHER.into(), sets: AHashMap::new() }
     }
 }
 
@@ -228,28 +270,26 @@ impl Names {
         self.models = present.models().map(|model| (model.id, model.name.shared())).collect();
         self.catalogue = Some(present.clone());
         // A model may have come to the catalogue, or gone; series that were begun stay.
-        self.sets.retain(|_, labels| *labels.gen_ai_request_model != *OTHER);
+        self.sets.retain(|_, set| *set.labels.gen_ai_request_model != *OTHER);
     }
 
-    fn labels(&mut self, sample: &Sample) -> Labels {
+    /// The set that a sample belongs to; its labels alone where there are too many sets.
+    fn set(&mut self, sample: &Sample) -> Result<&mut Set, Labels> {
         let operation = gen_ai_operation(sample.surface);
-        let set = (operation, sample.provider, sample.model);
-        if let Some(labels) = self.sets.get(&set) {
-            return labels.clone();
-        }
+        let full = self.sets.len() >= MOST_SETS;
+        let place = match self.sets.entry((operation, sample.provider, sample.model)) {
+            Entry::Occupied(known) => return Ok(known.into_mut()),
+            Entry::Vacant(place) => place,
+        };
         let known = self.catalogue.as_ref().and_then(|catalogue| catalogue.provider_by_id(sample.provider));
         let provider = known.map_or(self.other.clone(), |known| gen_ai_provider(known.slug.as_str()).into());
-        let full = self.sets.len() >= MOST_SETS;
         let model = self.models.get(&sample.model).filter(|_| !full).unwrap_or(&self.other).clone();
         let labels = Labels {
             gen_ai_operation_name: operation,
             gen_ai_provider_name: provider,
             gen_ai_request_model: model,
         };
-        if !full {
-            self.sets.insert(set, labels.clone());
-        }
-        labels
+        if full { Err(labels) } else { Ok(place.insert(Set::of(labels))) }
     }
 }
 

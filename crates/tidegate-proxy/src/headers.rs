@@ -1,6 +1,5 @@
 //! Headers of our answers: the call's id, the state of the rate limits.
 
-use std::fmt;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -102,7 +101,12 @@ pub(crate) fn put_by(headers: &mut HeaderMap, by: &By) {
 }
 
 /// The tightest buckets, in the dialect's words.
-pub(crate) fn put_rates(headers: &mut HeaderMap, dialect: DialectName, rates: &Rates, now: Timestamp) {
+pub(crate) fn put_rates(
+    headers: &mut HeaderMap,
+    dialect: DialectName,
+    rates: &Rates,
+    now: impl Fn() -> Timestamp,
+) {
     let mut room = BytesMut::with_capacity(128);
     let (requests, tokens) = match dialect {
         DialectName::AnthropicMessages => (ANTHROPIC_REQUESTS, ANTHROPIC_TOKENS),
@@ -110,7 +114,7 @@ pub(crate) fn put_rates(headers: &mut HeaderMap, dialect: DialectName, rates: &R
     };
     for (names, state) in [(requests, rates.requests), (tokens, rates.tokens)] {
         if let Some(state) = state {
-            put_bucket(headers, names, dialect, state, now, &mut room);
+            put_bucket(headers, names, dialect, state, &now, &mut room);
         }
     }
 }
@@ -120,44 +124,55 @@ fn put_bucket(
     names: Names,
     dialect: DialectName,
     state: BucketState,
-    now: Timestamp,
+    now: &impl Fn() -> Timestamp,
     room: &mut BytesMut,
 ) {
     let [limit, remaining, reset] = names;
-    headers.insert(limit, HeaderValue::from(state.limit));
-    headers.insert(remaining, HeaderValue::from(state.remaining));
-    match dialect {
+    put(headers, limit, room, |room| number(room, state.limit.into()));
+    put(headers, remaining, room, |room| number(room, state.remaining.into()));
+    put(headers, reset, room, |room| match dialect {
         DialectName::AnthropicMessages => {
             let ms = i64::try_from(state.reset_ms).unwrap_or(i64::MAX);
-            let at = Timestamp::from_seconds(now.plus_millis(ms.saturating_add(999)).as_seconds());
-            put(headers, reset, room, format_args!("{at}"));
+            let at = Timestamp::from_seconds(now().plus_millis(ms.saturating_add(999)).as_seconds());
+            // Room grows on demand: writing has no reason to fail.
+            let _ = write!(room, "{at}");
         }
-        _ => put(headers, reset, room, format_args!("{}", Span(state.reset_ms))),
-    }
+        _ => span(room, state.reset_ms),
+    });
 }
 
 /// Adds a header whose value is a part of `room`: one allocation for all of them.
-fn put(headers: &mut HeaderMap, name: HeaderName, room: &mut BytesMut, value: fmt::Arguments<'_>) {
-    let written = room.write_fmt(value);
-    let value = HeaderValue::from_maybe_shared(room.split().freeze());
-    if let (Ok(()), Ok(value)) = (written, value) {
+fn put(headers: &mut HeaderMap, name: HeaderName, room: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
+    write(room);
+    if let Ok(value) = HeaderValue::from_maybe_shared(room.split().freeze()) {
         headers.insert(name, value);
     }
 }
 
-/// A span of time as OpenAI writes it: `250ms`, `1.5s`, `6m0s`.
-struct Span(u64);
+fn number(room: &mut BytesMut, number: u64) {
+    room.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
 
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(ms) = *self;
-        match ms {
-            0..1_000 => write!(f, "{ms}ms"),
-            1_000..60_000 if ms.is_multiple_of(1_000) => write!(f, "{}s", ms / 1_000),
-            1_000..60_000 => write!(f, "{}.{:03}s", ms / 1_000, ms % 1_000),
-            _ => write!(f, "{}m{}s", ms / 60_000, ms % 60_000 / 1_000),
-        }
+/// A span of time as OpenAI writes it: `250ms`, `1.5s`, `6m0s`.
+fn span(room: &mut BytesMut, ms: u64) {
+    let (minutes, seconds) = (ms / 60_000, ms % 60_000 / 1_000);
+    if ms < 1_000 {
+        number(room, ms);
+        return room.extend_from_slice(b"ms");
     }
+    if minutes > 0 {
+        number(room, minutes);
+        room.extend_from_slice(b"m");
+    }
+    number(room, seconds);
+    if minutes == 0 && !ms.is_multiple_of(1_000) {
+        // Three places: 1005 ms are 1.005 s.
+        let mut digits = itoa::Buffer::new();
+        let [b'1', places @ ..] = digits.format(1_000 + ms % 1_000).as_bytes() else { return };
+        room.extend_from_slice(b".");
+        room.extend_from_slice(places);
+    }
+    room.extend_from_slice(b"s");
 }
 
 #[cfg(test)]
@@ -166,8 +181,18 @@ mod tests {
 
     #[test]
     fn spans_read_as_openai_writes_them() {
-        for (ms, text) in [(0, "0ms"), (250, "250ms"), (1_000, "1s"), (1_500, "1.500s"), (360_000, "6m0s")] {
-            assert_eq!(Span(ms).to_string(), text);
+        for (ms, text) in [
+            (0, "0ms"),
+            (250, "250ms"),
+            (1_000, "1s"),
+            (1_500, "1.500s"),
+            (59_005, "59.005s"),
+            (61_500, "1m1s"),
+            (360_000, "6m0s"),
+        ] {
+            let mut room = BytesMut::new();
+            span(&mut room, ms);
+            assert_eq!(room, text, "{ms}");
         }
     }
 
@@ -176,8 +201,8 @@ mod tests {
         let state = BucketState { limit: 60, remaining: 59, reset_ms: 1_000 };
         let rates = Rates { requests: Some(state), tokens: None };
         let mut headers = HeaderMap::new();
-        put_rates(&mut headers, DialectName::OpenaiChat, &rates, Timestamp::default());
-        put_rates(&mut headers, DialectName::AnthropicMessages, &rates, Timestamp::default());
+        put_rates(&mut headers, DialectName::OpenaiChat, &rates, Timestamp::default);
+        put_rates(&mut headers, DialectName::AnthropicMessages, &rates, Timestamp::default);
         let mut shown: Vec<_> =
             headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
         shown.sort();

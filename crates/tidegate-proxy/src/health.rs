@@ -5,11 +5,11 @@
 //! fleet probes (`half_open`), and the others follow when that was answered. Retries at the same provider
 //! are at most a fifth of its traffic.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use ahash::AHashMap;
 use parking_lot::{Mutex, RwLock};
 use tidegate_policy::{Candidate, Measured, Pause, Vitals};
 use tidegate_types::usage::CredentialType;
@@ -23,10 +23,10 @@ pub(crate) type Place = (Option<CredentialId>, OfferingId);
 /// What the node remembers of its providers.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    cooling: Mutex<HashMap<Place, Instant>>,
+    cooling: Mutex<AHashMap<Place, Instant>>,
     /// How many are in `cooling`: the usual answer needs no lock.
     cooling_count: AtomicUsize,
-    allowances: RwLock<HashMap<ProviderId, Arc<AtomicI64>>>,
+    allowances: RwLock<AHashMap<ProviderId, Arc<AtomicI64>>>,
     pub(crate) measured: Measurements,
     /// What the other nodes are to be told: cool-downs by their end, and those that ended early.
     told: Mutex<Vec<(Place, Option<Instant>)>>,

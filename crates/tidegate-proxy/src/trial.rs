@@ -141,7 +141,7 @@ impl Gateway {
         let mut headers = forwarded(&HeaderMap::new(), spoken, surface == spoken);
         if provider.auth != AuthScheme::None {
             let unsigned = Unsigned { endpoint: &endpoint, path: &path, body: &body };
-            let signed = sign_in.apply(provider.auth, unsigned, &mut headers, self.means());
+            let signed = sign_in.apply(provider.auth, unsigned, &mut headers, self.means(self.now()));
             signed.await.map_err(|_| "sign_in_failed")?;
         }
         let line = self.upstreams.line(&endpoint, provider.organization_id).await;

@@ -1,8 +1,8 @@
 //! How long answers usually are, by provider and model: what nearly all stay below, as a moving estimate.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ahash::AHashMap;
 use parking_lot::RwLock;
 use tidegate_types::{ModelId, ProviderId};
 
@@ -14,7 +14,7 @@ const MOST: usize = 50_000;
 pub(crate) struct Typical {
     /// A step up weighs as much as so many down.
     weight: u64,
-    pairs: RwLock<HashMap<(ProviderId, ModelId), AtomicU64>>,
+    pairs: RwLock<AHashMap<(ProviderId, ModelId), AtomicU64>>,
 }
 
 impl Typical {

@@ -4,11 +4,11 @@
 //! What one organization alone is to blame for (its credential, its short time limits) is not
 //! counted: everybody plans by these numbers.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use ahash::AHashMap;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tidegate_policy::{Candidate, Condition, Vitals};
@@ -53,7 +53,7 @@ pub(crate) struct Seen {
 #[derive(Debug)]
 pub(crate) struct Measurements {
     began: Instant,
-    pairs: RwLock<HashMap<(ProviderId, ModelId), Arc<Pair>>>,
+    pairs: RwLock<AHashMap<(ProviderId, ModelId), Arc<Pair>>>,
 }
 
 /// A model at a provider. 0 stands for "unknown" where nothing was measured yet.

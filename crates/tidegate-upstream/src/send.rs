@@ -1,12 +1,12 @@
 //! Sending a request: take or make a connection, send, and say what became of it.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use ahash::AHashMap;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Uri};
@@ -64,7 +64,7 @@ struct Inner {
     connector: Connector,
     idle_timeout: Duration,
     max_idle: usize,
-    endpoints: RwLock<HashMap<Box<str>, Arc<Endpoint>>>,
+    endpoints: RwLock<AHashMap<Box<str>, Arc<Endpoint>>>,
 }
 
 /// Base URLs remembered; tenants can make up new ones without end.

@@ -34,6 +34,8 @@ struct Writer {
     last_number: u64,
     frames: Vec<u8>,
     unsynced: Vec<Unsynced>,
+    /// Bytes that the last commit made durable: the next one's are likely to be as many.
+    usual: usize,
     open: AHashMap<AttemptKey, OpenAttempt>,
     /// Names of poisoned segments, unlinked once their content is durable elsewhere.
     given_up: Vec<String>,
@@ -98,7 +100,8 @@ impl Lane {
                 last.frames.extend_from_slice(&writer.frames)
             }
             _ => {
-                let frames = writer.frames.clone();
+                let mut frames = Vec::with_capacity(writer.usual.max(length));
+                frames.extend_from_slice(&writer.frames);
                 writer.unsynced.push(Unsynced { segment: Arc::clone(&segment), frames });
             }
         }
@@ -171,7 +174,12 @@ impl Lane {
     /// Makes durable what was appended before the call, and reserves the next segment.
     /// After an error the call must be repeated.
     pub(crate) fn commit(&self) -> io::Result<()> {
-        let batches = std::mem::take(&mut self.writer.lock().unsynced);
+        let batches = {
+            let mut writer = self.writer.lock();
+            let batches = std::mem::take(&mut writer.unsynced);
+            writer.usual = batches.last().map_or(0, |batch| batch.frames.len());
+            batches
+        };
         let failure = batches.iter().enumerate().find_map(|(index, batch)| {
             self.disk.sync(&batch.segment.file, &batch.segment.name).err().map(|error| (index, error))
         });

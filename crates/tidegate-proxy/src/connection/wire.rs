@@ -141,23 +141,28 @@ impl<I> Wire<I> {
     /// Ready when the deadline has passed while nothing was under way.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let waiting = self.is_waiting();
-            let deadline = if waiting { self.deadline() } else { Instant::now() + self.patience.idle };
+            // While a request is under way there is none, and the timer that runs is as good as any.
+            let deadline = self.is_waiting().then(|| self.deadline());
+            let idle = self.patience.idle;
             let timer = match &mut self.timer {
                 Some(timer) => timer,
                 // Also while a request is under way: nobody may ask again when it has ended.
-                None => self.timer.insert(Box::pin(tokio::time::sleep_until(deadline))),
+                None => {
+                    let until = deadline.unwrap_or_else(|| Instant::now() + idle);
+                    self.timer.insert(Box::pin(tokio::time::sleep_until(until)))
+                }
             };
-            if timer.deadline() > deadline {
+            if let Some(deadline) = deadline.filter(|deadline| timer.deadline() > *deadline) {
                 timer.as_mut().reset(deadline);
             }
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if waiting && deadline <= Instant::now() {
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
                 return Poll::Ready(());
             }
-            timer.as_mut().reset(deadline);
+            timer.as_mut().reset(deadline.unwrap_or(now + idle));
         }
     }
 }

@@ -166,7 +166,7 @@ impl<'a> Line<'a> {
         if let (Some(sign_in), true) = (&self.sign_in, signed) {
             let body = body.as_deref().unwrap_or_default();
             let request = Unsigned { endpoint, path: &path, body };
-            let signed = sign_in.apply(provider.auth, request, &mut headers, gateway.means());
+            let signed = sign_in.apply(provider.auth, request, &mut headers, gateway.means(gateway.now()));
             signed.await.map_err(Failed::SignIn)?;
         }
         let request = match body {

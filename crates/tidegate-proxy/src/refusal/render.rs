@@ -35,7 +35,7 @@ pub(crate) fn render(refusal: &Refusal, voice: Voice, call_id: CallId, now: Time
     }
     put_id(headers, voice.dialect, call_id);
     if let Some(rates) = &refusal.rates {
-        put_rates(headers, voice.dialect, rates, now);
+        put_rates(headers, voice.dialect, rates, || now);
     }
     if let Some(ms) = refusal.retry_after_ms {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000).max(1)));
