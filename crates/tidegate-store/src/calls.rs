@@ -1,6 +1,6 @@
 //! Call records: one per call, refusals included. Written by the intake; read here.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use tidegate_types::resource::Areas;
 use tidegate_types::usage::CallRecord;
@@ -127,6 +127,14 @@ pub async fn get(tx: &mut TenantTx, id: CallId) -> Result<CallRecord> {
     record(row.ok_or(StoreError::NotFound)?)
 }
 
+/// Where a page of calls begins: at this call, or behind the last day of all.
+fn begin(before: Option<CallId>, to: Timestamp) -> (NaiveDate, Uuid) {
+    let day = |id: Uuid| DateTime::from_timestamp_millis(i64::try_from(id.as_u128() >> 80).ok()?);
+    let id = before.map_or(Uuid::max(), CallId::to_uuid);
+    let last = time(to.plus_millis(2 * 86_400_000));
+    (before.and_then(|_| day(id)).unwrap_or(last).date_naive(), id)
+}
+
 /// A page of records, newest first, of calls that began before `before`.
 ///
 /// # Errors
@@ -138,6 +146,10 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<CallRecord>> {
     // The day comes from the call's id, which its node's clock made: a day more on both sides.
+    // Calls are in the index by day and id, and ids are in order of time: a page begins where the last one ended,
+    // however many calls there are. The bounds are plain arguments, because behind row-level security the planner
+    // takes no others for bounds of an index.
+    let (day, before) = begin(before, filter.to);
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT organization_id, call_id, at, team_id, key_id, surface, stream, model_id, route_id, status, outcome,
              attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session, app, tags, shard, revision_n, zdr, plan,
@@ -146,20 +158,21 @@ pub async fn list(
          WHERE organization_id = $1 AND at >= $2 AND at < $3
              AND day >= ($2::timestamptz AT TIME ZONE 'UTC')::date - 1
              AND day <= ($3::timestamptz AT TIME ZONE 'UTC')::date + 1
-             AND ($4::uuid IS NULL OR call_id < $4) AND ($5::uuid IS NULL OR team_id = $5)
+             AND (day, call_id) < ($10, $4) AND ($5::uuid IS NULL OR team_id = $5)
              AND ($6::uuid IS NULL OR key_id = $6) AND ($7::uuid IS NULL OR model_id = $7)
              AND ($8::integer IS NULL OR status = $8)
-         ORDER BY call_id DESC LIMIT $9",
+         ORDER BY day DESC, call_id DESC LIMIT $9",
     )
     .bind(tx.organization())
     .bind(time(filter.from))
     .bind(time(filter.to))
-    .bind(uuid_of(before))
+    .bind(before)
     .bind(uuid_of(filter.team))
     .bind(uuid_of(filter.key))
     .bind(uuid_of(filter.model))
     .bind(filter.status.map(i32::from))
     .bind(one_more(limit))
+    .bind(day)
     .fetch_all(tx.connection())
     .await?;
     let records: Result<Vec<_>> = rows.into_iter().map(record).collect();
