@@ -2,7 +2,7 @@
 //!
 //! They are told again how attempts ended, and what was held for attempts that never reached the
 //! journal is freed: on the evidence of the books, once the journal is shipped. Ends nothing of
-//! which it is not known how it ended. What they had of budgets in advance goes back the same way.
+//! which it is not known how it ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +19,6 @@ use tidegate_types::{CallId, NanoUsd, NodeId, OrganizationId};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::grants::Left;
 use crate::journal::{Journal, Recovered};
 use crate::link::Link;
 use crate::sync::Handle;
@@ -126,16 +125,7 @@ impl Aftermath {
                 tracing::debug!(%error, "what earlier processes left in the counters stays for now");
                 sleep(AGAIN).await;
             }
-            while let Err(error) = self.left_grants().give_back().await {
-                tracing::debug!(%error, "what earlier processes had in advance stays out for now");
-                sleep(AGAIN).await;
-            }
         }
-    }
-
-    fn left_grants(&self) -> Left<'_> {
-        let boots = self.whole_since..self.journal.boot();
-        Left { limiter: &self.limiter, link: &self.link, node_id: self.node_id, boots }
     }
 
     /// Ends every hold of earlier processes of which the books know how it ended, or that it never

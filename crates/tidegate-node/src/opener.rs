@@ -267,8 +267,7 @@ impl Shared {
     }
 }
 
-/// A window's figures as the control plane tells them.
-pub(crate) fn balance(from: &tidegate_proto::budget::OpeningBalance) -> Option<OpeningBalance> {
+fn balance(from: &tidegate_proto::budget::OpeningBalance) -> Option<OpeningBalance> {
     Some(OpeningBalance {
         budget_id: from.budget_id.parse().ok()?,
         window_start: Timestamp::from_micros(from.window_start_micros),
