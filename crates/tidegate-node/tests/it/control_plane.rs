@@ -12,8 +12,8 @@ use tidegate_proto::budget::budget_service_server::{BudgetService, BudgetService
 use tidegate_proto::budget::{
     AllowGrantsRequest, AllowGrantsResponse, AttemptEnd, ConfirmEpochRequest, ConfirmEpochResponse,
     HeldAttempt, OpenEpochRequest, OpenEpochResponse, OpenWith, OpeningBalance, RetryLater,
-    ReturnGrantsRequest, ReturnGrantsResponse, ReviewHoldsRequest, ReviewHoldsResponse,
-    open_epoch_response::Outcome,
+    ReturnGrantsRequest, ReturnGrantsResponse, ReviewGrantsRequest, ReviewGrantsResponse, ReviewHoldsRequest,
+    ReviewHoldsResponse, open_epoch_response::Outcome,
 };
 use tidegate_proto::config::config_service_server::{ConfigService, ConfigServiceServer};
 use tidegate_proto::config::control_message::Message as Control;
@@ -437,6 +437,13 @@ impl BudgetService for Service {
         _: Request<ReturnGrantsRequest>,
     ) -> Result<Response<ReturnGrantsResponse>, Status> {
         Ok(Response::new(ReturnGrantsResponse {}))
+    }
+
+    async fn review_grants(
+        &self,
+        _: Request<ReviewGrantsRequest>,
+    ) -> Result<Response<ReviewGrantsResponse>, Status> {
+        Ok(Response::new(ReviewGrantsResponse::default()))
     }
 
     async fn review_holds(
