@@ -255,7 +255,7 @@ impl Case {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 800, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     /// Whatever policies, facts, attestations, fallbacks and credentials say: no attempt can be made where it
     /// may not, candidate by candidate; and what may be asked is asked.

@@ -32,6 +32,7 @@ mod plain;
 mod plans;
 mod provider;
 mod refusals;
+mod residency;
 mod retention;
 mod searches;
 mod sign_in;

@@ -111,7 +111,7 @@ pub(crate) struct World {
     pub(crate) authority_away: Arc<AtomicBool>,
     pub(crate) key: String,
     pub(crate) metrics: Metrics,
-    opened: Arc<Mutex<BTreeMap<CredentialId, Arc<SignIn>>>>,
+    pub(crate) opened: Arc<Mutex<BTreeMap<CredentialId, Arc<SignIn>>>>,
     config: Arc<Config>,
     kept: KeySecret,
     n: Mutex<BTreeMap<Shard, u64>>,
@@ -482,6 +482,7 @@ pub(crate) fn offering(place: u128, slug: &str) -> Offering {
             recorded_at: Timestamp::from_micros(0),
             source: "test".into(),
         }],
+        locations: Vec::new(),
         data_handling: Some(DataHandling {
             retention: Retention::None,
             training: Training::Never,
