@@ -410,8 +410,7 @@ impl BudgetService for Service {
         request: Request<OpenEpochRequest>,
     ) -> Result<Response<OpenEpochResponse>, Status> {
         node_of(&request)?;
-        let request = request.into_inner();
-        self.shared.opened.lock().push(request);
+        self.shared.opened.lock().push(request.into_inner());
         let outcome = if take_one(&self.shared.retries) {
             Outcome::Retry(RetryLater { after_ms: 30, reason: "opening".into() })
         } else {
