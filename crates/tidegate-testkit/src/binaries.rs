@@ -1,4 +1,5 @@
-//! Where server binaries are: on PATH, or in Debian's versioned PostgreSQL folders.
+//! Where server binaries are: on PATH, or in Debian's versioned PostgreSQL folders. What Debian has on PATH is a
+//! Perl script that looks there too, and takes longer for it than most tests ask for.
 
 use std::env;
 use std::fs;
@@ -8,19 +9,27 @@ use anyhow::{Result, bail};
 
 const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
 
-/// The program with this name: first on PATH, then in the newest PostgreSQL folder that has it.
+const WRAPPER: &str = "pg_wrapper";
+
+/// The program with this name: first on PATH, where it is no wrapper, then in the newest PostgreSQL folder that has it.
 ///
 /// # Errors
 /// When it is nowhere; the message says what to install.
 pub fn find(name: &str) -> Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let on_path = env::split_paths(&path).map(|folder| folder.join(name));
-    let Some(found) = on_path.chain(versioned(name)).find(|file| file.is_file()) else {
+    let on_path: Vec<PathBuf> = env::split_paths(&path).map(|folder| folder.join(name)).collect();
+    let (wrappers, on_path): (Vec<_>, Vec<_>) = on_path.into_iter().partition(|file| is_wrapper(file));
+    let mut all = on_path.into_iter().chain(versioned(name)).chain(wrappers);
+    let Some(found) = all.find(|file| file.is_file()) else {
         bail!(
             "{name} not found on PATH or in {POSTGRES_VERSIONS}/*/bin: install the packages postgresql and redis-server"
         );
     };
     Ok(found)
+}
+
+fn is_wrapper(file: &Path) -> bool {
+    fs::canonicalize(file).is_ok_and(|file| file.file_name().is_some_and(|name| name == WRAPPER))
 }
 
 fn versioned(name: &str) -> Vec<PathBuf> {

@@ -15,8 +15,8 @@ use tidegate_testkit::installation::{Admin, Installation, Shape};
 
 use crate::support::{App, Ask, Balancer, bill, binary, full, seconds, until, usage};
 
-/// Longer than the balancer takes to see who is not ready.
-const LEAD: u64 = 1;
+/// Longer than the balancer takes to see who is not ready, on a machine that others use too.
+const LEAD: u64 = 3;
 
 /// What went on meanwhile.
 #[derive(Default)]
@@ -104,7 +104,8 @@ impl Roll<'_> {
             assert!(plane.wait(seconds(30)).await.unwrap(), "control plane {index} ends well");
             self.installation.restart_control_plane(index).await.unwrap();
             self.planes.take(index, false);
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            let seen = || async { self.planes.uses(index) };
+            until("the balancer sees that the control plane is back", seconds(10), seen).await;
         }
     }
 
@@ -116,7 +117,8 @@ impl Roll<'_> {
             assert!(node.wait(seconds(40)).await.unwrap(), "node {index} ends well");
             self.installation.restart_node(index).await.unwrap();
             self.nodes.take(index, false);
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            let seen = || async { self.nodes.uses(index) };
+            until("the balancer sees that the node is back", seconds(10), seen).await;
         }
     }
 

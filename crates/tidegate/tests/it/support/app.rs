@@ -13,6 +13,12 @@ pub(crate) fn client() -> Client {
     Client::builder().timeout(Duration::from_secs(60)).no_proxy().build().unwrap()
 }
 
+/// The same with a connection for each request.
+pub(crate) fn client_without_kept_connections() -> Client {
+    let builder = Client::builder().timeout(Duration::from_secs(60)).no_proxy();
+    builder.pool_max_idle_per_host(0).build().unwrap()
+}
+
 /// What is asked of a model.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {

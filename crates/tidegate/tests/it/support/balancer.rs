@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::client;
+use super::app::client_without_kept_connections;
 
 /// Between two looks at `/readyz`.
 const PROBE: Duration = Duration::from_millis(100);
@@ -48,6 +48,12 @@ impl Balancer {
         Self { url, backends, _tasks: tasks }
     }
 
+    /// Whether new connections go there, as of the last look.
+    pub(crate) fn uses(&self, index: usize) -> bool {
+        let backend = &self.backends[index];
+        backend.is_ready.load(Ordering::SeqCst) && !backend.is_out.load(Ordering::SeqCst)
+    }
+
     /// As an orchestrator does before it ends a server: no new connections, whatever it says of itself.
     pub(crate) fn take(&self, index: usize, out: bool) {
         self.backends[index].is_out.store(out, Ordering::SeqCst);
@@ -56,9 +62,10 @@ impl Balancer {
 
 async fn probe(backends: Arc<Vec<Backend>>, index: usize) {
     let backend = &backends[index];
+    // A connection of its own each time: what is kept says nothing about who listens.
+    let client = client_without_kept_connections();
     loop {
-        // A connection of its own each time: what is kept says nothing about who listens.
-        let answer = client().get(&backend.readyz).timeout(Duration::from_secs(2)).send().await;
+        let answer = client.get(&backend.readyz).timeout(Duration::from_secs(10)).send().await;
         let is_ready = answer.is_ok_and(|answer| answer.status() == 200);
         backend.is_ready.store(is_ready, Ordering::SeqCst);
         tokio::time::sleep(PROBE).await;
