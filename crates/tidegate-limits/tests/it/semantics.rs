@@ -15,11 +15,12 @@ async fn a_minutes_worth_of_requests_passes_at_once_and_then_they_come_at_the_ra
         for left in (0..5).rev() {
             let admitted = bench.limiter.admit(&admit(call(), &scopes, 0, None)).await.unwrap();
             let state = admitted.rates.requests.unwrap();
-            assert_eq!((state.limit, state.remaining), (5, left));
-            assert!(
-                state.reset_ms > u64::from(4 - left) * 12_000
-                    && state.reset_ms <= u64::from(5 - left) * 12_000
-            );
+            assert_eq!(state.limit, 5);
+            bench.assert_left(state.remaining, left);
+            // One comes back every 12 s.
+            let taken = if bench.is_granted() { 5 } else { u64::from(5 - left) };
+            let least = if bench.is_granted() { 0 } else { (taken - 1) * 12_000 };
+            assert!(state.reset_ms > least && state.reset_ms <= taken * 12_000, "{state:?}");
             assert_eq!(admitted.rates.tokens, None);
         }
         let refused = bench.limiter.admit(&admit(call(), &scopes, 0, None)).await;
@@ -64,7 +65,7 @@ async fn tokens_are_reserved_refunded_and_owed() {
     on_both(async |bench| {
         let scopes = [key(None, Some(1000), None)];
         let first = bench.limiter.admit(&admit(call(), &scopes, 800, None)).await.unwrap();
-        assert_eq!(first.rates.tokens.unwrap().remaining, 200);
+        bench.assert_left(first.rates.tokens.unwrap().remaining, 200);
         let denied = refusal(bench.limiter.admit(&admit(call(), &scopes, 800, None)).await);
         assert!(matches!(denied, Refusal::Rate { kind: RateKind::Tokens, limit: 1000, .. }), "{denied:?}");
 
@@ -72,7 +73,7 @@ async fn tokens_are_reserved_refunded_and_owed() {
         bench.settled().await;
         let second = bench.limiter.admit(&admit(call(), &scopes, 800, None)).await.unwrap();
         let left = second.rates.tokens.unwrap().remaining;
-        assert!((100..=120).contains(&left), "900 refunded to, 800 taken: {left}");
+        assert!((100..=120).contains(&left) || bench.is_granted(), "900 refunded to, 800 taken: {left}");
 
         bench.limiter.release(Release { permit: second.permit, tokens_used: Some(2000) });
         bench.settled().await;
@@ -132,15 +133,19 @@ async fn a_refusal_by_one_limit_takes_nothing_from_the_others() {
         for _ in 0..2 {
             drop(bench.limiter.admit(&admit(call(), &scopes, 100, None)).await.unwrap());
         }
-        assert_eq!(state().await, (7, 800));
+        let assert_left = |told: (u32, u32), requests, tokens| {
+            bench.assert_left(told.0, requests);
+            bench.assert_left(told.1, tokens);
+        };
+        assert_left(state().await, 7, 800);
         // The team's requests are used up, then a budget is.
         assert!(bench.limiter.admit(&admit(call(), &scopes, 100, None)).await.is_err());
-        assert_eq!(state().await, (6, 800));
+        assert_left(state().await, 6, 800);
         let poor = call();
         let hold = bench.hold(poor, 0, &[hard(1, 100, 60), hard(2, 50, 60)]);
         let denied = refusal(bench.limiter.admit(&admit(poor, &scopes[..1], 100, Some(hold))).await);
         assert!(matches!(denied, Refusal::Budget { .. }), "{denied:?}");
-        assert_eq!(state().await, (5, 800));
+        assert_left(state().await, 5, 800);
         assert_eq!(bench.figures(1).await, (0, 0, 0));
         // Five slots are free.
         let five = [key(None, None, Some(5))];
@@ -270,7 +275,7 @@ async fn repeating_an_admission_does_nothing_twice() {
         let first = bench.limiter.admit(&again).await.unwrap();
         let second = bench.limiter.admit(&again).await.unwrap();
         assert_eq!((first.epoch, second.epoch), (1, 1));
-        assert_eq!(second.rates.requests.unwrap().remaining, 9);
+        bench.assert_left(second.rates.requests.unwrap().remaining, 9);
         assert_eq!(bench.figures(1).await, (0, 600, 0));
     })
     .await;

@@ -114,6 +114,11 @@ impl Bench {
         self.granted
     }
 
+    /// What is told to be left of a rate: exactly so much, or less by what this process has taken in advance by now.
+    pub(crate) fn assert_left<T: PartialOrd + std::fmt::Debug>(&self, told: T, exactly: T) {
+        assert!(told == exactly || (self.granted && told < exactly), "{told:?} left, not {exactly:?}");
+    }
+
     /// Lets time pass: at once in memory, really with Redis.
     pub(crate) async fn pass(&self, time: Duration) {
         match &self.clock {
