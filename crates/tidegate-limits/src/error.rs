@@ -38,8 +38,16 @@ pub enum LimitError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// The URL cannot be read. (The URL may hold a password and is not repeated.)
-    #[error("its URL is not a Redis URL")]
+    #[error(
+        "its URL is not redis://, rediss:// or unix:// with one endpoint (Sentinel and Cluster are not spoken)"
+    )]
     Url,
+    /// The certificates cannot be read, or the URL is not `rediss://`.
+    #[error("the certificates that should vouch for it cannot be read, or its URL is not rediss://")]
+    Ca,
+    /// A Sentinel, or a node of a cluster.
+    #[error("it runs in {0} mode; nodes need one endpoint that leads to the primary")]
+    Mode(String),
     /// Keys could be evicted, and a lost counter would be spent twice.
     #[error("maxmemory-policy is {0}; it must be noeviction")]
     Eviction(String),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tidegate_types::Secret;
 
+use crate::error::LimitError;
+
 /// Spans of time that both stores keep.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
@@ -73,6 +75,8 @@ impl Default for GrantSettings {
 pub struct RedisSettings {
     /// `redis://`, `rediss://` or `unix://` URL, with the password if there is one.
     pub url: Secret,
+    /// Certificates (PEM) that vouch for a `rediss://` server; `None`: those of the public web.
+    pub ca: Option<Vec<u8>>,
     /// Connections for decisions, 1 to 8; one more is kept for settlements. More than one did not
     /// measure better (`examples/admission`).
     pub connections: u8,
@@ -91,6 +95,14 @@ impl RedisSettings {
     #[must_use]
     pub fn new(url: Secret, seed: u64) -> Self {
         let (timing, grants) = (Timing::default(), GrantSettings::default());
-        Self { url, connections: 1, decision: Duration::from_millis(25), seed, timing, grants }
+        Self { url, ca: None, connections: 1, decision: Duration::from_millis(25), seed, timing, grants }
+    }
+
+    /// Whether the URL and the certificates can be used. Asks nobody.
+    ///
+    /// # Errors
+    /// [`LimitError::Unfit`].
+    pub fn check(&self) -> Result<(), LimitError> {
+        crate::redis::client(self).map(|_| ())
     }
 }

@@ -19,6 +19,8 @@ pub struct Server {
     folder: TempDir,
     port: u16,
     host: Host,
+    /// Further arguments of the program.
+    arguments: Vec<String>,
     child: Option<Child>,
 }
 
@@ -36,7 +38,20 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub fn start_on(host: Host) -> Result<Self> {
-        let mut server = Self { folder: tempfile::tempdir()?, port: port::free()?, host, child: None };
+        Self::start_as(host, Vec::new())
+    }
+
+    /// The same with further arguments of the program.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(arguments: &[&str]) -> Result<Self> {
+        Self::start_as(Host::default(), arguments.iter().map(|&argument| argument.to_owned()).collect())
+    }
+
+    fn start_as(host: Host, arguments: Vec<String>) -> Result<Self> {
+        let (folder, port) = (tempfile::tempdir()?, port::free()?);
+        let mut server = Self { folder, port, host, arguments, child: None };
         server.start_again()?;
         Ok(server)
     }
@@ -83,6 +98,7 @@ impl Server {
             ])
             .args(["--maxmemory-policy", "noeviction", "--dir"])
             .arg(self.folder.path())
+            .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

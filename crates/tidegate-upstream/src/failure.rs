@@ -12,6 +12,9 @@ pub enum SendError {
     /// No connection.
     #[error("no connection")]
     Connect,
+    /// The egress proxy opens no tunnel there.
+    #[error("the egress proxy opens no tunnel to this target")]
+    Proxy,
     /// No TLS session.
     #[error("no TLS session")]
     Tls,
@@ -43,6 +46,7 @@ impl SendError {
             Self::Forbidden => "forbidden_address",
             Self::Dns => "dns",
             Self::Connect | Self::ConnectTimeout | Self::Unwritten => "connect",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::Broken => "broken",
             Self::Garbled => "garbled",
@@ -56,6 +60,9 @@ pub enum SettingsError {
     /// The extra CA file holds no certificate, or one that cannot be read.
     #[error("the extra CA certificates cannot be read")]
     ExtraCa,
+    /// The egress proxy's URL cannot be used. Never quotes it.
+    #[error("the egress proxy cannot be used: {0}")]
+    Proxy(&'static str),
     /// The TLS library refused its own settings.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),

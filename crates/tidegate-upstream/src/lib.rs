@@ -1,7 +1,8 @@
 //! Every outbound HTTP call of Tidegate: vetted addresses, pooled connections, sign-in.
 //!
 //! A base URL is parsed once, its host resolved, every address vetted, and the connection
-//! made to exactly the vetted address. No redirects, no proxies from the environment.
+//! made to exactly the vetted address. No redirects, no proxies from the environment: the operator's
+//! own is a setting.
 //! Knows no dialect, no price and no tenant rule but the operator's list of private targets.
 
 mod address;
@@ -17,6 +18,7 @@ mod headers;
 mod percent;
 mod pool;
 mod private;
+mod proxy;
 mod resolve;
 mod secret;
 mod send;
@@ -35,6 +37,7 @@ pub use google::{GOOGLE_TOKEN_URL, TokenError};
 pub use headers::forwarded;
 pub use percent::{fill_path, segment, with_query};
 pub use private::PrivateTarget;
+pub use proxy::EgressProxy;
 pub use resolve::Resolver;
 pub use send::{Line, RequestBody, Unsent, Upstreams, get, post};
 pub use sigv4::{Keys as AwsKeys, Subject as AwsSubject};

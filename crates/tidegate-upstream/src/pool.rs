@@ -5,7 +5,6 @@
 //! shared, and each has a task that ends with it.
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::h1::H1;
+use crate::proxy::Remote;
 use crate::send::RequestBody;
 use crate::stream::Stream;
 
@@ -25,7 +25,7 @@ type Io = TokioIo<Stream>;
 #[derive(Clone)]
 pub(crate) struct H2 {
     pub(crate) sender: http2::SendRequest<RequestBody>,
-    pub(crate) remote: IpAddr,
+    pub(crate) remote: Remote,
     task: AbortHandle,
 }
 
@@ -53,7 +53,7 @@ impl H2 {
     pub(crate) fn start(
         sender: http2::SendRequest<RequestBody>,
         machine: http2::Connection<Io, RequestBody, Tracked>,
-        remote: IpAddr,
+        remote: Remote,
         tasks: &TaskTracker,
     ) -> Self {
         // Ends when the last sender and stream are gone, or the peer closes.
@@ -86,7 +86,7 @@ impl Pool {
     pub(crate) async fn take(
         &self,
         idle_timeout: Duration,
-        accepts: impl Fn(IpAddr) -> bool,
+        accepts: impl Fn(Remote) -> bool,
     ) -> Option<Connection> {
         loop {
             let mut h1 = {

@@ -40,11 +40,12 @@ pub(crate) fn permits(private: &[PrivateTarget], address: IpAddr, wish: Wish) ->
 }
 
 /// Services that speak https live on 443 or above the well-known ports.
-const fn is_usual_port(port: u16) -> bool {
+pub(crate) const fn is_usual_port(port: u16) -> bool {
     port == 443 || port >= 1024
 }
 
-fn listed(private: &[PrivateTarget], address: IpAddr, wish: Wish) -> bool {
+/// Whether the operator lists this address as a private target.
+pub(crate) fn listed(private: &[PrivateTarget], address: IpAddr, wish: Wish) -> bool {
     private.iter().any(|target| {
         target.cidr.contains(&address)
             && target.ports.contains(&wish.port)

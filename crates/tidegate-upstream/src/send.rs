@@ -108,7 +108,7 @@ impl Upstreams {
     /// # Errors
     /// [`SendError`], never one that [`SendError::was_sent`].
     pub async fn line(&self, endpoint: &Arc<Endpoint>, owner: OrganizationId) -> Result<Line, SendError> {
-        let accepts = |address| self.0.connector.permits(endpoint, address, owner);
+        let accepts = |remote| self.0.connector.permits(endpoint, remote, owner);
         let connection = match endpoint.pool.take(self.0.idle_timeout, accepts).await {
             Some(kept) => kept,
             None => Box::pin(self.0.connector.connect(endpoint, owner)).await?,

@@ -87,6 +87,27 @@ volumeMounts:
 {{- end }}
 {{- end }}
 
+{{- define "tidegate.byProxy" -}}
+{{- if or .Values.egressProxy.url .Values.egressProxy.existingSecret }}true{{ end }}
+{{- end }}
+
+{{/* The egress proxy, for the environment of what calls out. */}}
+{{- define "tidegate.proxyEnv" -}}
+{{- with .Values.egressProxy }}
+{{- if .existingSecret }}
+- name: TIDEGATE_UPSTREAM__PROXY
+  valueFrom: {secretKeyRef: {name: {{ .existingSecret }}, key: {{ .urlKey }}}}
+{{- else if .url }}
+- name: TIDEGATE_UPSTREAM__PROXY
+  value: {{ .url | quote }}
+{{- end }}
+{{- if and .resolves (include "tidegate.byProxy" $) }}
+- name: TIDEGATE_UPSTREAM__PROXY_RESOLVES
+  value: "true"
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "tidegate.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -192,6 +213,12 @@ resources: {{- toYaml .Values.migrations.resources | nindent 2 }}
 {{- range list "gatewayIngress" "adminIngress" }}
 {{- $ingress := index $.Values . }}
 {{- if and $ingress.enabled (not $ingress.host) }}{{ fail (printf "%s.enabled needs %s.host" . .) }}{{ end }}
+{{- end }}
+{{- if and .Values.egressProxy.url .Values.egressProxy.existingSecret }}
+{{- fail "egressProxy: give url or existingSecret, not both" }}
+{{- end }}
+{{- if and .Values.egressProxy.resolves (not (include "tidegate.byProxy" .)) }}
+{{- fail "egressProxy.resolves needs egressProxy.url or egressProxy.existingSecret" }}
 {{- end }}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
 {{- fail "httpRoute.enabled needs httpRoute.parentRefs" }}

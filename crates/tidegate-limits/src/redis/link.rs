@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo as _, Pipeline, ServerErrorKind, Value};
-use tidegate_types::{Clock, Secret, Timestamp};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo as _, Pipeline, ServerErrorKind, TlsCertificates,
+    Value,
+};
+use tidegate_types::{Clock, Timestamp};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::script::Scripts;
 use crate::error::{LimitError, Unfit};
+use crate::settings::RedisSettings;
 
 /// Longest time for connecting and the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(1);
@@ -122,12 +126,28 @@ impl Silence {
     }
 }
 
-/// Reads the URL.
-pub(super) fn client(url: &Secret) -> Result<Client, LimitError> {
+/// Reads the URL and the certificates.
+pub(crate) fn client(settings: &RedisSettings) -> Result<Client, LimitError> {
     let unfit = |_| LimitError::Unfit(Unfit::Url);
-    let info = url.expose().into_connection_info().map_err(unfit)?;
+    let url = settings.url.expose();
+    // A fragment would switch off the check of the server's certificate.
+    if !["redis://", "rediss://", "unix://"].iter().any(|scheme| url.starts_with(scheme)) || url.contains('#')
+    {
+        return Err(LimitError::Unfit(Unfit::Url));
+    }
+    let info = url.into_connection_info().map_err(unfit)?;
     let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    Client::open(info).map_err(unfit)
+    match settings.ca.clone() {
+        None => Client::open(info).map_err(unfit),
+        Some(roots) => {
+            let certificate = String::from_utf8_lossy(&roots).contains("-----BEGIN CERTIFICATE-----");
+            if !url.starts_with("rediss://") || !certificate {
+                return Err(LimitError::Unfit(Unfit::Ca));
+            }
+            let certificates = TlsCertificates { client_tls: None, root_cert: Some(roots) };
+            Client::build_with_tls(info, certificates).map_err(|_| LimitError::Unfit(Unfit::Ca))
+        }
+    }
 }
 
 impl Link {
@@ -160,6 +180,10 @@ impl Link {
         }
         scripts.load(&mut pipeline);
         let replies = link.ask_many(&pipeline, HANDSHAKE).await.map_err(|_| LimitError::Away)?;
+        let mode = replies.first().and_then(|reply| info(reply, "redis_mode:"));
+        if let Some(mode) = mode.filter(|mode| ["cluster", "sentinel"].contains(mode)) {
+            return Err(LimitError::Unfit(Unfit::Mode(mode.to_owned())));
+        }
         if replies.iter().skip(3).any(|reply| matches!(reply, Value::ServerError(_))) {
             return Err(LimitError::Unfit(Unfit::Command("SCRIPT LOAD")));
         }

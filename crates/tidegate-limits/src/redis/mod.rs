@@ -48,6 +48,8 @@ use crate::left::Process;
 use crate::limiter::{Mode, Stats};
 use crate::settings::{RedisSettings, Timing};
 
+pub(crate) use link::client;
+
 /// Longest time that the start waits for the first connection.
 const START: Duration = Duration::from_secs(1);
 
@@ -77,7 +79,7 @@ impl RedisStore {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Result<Arc<Self>, LimitError> {
-        let client = link::client(&settings.url)?;
+        let client = link::client(&settings)?;
         let scripts = Arc::new(Scripts::new());
         let RedisSettings { connections, decision, seed, timing, grants, .. } = settings;
         let grace_micros = i64::try_from(timing.grace.as_micros()).unwrap_or(i64::MAX);

@@ -10,6 +10,7 @@ mod left;
 mod memory_used;
 mod model;
 mod rate_grants;
+mod reach;
 mod reclaim;
 mod rooms;
 mod semantics;

@@ -5,7 +5,6 @@ mod chunked;
 mod head;
 
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -16,6 +15,7 @@ use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
 use crate::failure::SendError;
+use crate::proxy::Remote;
 use crate::send::RequestBody;
 use crate::stream::Stream;
 use chunked::Chunked;
@@ -30,7 +30,7 @@ const READ_MUCH: usize = 64 * 1024;
 /// A connection.
 pub(crate) struct H1 {
     io: Stream,
-    pub(crate) remote: IpAddr,
+    pub(crate) remote: Remote,
     /// Since when it has been unused.
     pub(crate) since: Instant,
     /// What was read and not used up.
@@ -99,7 +99,7 @@ impl Outgoing {
 }
 
 impl H1 {
-    pub(crate) fn new(io: Stream, remote: IpAddr) -> Self {
+    pub(crate) fn new(io: Stream, remote: Remote) -> Self {
         let answer = Answer { body: Body::Ended, keeps_open: true };
         Self { io, remote, since: Instant::now(), unread: BytesMut::new(), fast: false, answer }
     }

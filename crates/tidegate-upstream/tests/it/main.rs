@@ -8,6 +8,7 @@
 )]
 
 mod addresses;
+mod egress;
 mod exchange;
 mod google;
 mod peer;

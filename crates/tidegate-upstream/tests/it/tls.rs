@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::peer::{loopback, post};
 
 /// A provider with a certificate of its own for `localhost`; its port and that certificate.
-async fn start(alpn: &'static [u8]) -> (u16, Vec<u8>) {
+pub(crate) async fn start(alpn: &'static [u8]) -> (u16, Vec<u8>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

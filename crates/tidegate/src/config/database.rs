@@ -20,12 +20,14 @@ pub(crate) struct Database {
 pub(crate) struct Redis {
     /// `redis://` or `rediss://` URL. Absent: counters live in the node's memory, for a single node.
     pub(crate) url: Option<String>,
+    /// Roots that vouch for a `rediss://` server, a PEM file, in place of those of the public web.
+    pub(crate) ca_file: Option<std::path::PathBuf>,
     /// How long Redis may be silent before calls go on without it, in milliseconds.
     pub(crate) decision_timeout_ms: u64,
 }
 
 impl Default for Redis {
     fn default() -> Self {
-        Self { url: None, decision_timeout_ms: 25 }
+        Self { url: None, ca_file: None, decision_timeout_ms: 25 }
     }
 }

@@ -12,6 +12,10 @@ pub(crate) struct Upstream {
     pub(crate) private: Vec<PrivateTarget>,
     /// Further trust roots, a PEM file.
     pub(crate) extra_ca_file: Option<PathBuf>,
+    /// `http://[user:password@]host:port`: the proxy through which public targets are reached.
+    pub(crate) proxy: Option<String>,
+    /// Whether the proxy resolves the names of the catalogue's hosts, which this machine may not be able to.
+    pub(crate) proxy_resolves: bool,
     /// Where Google's service accounts get access tokens; absent: Google's own address.
     pub(crate) google_token_url: Option<String>,
 }

@@ -14,7 +14,7 @@ use tidegate_proxy::{Gateway, Parts};
 use tidegate_telemetry::{Metrics, SystemClock, entropy};
 use tidegate_types::clock::Clock as _;
 use tidegate_types::{OrganizationId, Secret};
-use tidegate_upstream::{PrivateTarget, Upstreams};
+use tidegate_upstream::{EgressProxy, PrivateTarget, Upstreams};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +24,7 @@ use crate::{confine, shutdown};
 /// Whether the configuration has what this command needs.
 pub(crate) fn check(config: &Config) -> Result<()> {
     let limiter = Limiter::memory(String::new(), Arc::new(SystemClock), Timing::default());
+    redis_settings(&config.redis)?;
     settings(config, limiter, upstreams(&config.upstream)?).map(|_| ())
 }
 
@@ -91,21 +92,33 @@ async fn announce_ready(node: &RunningNode) {
 /// Counters in Redis, or in this process's memory when no Redis is configured.
 pub(crate) async fn limiter(redis: &config::Redis, stop: CancellationToken) -> Result<Limiter> {
     let clock = Arc::new(SystemClock);
-    match &redis.url {
-        Some(url) => {
-            ensure!(
-                (5..=5_000).contains(&redis.decision_timeout_ms),
-                "configuration: redis.decision_timeout_ms is 5 to 5000"
-            );
-            let mut settings = RedisSettings::new(Secret::new(url.as_str()), entropy::random_u64());
-            settings.decision = Duration::from_millis(redis.decision_timeout_ms);
-            Limiter::redis(settings, clock, stop).await.context("redis.url")
-        }
+    match redis_settings(redis)? {
+        Some(settings) => Limiter::redis(settings, clock, stop).await.context("redis.url"),
         None => {
             let run_id = format!("memory-{:x}-{:x}", clock.now().as_micros(), entropy::random_u64());
             Ok(Limiter::memory(run_id, clock, Timing::default()))
         }
     }
+}
+
+/// How Redis is reached, when one is configured: all that can be known without asking it is in order.
+fn redis_settings(redis: &config::Redis) -> Result<Option<RedisSettings>> {
+    let Some(url) = &redis.url else {
+        ensure!(redis.ca_file.is_none(), "configuration: redis.ca_file is given without redis.url");
+        return Ok(None);
+    };
+    ensure!(
+        (5..=5_000).contains(&redis.decision_timeout_ms),
+        "configuration: redis.decision_timeout_ms is 5 to 5000"
+    );
+    let mut settings = RedisSettings::new(Secret::new(url.as_str()), entropy::random_u64());
+    settings.decision = Duration::from_millis(redis.decision_timeout_ms);
+    if let Some(file) = &redis.ca_file {
+        let roots = std::fs::read(file);
+        settings.ca = Some(roots.with_context(|| format!("read redis.ca_file {}", file.display()))?);
+    }
+    settings.check().context("configuration: redis.url, redis.ca_file")?;
+    Ok(Some(settings))
 }
 
 /// Where a node enrols, and by what.
@@ -201,8 +214,10 @@ pub(crate) fn upstreams(config: &config::Upstream) -> Result<Upstreams> {
     let extra_ca = extra_ca
         .map(|file| std::fs::read(file).with_context(|| format!("read {}", file.display())))
         .transpose()?;
+    let proxy = config.proxy.as_ref().map(|url| EgressProxy::parse(url, config.proxy_resolves));
+    let proxy = proxy.transpose().context("configuration: upstream.proxy")?;
     let settings =
-        tidegate_upstream::Settings { private, extra_ca, ..tidegate_upstream::Settings::default() };
+        tidegate_upstream::Settings { private, extra_ca, proxy, ..tidegate_upstream::Settings::default() };
     Upstreams::new(&settings).context("upstream")
 }
 

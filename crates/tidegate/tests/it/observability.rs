@@ -77,7 +77,7 @@ fn documented(tables: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_of_the_alerts_and_the_dashboard_is_in_a_scrape_of_a_real_installation() {
     let installation = install(nodes(1)).await;
-    let (_, key) = installation.key("app", &json!({})).await.unwrap();
+    let (id, key) = installation.key("app", &json!({})).await.unwrap();
     apps(&installation, &key).remove(0).expect(&Ask::chat("Hello").streaming(), 200).await;
     let cached = App::new(&installation.gateway(0).unwrap(), &key).request(&Ask::chat("Hello"));
     cached.header("x-tidegate-cache", "on").send().await.unwrap().error_for_status().unwrap();
@@ -88,6 +88,10 @@ async fn every_metric_of_the_alerts_and_the_dashboard_is_in_a_scrape_of_a_real_i
         let url = format!("{}/metrics", program.url("metrics on ").unwrap());
         let scrape = client().get(url).send().await.unwrap().text().await.unwrap();
         assert!(scrape.ends_with("# EOF\n"), "OpenMetrics ends with it");
+        // Of tenants there is nothing: labels are bounded by what the operator has.
+        for name in [&*installation.organization, &*installation.team, &*id, "acme"] {
+            assert!(!scrape.contains(name), "{name} is in a scrape of {place}");
+        }
         found.extend(sampled(&scrape));
         tables += &format!("\n## {place}\n\n{}", table(&scrape));
     }
