@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tidegate_dialect::answer::{AnswerFacts, Costing, Note, NotePlace};
 use tidegate_dialect::count;
 use tidegate_dialect::outbound::{self, Edits, Stored};
-use tidegate_dialect::read::CallBody;
+use tidegate_dialect::read::{CallBody, GatewayOptions};
 use tidegate_dialect::task::{self, Payload};
 use tidegate_dialect::{Asked, RequestError};
 use tidegate_policy::{Candidate, Plan, View};
@@ -397,7 +397,20 @@ fn note(
         } else {
             String::new()
         },
-        routing: (place == NotePlace::AiSdk).then(|| routing(planned)),
+        routing: tells_routing(planned).then(|| routing(planned)),
+    }
+}
+
+/// Whether the answer tells the plan and the attempts: always where the AI SDK looks for them, in OpenAI's chats
+/// to those who use options of the gateway.
+fn tells_routing(planned: &Planned<'_>) -> bool {
+    match planned.account.note_place {
+        NotePlace::AiSdk => true,
+        NotePlace::ProviderMetadata => {
+            planned.account.surface == Surface::OpenaiChat
+                && planned.call.body.gateway != GatewayOptions::default()
+        }
+        NotePlace::Logfire | NotePlace::Groq | NotePlace::Mlflow => false,
     }
 }
 

@@ -57,6 +57,7 @@ pub mod rerate;
 pub mod root_keys;
 pub mod upkeep;
 pub mod usage;
+pub mod uses;
 pub mod watch;
 pub mod webhooks;
 

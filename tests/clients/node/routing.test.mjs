@@ -10,10 +10,17 @@ for (const stream of [false, true]) {
     const body = { model: model.name, messages: ask("Hello"), stream, providerOptions: { gateway: options } };
     try {
       const { data, response } = await client.chat.completions.create(body).withResponse();
-      let text = stream ? "" : data.choices[0].message.content;
-      if (stream) for await (const chunk of data) text += chunk.choices[0]?.delta?.content ?? "";
+      const said = { text: "", routing: undefined };
+      const read = (one) => {
+        said.text += one?.content ?? "";
+        said.routing ??= one?.provider_metadata?.gateway?.routing;
+      };
+      if (stream) for await (const chunk of data) read(chunk.choices[0]?.delta);
+      else read(data.choices[0].message);
       const header = (name) => response.headers.get(`x-tidegate-${name}`);
-      return { status: 200, text, provider: header("provider"), credential: header("credential") };
+      // Plan and attempts are told to whoever asks something of the gateway.
+      const tried = said.routing?.modelAttempts.flatMap((one) => one.providerAttempts).map((one) => one.provider);
+      return { status: 200, text: said.text, provider: header("provider"), credential: header("credential"), tried };
     } catch (error) {
       if (!(error instanceof OpenAI.APIError)) throw error;
       return { status: error.status, type: error.type, param: error.param };

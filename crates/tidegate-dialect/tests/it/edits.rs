@@ -119,7 +119,7 @@ const TABLE: &[Row] = &[
     Row(
         &[CHAT],
         "choices[].message.provider_metadata",
-        "`gateway`: generation, cost, routing",
+        "`gateway`: generation and cost; `routing` too where the request has options of the gateway",
         When::Answered,
     ),
     Row(

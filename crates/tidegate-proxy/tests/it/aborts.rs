@@ -16,21 +16,21 @@ use crate::world::{MODEL, Offer, World, budget, openai};
 
 /// A recorded stream of a provider, and the path at which its caller asks.
 #[derive(Clone, Copy, Debug)]
-struct Recorded {
-    file: &'static str,
-    dialect: DialectName,
-    path: &'static str,
+pub(crate) struct Recorded {
+    pub(crate) file: &'static str,
+    pub(crate) dialect: DialectName,
+    pub(crate) path: &'static str,
 }
 
 const fn recorded(file: &'static str, dialect: DialectName, path: &'static str) -> Recorded {
     Recorded { file, dialect, path }
 }
 
-const CHAT: &str = "/v1/chat/completions";
-const MESSAGES: &str = "/v1/messages";
-const RESPONSES: &str = "/v1/responses";
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+pub(crate) const MESSAGES: &str = "/v1/messages";
+pub(crate) const RESPONSES: &str = "/v1/responses";
 
-const ALL: [Recorded; 17] = [
+pub(crate) const ALL: [Recorded; 17] = [
     recorded("openai/stream_text.sse", DialectName::OpenaiChat, CHAT),
     recorded("openai/stream_tools.sse", DialectName::OpenaiChat, CHAT),
     recorded("openai/stream_text.sse", DialectName::OpenaiChat, MESSAGES),
@@ -52,7 +52,7 @@ const ALL: [Recorded; 17] = [
 
 impl Recorded {
     /// The stream, event by event.
-    fn chunks(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn chunks(&self) -> Vec<Vec<u8>> {
         let path = format!("{}/../tidegate-dialect/testdata/{}", env!("CARGO_MANIFEST_DIR"), self.file);
         let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let mut rest = &bytes[..];
@@ -70,7 +70,7 @@ impl Recorded {
     }
 
     /// A stream whose input is bounded by more than any recording reports.
-    fn body(&self) -> String {
+    pub(crate) fn body(&self) -> String {
         let text = "a question of some length ".repeat(12);
         let asked = match self.path {
             RESPONSES => format!(r#""input":"{text}""#),
@@ -79,7 +79,7 @@ impl Recorded {
         format!(r#"{{"model":"{MODEL}","stream":true,{asked}}}"#)
     }
 
-    fn turn(&self, chunks: &[Vec<u8>]) -> Turn {
+    pub(crate) fn turn(&self, chunks: &[Vec<u8>]) -> Turn {
         let kind = if self.file.ends_with(".bin") {
             "application/vnd.amazon.eventstream"
         } else {

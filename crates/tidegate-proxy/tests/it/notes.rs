@@ -1,7 +1,9 @@
 //! What the gateway adds to answers about itself, where each kind of client looks for it.
 
+use serde_json::Value;
+
 use crate::plain::{ANTHROPIC_ANSWER, OPENAI_ANSWER, ask};
-use crate::provider::{Provider, json, stream};
+use crate::provider::{Provider, json, stream, whole};
 use crate::streams::{OPENAI_STREAM, ask_stream};
 use crate::world::{World, anthropic, openai};
 
@@ -16,6 +18,40 @@ async fn an_openai_client_finds_cost_and_generation_id() {
     assert!(reply.body.contains(&format!(r#""total_tokens":15,"cost":{cost}}}"#)), "{reply:?}");
     let reply = world.chat(&ask_stream()).await;
     assert!(reply.body.contains(r#""cost":0.000000018}"#), "{}", reply.body);
+}
+
+#[tokio::test]
+async fn an_openai_client_that_uses_the_gateways_options_finds_the_plan_and_the_attempts() {
+    let failing = whole(500, "", r#"{"error":{"message":"no","type":"server_error"}}"#);
+    for streamed in [false, true] {
+        let answer =
+            if streamed { stream(&OPENAI_STREAM) } else { json(&OPENAI_ANSWER.replace("1e400", "1")) };
+        let (a, b) = (
+            Provider::start(vec![failing.clone()]).await,
+            Provider::start(vec![answer.clone(), answer]).await,
+        );
+        let world = World::start(&[openai("a", &a), openai("b", &b)]).await;
+        let plain =
+            if streamed { ask().replace(r#""messages""#, r#""stream":true,"messages""#) } else { ask() };
+        let options = r#""providerOptions":{"gateway":{"order":["a","b"]}},"messages""#;
+        let reply = world.chat(&plain.replace(r#""messages""#, options)).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let holder = if streamed { "delta" } else { "message" };
+        let told: Vec<Value> = reply
+            .body
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line.trim_start_matches("data: ")).ok())
+            .map(|piece| piece["choices"][0][holder]["provider_metadata"]["gateway"]["routing"].clone())
+            .filter(Value::is_object)
+            .collect();
+        assert_eq!(told.len(), 1, "{reply:?}");
+        let attempts = &told[0]["modelAttempts"][0]["providerAttempts"];
+        assert_eq!((&attempts[0]["provider"], &attempts[0]["statusCode"]), (&"a".into(), &500.into()));
+        assert_eq!((&attempts[1]["provider"], &attempts[1]["success"]), (&"b".into(), &true.into()));
+        assert_eq!(told[0]["finalProvider"], "b");
+        // Who asks nothing of the gateway gets no more than before.
+        assert!(!world.chat(&plain).await.body.contains("routing"));
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use tidegate_types::resource::{Model, Offering, Resource, Route, RouteTarget};
 use tidegate_types::{ModelId, OfferingId, RouteId};
 
 use crate::plain::{OPENAI_ANSWER, ask};
-use crate::provider::{Provider, json, whole};
+use crate::provider::{Provider, Step, json, whole};
 use crate::world::{MODEL, ORG, World, offering, openai};
 
 fn with(options: &str) -> String {
@@ -60,28 +60,59 @@ async fn every_provider_of_the_main_model_is_tried_before_the_fallback() {
     assert_eq!((a.count(), b.count(), world.recorded(1).await.attempts.len()), (1, 2, 3));
 }
 
-#[tokio::test]
-async fn a_session_draws_the_same_target_every_time() {
-    let (a, b) =
-        (Provider::start(vec![json(OPENAI_ANSWER)]).await, Provider::start(vec![json(OPENAI_ANSWER)]).await);
-    let world = World::start(&[openai("a", &a), openai("b", &b)]).await;
-    let target = |provider: &str| RouteTarget {
-        model: MODEL.parse().unwrap(),
-        providers: vec![provider.parse().unwrap()],
-        weight: 1,
-    };
-    world.put(vec![Resource::Route(Route {
+/// A route of the organization to these targets, named `mix`.
+fn mix(targets: Vec<RouteTarget>) -> Route {
+    Route {
         organization_id: ORG,
         id: RouteId::from_u128(5),
         name: "mix".into(),
-        targets: vec![target("a"), target("b")],
+        targets,
         fallbacks: Vec::new(),
         attempt_timeout_ms: None,
         total_timeout_ms: None,
         cache: Default::default(),
         cache_purges: 0,
         prompt_cache_markers: None,
-    })]);
+    }
+}
+
+fn target(provider: &str) -> RouteTarget {
+    RouteTarget { model: MODEL.parse().unwrap(), providers: vec![provider.parse().unwrap()], weight: 1 }
+}
+
+#[tokio::test]
+async fn a_routes_times_end_its_attempts_and_its_calls_and_nobody_elses() {
+    let silent = || Provider::start(vec![vec![Step::UntilHangUp]]);
+    let (a, b) = (silent().await, Provider::start(vec![json(OPENAI_ANSWER)]).await);
+    let world = World::start(&[openai("a", &a), openai("b", &b)]).await;
+    let body = ask().replace(MODEL, "mix");
+    // An attempt is given up, the other target answers.
+    let fallback = Route { fallbacks: vec![target("b")], ..mix(vec![target("a")]) };
+    world.put(vec![Resource::Route(Route { attempt_timeout_ms: Some(1_500), ..fallback })]);
+    assert_eq!(world.chat(&body).await.status, 200);
+    assert_eq!((a.count(), b.count(), world.recorded(1).await.attempts.len()), (1, 1, 2));
+    // The whole call is given up, long before an attempt would be.
+    let total =
+        Route { total_timeout_ms: Some(1_000), attempt_timeout_ms: Some(50_000), ..mix(vec![target("a")]) };
+    world.put(vec![Resource::Route(total)]);
+    let began = std::time::Instant::now();
+    assert_eq!(world.chat(&body).await.status, 504);
+    assert!(began.elapsed() < std::time::Duration::from_secs(40), "{:?}", began.elapsed());
+    // They are the route's: a call past it waits as long as the gateway does.
+    let bearer = format!("Bearer {}", world.key);
+    let only = with(r#"{"only":["a"]}"#);
+    let asked = crate::client::request("POST", "/v1/chat/completions", &[("authorization", &bearer)], &only);
+    let waiting =
+        tokio::time::timeout(std::time::Duration::from_secs(3), crate::client::send(world.address, &asked));
+    assert!(waiting.await.is_err(), "no route, no time of a route");
+}
+
+#[tokio::test]
+async fn a_session_draws_the_same_target_every_time() {
+    let (a, b) =
+        (Provider::start(vec![json(OPENAI_ANSWER)]).await, Provider::start(vec![json(OPENAI_ANSWER)]).await);
+    let world = World::start(&[openai("a", &a), openai("b", &b)]).await;
+    world.put(vec![Resource::Route(mix(vec![target("a"), target("b")]))]);
     let body = ask().replace(MODEL, "mix");
     let mut seen = std::collections::BTreeSet::new();
     for session in 0..12 {

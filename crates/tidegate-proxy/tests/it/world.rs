@@ -143,6 +143,12 @@ impl World {
     }
 
     pub(crate) async fn with(offers: &[Offer<'_>], settings: Settings) -> Self {
+        let ports: Vec<u16> = offers.iter().map(|offer| offer.peer.address.port()).chain([1]).collect();
+        Self::over(offers, settings, upstreams(ports)).await
+    }
+
+    /// The same with a way out that several worlds share: making one reads the machine's certificates.
+    pub(crate) async fn over(offers: &[Offer<'_>], settings: Settings, upstreams: Upstreams) -> Self {
         let clock = Arc::new(SystemClock);
         let limiter = Limiter::memory("run".into(), clock.clone(), Timing::default());
         let peppers = Arc::new(Peppers::new(&[PepperBytes { version: 1, bytes: [3; 32] }]).unwrap());
@@ -156,7 +162,7 @@ impl World {
             settings,
             config: config.clone(),
             limiter: limiter.clone(),
-            upstreams: upstreams(offers),
+            upstreams,
             records: journal.clone(),
             authority: Arc::new(Opener { limiter: limiter.clone(), away: authority_away.clone() }),
             questions: Arc::new(Nobody),
@@ -330,13 +336,14 @@ impl World {
     }
 }
 
-fn upstreams(offers: &[Offer<'_>]) -> Upstreams {
-    let target = PrivateTarget {
-        cidr: "127.0.0.0/8".parse().unwrap(),
-        ports: offers.iter().map(|offer| offer.peer.address.port()).chain([1]).collect(),
-        http: true,
-        organizations: Vec::new(),
-    };
+/// A way out to whichever provider of this machine a test starts.
+pub(crate) fn upstreams_to_all() -> Upstreams {
+    upstreams((1..=u16::MAX).collect())
+}
+
+fn upstreams(ports: Vec<u16>) -> Upstreams {
+    let target =
+        PrivateTarget { cidr: "127.0.0.0/8".parse().unwrap(), ports, http: true, organizations: Vec::new() };
     Upstreams::new(&tidegate_upstream::Settings { private: vec![target], ..Default::default() }).unwrap()
 }
 

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::connect::Store;
 use crate::decisions::{self, SealedBatch};
-use crate::{Result, StoreError, exporters, failures, notices};
+use crate::{Result, StoreError, exporters, failures, notices, uses};
 
 pub use lanes::marks;
 
@@ -248,8 +248,9 @@ async fn store_calls(
     }
     let refusals: Vec<_> = refusals.into_iter().map(|((owner, budget), at)| (owner, budget, at)).collect();
     notices::exhausted(connection, &refusals, now).await?;
-    let new = inserted.iter().filter_map(|key| calls.get(key)).copied();
-    failures::note(connection, new, now).await?;
+    let new = || inserted.iter().filter_map(|key| calls.get(key)).copied();
+    failures::note(connection, new(), now).await?;
+    uses::note(connection, new(), now).await?;
     Ok(inserted)
 }
 

@@ -2,7 +2,7 @@
 
 use tidegate_store::failures;
 use tidegate_store::intake::{Record, ingest};
-use tidegate_store::{SystemActor, credentials, notices};
+use tidegate_store::{SystemActor, credentials, notices, uses};
 use tidegate_types::usage::CallRecord;
 use tidegate_types::{CredentialId, OrganizationId};
 
@@ -99,4 +99,31 @@ async fn nobody_elses_calls_say_anything_of_a_credential_but_the_operators_is_ev
     commit(change).await;
     let mut tx = f.store.begin(&system).await.unwrap();
     assert!(failures::of(&mut tx, &[shared.id]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn when_a_credential_was_last_used_is_told_to_its_owner_and_to_the_minute() {
+    let f = Fixture::new().await;
+    let id = owned(&f, &f.acme).await;
+    let node = node(&f.store).await;
+    let used = async |tenant: &Tenant| {
+        let mut tx = f.store.begin(&tenant.actor).await.unwrap();
+        uses::of(&mut tx, &[id]).await.unwrap().remove(&id)
+    };
+    // The attempts begin a millisecond after their calls.
+    let at = |ms: i64| Some(NOW.plus_millis(ms + 1 - 3_600_000));
+    assert_eq!(used(&f.acme).await, None);
+    // What never left the gateway, and another tenant's word, count for nothing.
+    let nothing = [tried(&f.acme, id, 0, 1), tried(&f.umbrella, id, 200, 2)];
+    ingest(&f.store, node, &shipped(node, 1, nothing), NOW).await.unwrap();
+    assert_eq!(used(&f.acme).await, None);
+    let batch = [tried(&f.acme, id, 200, 20), tried(&f.acme, id, 401, 30), tried(&f.acme, id, 200, 10)];
+    ingest(&f.store, node, &shipped(node, 3, batch), NOW).await.unwrap();
+    assert_eq!(used(&f.acme).await, at(30));
+    assert_eq!(used(&f.umbrella).await, None);
+    // Within the minute nothing is written, behind it the last one is; late news moves nothing back.
+    for (number, ms, told) in [(6, 59_000, 30), (7, 61_000, 61_000), (8, 40, 61_000)] {
+        ingest(&f.store, node, &shipped(node, number, [tried(&f.acme, id, 200, ms)]), NOW).await.unwrap();
+        assert_eq!(used(&f.acme).await, at(told), "{ms}");
+    }
 }

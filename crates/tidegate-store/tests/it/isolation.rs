@@ -66,6 +66,7 @@ async fn populate(f: &Fixture, tenant: &Tenant) {
         "INSERT INTO trace_queue SELECT organization_id, exporter_id, exporter_id, 0, now() FROM exporters WHERE organization_id = $1",
         "INSERT INTO webhook_deliveries SELECT organization_id, budget_id, budget_id, 'pending', 0, now() FROM budgets WHERE organization_id = $1",
         "INSERT INTO credential_failures SELECT organization_id, credential_id, 401, now(), now(), NULL, 1 FROM credentials WHERE organization_id = $1",
+        "INSERT INTO credential_uses SELECT organization_id, credential_id, now() FROM credentials WHERE organization_id = $1",
         "INSERT INTO decision_links SELECT $1, c.node_id, 1, 1, 1, now(), c.fingerprint, '{}', c.fingerprint, '', '', c.fingerprint FROM node_certificates c LIMIT 1",
     ] {
         sqlx::query(statement).bind(tenant.organization.id.to_uuid()).execute(&superuser).await.unwrap();

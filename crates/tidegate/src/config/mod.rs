@@ -110,6 +110,13 @@ mod tests {
     }
 
     #[test]
+    fn nobody_but_this_machine_reaches_the_management_api_unless_it_is_said() {
+        assert!(Config::default().control_plane.listen.ip().is_loopback());
+        let said = parse("[control_plane]\nlisten = \"0.0.0.0:8081\"").unwrap();
+        assert!(!said.control_plane.listen.ip().is_loopback());
+    }
+
+    #[test]
     fn an_empty_file_gives_the_defaults() {
         let config = parse("").unwrap();
         assert_eq!(config.node.listen.port(), 8080);

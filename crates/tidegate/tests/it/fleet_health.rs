@@ -27,13 +27,17 @@ fn attempts(record: &Value) -> Vec<(u64, String)> {
         .collect()
 }
 
-/// `last_failure` of the system credential of a provider.
-async fn last_failure(installation: &Installation, provider: &str) -> Value {
+/// The system credential of a provider, as it is shown.
+async fn credential(installation: &Installation, provider: &str) -> Value {
     let page = installation.admin.get("/credentials?scope=system").await.unwrap();
     let found = page["data"].as_array().unwrap().iter().find(|row| row["provider"] == provider);
     let id = found.unwrap()["id"].as_str().unwrap().to_owned();
-    let one = installation.admin.get(&format!("/credentials/{id}")).await.unwrap();
-    one["last_failure"].clone()
+    installation.admin.get(&format!("/credentials/{id}")).await.unwrap()
+}
+
+/// When it was refused the last time.
+async fn last_failure(installation: &Installation, provider: &str) -> Value {
+    credential(installation, provider).await["last_failure"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,6 +78,7 @@ async fn a_credential_that_is_not_accepted_is_shown_skipped_and_told() {
     let (_, key) = installation.key("app", &json!({})).await.unwrap();
     let apps = apps(&installation, &key);
     assert_eq!(last_failure(&installation, "sim-openai").await, Value::Null);
+    assert!(credential(&installation, "sim-openai").await["last_used_at"].is_null());
     let refused = json!({"status": 401});
     installation.script(json!([{"when": {"provider": "sim-openai"}, "then": refused}])).await.unwrap();
     let asked = record(&installation, apps[0].expect(&Ask::chat("Hello"), 200).await.id()).await;
@@ -82,6 +87,9 @@ async fn a_credential_that_is_not_accepted_is_shown_skipped_and_told() {
     assert_eq!((&failure["status"], &failure["count"]), (&json!(401), &json!(1)), "{failure}");
     assert_eq!(failure["recovered_at"], Value::Null);
     assert_eq!(last_failure(&installation, "sim-anthropic").await, Value::Null);
+    for used in ["sim-openai", "sim-anthropic"] {
+        assert!(credential(&installation, used).await["last_used_at"].is_string(), "{used}");
+    }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let skipped = record(&installation, apps[1].expect(&Ask::chat("Hello"), 200).await.id()).await;
     assert_eq!(attempts(&skipped), [(200, "completed".to_owned())], "{skipped}");

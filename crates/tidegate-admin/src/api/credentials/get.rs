@@ -1,7 +1,7 @@
 //! `GET /credentials/{id}`
 
 use axum::extract::State;
-use tidegate_store::failures;
+use tidegate_store::{failures, uses};
 use tidegate_types::CredentialId;
 
 use super::{CredentialView, find};
@@ -24,5 +24,7 @@ pub(super) async fn get(
     let (actor, stored) = find(&app, &caller, id, Action::Read).await?;
     let mut tx = app.store.begin(&actor).await?;
     let failure = failures::of(&mut tx, &[id]).await?.remove(&id);
-    Ok(Found::of(CredentialView::from(&stored.value).with_failure(failure), stored.version))
+    let used = uses::of(&mut tx, &[id]).await?.remove(&id);
+    let view = CredentialView::from(&stored.value).with_failure(failure).used_at(used);
+    Ok(Found::of(view, stored.version))
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use tidegate_store::{Stored, credentials, failures};
+use tidegate_store::{Stored, credentials, failures, uses};
 use tidegate_types::CredentialId;
 use tidegate_types::resource::Credential;
 use utoipa::IntoParams;
@@ -48,8 +48,10 @@ pub(super) async fn list(
     let rows = credentials::list(&mut tx, page.after()?, page.limit()?).await?;
     let ids: Vec<CredentialId> = rows.data.iter().map(|row| row.value.id).collect();
     let failed = failures::of(&mut tx, &ids).await?;
+    let used = uses::of(&mut tx, &ids).await?;
     let view = |row: &Stored<Credential>| {
-        CredentialView::from(&row.value).with_failure(failed.get(&row.value.id).copied())
+        let id = &row.value.id;
+        CredentialView::from(&row.value).with_failure(failed.get(id).copied()).used_at(used.get(id).copied())
     };
     Ok(Json(Page::from_rows(&rows.data, rows.has_more, |row| row.value.id, view)))
 }
