@@ -12,15 +12,22 @@ use crate::provider::{Asked, Provider, STREAM_HEAD, Step, Turn, chunk, json};
 use crate::world::{World, budget, openai};
 
 const CALLS: usize = 500;
-/// Nano-dollars of a call: 12 input tokens at 1, 400 output tokens at 2. Held for 4,096.
-const COST: i64 = 812;
-/// Tokens of an answer, unless less are granted.
-const TOKENS: u64 = 400;
+/// Tokens of the answers, in turn, unless less are granted: 400 in the mean. Held for 4,096.
+const EQUAL: &[u64] = &[400];
+/// Most are short, few are long.
+const UNEQUAL: &[u64] = &[20, 800, 60, 300, 1_200, 100, 520, 200];
 
-/// The answer as a provider gives it that obeys its limit: a token for every four bytes.
+/// Nano-dollars of a call: 12 input tokens at 1, output tokens at 2.
+fn cost(tokens: u64) -> i64 {
+    12 + 2 * i64::try_from(tokens).unwrap()
+}
+
+/// The answer as a provider gives it that obeys its limit: a token for every four bytes. The question says how long.
 fn tokens(asked: &Asked) -> (u64, &'static str) {
-    let granted = asked.json()["max_tokens"].as_u64().unwrap_or(u64::MAX);
-    if granted < TOKENS { (granted, "length") } else { (TOKENS, "stop") }
+    let body = asked.json();
+    let granted = body["max_tokens"].as_u64().unwrap_or(u64::MAX);
+    let wanted = body["messages"][0]["content"].as_str().unwrap().parse().unwrap();
+    if granted < wanted { (granted, "length") } else { (wanted, "stop") }
 }
 
 fn whole(asked: &Asked) -> Turn {
@@ -67,23 +74,33 @@ struct Found {
     falsely: usize,
 }
 
-/// So many calls at once with so much left.
-async fn measure(left: i64, at_once: usize, stream: bool) -> Found {
+/// So many calls at once, whose answers are so long, with so much left.
+async fn measure(left: i64, at_once: usize, lengths: &[u64], stream: bool) -> Found {
     let peer = Provider::start(vec![vec![Step::Reply(if stream { streamed } else { whole })]]).await;
     // Who waits, waits for others' ends, which come late where others use the machine too.
     let settings = Settings { budget_patience: Duration::from_secs(60), ..Settings::default() };
     let world = World::with(&[openai("a", &peer)], settings).await;
     let limit = format!("0.{left:09}");
     world.put(vec![Resource::Budget(budget(1, &limit))]);
-    let body = if stream { ask().replace(r#""messages""#, r#""stream":true,"messages""#) } else { ask() };
-    let (world, body) = (&world, &body);
-    let calls = (0..CALLS).map(|_| async move { world.chat(body).await });
+    let world = &world;
+    let calls = (0..CALLS).map(|number| async move {
+        let length = lengths[number % lengths.len()];
+        let body = ask().replace(r#""hi""#, &format!(r#""{length}""#));
+        let body = if stream { body.replace(r#""messages""#, r#""stream":true,"messages""#) } else { body };
+        (length, world.chat(&body).await)
+    });
     let replies: Vec<_> = futures_util::stream::iter(calls).buffer_unordered(at_once).collect().await;
-    let mut found = Found::default();
-    for reply in &replies {
+    let (mut found, mut missed) = (Found::default(), Vec::new());
+    for (length, reply) in &replies {
         match reply.status {
-            402 => found.refused += 1,
-            200 if reply.body.contains("quota_for_entity_exceeded") => found.cut += 1,
+            402 => {
+                found.refused += 1;
+                missed.push(cost(*length));
+            }
+            200 if reply.body.contains("quota_for_entity_exceeded") => {
+                found.cut += 1;
+                missed.push(cost(*length));
+            }
             200 if reply.body.contains(r#""finish_reason":"length""#) => found.shortened += 1,
             200 => found.served += 1,
             other => panic!("{other}: {reply:?}"),
@@ -93,8 +110,13 @@ async fn measure(left: i64, at_once: usize, stream: bool) -> Found {
     world.assert_settled(Some(budget(1, "1").id)).await;
     let spent = world.balance(budget(1, "1").id).await.spent.get();
     assert!(spent <= left, "{spent} of {left}");
-    let rest = usize::try_from((left - spent) / COST).unwrap();
-    found.falsely = rest.min(found.refused + found.cut);
+    // As many as the rest would have paid for, the cheapest first.
+    missed.sort_unstable();
+    let fits = missed.iter().scan(left - spent, |rest, cost| {
+        *rest -= cost;
+        (*rest >= 0).then_some(())
+    });
+    found.falsely = fits.count();
     found
 }
 
@@ -107,17 +129,26 @@ fn at_once() -> Vec<usize> {
     if all { vec![CALLS, 32] } else { vec![CALLS] }
 }
 
+/// At 50, 90 and 99 % of the cap; how much was used, and how many called at once.
+async fn at_three_points(lengths: &[u64], stream: bool) -> Vec<(i64, usize, Found)> {
+    let mut found = Vec::new();
+    for used in [50, 90, 99] {
+        for at_once in at_once() {
+            let one = measure(CAP * (100 - used) / 100, at_once, lengths, stream).await;
+            println!(
+                "{used} % used, {at_once} at once, {} lengths, streamed: {stream}: {one:?}",
+                lengths.len()
+            );
+            found.push((used, at_once, one));
+        }
+    }
+    found
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_are_not_refused_because_each_might_be_long_and_the_rest_is_counted() {
     for stream in [false, true] {
-        let mut found = Vec::new();
-        for used in [50, 90, 99] {
-            for at_once in at_once() {
-                let one = measure(CAP * (100 - used) / 100, at_once, stream).await;
-                println!("{used} % used, {at_once} at once, streamed: {stream}: {one:?}");
-                found.push((used, at_once, one));
-            }
-        }
+        let found = at_three_points(EQUAL, stream).await;
         let of = |used, at_once| found.iter().find(|one| (one.0, one.1) == (used, at_once)).unwrap().2;
         let all = Found { served: CALLS, ..Found::default() };
         // With 100 USD left, and with 20, all are served, 500 at once or 32.
@@ -129,6 +160,16 @@ async fn calls_are_not_refused_because_each_might_be_long_and_the_rest_is_counte
         for at_once in at_once() {
             let one = of(99, at_once);
             assert!(one.falsely < 33 && one.cut < 5, "{at_once} at once, streamed: {stream}: {found:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_are_calls_whose_answers_differ_sixtyfold_in_length() {
+    for stream in [false, true] {
+        for (used, at_once, found) in at_three_points(UNEQUAL, stream).await {
+            let whole = found.served == CALLS;
+            assert!(used == 99 || whole, "{used} %, {at_once} at once, streamed: {stream}: {found:?}");
         }
     }
 }

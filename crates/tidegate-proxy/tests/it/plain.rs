@@ -1,10 +1,11 @@
 //! Whole answers: passed through, translated, metered, recorded.
 
 use tidegate_types::NanoUsd;
+use tidegate_types::resource::Resource;
 use tidegate_types::usage::{CallOutcome, EventKind, MeterMethod, Outcome};
 
 use crate::provider::{Provider, json};
-use crate::world::{MODEL, World, anthropic, openai};
+use crate::world::{MODEL, World, anthropic, budget, openai};
 
 pub(crate) const OPENAI_ANSWER: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"chat-at-a","choices":[{"index":0,"message":{"role":"assistant","content":"Hello \ud83d\ude00"},"finish_reason":"stop","logprobs":null}],"usage":{"prompt_tokens":12,"completion_tokens":3,"total_tokens":15},"x_odd":12345678901234567890123,"y":1e400}"#;
 pub(crate) const ANTHROPIC_ANSWER: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"chat-at-a","content":[{"type":"text","text":"Hello"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":12,"output_tokens":3}}"#;
@@ -42,6 +43,24 @@ async fn a_call_passes_through_byte_by_byte_and_is_billed_by_its_usage() {
     );
     assert_eq!((events[1].outcome, events[1].method), (Outcome::Completed, MeterMethod::Reported));
     assert_eq!(events[1].cost, NanoUsd::new(18));
+}
+
+#[tokio::test]
+async fn no_id_that_a_caller_brings_suppresses_a_charge() {
+    let peer = Provider::start(vec![json(OPENAI_ANSWER)]).await;
+    let world = World::start(&[openai("a", &peer)]).await;
+    let cap = budget(1, "1");
+    world.put(vec![Resource::Budget(cap.clone())]);
+    let first = world.chat(&ask()).await;
+    let id = first.header("x-tidegate-id");
+    for name in ["x-request-id", "x-tidegate-id", "x-client-request-id", "idempotency-key"] {
+        let again = world.post_with("/v1/chat/completions", &[(name, id)], &ask()).await;
+        assert_eq!(again.status, 200, "{name}");
+        assert_ne!(again.header("x-tidegate-id"), id, "{name}");
+    }
+    world.recorded(5).await;
+    world.assert_settled(Some(cap.id)).await;
+    assert_eq!(world.balance(cap.id).await.spent, NanoUsd::new(5 * 18));
 }
 
 #[tokio::test]
