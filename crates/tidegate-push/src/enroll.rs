@@ -16,6 +16,7 @@ use tidegate_store::{Store, StoreError};
 use tidegate_telemetry::entropy;
 use tidegate_types::id::kind;
 use tidegate_types::{Clock, NodeId, Timestamp};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Request, Response, Status};
 
 use crate::admission::Admission;
@@ -26,6 +27,9 @@ use crate::peer;
 use crate::workload::Workloads;
 
 const LONGEST_NAME: usize = 100;
+/// Enrolments and renewals at work at once. The others wait for their turn: all of a herd at once would have every
+/// one of them wait for the database until none gets it in time, and begin anew.
+pub(crate) const TURNS: usize = 4;
 
 /// The service behind `Enroll` and `Renew`.
 pub(crate) struct Enroller {
@@ -34,6 +38,8 @@ pub(crate) struct Enroller {
     pub(crate) material: Arc<Material>,
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) admission: Arc<Admission>,
+    /// Of [`TURNS`].
+    pub(crate) turns: Semaphore,
     pub(crate) metrics: PushMetrics,
     /// Pods enrol by their service account, where that is set up.
     pub(crate) workloads: Option<Workloads>,
@@ -54,6 +60,7 @@ impl EnrollService for Enroller {
         self.admission
             .take(now)
             .map_err(|_| Status::resource_exhausted("too many enrolments; try again later"))?;
+        let _turn = self.turn().await?;
         let request = request.into_inner();
         let (name, sealing_key) = (readable(&request.name)?, sealing_key(&request.sealing_key)?);
         let fresh: NodeId = entropy::new_id(now);
@@ -79,6 +86,7 @@ impl EnrollService for Enroller {
         self.admission
             .take(now)
             .map_err(|_| Status::resource_exhausted("too many renewals; try again later"))?;
+        let _turn = self.turn().await?;
         let request = request.into_inner();
         let sealing_key = sealing_key(&request.sealing_key)?;
         let signed = self.sign(&request.certificate_request, node.node_id, &node.pool, now)?;
@@ -96,6 +104,10 @@ impl EnrollService for Enroller {
 }
 
 impl Enroller {
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Status> {
+        self.turns.acquire().await.map_err(|_| Status::unavailable("the control plane is ending"))
+    }
+
     /// Checks what a newcomer shows, without using it up.
     async fn shown(&self, request: &EnrollRequest) -> Result<Shown, Status> {
         if request.kubernetes_token.is_empty() {

@@ -13,6 +13,7 @@ use tidegate_secrets::decision::Certificates;
 use tidegate_store::Store;
 use tidegate_types::Clock;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
@@ -22,7 +23,7 @@ use crate::admission::Admission;
 use crate::budget::Authority;
 use crate::commands::Commands;
 use crate::digests::Digests;
-use crate::enroll::Enroller;
+use crate::enroll::{Enroller, TURNS};
 use crate::feed::Feed;
 use crate::intake::Intake;
 use crate::listen;
@@ -156,6 +157,7 @@ impl PushServer {
                 settings.enrolments_per_second,
                 settings.enrolments_per_second.saturating_mul(10),
             ),
+            turns: Semaphore::new(TURNS),
             metrics: metrics.clone(),
             workloads,
         };

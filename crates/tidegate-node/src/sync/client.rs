@@ -147,8 +147,12 @@ impl Client {
                     welcomed.send_replace(Some(every.clamp(*HEARTBEAT.start(), *HEARTBEAT.end())));
                 }
                 Some(Control::Delta(delta)) => {
+                    let synchronised = delta.synchronised;
                     if let Some(ack) = self.apply(delta).await? {
                         say(out, Said::Ack(ack)).await?;
+                    }
+                    if synchronised {
+                        self.tell_rejections(out).await?;
                     }
                 }
                 Some(Control::Current(_)) => self.confirm().await?,
@@ -176,6 +180,15 @@ impl Client {
             tracing::error!(shard, from, to, %error, "a delta was not taken");
             Status::new(Code::FailedPrecondition, error.to_string())
         })
+    }
+
+    async fn tell_rejections(&self, out: &mpsc::Sender<NodeMessage>) -> Result<(), Status> {
+        let handle = Arc::clone(&self.handle);
+        let standing = tokio::task::spawn_blocking(move || handle.standing()).await;
+        for ack in standing.map_err(|_| Status::internal("looking at what is rejected failed"))? {
+            say(out, Said::Ack(ack)).await?;
+        }
+        Ok(())
     }
 
     async fn confirm(&self) -> Result<(), Status> {

@@ -179,6 +179,18 @@ impl Handle {
         ack
     }
 
+    /// What is rejected at this moment, shard by shard: a control plane that has only just met this node does not
+    /// know of it.
+    pub(crate) fn standing(&self) -> Vec<Ack> {
+        let places = self.shards.lock().clone();
+        let of = |(shard, place): (Shard, ShardPlace)| {
+            let applied = self.config.apply(shard, Vec::new(), Part::Delta);
+            Some(self.acknowledge(shard, place.n, applied))
+                .filter(|ack| place.n > 0 && !ack.rejected.is_empty())
+        };
+        Shard::all().zip(places).filter_map(of).collect()
+    }
+
     /// The control plane says that this is all there is. May wait for the disk.
     pub(crate) fn confirm(&self) {
         if let Some(at) = self.contact.confirm() {

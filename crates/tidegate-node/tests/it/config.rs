@@ -117,7 +117,8 @@ async fn a_resource_of_a_kind_that_only_a_later_release_knows_is_named_and_stops
     };
     let revision = later(&control, true);
     let ack = ack_of(revision.n).await;
-    let [rejected] = ack.rejected.as_slice() else { panic!("{ack:?}") };
+    assert_eq!(ack.rejected.len(), 1, "{ack:?}");
+    let rejected = &ack.rejected[0];
     let key = rejected.key.as_ref().unwrap();
     assert_eq!((key.kind.as_str(), rejected.n), ("quota_of_tomorrow", revision.n));
     assert!(rejected.reason.contains("this release knows no resource"), "{}", rejected.reason);
@@ -134,8 +135,13 @@ async fn a_resource_of_a_kind_that_only_a_later_release_knows_is_named_and_stops
     assert!(tenant.is_known_to(&node));
 
     end(node).await;
+    control.shared.acks.lock().clear();
     let node = start_ready(&control, state.path()).await;
     assert!(tenant.is_known_to(&node));
+    until("it is named to whoever meets the node anew", || {
+        control.shared.acks.lock().iter().any(|ack| ack.rejected.len() == 1 && ack.n == next.n)
+    })
+    .await;
     let next = control.shared.publish(&tenant.key(KeyStatus::Active));
     assert_eq!(ack_of(next.n).await.rejected.len(), 1, "after a restart as well");
     let gone = later(&control, false);
