@@ -2,13 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod aftermath;
+mod broken_line;
 mod config;
 mod control_plane;
 mod fleet;
+#[path = "../../../tidegate-proto/tests/it/frames.rs"]
+mod frames;
 mod gateway;
 mod journal;
 mod listener;
 mod long_outage;
+mod recorded;
 mod shipping;
 mod staleness;
 mod support;

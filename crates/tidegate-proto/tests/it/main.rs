@@ -1,6 +1,8 @@
 //! The wire's conversions: everything survives the way there and back; everything else is refused.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod frames;
+mod recorded;
 mod refusals;
 mod resource_strategies;
 mod round_trip;

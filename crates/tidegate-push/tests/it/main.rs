@@ -6,12 +6,15 @@ mod epochs;
 mod fake_node;
 mod feed;
 mod fleet;
+#[path = "../../../tidegate-proto/tests/it/frames.rs"]
+mod frames;
 mod herd;
 mod hostile;
 mod material;
 mod outage;
 mod plane;
 mod pools;
+mod recorded;
 mod releases;
 mod samples;
 mod usage;
