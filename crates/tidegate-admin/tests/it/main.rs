@@ -21,6 +21,7 @@ mod people;
 mod platform;
 mod pools;
 mod preconditions;
+mod residency;
 mod resources;
 mod roles;
 mod secrecy;
