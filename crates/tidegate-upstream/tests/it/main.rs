@@ -14,4 +14,5 @@ mod google;
 mod peer;
 mod service;
 mod sign_in;
+mod ssrf;
 mod tls;
