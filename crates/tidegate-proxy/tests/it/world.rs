@@ -239,17 +239,14 @@ impl World {
         self.opened.lock().insert(CredentialId::from_u128(1), Arc::new(opened));
         self.put(vec![Resource::Provider(provider)]);
     }
-
     /// The first provider has output that is billed and not seen.
     pub(crate) fn hide_output(&self) {
         self.put(vec![Resource::Offering(Offering { output_visible: false, ..offering(1, "a") })]);
     }
-
     /// Nothing is known of what the first provider keeps.
     pub(crate) fn forget_facts(&self) {
         self.put(vec![Resource::Offering(Offering { data_handling: None, ..offering(1, "a") })]);
     }
-
     /// The first provider has no price.
     pub(crate) fn forget_price(&self) {
         self.put(vec![Resource::Offering(Offering { prices: Vec::new(), ..offering(1, "a") })]);
@@ -260,7 +257,6 @@ impl World {
         let bearer = format!("Bearer {}", self.key);
         send(self.address, &request("POST", path, &[("authorization", &bearer)], body)).await
     }
-
     /// The same with further headers.
     pub(crate) async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let bearer = format!("Bearer {}", self.key);
