@@ -15,6 +15,7 @@ use tidegate_secrets::sealing::SealingKeyPair;
 use tidegate_store::fleet;
 use tidegate_store::testing::TestDatabase;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
@@ -40,9 +41,9 @@ const BURST: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(400);
 
 async fn start(database: TestDatabase, kek: KeyEncryptionKey) -> Plane {
-    // A hundred at once and ten more a second, so that few nodes are a herd too; in full as it is by default.
+    // A thousand are let in as by default; few of them without waiting, which takes a busy machine long.
     let settings = PushSettings::default();
-    let enrolments_per_second = if size().0 < 1_000 { 10 } else { settings.enrolments_per_second };
+    let enrolments_per_second = if size().0 < 1_000 { 10_000 } else { settings.enrolments_per_second };
     Plane::start_over(database, kek, PushSettings { enrolments_per_second, ..settings }).await
 }
 
@@ -53,15 +54,20 @@ fn is_final(status: &Status) -> bool {
     refusals.contains(&status.code()) || status.code() == Code::AlreadyExists
 }
 
-/// Many nodes, all at once, each with a token of its own; and how often one was told to wait.
+/// Many nodes, a thousand of them all at once, each with a token of its own; and how often one was told to wait.
 async fn enrol(plane: &Arc<Plane>, count: usize) -> (Vec<Arc<FakeNode>>, usize) {
     let (mut tokens, mut tasks) = (Vec::new(), JoinSet::new());
     for _ in 0..count {
         tokens.push(plane.join_token(3_600_000).await);
     }
+    let turns = Arc::new(Semaphore::new(if count < 1_000 { 8 } else { count }));
     for token in tokens {
+        let turn = Arc::clone(&turns).acquire_owned().await.unwrap();
         let plane = Arc::clone(plane);
-        tasks.spawn(async move { newcomer(&plane, token.expose()).await });
+        tasks.spawn(async move {
+            let _turn = turn;
+            newcomer(&plane, token.expose()).await
+        });
     }
     let (mut nodes, mut told) = (Vec::new(), 0);
     let all = async {
@@ -86,7 +92,8 @@ async fn newcomer(plane: &Plane, token: &str) -> (FakeNode, usize) {
         match client.enroll(request.clone()).await {
             Ok(answer) => return (FakeNode::without_connection(answer.into_inner(), key, sealing), told),
             Err(status) if is_final(&status) => panic!("{status:?}"),
-            Err(status) => told += usize::from(status.code() == Code::ResourceExhausted),
+            Err(status) if status.code() == Code::ResourceExhausted => told += 1,
+            Err(status) => println!("a newcomer was put off: {status}"),
         }
         tokio::time::sleep(backoff.next(Duration::ZERO)).await;
     }
