@@ -25,6 +25,7 @@ mod limits;
 mod listing;
 mod logprobs;
 mod matrix;
+mod matrix_dialects;
 mod near_the_limit;
 mod notes;
 mod options;
