@@ -33,6 +33,7 @@ mod pools;
 mod questions;
 mod reconcile;
 mod rerate;
+mod residency;
 mod response_cache;
 mod rolling;
 mod rotation;
