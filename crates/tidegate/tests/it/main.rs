@@ -32,6 +32,7 @@ mod observability;
 mod pools;
 mod questions;
 mod reconcile;
+mod recording;
 mod rerate;
 mod residency;
 mod response_cache;
