@@ -93,7 +93,7 @@ route update ID --attempt-timeout-ms 5000
 route delete ID
 policy list
 policy create strict --zdr zdr --inference-region eu --inference-region uk --headquarters !CN
-credential attest cred_1 --area eu --statement contract --expires-at 2027-01-01T00:00:00Z
+credential attest ID --area eu --statement contract --expires-at 2027-01-01T00:00:00Z
 policy get ID
 policy update ID --max-attempts 2
 policy delete ID

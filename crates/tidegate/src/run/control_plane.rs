@@ -98,6 +98,28 @@ pub(crate) struct RunningControlPlane {
     tasks: TaskTracker,
 }
 
+/// What nodes are told and allowed.
+fn push_settings(config: &Config) -> Result<PushSettings> {
+    let control_plane = &config.control_plane;
+    anyhow::ensure!(
+        control_plane.grant_percent <= 50,
+        "configuration: control_plane.grant_percent is 0 to 50"
+    );
+    Ok(PushSettings {
+        names: control_plane.grpc_names.clone(),
+        grant_percent: control_plane.grant_percent,
+        ..PushSettings::default()
+    })
+}
+
+/// When the background jobs run.
+fn duties(config: &Config) -> tidegate_treasury::Settings {
+    tidegate_treasury::Settings {
+        grants_quiet: Duration::from_secs(config.control_plane.reclaim_after_seconds),
+        ..tidegate_treasury::Settings::default()
+    }
+}
+
 /// Starts everything and returns once it listens.
 pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     let store = connect(config).await?;
@@ -114,16 +136,7 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     let metrics = Metrics::default();
     let push_metrics = PushMetrics::default();
     push_metrics.register(&metrics);
-    let control_plane = &config.control_plane;
-    anyhow::ensure!(
-        control_plane.grant_percent <= 50,
-        "configuration: control_plane.grant_percent is 0 to 50"
-    );
-    let settings = PushSettings {
-        names: control_plane.grpc_names.clone(),
-        grant_percent: control_plane.grant_percent,
-        ..PushSettings::default()
-    };
+    let settings = push_settings(config)?;
     let push = PushServer::new(store.clone(), material, Arc::new(SystemClock), settings, push_metrics)
         .with_workloads(workloads(config)?);
     let app = app.with_tester(Arc::new(Tester { commands: push.commands(), store: store.clone() }));
@@ -145,10 +158,7 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     export_metrics.register(&metrics);
     tasks.spawn(Books::register(&metrics).follow(store.clone(), stop.clone()));
     tasks.spawn(observe::serve(scrape, metrics, store.clone(), leaving.clone(), stop.clone()));
-    let duties = tidegate_treasury::Settings {
-        grants_quiet: Duration::from_secs(control_plane.reclaim_after_seconds),
-        ..tidegate_treasury::Settings::default()
-    };
+    let duties = duties(config);
     let treasury = tidegate_treasury::Treasury::new(store.clone(), Arc::new(SystemClock)).with(duties);
     tasks.spawn(treasury.run(stop.clone()));
     tasks.spawn(ring.clone().follow(stop.clone()));
