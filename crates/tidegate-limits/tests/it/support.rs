@@ -115,7 +115,7 @@ impl Bench {
     }
 
     /// What is told to be left of a rate: exactly so much, or less by what this process has taken in advance by now.
-    pub(crate) fn assert_left<T: PartialOrd + std::fmt::Debug>(&self, told: T, exactly: T) {
+    pub(crate) fn assert_left<T: PartialOrd + Copy + std::fmt::Debug>(&self, told: T, exactly: T) {
         assert!(told == exactly || (self.granted && told < exactly), "{told:?} left, not {exactly:?}");
     }
 

@@ -86,7 +86,7 @@ fn shown(path: &str, body: &str) -> Shown {
         shown.told |= event["error"].is_object() || kind == "error" || kind == "response.failed";
         shown.complete |= kind == "message_stop" || kind == "response.completed";
         // The ends of parts repeat what their pieces said.
-        if !(kind.starts_with("response.") && !kind.ends_with(".delta")) {
+        if !kind.starts_with("response.") || kind.ends_with(".delta") {
             collect(&event, &mut shown.text);
         }
     }
