@@ -29,6 +29,11 @@ impl Outside {
         admin.post("/exporters", &exporter).await.unwrap();
     }
 
+    /// Where the webhook listens.
+    pub(super) fn hook(&self) -> String {
+        self.webhook.url("/hook")
+    }
+
     /// What both heard, heads and bodies.
     pub(super) fn surfaces(&self) -> Vec<Surface> {
         let surface = |name: &str, receiver: &Receiver, witness: &str| {
