@@ -67,15 +67,19 @@ export async function newModel(...providers) {
 
 const base64 = (value) => Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
 
-/** A trust rule for an issuer of a test's own, whose key is pasted in: its tokens, known to every node. */
-export async function newIssuer() {
+/**
+ * A trust rule for an issuer of a test's own, whose key is pasted in: its tokens, known to every node. Without an
+ * audience, the one that names the organization; with a platform's fixed one, callers say `organization` in a header.
+ */
+export async function newIssuer(fixedAudience) {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const name = `node-${crypto.randomUUID()}`;
-  const [issuer, audience] = [`https://${name}.example`, `tidegate-${name}`];
+  const issuer = `https://${name}.example`;
   const jwks = { keys: [{ ...publicKey.export({ format: "jwk" }), kid: "a", alg: "ES256", use: "sig" }] };
-  const teams = await admin("GET", "/teams");
-  const rule = { name, team_id: teams.data[0].id, issuer, audience, jwks, claims: { environment: ["production"] } };
-  const { key_id } = await admin("POST", "/trust-rules?wait=fleet", rule);
+  const [me, teams] = [await admin("GET", "/me"), await admin("GET", "/teams")];
+  const claims = { environment: ["production"] };
+  const rule = { name, team_id: teams.data[0].id, issuer, audience: fixedAudience, jwks, claims };
+  const { key_id, audience } = await admin("POST", "/trust-rules?wait=fleet", rule);
   const token = (claims = {}) => {
     const now = Math.floor(Date.now() / 1000);
     const all = { iss: issuer, aud: audience, sub: "app", iat: now, exp: now + 3600, environment: "production", ...claims };
@@ -83,5 +87,5 @@ export async function newIssuer() {
     const signature = sign("sha256", Buffer.from(message), { key: privateKey, dsaEncoding: "ieee-p1363" });
     return `${message}.${signature.toString("base64url")}`;
   };
-  return { key_id, name, token };
+  return { key_id, name, organization: me.memberships[0].organization_id, token };
 }
