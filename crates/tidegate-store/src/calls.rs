@@ -129,10 +129,10 @@ pub async fn get(tx: &mut TenantTx, id: CallId) -> Result<CallRecord> {
 
 /// Where a page of calls begins: at this call, or behind the last day of all.
 fn begin(before: Option<CallId>, to: Timestamp) -> (NaiveDate, Uuid) {
-    let day = |id: Uuid| DateTime::from_timestamp_millis(i64::try_from(id.as_u128() >> 80).ok()?);
-    let id = before.map_or(Uuid::max(), CallId::to_uuid);
+    let day = |id: CallId| DateTime::from_timestamp_millis(i64::try_from(id.unix_ms()).ok()?);
     let last = time(to.plus_millis(2 * 86_400_000));
-    (before.and_then(|_| day(id)).unwrap_or(last).date_naive(), id)
+    let id = before.map_or(Uuid::max(), CallId::to_uuid);
+    (before.and_then(day).unwrap_or(last).date_naive(), id)
 }
 
 /// A page of records, newest first, of calls that began before `before`.

@@ -46,9 +46,7 @@ impl Offering {
     pub const fn handling(&self) -> Option<&Handling> {
         self.handling.as_ref()
     }
-}
 
-impl Offering {
     /// What is known of where it is processed.
     pub(crate) const fn locations(&self) -> &Locations {
         &self.locations

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tidegate_types::resource::{Areas, AuthScheme, Credential, Provider, ZdrTier};
+use tidegate_types::resource::{Areas, Attestation, AuthScheme, Credential, Provider, ZdrTier};
 use tidegate_types::usage::{CredentialType, Evidence};
 
 use super::candidates::{Offer, Search};
@@ -87,17 +87,26 @@ impl<'s> Search<'_, '_> {
 
     /// What an own credential's owner attests, if it meets the demand now.
     fn attested(&self, own: &Credential) -> Option<Arc<Evidence>> {
-        let attested = own.attestation.as_ref()?;
-        let in_force = attested.attested_at <= self.now && self.now < attested.expires_at;
-        (own.enabled && in_force && attested.tier >= self.demands.effective.zdr).then(|| {
-            Arc::new(Evidence {
-                feature: None,
-                tier: attested.tier,
-                areas: Areas::NONE,
-                source: format!("attested by {}: {}", attested.by, attested.statement),
-                read_at: attested.attested_at,
-                expires_at: attested.expires_at,
-            })
-        })
+        let attested = self.attestation(own)?;
+        (own.enabled && attested.tier >= self.demands.effective.zdr)
+            .then(|| stated(attested, attested.tier, Areas::NONE))
     }
+
+    /// What an own credential's owner attests, while it counts.
+    pub(super) fn attestation<'c>(&self, own: &'c Credential) -> Option<&'c Attestation> {
+        let counts = |given: &&Attestation| given.attested_at <= self.now && self.now < given.expires_at;
+        own.attestation.as_ref().filter(counts)
+    }
+}
+
+/// What of an attestation is evidence of a call: of how data is handled, or of where.
+pub(super) fn stated(attested: &Attestation, tier: ZdrTier, areas: Areas) -> Arc<Evidence> {
+    Arc::new(Evidence {
+        feature: None,
+        tier,
+        areas,
+        source: format!("attested by {}: {}", attested.by, attested.statement),
+        read_at: attested.attested_at,
+        expires_at: attested.expires_at,
+    })
 }

@@ -10,6 +10,7 @@ use tidegate_types::usage::{CredentialType, Evidence};
 
 use super::candidates::{Offer, Search};
 use super::filter::{Asker, Filter};
+use super::privacy::stated;
 use crate::compiled::{Use, Vouched};
 
 impl<'s> Search<'_, '_> {
@@ -67,18 +68,8 @@ impl<'s> Search<'_, '_> {
 
     /// Where an own credential's owner attests that calls over it are processed.
     fn attested_place(&self, own: &Credential) -> Option<Arc<Evidence>> {
-        let attested = own.attestation.as_ref()?;
-        let in_force = attested.attested_at <= self.now && self.now < attested.expires_at;
-        (in_force && !attested.areas.is_empty()).then(|| {
-            Arc::new(Evidence {
-                feature: None,
-                tier: ZdrTier::None,
-                areas: attested.areas,
-                source: format!("attested by {}: {}", attested.by, attested.statement),
-                read_at: attested.attested_at,
-                expires_at: attested.expires_at,
-            })
-        })
+        let attested = self.attestation(own).filter(|attested| !attested.areas.is_empty())?;
+        Some(stated(attested, ZdrTier::None, attested.areas))
     }
 }
 

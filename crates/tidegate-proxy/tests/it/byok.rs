@@ -2,13 +2,13 @@
 //! the catalogue says, and leave no trace.
 
 use serde_json::{Value, json};
-use tidegate_types::CredentialId;
 use tidegate_types::resource::*;
 use tidegate_types::usage::CredentialType::{Byok, Client, System};
 
 use crate::plain::{ANTHROPIC_ANSWER, OPENAI_ANSWER};
 use crate::provider::{Provider as Peer, Step, json as answer, whole};
-use crate::world::{MODEL, ORG, World, anthropic, openai, policy, provider};
+use crate::stage::own_credential;
+use crate::world::{MODEL, World, anthropic, openai, policy, provider};
 
 const CANARY: &str = "canary-K7MDENG-bPxRfiCY-EXAMPLEKEY";
 
@@ -23,19 +23,7 @@ fn byok(credentials: &Value) -> String {
 }
 
 fn stored() -> Resource {
-    Resource::Credential(Credential {
-        organization_id: ORG,
-        id: CredentialId::from_u128(77),
-        name: "stored".into(),
-        scope: CredentialScope::Organization,
-        provider: "a".parse().unwrap(),
-        form: SecretForm::ApiKey,
-        enabled: true,
-        position: 0,
-        sealed: Vec::new(),
-        region: None,
-        attestation: None,
-    })
+    Resource::Credential(own_credential())
 }
 
 /// Nothing that lasts names the secret; the positive control is that the provider did get it.

@@ -11,6 +11,7 @@ use crate::cache::{ON, on, rules, told, wished};
 use crate::client::{Reply, request, send};
 use crate::plain::{OPENAI_ANSWER, ask, ask_anthropic};
 use crate::provider::{Provider as Peer, Step, json as answer};
+use crate::stage::own_credential;
 use crate::world::{KEY, ORG, TEAM, World, anthropic, budget, openai, organization, policy, team};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -186,19 +187,7 @@ async fn what_the_organization_pays_itself_is_given_again_for_nothing() {
     let peer = Peer::start(vec![answer(OPENAI_ANSWER)]).await;
     let world = World::start(&[openai("a", &peer)]).await;
     world.put(rules(CacheRules { charge_percent: Some(100), ..on() }));
-    world.put(vec![Resource::Credential(Credential {
-        organization_id: ORG,
-        id: tidegate_types::CredentialId::from_u128(77),
-        name: "own".into(),
-        scope: CredentialScope::Organization,
-        provider: "a".parse().unwrap(),
-        form: SecretForm::ApiKey,
-        enabled: true,
-        position: 0,
-        sealed: Vec::new(),
-        region: None,
-        attestation: None,
-    })]);
+    world.put(vec![Resource::Credential(own_credential())]);
     assert_eq!((told(&world.chat(&ask()).await), told(&world.chat(&ask()).await)), ("miss", "hit"));
     assert_eq!((world.recorded(2).await.cost, world.finals().len()), (NanoUsd::ZERO, 1));
 }

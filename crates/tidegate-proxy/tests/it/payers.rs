@@ -1,12 +1,13 @@
 //! Whose money a call is: a budget says itself whether calls over an organization's own credentials count.
 
 use serde_json::{Value, json};
+use tidegate_types::NanoUsd;
 use tidegate_types::resource::*;
-use tidegate_types::{CredentialId, NanoUsd};
 
 use crate::plain::OPENAI_ANSWER;
 use crate::provider::{Provider as Peer, json as answer, whole};
-use crate::world::{MODEL, ORG, World, budget, openai};
+use crate::stage::own_credential;
+use crate::world::{MODEL, World, budget, openai};
 
 /// A call, with a credential of its own or without.
 fn chat(own: bool) -> String {
@@ -17,19 +18,7 @@ fn chat(own: bool) -> String {
 }
 
 fn stored() -> Resource {
-    Resource::Credential(Credential {
-        organization_id: ORG,
-        id: CredentialId::from_u128(77),
-        name: "stored".into(),
-        scope: CredentialScope::Organization,
-        provider: "a".parse().unwrap(),
-        form: SecretForm::ApiKey,
-        enabled: true,
-        position: 0,
-        sealed: Vec::new(),
-        region: None,
-        attestation: None,
-    })
+    Resource::Credential(own_credential())
 }
 
 /// Two budgets: one that counts everything, one that counts what the operator pays.

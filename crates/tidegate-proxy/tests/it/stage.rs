@@ -13,7 +13,7 @@ use tidegate_types::{
 };
 
 use crate::provider::Provider as Peer;
-use crate::world::{World, budget, openai};
+use crate::world::{ORG, World, budget, openai};
 
 /// A model at a simulated service: its name upstream, what it is for, and what is charged.
 struct Offered {
@@ -256,19 +256,7 @@ fn providers(url: &str) -> Vec<Resource> {
                 ..Quirks::default()
             },
         }));
-        all.push(Resource::Credential(Credential {
-            organization_id: system,
-            id: CredentialId::from_u128(place),
-            name: slug.into(),
-            scope: CredentialScope::System,
-            provider: slug.parse().unwrap(),
-            form: SecretForm::ApiKey,
-            enabled: true,
-            position: 0,
-            sealed: Vec::new(),
-            region: None,
-            attestation: None,
-        }));
+        all.push(Resource::Credential(credential(system, place, CredentialScope::System, slug)));
     }
     all
 }
@@ -313,4 +301,26 @@ fn offerings() -> Vec<Resource> {
 
 pub(crate) fn strict(stage: &Stage, limit: &str) {
     stage.world.put(vec![Resource::Budget(budget(1, limit))]);
+}
+
+/// What the organization has stored for provider `a`.
+pub(crate) fn own_credential() -> Credential {
+    Credential { name: "stored".into(), ..credential(ORG, 77, CredentialScope::Organization, "a") }
+}
+
+/// A key for a provider, in force.
+pub(crate) fn credential(owner: OrganizationId, id: u128, scope: CredentialScope, slug: &str) -> Credential {
+    Credential {
+        organization_id: owner,
+        id: CredentialId::from_u128(id),
+        name: slug.into(),
+        scope,
+        provider: slug.parse().unwrap(),
+        form: SecretForm::ApiKey,
+        enabled: true,
+        position: 0,
+        sealed: Vec::new(),
+        region: None,
+        attestation: None,
+    }
 }

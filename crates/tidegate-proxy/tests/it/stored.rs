@@ -1,27 +1,15 @@
 //! What lies in the account that signs in: never over the operator's credential, always over one's own.
 
 use serde_json::json;
-use tidegate_types::CredentialId;
-use tidegate_types::resource::{Credential, CredentialScope, DialectName, Resource, SecretForm};
+use tidegate_types::resource::{DialectName, Resource};
 
 use crate::plain::OPENAI_ANSWER;
 use crate::provider::{Provider as Peer, json as answer};
-use crate::world::{MODEL, ORG, Offer, World, anthropic, openai};
+use crate::stage::own_credential;
+use crate::world::{MODEL, Offer, World, anthropic, openai};
 
 fn own() -> Resource {
-    Resource::Credential(Credential {
-        organization_id: ORG,
-        id: CredentialId::from_u128(77),
-        name: "own".into(),
-        scope: CredentialScope::Organization,
-        provider: "a".parse().unwrap(),
-        form: SecretForm::ApiKey,
-        enabled: true,
-        position: 0,
-        sealed: Vec::new(),
-        region: None,
-        attestation: None,
-    })
+    Resource::Credential(own_credential())
 }
 
 fn chat(part: &serde_json::Value) -> String {
@@ -43,7 +31,7 @@ async fn tried(dialect: DialectName, path: &str, body: &str, named: &str) {
     // The operator's credential stays the second choice: it refuses again, after the own one was tried.
     world.post(path, body).await;
     assert_eq!(peer.count(), 1, "{dialect:?}");
-    assert!(peer.last().head.contains("sk-own"), "{}", peer.last().head);
+    assert!(peer.last().head.contains("sk-stored"), "{}", peer.last().head);
 }
 
 #[tokio::test]

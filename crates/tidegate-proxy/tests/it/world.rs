@@ -30,6 +30,7 @@ use tokio::net::TcpListener;
 use crate::away::Nobody;
 use crate::client::{Reply, request, send};
 use crate::provider::Provider as Peer;
+use crate::stage::credential;
 
 pub(crate) const ORG: OrganizationId = OrganizationId::from_u128(0xA1);
 pub(crate) const TEAM: TeamId = TeamId::from_u128(0x7EA);
@@ -425,19 +426,7 @@ fn catalogue(offers: &[Offer<'_>]) -> Vec<Resource> {
     for (place, offer) in offers.iter().enumerate() {
         let place = place as u128 + 1;
         all.push(Resource::Provider(provider(place, offer)));
-        all.push(Resource::Credential(Credential {
-            organization_id: system,
-            id: CredentialId::from_u128(place),
-            name: offer.slug.into(),
-            scope: CredentialScope::System,
-            provider: offer.slug.parse().unwrap(),
-            form: SecretForm::ApiKey,
-            enabled: true,
-            position: 0,
-            sealed: Vec::new(),
-            region: None,
-            attestation: None,
-        }));
+        all.push(Resource::Credential(credential(system, place, CredentialScope::System, offer.slug)));
         all.push(Resource::Offering(offering(place, offer.slug)));
     }
     all

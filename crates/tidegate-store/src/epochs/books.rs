@@ -12,8 +12,9 @@ use crate::change::Change;
 use crate::convert::{from_json, timestamp};
 use crate::intake::HoldRow;
 
+/// What a window has used.
 #[derive(Deserialize)]
-struct SpendRow {
+pub(super) struct SpendRow {
     budget_id: Uuid,
     window_start: i64,
     window_end: i64,
@@ -50,7 +51,7 @@ pub(super) async fn read(change: &mut Change) -> Result<(Vec<OpeningBalance>, Ve
     Ok((balances, open.iter().flat_map(|row| holds(row, now)).collect()))
 }
 
-fn balance(row: &SpendRow) -> OpeningBalance {
+pub(super) fn balance(row: &SpendRow) -> OpeningBalance {
     OpeningBalance {
         budget_id: BudgetId::from_uuid(row.budget_id),
         window_start: Timestamp::from_micros(row.window_start),

@@ -4,12 +4,12 @@
 //! have anything at all, so that what a dead process had can come back once its journal is here:
 //! from what the books say that it used, or with the next epoch where they do not know it all.
 
-use serde::Deserialize;
 use serde_json::Value;
 use tidegate_types::resource::OpeningBalance;
-use tidegate_types::{BudgetId, NanoUsd, NodeId, OrganizationId, Timestamp};
+use tidegate_types::{NodeId, OrganizationId, Timestamp};
 use uuid::Uuid;
 
+use super::books::{SpendRow, balance};
 use super::{Ending, end_open};
 use crate::Result;
 use crate::change::Change;
@@ -119,19 +119,10 @@ pub struct EndedGrants {
     pub used: Vec<OpeningBalance>,
 }
 
-#[derive(Deserialize)]
-struct UsedRow {
-    budget_id: Uuid,
-    window_start: i64,
-    window_end: i64,
-    spent: i64,
-    unresolved: i64,
-}
-
 /// What a node's processes of these boots used of what they had in advance. They are dead, and all
 /// that they wrote is here: who asks says so. Only processes of which the books know everything: that
-/// told which attempts lay on it, to control planes that counted them, that left no attempt without
-/// an end, and of which no record was lost or refused.
+/// told which attempts lay on it, to control planes that counted them (the ends that later processes wrote
+/// for them included), that left no attempt without an end, and of which no record was lost or refused.
 ///
 /// # Errors
 /// When the database is away.
@@ -153,7 +144,7 @@ pub async fn review_grants(
          WHERE g.node_id = $1 AND g.boot >= $2 AND g.boot < $3 AND g.told_apart
              AND NOT EXISTS (SELECT FROM open_attempts o WHERE o.organization_id = g.organization_id
                  AND o.node_id = g.node_id AND o.boot = g.boot)
-             AND NOT EXISTS (SELECT FROM node_lanes l WHERE l.node_id = g.node_id AND l.boot = g.boot
+             AND NOT EXISTS (SELECT FROM node_lanes l WHERE l.node_id = g.node_id AND l.boot >= g.boot
                  AND l.apart IS DISTINCT FROM l.sequence)
              AND NOT EXISTS (SELECT FROM missing_records m WHERE m.node_id = g.node_id AND m.boot = g.boot)
              AND NOT EXISTS (SELECT FROM refused_records r WHERE r.node_id = g.node_id AND r.boot = g.boot)
@@ -167,7 +158,7 @@ pub async fn review_grants(
     .await?;
     rows.into_iter()
         .map(|(organization, epoch, boot, used)| {
-            let used: Vec<UsedRow> = from_json(used, "spend")?;
+            let used: Vec<SpendRow> = from_json(used, "spend")?;
             Ok(EndedGrants {
                 organization_id: OrganizationId::from_uuid(organization),
                 epoch: unsigned(epoch),
@@ -176,16 +167,6 @@ pub async fn review_grants(
             })
         })
         .collect()
-}
-
-fn balance(row: &UsedRow) -> OpeningBalance {
-    OpeningBalance {
-        budget_id: BudgetId::from_uuid(row.budget_id),
-        window_start: Timestamp::from_micros(row.window_start),
-        window_end: Timestamp::from_micros(row.window_end),
-        spent: NanoUsd::new(row.spent),
-        unresolved: NanoUsd::new(row.unresolved),
-    }
 }
 
 /// When what a dead process had may come back with the next epoch.
