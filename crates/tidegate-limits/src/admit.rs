@@ -7,7 +7,7 @@ use tidegate_types::resource::KeyLimits;
 use tidegate_types::{CallId, CredentialId, KeyId, ModelId, OrganizationId, TeamId, Timestamp};
 
 use crate::Limiter;
-use crate::budget::Hold;
+use crate::budget::{HeldUnder, Hold};
 
 /// Whose rate or concurrency is limited, within an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,9 +86,8 @@ pub struct Rates {
 pub struct Admitted {
     /// Slots and reserved tokens; give it back with [`Limiter::release`] when the call ends.
     pub permit: Permit,
-    /// Epoch under which the hold was placed: goes into the billing event and the settlement.
-    /// 0: no hold was placed (none asked, or the store is away and no budget is hard).
-    pub epoch: u64,
+    /// Where the first hold was placed.
+    pub held: HeldUnder,
     /// For the answer's headers.
     pub rates: Rates,
     /// The store's time of the decision.

@@ -56,6 +56,17 @@ impl Hold {
     }
 }
 
+/// Where an attempt's hold is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HeldUnder {
+    /// The epoch: goes into the billing event and the settlement. 0: nothing is held (none was asked for,
+    /// or the store is away and no budget is hard).
+    pub epoch: u64,
+    /// It lies on what this process has of the budgets in advance: goes into the billing event, so that
+    /// the books can tell what the process used of it.
+    pub in_advance: bool,
+}
+
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -77,8 +88,7 @@ pub struct Settlement {
     pub call_id: CallId,
     /// The attempt.
     pub attempt: u16,
-    /// Epoch under which the hold was placed ([`crate::Admitted::epoch`], or what
-    /// [`crate::Limiter::hold`] returned). 0: no hold was placed; the cost is only counted.
+    /// Epoch under which the hold was placed ([`HeldUnder::epoch`]). 0: no hold was placed; the cost is only counted.
     pub epoch: u64,
     /// How it ended.
     pub end: End,

@@ -18,7 +18,7 @@ mod redis;
 mod settings;
 
 pub use admit::{Admit, Admitted, BucketState, Permit, RateScope, Rates, Release, ScopeLimits};
-pub use budget::{Balance, BudgetHold, End, Hold, MAX_AMOUNT, Settlement};
+pub use budget::{Balance, BudgetHold, End, HeldUnder, Hold, MAX_AMOUNT, Settlement};
 pub use error::{LimitError, RateKind, Refusal, Refused, Unfit};
 pub use left::{Ended, LeftHold, Process};
 pub use limiter::{Limiter, Mode, Stats, UnderWay};

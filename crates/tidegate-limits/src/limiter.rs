@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use tidegate_types::resource::{OpenHold, OpeningBalance};
 use tidegate_types::window::Window;
-use tidegate_types::{BudgetId, CallId, Clock, NanoUsd, OrganizationId, Timestamp};
+use tidegate_types::{BudgetId, Clock, NanoUsd, OrganizationId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::{Admit, Admitted, Lease, Permit, Rates, Release, ScopeLimits, Source};
-use crate::budget::{Balance, BudgetHold, End, Hold, MAX_AMOUNT, Settlement};
+use crate::budget::{Balance, BudgetHold, End, HeldUnder, Hold, MAX_AMOUNT, Settlement};
 use crate::error::{LimitError, Refusal};
 use crate::left::{Ended, LeftHold, Process};
 use crate::memory::MemoryStore;
-use crate::redis::{Heard, RedisStore};
+use crate::redis::{Decision, Heard, RedisStore};
 use crate::settings::{RedisSettings, Timing};
 
 /// Rates, concurrency and budgets. Cheap to clone.
@@ -101,14 +101,12 @@ impl Limiter {
             check_amounts(hold)?;
         }
         refuse_zero_limits(admit)?;
-        let mut source = Source::Store;
-        let (epoch, rates, at) = match &self.store {
-            Store::Memory(store) => store.admit(admit)?,
-            Store::Redis(store) => {
-                let decision = store.admit(admit).await?;
-                source = decision.source;
-                (decision.epoch, decision.rates, decision.at)
+        let Decision { held, rates, at, source } = match &self.store {
+            Store::Memory(store) => {
+                let (epoch, rates, at) = store.admit(admit)?;
+                Decision { held: HeldUnder { epoch, in_advance: false }, rates, at, source: Source::Store }
             }
+            Store::Redis(store) => store.admit(admit).await?,
         };
         let lease = admit.scopes.iter().any(|entry| !entry.is_empty()).then(|| Lease {
             organization_id: admit.organization_id,
@@ -117,19 +115,21 @@ impl Limiter {
             tokens: admit.tokens,
             source,
         });
-        Ok(Admitted { permit: Permit::new(lease, self.clone()), epoch, rates, at })
+        Ok(Admitted { permit: Permit::new(lease, self.clone()), held, rates, at })
     }
 
-    /// Places the hold of a further attempt, or adds a further step to one. Returns the epoch
-    /// under which it is held; 0: not held, because the store is away and no budget is hard.
+    /// Places the hold of a further attempt, or adds a further step to one.
     ///
     /// # Errors
     /// [`LimitError`]; nothing was held then. Safe to repeat, except that an attempt whose first
     /// step met [`LimitError::Away`] has been given up: take another attempt number.
-    pub async fn hold(&self, organization: OrganizationId, hold: &Hold) -> Result<u64, LimitError> {
+    pub async fn hold(&self, organization: OrganizationId, hold: &Hold) -> Result<HeldUnder, LimitError> {
         check_amounts(hold)?;
         match &self.store {
-            Store::Memory(store) => store.hold(organization, hold),
+            Store::Memory(store) => {
+                let epoch = store.hold(organization, hold)?;
+                Ok(HeldUnder { epoch, in_advance: false })
+            }
             Store::Redis(store) => store.hold(organization, hold).await,
         }
     }
@@ -179,16 +179,6 @@ impl Limiter {
         match &self.store {
             Store::Memory(store) => Ok(store.left_holds(organizations, ended)),
             Store::Redis(store) => store.left_holds(organizations, ended).await,
-        }
-    }
-
-    /// Whether what this attempt holds lies on what this process has of the budgets in advance: goes into
-    /// the billing event, so that the books can tell what the process used of it.
-    #[must_use]
-    pub fn is_in_advance(&self, organization: OrganizationId, call: CallId, attempt: u16) -> bool {
-        match &self.store {
-            Store::Memory(_) => false,
-            Store::Redis(store) => store.is_in_advance(organization, call, attempt),
         }
     }
 

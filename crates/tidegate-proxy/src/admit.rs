@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use smallvec::SmallVec;
-use tidegate_limits::{Admit, Admitted, Hold, LimitError, RateScope, Refusal as LimitRefusal, ScopeLimits};
+use tidegate_limits::{
+    Admit, Admitted, HeldUnder, Hold, LimitError, RateScope, Refusal as LimitRefusal, ScopeLimits,
+};
 use tidegate_policy::{Candidate, Plan, RateScope as PlanScope, Role};
 use tidegate_types::{NanoUsd, OrganizationId};
 
@@ -30,7 +32,7 @@ pub(crate) struct Permit {
 pub(crate) struct Held {
     pub(crate) grant: Grant,
     pub(crate) hold: Option<Hold>,
-    pub(crate) epoch: u64,
+    pub(crate) under: HeldUnder,
 }
 
 /// Asks the limiter, once in the usual case.
@@ -56,12 +58,15 @@ pub(crate) async fn admit(
             hold: offer.hold(),
         };
         if ask.hold.is_none() && ask.scopes.is_empty() {
-            return Ok(Permit { order, first: Held { grant: offer.grant, hold: None, epoch: 0 } });
+            return Ok(Permit {
+                order,
+                first: Held { grant: offer.grant, hold: None, under: HeldUnder::default() },
+            });
         }
         match admit_in_epoch(gateway, &ask).await {
             Ok(admitted) => {
                 account.note_permit(Some(admitted.permit), admitted.rates);
-                let first = Held { grant: offer.grant, hold: ask.hold, epoch: admitted.epoch };
+                let first = Held { grant: offer.grant, hold: ask.hold, under: admitted.held };
                 return Ok(Permit { order, first });
             }
             Err(error) if offer.lower(&error).await => {}
@@ -94,12 +99,12 @@ pub(crate) async fn admit_cached(
     let ask =
         Admit { organization_id: organization, call_id: account.arrival.call_id, scopes, tokens: 0, hold };
     if ask.hold.is_none() && ask.scopes.is_empty() {
-        return Ok(Held { grant, hold: None, epoch: 0 });
+        return Ok(Held { grant, hold: None, under: HeldUnder::default() });
     }
     match admit_in_epoch(gateway, &ask).await {
         Ok(admitted) => {
             account.note_permit(Some(admitted.permit), admitted.rates);
-            Ok(Held { grant, hold: ask.hold, epoch: admitted.epoch })
+            Ok(Held { grant, hold: ask.hold, under: admitted.held })
         }
         Err(error) => Err(Refusal::limited(error, candidate, ask.hold.as_ref())),
     }
@@ -123,7 +128,7 @@ pub(crate) async fn hold_further(
         let hold = offer.hold();
         let held = if scopes.is_empty() {
             let Some(hold) = &hold else {
-                return Ok(Held { grant: offer.grant, hold: None, epoch: 0 });
+                return Ok(Held { grant: offer.grant, hold: None, under: HeldUnder::default() });
             };
             hold_in_epoch(gateway, organization, hold).await
         } else {
@@ -136,11 +141,11 @@ pub(crate) async fn hold_further(
             };
             admit_in_epoch(gateway, &ask).await.map(|admitted| {
                 account.note_further_permit(admitted.permit);
-                admitted.epoch
+                admitted.held
             })
         };
         match held {
-            Ok(epoch) => return Ok(Held { grant: offer.grant, hold, epoch }),
+            Ok(under) => return Ok(Held { grant: offer.grant, hold, under }),
             Err(error) if offer.lower(&error).await => {}
             Err(error) => return Err(Refusal::limited(error, candidate, hold.as_ref())),
         }
@@ -241,7 +246,7 @@ async fn hold_in_epoch(
     gateway: &Gateway,
     organization: OrganizationId,
     hold: &Hold,
-) -> Result<u64, LimitError> {
+) -> Result<HeldUnder, LimitError> {
     let under_way = gateway.limiter.under_way();
     match hold_as_it_is(gateway, organization, hold).await {
         Err(error)
@@ -257,11 +262,11 @@ async fn hold_as_it_is(
     gateway: &Gateway,
     organization: OrganizationId,
     hold: &Hold,
-) -> Result<u64, LimitError> {
+) -> Result<HeldUnder, LimitError> {
     match gateway.limiter.hold(organization, hold).await {
         Err(LimitError::NoEpoch { .. }) if is_soft(Some(hold)) => {
             begin_epoch(gateway, organization);
-            Ok(0)
+            Ok(HeldUnder::default())
         }
         Err(LimitError::NoEpoch { .. }) => {
             open_epoch(gateway, organization).await?;

@@ -89,17 +89,13 @@ impl Attempt {
         number: u16,
         held: Held,
     ) -> Self {
-        let Held { grant, hold, epoch } = held;
-        let view = &whose.caller.view;
-        let placed =
-            |hold: &Hold| gateway.limiter.is_in_advance(view.organization_id(), hold.call_id, hold.attempt);
-        let in_advance = hold.as_ref().is_some_and(placed);
+        let Held { grant, hold, under } = held;
         account.note_sent(false);
         let deadline = hold.as_ref().map_or_else(|| deadline(gateway, gateway.now()), |hold| hold.deadline);
         Self {
             event: BillingEvent {
-                in_advance,
-                ..intent(account, whose, candidate, number, hold.as_ref(), epoch, deadline)
+                in_advance: under.in_advance,
+                ..intent(account, whose, candidate, number, hold.as_ref(), under.epoch, deadline)
             },
             gateway: gateway.clone(),
             account: account.clone(),

@@ -146,7 +146,11 @@ async fn one(limiter: &Limiter, n: u64, kind: Kind) -> Duration {
     let admitted = limiter.admit(&asked).await.unwrap();
     let took = began.elapsed();
     let hold = asked.hold.unwrap();
-    limiter.settle(hold.settlement(asked.organization_id, admitted.epoch, End::Spent(NanoUsd::new(700_000))));
+    limiter.settle(hold.settlement(
+        asked.organization_id,
+        admitted.held.epoch,
+        End::Spent(NanoUsd::new(700_000)),
+    ));
     limiter.release(Release { permit: admitted.permit, tokens_used: Some(500) });
     took
 }

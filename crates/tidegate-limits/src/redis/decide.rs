@@ -13,7 +13,7 @@ use super::RedisStore;
 use super::command::{Bucket, Question, buckets_of, slots_of};
 use super::grants::Local;
 use crate::admit::{Admit, Lease, Rates, ScopeLimits, Source};
-use crate::budget::{End, Hold};
+use crate::budget::{End, HeldUnder, Hold};
 use crate::error::{LimitError, Refusal};
 use crate::rate;
 
@@ -22,7 +22,7 @@ pub(super) const RECALL_PAUSE: Duration = Duration::from_millis(40);
 
 /// A call that may pass.
 pub(crate) struct Decision {
-    pub(crate) epoch: u64,
+    pub(crate) held: HeldUnder,
     pub(crate) rates: Rates,
     pub(crate) at: Timestamp,
     pub(crate) source: Source,
@@ -103,13 +103,18 @@ impl RedisStore {
             return self.admit_with(admit, admit.hold.as_ref()).await;
         };
         if again {
-            return Ok(Decision { epoch, rates: Rates::default(), at: self.now(), source: Source::Here });
+            return Ok(Decision { held: HeldUnder { epoch, in_advance: true }, ..self.undecided() });
         }
         let hold = admit.hold.as_ref().map(|hold| (hold, epoch));
         let mut reversible = Reversible { store: self, organization, hold };
         let decision = self.admit_with(admit, None).await?;
         reversible.hold = None;
-        Ok(Decision { epoch, ..decision })
+        Ok(Decision { held: HeldUnder { epoch, in_advance: true }, ..decision })
+    }
+
+    /// A call that passes although nobody was asked.
+    fn undecided(&self) -> Decision {
+        Decision { held: HeldUnder::default(), rates: Rates::default(), at: self.now(), source: Source::Here }
     }
 
     /// Places a hold on what is granted to this process, as far as that reaches.
@@ -152,12 +157,12 @@ impl RedisStore {
             buckets_of(&admit.scopes, admit.tokens, |scope| self.shares.floor(organization, scope));
         let limited = !buckets.is_empty() || slots_of(&admit.scopes).next().is_some();
         if !limited && hold.is_none() {
-            return Ok(Decision { epoch: 0, rates: Rates::default(), at: self.now(), source: Source::Here });
+            return Ok(self.undecided());
         }
         if hold.is_none()
             && let Some(rates) = self.take_rates(organization, &buckets, &admit.scopes).await
         {
-            return Ok(Decision { epoch: 0, rates, at: self.now(), source: Source::Grant });
+            return Ok(Decision { rates, source: Source::Grant, ..self.undecided() });
         }
         self.grants.note_here(organization, &mut buckets);
         let call = admit.call_id.ulid_bytes();
@@ -182,19 +187,23 @@ impl RedisStore {
                 };
                 self.shares.admit(admit, in_flight)?;
                 self.running.insert(organization, admit.call_id, &admit.scopes);
-                Ok(Decision { epoch: 0, rates: Rates::default(), at: self.now(), source: Source::Here })
+                Ok(self.undecided())
             }
             Err(error) => Err(error),
         }
     }
 
-    pub(crate) async fn hold(&self, organization: OrganizationId, hold: &Hold) -> Result<u64, LimitError> {
+    pub(crate) async fn hold(
+        &self,
+        organization: OrganizationId,
+        hold: &Hold,
+    ) -> Result<HeldUnder, LimitError> {
         if let Local::Held { epoch, .. } = self.place(organization, hold).await? {
-            return Ok(epoch);
+            return Ok(HeldUnder { epoch, in_advance: true });
         }
         match self.ask(organization, None, Some(hold), &[], &[], &[]).await {
-            Ok(decision) => Ok(decision.epoch),
-            Err(LimitError::Away) if !is_hard(hold) => Ok(0),
+            Ok(decision) => Ok(decision.held),
+            Err(LimitError::Away) if !is_hard(hold) => Ok(HeldUnder::default()),
             Err(error) => Err(error),
         }
     }
@@ -214,7 +223,7 @@ impl RedisStore {
             let (error, missing) = match self.ask_once(undecided, buckets, scopes, call).await {
                 Ok(decision) => {
                     if let Some(hold) = hold {
-                        self.grants.granted(organization, hold, decision.epoch);
+                        self.grants.granted(organization, hold, decision.held.epoch);
                     }
                     return Ok(decision);
                 }
@@ -269,7 +278,8 @@ impl RedisStore {
                 if let (Some(hold), Some(room)) = (hold, room) {
                     self.rooms.note(organization, &hold.budgets, room);
                 }
-                Ok(Decision { epoch, rates, at: Timestamp::from_micros(at), source: Source::Store })
+                let held = HeldUnder { epoch, in_advance: false };
+                Ok(Decision { held, rates, at: Timestamp::from_micros(at), source: Source::Store })
             }
             Verdict::Refused { error, missing } => {
                 undecided.armed = false;

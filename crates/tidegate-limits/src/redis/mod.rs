@@ -21,6 +21,7 @@ mod running;
 mod script;
 mod sweep;
 
+pub(crate) use self::decide::Decision;
 pub use self::news::Heard;
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use std::time::Duration;
 use ahash::RandomState;
 use dashmap::DashSet;
 use parking_lot::RwLock;
-use tidegate_types::{CallId, Clock, OrganizationId, Timestamp};
+use tidegate_types::{Clock, OrganizationId, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -143,11 +144,6 @@ impl RedisStore {
     /// Holds are placed in this process's name from now on.
     pub(crate) fn place_as(&self, process: Process) {
         *self.mark.write() = left::mark(process);
-    }
-
-    /// Whether the hold lies on what this process has in advance.
-    pub(crate) fn is_in_advance(&self, organization: OrganizationId, call: CallId, attempt: u16) -> bool {
-        self.grants.knows(organization, call, attempt)
     }
 
     pub(crate) fn settle(&self, settlement: Settlement) {

@@ -4,38 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tidegate_limits::{End, LimitError, Limiter, Mode, RedisSettings, Refusal};
+use tidegate_limits::{BudgetHold, End, HeldUnder, Hold, LimitError, Limiter, Mode, RedisSettings, Refusal};
 use tidegate_testkit::redis::Server;
 use tidegate_types::{BudgetId, NanoUsd};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    ORGANIZATION, RealClock, SOON, admit, call, connect, connect_granted, eventually, hard, key, month,
-    refusal, settings, soft, spent,
+    ORGANIZATION, RealClock, SOON, admit, connect, connect_granted, eventually, hard, hold, key, month,
+    place, refusal, settings, soft, spent, stored,
 };
-use tidegate_limits::{BudgetHold, Hold};
-
-fn hold(limiter: &Limiter, parts: &[BudgetHold]) -> Hold {
-    Hold {
-        call_id: call(),
-        attempt: 0,
-        step: 0,
-        epoch: 1,
-        deadline: limiter.now().plus_millis(60_000),
-        budgets: parts.iter().copied().collect(),
-    }
-}
-
-async fn place(limiter: &Limiter, hold: &Hold) -> Result<u64, LimitError> {
-    limiter.admit(&admit(hold.call_id, &[], 0, Some(hold.clone()))).await.map(|admitted| admitted.epoch)
-}
-
-/// Spent, held (grants that are out included) and unresolved, as the store has it now.
-async fn stored(limiter: &Limiter, budget: u128) -> (i64, i64, i64) {
-    let asked = [(BudgetId::from_u128(budget), month())];
-    let balance = limiter.balances(ORGANIZATION, &asked).await.unwrap()[0];
-    (balance.spent.get(), balance.held.get(), balance.unresolved.get())
-}
 
 async fn open(limiter: &Limiter) {
     limiter.open_epoch(ORGANIZATION, 1, &[], &[]).await.unwrap();
@@ -107,7 +84,7 @@ async fn without_the_store_a_node_spends_its_grant_and_not_a_nano_more() {
     let error = loop {
         let more = hold(&limiter, &[part]);
         match place(&limiter, &more).await {
-            Ok(epoch) => assert_eq!(epoch, 1),
+            Ok(held) => assert_eq!(held.epoch, 1),
             Err(error) => break error,
         }
         held.push(more);
@@ -146,7 +123,7 @@ async fn rates_are_refused_with_the_hold_given_back() {
         match limiter.admit(&ask).await {
             Ok(admitted) => {
                 passed += 1;
-                assert_eq!(admitted.epoch, 1);
+                assert_eq!(admitted.held.epoch, 1);
                 // Part of it may be on its way back from what this process had in advance.
                 assert!(admitted.rates.requests.unwrap().remaining <= 3 - passed);
             }
@@ -216,7 +193,7 @@ async fn a_wiped_store_leaves_grants_good_until_the_next_epoch_is_known_and_no_l
     server.command(&["FLUSHALL"]).unwrap();
     // The next epoch cannot open before this node has applied it: until then its grant is good.
     let after = hold(&node, &[part]);
-    assert_eq!(place(&node, &after).await, Ok(1));
+    assert_eq!(place(&node, &after).await.unwrap(), HeldUnder { epoch: 1, in_advance: true });
     assert_eq!(node.stats().granted_free, free - 1_000);
     assert_eq!(place(&other, &hold(&other, &[part])).await, Err(LimitError::NoEpoch { found: 0 }));
     // It has: both attempts were running, and their holds come from the ledger.
@@ -224,7 +201,7 @@ async fn a_wiped_store_leaves_grants_good_until_the_next_epoch_is_known_and_no_l
     other.open_epoch(ORGANIZATION, 2, &[], &holds).await.unwrap();
     let mut next = hold(&node, &[part]);
     next.epoch = 2;
-    assert_eq!(place(&node, &next).await, Ok(2));
+    assert_eq!(place(&node, &next).await.unwrap(), HeldUnder { epoch: 2, in_advance: false });
     assert_eq!(node.stats().granted_free, 0, "grants of the epoch that is over are gone");
     let mut stale = hold(&node, &[part]);
     stale.epoch = 1;

@@ -11,7 +11,9 @@ use tidegate_types::resource::{OpenHold, OpeningBalance};
 use tidegate_types::{BudgetId, CallId, Clock, NanoUsd, OrganizationId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{HandClock, TIMING, admit, call, connect, connect_granted, hard, key, month};
+use crate::support::{
+    HandClock, TIMING, admit, call, connect, connect_granted, epoch as epoch_of, hard, key, month,
+};
 
 /// Budget 0: hard, one limit. Budget 1: hard, its limit changes. Budget 2: soft.
 const BUDGETS: usize = 3;
@@ -189,7 +191,7 @@ impl Run<'_> {
     async fn ask(&self, hold: &Hold) -> Result<u64, LimitError> {
         let asked =
             Admit { organization_id: self.organization, ..admit(hold.call_id, &[], 0, Some(hold.clone())) };
-        self.limiter.admit(&asked).await.map(|admitted| admitted.epoch)
+        self.limiter.admit(&asked).await.map(|admitted| admitted.held.epoch)
     }
 
     async fn admit(&mut self, mask: u8, amount: i64, limit: i64, revision: u64, stale: bool) {
@@ -269,7 +271,7 @@ impl Run<'_> {
         if self.model.attempts[pick].epoch != epoch && state != State::Open {
             return;
         }
-        let result = self.limiter.hold(self.organization, &hold).await;
+        let result = epoch_of(self.limiter.hold(self.organization, &hold).await);
         if !open {
             assert_eq!(result, Err(LimitError::NoEpoch { found: 0 }));
         } else if state != State::Open {
@@ -280,7 +282,7 @@ impl Run<'_> {
             attempt.hold.step = hold.step;
             attempt.held.iter_mut().flatten().for_each(|held| *held += amount);
             // The same step once more adds nothing.
-            assert_eq!(self.limiter.hold(self.organization, &hold).await, Ok(epoch));
+            assert_eq!(epoch_of(self.limiter.hold(self.organization, &hold).await), Ok(epoch));
         } else {
             assert!(matches!(result, Err(LimitError::Refused(_))), "{result:?}");
         }

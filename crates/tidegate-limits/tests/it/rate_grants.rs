@@ -62,7 +62,7 @@ async fn a_call_with_rates_and_a_budget_asks_no_redis_while_grants_last() {
     let one = async || {
         let hold = hold(&limiter, hard(1, 1_000_000_000, 1_000));
         let admitted = limiter.admit(&admit(hold.call_id, &scopes, 100, Some(hold.clone()))).await.unwrap();
-        assert_eq!(admitted.epoch, 1);
+        assert_eq!(admitted.held.epoch, 1);
         let (requests, tokens) = (admitted.rates.requests.unwrap(), admitted.rates.tokens.unwrap());
         assert!(requests.limit == 600_000 && requests.remaining > 500_000, "{requests:?}");
         assert!(tokens.limit == 600_000 && tokens.remaining > 0, "{tokens:?}");

@@ -10,7 +10,8 @@ use tidegate_types::{BudgetId, NanoUsd, NodeId};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    ORGANIZATION, SOON, admit, call, connect, connect_granted, eventually, hard, month, refusal, soft, spent,
+    self, ORGANIZATION, SOON, connect, connect_granted, eventually, hard, month, place, refusal, soft, spent,
+    stored,
 };
 
 const LIMIT: i64 = 100_000;
@@ -53,26 +54,9 @@ fn used(budget: u128, spent: i64, unresolved: i64) -> OpeningBalance {
     }
 }
 
+/// One that lasts longer than any of these tests.
 fn hold(limiter: &Limiter, parts: &[BudgetHold]) -> Hold {
-    Hold {
-        call_id: call(),
-        attempt: 0,
-        step: 0,
-        epoch: 1,
-        deadline: limiter.now().plus_millis(600_000),
-        budgets: parts.iter().copied().collect(),
-    }
-}
-
-async fn place(limiter: &Limiter, hold: &Hold) -> Result<u64, LimitError> {
-    limiter.admit(&admit(hold.call_id, &[], 0, Some(hold.clone()))).await.map(|admitted| admitted.epoch)
-}
-
-/// Spent, held (grants that are out included) and unresolved, as the store has it now.
-async fn stored(limiter: &Limiter, budget: u128) -> (i64, i64, i64) {
-    let asked = [(BudgetId::from_u128(budget), month())];
-    let balance = limiter.balances(ORGANIZATION, &asked).await.unwrap()[0];
-    (balance.spent.get(), balance.held.get(), balance.unresolved.get())
+    Hold { deadline: limiter.now().plus_millis(600_000), ..support::hold(limiter, parts) }
 }
 
 /// A server with an open epoch, one process that asks for every call, and one that has used some of a grant:
@@ -85,8 +69,7 @@ async fn world() -> (Server, Limiter, Node, Hold) {
     let parts = [hard(1, LIMIT, 1_000), soft(2, LIMIT, 1_000)];
     let (ended, running) = (hold(&node.limiter, &parts), hold(&node.limiter, &parts));
     for hold in [&ended, &running] {
-        place(&node.limiter, hold).await.unwrap();
-        assert!(node.limiter.is_in_advance(ORGANIZATION, hold.call_id, 0));
+        assert!(place(&node.limiter, hold).await.unwrap().in_advance);
     }
     node.limiter.settle(ended.settlement(ORGANIZATION, 1, spent(400)));
     let told = async || stored(&other, 1).await.0 == 400 && stored(&other, 2).await.0 == 400;
@@ -183,7 +166,7 @@ impl Random {
 struct Books {
     spent: i64,
     unresolved: i64,
-    running: Vec<Hold>,
+    running: Vec<(Hold, bool)>,
     /// Attempts that the store decided, and how they ended.
     elsewhere: Vec<(Hold, End)>,
 }
@@ -221,9 +204,9 @@ async fn after_any_history_the_counters_are_the_books() {
                 tell_for(&node, books, &other, &mut past, &mut random).await;
             }
             1..9 if !books.running.is_empty() => {
-                let hold = books.running.swap_remove(random.index(books.running.len()));
+                let (hold, in_advance) = books.running.swap_remove(random.index(books.running.len()));
                 let end = an_end(&mut random, hold.budgets[0].amount.get());
-                if node.limiter.is_in_advance(ORGANIZATION, hold.call_id, 0) {
+                if in_advance {
                     match end {
                         End::Spent(cost) => books.spent += cost.get(),
                         End::Unresolved => books.unresolved += hold.budgets[0].amount.get(),
@@ -237,8 +220,8 @@ async fn after_any_history_the_counters_are_the_books() {
             _ => {
                 let amount = 1 + random.below(3_000);
                 let hold = hold(&node.limiter, &[hard(1, LIMIT, amount)]);
-                if place(&node.limiter, &hold).await.is_ok() {
-                    books.running.push(hold);
+                if let Ok(held) = place(&node.limiter, &hold).await {
+                    books.running.push((hold, held.in_advance));
                 }
             }
         }
@@ -259,10 +242,10 @@ async fn after_any_history_the_counters_are_the_books() {
 
 /// What the successor of a dead process does: ends what the store holds of it, and tells what it used of its grant.
 async fn tell_for(dead: &Node, mut books: Books, by: &Limiter, past: &mut Books, random: &mut Random) {
-    for hold in std::mem::take(&mut books.running) {
+    for (hold, in_advance) in std::mem::take(&mut books.running) {
         // Nobody knows how it ended, or it was never sent.
         let end = if random.below(2) == 0 { End::Unresolved } else { End::Void };
-        if !dead.limiter.is_in_advance(ORGANIZATION, hold.call_id, 0) {
+        if !in_advance {
             books.elsewhere.push((hold, end));
         } else if end == End::Unresolved {
             books.unresolved += hold.budgets[0].amount.get();

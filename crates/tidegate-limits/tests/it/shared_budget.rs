@@ -40,7 +40,7 @@ impl Worker {
                 budgets: [hard(1, LIMIT, amount), hard(2, LIMIT * 2, amount)].into_iter().collect(),
             };
             match self.limiter.admit(&admit(hold.call_id, &[], 0, Some(hold.clone()))).await {
-                Ok(admitted) => assert_eq!(admitted.epoch, 1),
+                Ok(admitted) => assert_eq!(admitted.held.epoch, 1),
                 Err(LimitError::Refused(refused)) => {
                     let Refusal::Budget { limit, spent, held, unresolved, .. } = refused.refusal else {
                         panic!("{refused:?}")

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use smallvec::{SmallVec, smallvec};
 use tidegate_limits::{
-    Admit, Balance, BudgetHold, GrantSettings, Hold, LimitError, Limiter, RateScope, RedisSettings, Refusal,
-    ScopeLimits, Timing,
+    Admit, Balance, BudgetHold, GrantSettings, HeldUnder, Hold, LimitError, Limiter, RateScope,
+    RedisSettings, Refusal, ScopeLimits, Timing,
 };
 use tidegate_testkit::redis::Server;
 use tidegate_types::resource::KeyLimits;
@@ -171,7 +171,7 @@ impl Bench {
         self.limiter
             .admit(&admit(hold.call_id, &[], 0, Some(hold.clone())))
             .await
-            .map(|admitted| admitted.epoch)
+            .map(|admitted| admitted.held.epoch)
     }
 }
 
@@ -249,4 +249,33 @@ pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, LimitError>) -> Refu
         Err(LimitError::Refused(refused)) => refused.refusal,
         other => panic!("expected a refusal, got {other:?}"),
     }
+}
+
+/// A hold of a new call under epoch 1, for a minute.
+pub(crate) fn hold(limiter: &Limiter, parts: &[BudgetHold]) -> Hold {
+    Hold {
+        call_id: call(),
+        attempt: 0,
+        step: 0,
+        epoch: 1,
+        deadline: limiter.now().plus_millis(60_000),
+        budgets: parts.iter().copied().collect(),
+    }
+}
+
+/// Asks for it.
+pub(crate) async fn place(limiter: &Limiter, hold: &Hold) -> Result<HeldUnder, LimitError> {
+    limiter.admit(&admit(hold.call_id, &[], 0, Some(hold.clone()))).await.map(|admitted| admitted.held)
+}
+
+/// The epoch that it was placed under.
+pub(crate) fn epoch(held: Result<HeldUnder, LimitError>) -> Result<u64, LimitError> {
+    held.map(|held| held.epoch)
+}
+
+/// Spent, held (grants that are out included) and unresolved, as the store has it now.
+pub(crate) async fn stored(limiter: &Limiter, budget: u128) -> (i64, i64, i64) {
+    let asked = [(BudgetId::from_u128(budget), month())];
+    let balance = limiter.balances(ORGANIZATION, &asked).await.unwrap()[0];
+    (balance.spent.get(), balance.held.get(), balance.unresolved.get())
 }

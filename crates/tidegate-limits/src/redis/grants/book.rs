@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use tidegate_types::window::Window;
 use tidegate_types::{CallId, NanoUsd};
 
-use super::traffic::{SECOND, Traffic, micros};
+use super::traffic::{SECOND, Traffic};
 use crate::budget::{BudgetHold, Hold, Settlement};
 use crate::error::LimitError;
 use crate::expiry;
@@ -151,7 +151,7 @@ impl Account {
         let lately = i128::from(self.demand) * i128::from(SECOND) / i128::from(elapsed);
         let lately = i64::try_from(lately).unwrap_or(i64::MAX);
         self.rate = (self.rate / 4).saturating_mul(3).saturating_add(lately / 4);
-        let idle = !self.traffic.look(now, settings) || self.traffic.unused(now) > micros(settings.idle);
+        let idle = self.traffic.is_idle(now, settings);
         let recalled = self.recalled_at.is_some_and(|at| now - at < RECALLED);
         if !self.hard || idle || recalled || self.window.end.as_micros() <= now {
             return 0;
@@ -175,11 +175,6 @@ impl Book {
             telling: 0,
             number: 0,
         }
-    }
-
-    /// Whether this attempt was placed here.
-    pub(super) fn knows(&self, call: CallId, attempt: u16) -> bool {
-        self.budgets.knows(call, attempt)
     }
 
     fn used(&self, at: CounterKey) -> i64 {

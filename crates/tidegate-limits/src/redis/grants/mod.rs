@@ -224,15 +224,6 @@ impl Grants {
         })
     }
 
-    /// Whether this hold is here.
-    pub(super) fn knows(&self, id: OrganizationId, call: CallId, attempt: u16) -> bool {
-        let Some(organization) = self.organizations.get(&id).map(|held| Arc::clone(&held)) else {
-            return false;
-        };
-        let organization = organization.lock();
-        organization.book.as_ref().is_some_and(|book| book.knows(call, attempt))
-    }
-
     /// The store has this hold.
     pub(super) fn granted(&self, id: OrganizationId, hold: &Hold, epoch: u64) {
         if !hold.budgets.iter().any(|part| part.hard) {

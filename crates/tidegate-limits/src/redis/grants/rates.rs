@@ -7,7 +7,7 @@
 use ahash::AHashMap;
 use smallvec::SmallVec;
 
-use super::traffic::{SECOND, Traffic, micros};
+use super::traffic::{SECOND, Traffic};
 use crate::admit::{RateScope, Rates, ScopeLimits};
 use crate::error::RateKind;
 use crate::rate;
@@ -128,7 +128,7 @@ impl Account {
 
     /// How much should be here.
     fn target(&mut self, now: i64, settings: &GrantSettings) -> i64 {
-        let idle = !self.traffic.look(now, settings) || self.traffic.unused(now) > micros(settings.idle);
+        let idle = self.traffic.is_idle(now, settings);
         let refused = self.refused_at.is_some_and(|at| now - at < REFUSED);
         if refused || idle {
             return 0;

@@ -38,6 +38,11 @@ impl Traffic {
         self.is_busy(now)
     }
 
+    /// Whether advances of it are not worth their trips: seldom used of late, or not any more.
+    pub(super) fn is_idle(&mut self, now: i64, settings: &GrantSettings) -> bool {
+        !self.look(now, settings) || self.unused(now) > micros(settings.idle)
+    }
+
     /// Whether it was found busy, not long ago.
     pub(super) const fn is_busy(&self, now: i64) -> bool {
         self.busy_until > now
