@@ -3,6 +3,7 @@
 mod bench;
 mod catalogue;
 mod codegen;
+mod old_release;
 mod protocol;
 mod tidy;
 
@@ -30,6 +31,12 @@ enum Command {
         #[arg(long)]
         root: Option<PathBuf>,
     },
+    /// Builds an earlier release from this clone's history into `target/old` and prints where; without a revision all
+    /// that `proto/recorded` names. Several minutes each.
+    OldRelease {
+        /// A revision of git.
+        revision: Option<String>,
+    },
     /// Measures: `bench` (gateway), `bench revocation` or `bench admission`; builds a release first.
     Bench {
         /// `gateway`, `revocation` or `admission`, and its options.
@@ -44,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         Command::Codegen => codegen::run(),
         Command::Protocol { root } => protocol::note(&root.unwrap_or_else(workspace_root)),
         Command::Tidy => tidy::run(&workspace_root()),
+        Command::OldRelease { revision } => old_release::run(&workspace_root(), revision.as_deref()),
         Command::Bench { arguments } => bench::run(&workspace_root(), &arguments),
     }
 }

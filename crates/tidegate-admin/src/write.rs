@@ -248,6 +248,12 @@ impl From<StoreError> for Problem {
             StoreError::Immutable(what) => {
                 Self::conflict("immutable", format!("A {what} cannot be changed once stored."))
             }
+            StoreError::Later(what) => Self::conflict(
+                "later_release",
+                format!(
+                    "A later release wrote {what}, which this control plane does not know and would lose. Ask one of that release."
+                ),
+            ),
             StoreError::Unavailable(_) => Self::unavailable(),
             error @ (StoreError::Database(_) | StoreError::Unreadable(_) | StoreError::UnsafeLogin(_)) => {
                 tracing::error!(error = ?error, "the store failed");

@@ -1,6 +1,6 @@
 //! Versioned resources, positions and digests.
 
-use tidegate_types::resource::{ResourceKey, Versioned, content_hash};
+use tidegate_types::resource::{FEATURES, ResourceKey, Versioned, content_hash};
 use tidegate_types::revision::{Digest, Position, Revision, Shard};
 
 use crate::config as wire;
@@ -8,10 +8,8 @@ use crate::error::{ConvertError, Problem};
 use crate::fields::Fields;
 
 /// Features that a resource may demand of this version (`Resource.requires`), and that a node
-/// names in `Hello.features`. `residency`: a policy says where calls may be processed, or by whose providers.
-pub const SUPPORTED_FEATURES: &[&str] = &[RESIDENCY];
-
-pub(crate) const RESIDENCY: &str = "residency";
+/// names in `Hello.features`.
+pub const SUPPORTED_FEATURES: &[&str] = FEATURES;
 
 impl From<&Versioned> for wire::VersionedResource {
     fn from(version: &Versioned) -> Self {

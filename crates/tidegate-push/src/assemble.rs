@@ -1,8 +1,8 @@
 //! From stored versions to wire messages, in parts that fit a message.
 //!
 //! A node gets what is placed in its pool: facts of that pool, resources of the organizations that it
-//! serves, secrets sealed for it. What was placed there once is told to be gone. A stored resource that cannot be read is left out and
-//! counted; it never ends a stream.
+//! serves, secrets sealed for it. What was placed there once is told to be gone. A stored resource that this release cannot
+//! read is left out and counted, it never ends a stream; one that takes something away comes as what no node can apply, so that it fails closed.
 
 use prost::Message as _;
 use tidegate_proto::config as wire;
@@ -18,7 +18,7 @@ const PART_BYTES: usize = 256 * 1024;
 /// The version as a node of this pool gets it; `None` when it is not for this pool or not readable.
 /// A node that begins afresh holds nothing that it would have to drop.
 fn version(item: &Item, pool: &str, afresh: bool) -> Option<wire::VersionedResource> {
-    if item.is_unreadable() || !is_for_pool(item.versioned.key.kind.as_str(), &item.versioned.key.id, pool) {
+    if !is_for_pool(item.versioned.key.kind.as_str(), &item.versioned.key.id, pool) {
         return None;
     }
     match item.placement.told(item.versioned.key.organization_id, pool) {
@@ -28,6 +28,7 @@ fn version(item: &Item, pool: &str, afresh: bool) -> Option<wire::VersionedResou
             let gone = Versioned { resource: None, tightens: true, ..item.versioned.clone() };
             Some(wire::VersionedResource::from(&gone))
         }
+        Told::Present if item.is_unreadable() => unapplicable(item),
         Told::Present => match &item.versioned.resource {
             Some(Resource::Credential(credential)) => {
                 let own = Some(Resource::Credential(sealed_for(credential, pool)));
@@ -36,6 +37,21 @@ fn version(item: &Item, pool: &str, afresh: bool) -> Option<wire::VersionedResou
             _ => Some(wire::VersionedResource::from(&item.versioned)),
         },
     }
+}
+
+/// What stands for a resource that only a later release understands, where nobody may go on as if there were none.
+fn unapplicable(item: &Item) -> Option<wire::VersionedResource> {
+    if item.unknown.is_empty() && !item.versioned.tightens {
+        return None;
+    }
+    let shell = wire::Resource { requires: item.unknown.clone(), resource: None };
+    Some(wire::VersionedResource {
+        key: Some((&item.versioned.key).into()),
+        n: item.versioned.revision.n,
+        tightens: true,
+        resource: Some(shell),
+        content_hash: item.content_hash.map(Vec::from).unwrap_or_default(),
+    })
 }
 
 /// The credential without what is sealed for other pools. The content hash does not cover the bytes.

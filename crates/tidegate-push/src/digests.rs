@@ -26,6 +26,8 @@ struct Reading {
     digest: Digest,
     // The same as nodes see it that pass kinds over which they do not know, and what they pass over.
     without: (Digest, Arc<[(ResourceKey, u64)]>),
+    // Something in it is of a kind that this release does not know.
+    beyond: bool,
 }
 
 /// What the comparison came to.
@@ -37,6 +39,8 @@ pub(crate) enum Compared {
     Differs,
     /// The shard has moved on: the node's next acknowledgement will tell.
     Outdated,
+    /// There are kinds that only a later release knows: nodes may have them from its control planes, or not.
+    Unknown,
     /// Read too recently: ask again later.
     NotNow,
 }
@@ -82,6 +86,7 @@ impl Digests {
         Ok(match found {
             _ if found == expected.digest => Compared::Equal,
             _ if !names_kinds && found == without => Compared::EqualWithout(passed_over),
+            _ if expected.beyond => Compared::Unknown,
             _ => Compared::Differs,
         })
     }
@@ -90,6 +95,7 @@ impl Digests {
 impl Reading {
     fn of(n: u64, resources: &[Hashed], shard: Shard, pool: &str, rejected: &HashSet<(String, u64)>) -> Self {
         let (mut digest, mut without, mut passed_over) = (Digest::default(), Digest::default(), Vec::new());
+        let beyond = resources.iter().any(|resource| ResourceKind::parse(&resource.kind).is_none());
         for resource in resources.iter().filter(|r| is_for_pool(&r.kind, &r.id, pool)) {
             let revision = Revision { shard, n: resource.n };
             let applied = rejected.is_empty() || !rejected.contains(&(resource.key.clone(), resource.n));
@@ -108,6 +114,6 @@ impl Reading {
                 _ => without.add(member),
             }
         }
-        Self { at: Instant::now(), n, digest, without: (without, passed_over.into()) }
+        Self { at: Instant::now(), n, digest, without: (without, passed_over.into()), beyond }
     }
 }

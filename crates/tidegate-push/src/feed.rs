@@ -98,7 +98,11 @@ impl Feed {
             }
             if self.unreadable.lock().insert(key.clone(), revision) != Some(revision) {
                 self.metrics.unreadable.inc();
-                tracing::error!(resource = %key, n = revision.n, "a stored resource cannot be read: left out");
+                if item.unknown.is_empty() {
+                    tracing::error!(resource = %key, n = revision.n, "a stored resource cannot be read");
+                } else {
+                    tracing::error!(resource = %key, n = revision.n, "a stored resource requires a later release");
+                }
             }
         }
     }

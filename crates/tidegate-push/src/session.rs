@@ -211,7 +211,7 @@ async fn report(
                 )
                 .await;
             let differs = match compared {
-                Ok(Compared::Outdated) => false,
+                Ok(Compared::Outdated | Compared::Unknown) => false,
                 Ok(Compared::Equal) => {
                     shared.metrics.compared.inc();
                     status.lock().passes_over(shard, &[]);

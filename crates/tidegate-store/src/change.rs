@@ -53,6 +53,7 @@ struct Document {
     tightens: bool,
     content: Option<Value>,
     content_hash: Option<Vec<u8>>,
+    requires: &'static [&'static str],
 }
 
 impl Change {
@@ -74,13 +75,14 @@ impl Change {
         }
         let content = Some(to_json(resource, "resource")?);
         let content_hash = Some(content_hash(resource).to_vec());
-        self.note(Document { key, uid, tightens, content, content_hash });
+        let requires = resource.requires();
+        self.note(Document { key, uid, tightens, content, content_hash, requires });
         Ok(())
     }
 
     /// Notes a deletion; a deletion always takes something away.
     pub(crate) fn remove(&mut self, uid: Option<Uuid>, key: ResourceKey) {
-        self.note(Document { key, uid, tightens: true, content: None, content_hash: None });
+        self.note(Document { key, uid, tightens: true, content: None, content_hash: None, requires: &[] });
     }
 
     /// Has every resource of the organization come with the next delta, whether or not it changed.
@@ -149,17 +151,21 @@ impl Change {
         let tightens: Vec<bool> = written.iter().map(|d| d.tightens).collect();
         let contents: Vec<Option<&Value>> = written.iter().map(|d| d.content.as_ref()).collect();
         let hashes: Vec<Option<&[u8]>> = written.iter().map(|d| d.content_hash.as_deref()).collect();
+        // Arrays of arrays are no type of Postgres.
+        let requires: Vec<Value> = written.iter().map(|d| d.requires.into()).collect();
         let (n,): (i64,) = sqlx::query_as(
             "WITH head AS (UPDATE feed_head SET n = n + $3 WHERE shard = $2 RETURNING n),
              stored AS (
                  INSERT INTO config_resources AS c (organization_id, kind, id, uid, shard, n, tightens, version,
-                                                    created_at, updated_at, content, content_hash)
-                 SELECT $1, d.kind, d.id, d.uid, $2, head.n - $3 + d.place, d.tightens, 1, $4, $4, d.content, d.hash
-                 FROM head, unnest($5::text[], $6::text[], $7::uuid[], $8::boolean[], $9::jsonb[], $10::bytea[])
-                     WITH ORDINALITY AS d (kind, id, uid, tightens, content, hash, place)
+                                                    created_at, updated_at, content, content_hash, requires)
+                 SELECT $1, d.kind, d.id, d.uid, $2, head.n - $3 + d.place, d.tightens, 1, $4, $4, d.content, d.hash,
+                        nullif(ARRAY(SELECT jsonb_array_elements_text(d.requires)), '{}')
+                 FROM head, unnest($5::text[], $6::text[], $7::uuid[], $8::boolean[], $9::jsonb[], $10::bytea[], $11::jsonb[])
+                     WITH ORDINALITY AS d (kind, id, uid, tightens, content, hash, requires, place)
                  ON CONFLICT (organization_id, kind, id) DO UPDATE SET
                      n = excluded.n, tightens = excluded.tightens, version = c.version + 1,
-                     updated_at = excluded.updated_at, content = excluded.content, content_hash = excluded.content_hash)
+                     updated_at = excluded.updated_at, content = excluded.content, content_hash = excluded.content_hash,
+                     requires = excluded.requires)
              SELECT n FROM head",
         )
         .bind(self.tx.organization())
@@ -172,6 +178,7 @@ impl Change {
         .bind(&tightens)
         .bind(&contents)
         .bind(&hashes)
+        .bind(&requires)
         .fetch_one(self.tx.connection())
         .await?;
         Ok(Some(Revision { shard, n: unsigned(n) }))

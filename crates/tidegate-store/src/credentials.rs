@@ -156,7 +156,7 @@ fn team_of(credential: &Credential) -> Option<Uuid> {
 /// # Errors
 /// [`StoreError::NotFound`], [`StoreError::VersionConflict`], [`StoreError::InUse`].
 pub async fn delete(change: &mut Change, id: CredentialId, expected: Option<i64>) -> Result<()> {
-    document::lock(change, KIND, id, expected).await?;
+    document::lock_to_end(change, KIND, id, expected).await?;
     document::remove(change, KIND, id);
     let organization = change.organization();
     sqlx::query("DELETE FROM credentials WHERE organization_id = $1 AND credential_id = $2")

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::change::Change;
 use crate::convert::{from_json, timestamp};
 use crate::tenant::TenantTx;
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, later};
 
 /// A stored value with what the store knows of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,8 +111,30 @@ pub(crate) async fn list<T, K: IdKind>(
     Ok(Page::of(data?, limit))
 }
 
-/// Locks the document until the change ends, and refuses when the caller saw another version.
+/// Locks the document for a new version of it until the change ends. Refuses when the caller saw another version, and
+/// when a later release wrote something there that the new version would lose.
 pub(crate) async fn lock<K: IdKind>(
+    change: &mut Change,
+    kind: ResourceKind,
+    id: Id<K>,
+    expected: Option<i64>,
+) -> Result<i64> {
+    let version = lock_to_end(change, kind, id, expected).await?;
+    let organization = change.organization();
+    let (content, requires): (Value, Option<Vec<String>>) = sqlx::query_as(
+        "SELECT content, requires FROM config_resources WHERE organization_id = $1 AND kind = $2 AND uid = $3",
+    )
+    .bind(organization)
+    .bind(kind.as_str())
+    .bind(id.to_uuid())
+    .fetch_one(change.connection())
+    .await?;
+    later::refuse(&content, requires.as_deref())?;
+    Ok(version)
+}
+
+/// Locks the document as [`lock`] does, but to end it: nobody needs to know all of what he takes away.
+pub(crate) async fn lock_to_end<K: IdKind>(
     change: &mut Change,
     kind: ResourceKind,
     id: Id<K>,

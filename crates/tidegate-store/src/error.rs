@@ -26,6 +26,9 @@ pub enum StoreError {
     /// What is written once and for ever would change.
     #[error("cannot be changed: {0}")]
     Immutable(&'static str),
+    /// A later release wrote something there that this one would lose; names it.
+    #[error("a later release wrote {0}, which this one does not know")]
+    Later(String),
     /// The login may do more, or less, than the control plane's logins should.
     #[error("refusing to use this database login: {0}")]
     UnsafeLogin(String),

@@ -3,7 +3,7 @@
 //! Only the newest version of each resource is kept, so a delta from 0 is a snapshot.
 
 use serde_json::Value;
-use tidegate_types::resource::{ResourceKey, ResourceKind, Versioned};
+use tidegate_types::resource::{FEATURES, ResourceKey, ResourceKind, Versioned};
 use tidegate_types::{OrganizationId, Position, Revision, Shard};
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ pub struct Item {
     pub content_hash: Option<[u8; 32]>,
     /// Where its organization was served when it was read.
     pub placement: Placement,
+    /// Features that it requires and this release does not have: the resource is then not read.
+    pub unknown: Vec<String>,
 }
 
 impl Item {
@@ -56,13 +58,18 @@ type Row = (
     Option<Vec<u8>>,
     Option<Vec<String>>,
     Option<Vec<String>>,
+    Option<Vec<String>>,
 );
 
 fn item(
     in_shard: Shard,
-    (organization, kind, id, n, tightens, content, hash, serving, former): Row,
+    (organization, kind, id, n, tightens, content, hash, requires, serving, former): Row,
 ) -> Result<Item> {
     let kind = ResourceKind::parse(&kind).ok_or(StoreError::Unreadable("resource kind"))?;
+    let mut unknown = requires.unwrap_or_default();
+    unknown.retain(|feature| !FEATURES.contains(&feature.as_str()));
+    // What this release understands of it would be less than what was asked.
+    let content = content.filter(|_| unknown.is_empty());
     let resource = content.and_then(|content| from_json(content, "resource").ok());
     Ok(Item {
         versioned: Versioned {
@@ -73,7 +80,13 @@ fn item(
         },
         content_hash: hash.map(|hash| bytes32(&hash, "content hash")).transpose()?,
         placement: Placement::new(serving, former),
+        unknown,
     })
+}
+
+/// A later release may have stored kinds that this one has no place for: its own control planes send them.
+fn known_kinds() -> [&'static str; ResourceKind::ALL.len()] {
+    ResourceKind::ALL.map(ResourceKind::as_str)
 }
 
 /// The next `limit` changes of a shard after `n`, deletions included, in order. The last one's
@@ -83,15 +96,17 @@ fn item(
 /// When the database is away.
 pub async fn changes_since(store: &Store, of: Shard, n: u64, limit: u32) -> Result<Vec<Item>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT c.organization_id, kind, id, n, tightens, content, content_hash, serving, former FROM config_resources c,
+        "SELECT c.organization_id, kind, id, n, tightens, content, content_hash, requires, serving, former
+         FROM config_resources c,
              LATERAL (SELECT array_agg(pool) FILTER (WHERE rank IS NOT NULL) AS serving,
                              array_agg(pool) FILTER (WHERE rank IS NULL) AS former
                       FROM organization_pools p WHERE p.organization_id = c.organization_id) AS placed
-         WHERE shard = $1 AND n > $2 ORDER BY n LIMIT $3",
+         WHERE shard = $1 AND n > $2 AND kind = ANY($4) ORDER BY n LIMIT $3",
     )
     .bind(shard_index(of))
     .bind(signed(n))
     .bind(i64::from(limit))
+    .bind(&known_kinds()[..])
     .fetch_all(store.feed())
     .await?;
     rows.into_iter().map(|row| item(of, row)).collect()
@@ -105,16 +120,19 @@ pub async fn changes_since(store: &Store, of: Shard, n: u64, limit: u32) -> Resu
 /// When the database is away.
 pub async fn snapshot_page(store: &Store, of: Shard, n: u64, upto: u64, limit: u32) -> Result<Vec<Item>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT c.organization_id, kind, id, n, tightens, content, content_hash, serving, former FROM config_resources c,
+        "SELECT c.organization_id, kind, id, n, tightens, content, content_hash, requires, serving, former
+         FROM config_resources c,
              LATERAL (SELECT array_agg(pool) FILTER (WHERE rank IS NOT NULL) AS serving,
                              array_agg(pool) FILTER (WHERE rank IS NULL) AS former
                       FROM organization_pools p WHERE p.organization_id = c.organization_id) AS placed
-         WHERE shard = $1 AND n > $2 AND n <= $3 AND content IS NOT NULL ORDER BY n LIMIT $4",
+         WHERE shard = $1 AND n > $2 AND n <= $3 AND content IS NOT NULL AND kind = ANY($5)
+         ORDER BY n LIMIT $4",
     )
     .bind(shard_index(of))
     .bind(signed(n))
     .bind(signed(upto))
     .bind(i64::from(limit))
+    .bind(&known_kinds()[..])
     .fetch_all(store.feed())
     .await?;
     rows.into_iter().map(|row| item(of, row)).collect()

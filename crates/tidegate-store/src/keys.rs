@@ -1,7 +1,7 @@
 //! Virtual keys. A key is never deleted: it is revoked, and its id stays taken.
 
 use serde_json::json;
-use tidegate_types::resource::{Resource, ResourceKind, VirtualKey};
+use tidegate_types::resource::{KeyStatus, Resource, ResourceKind, VirtualKey};
 use tidegate_types::{KeyId, TeamId};
 
 use crate::change::Change;
@@ -69,7 +69,11 @@ pub async fn update(
     expected: Option<i64>,
     tightens: bool,
 ) -> Result<()> {
-    document::lock(change, KIND, key.id, expected).await?;
+    // A revocation must never fail because of something else that is with the key.
+    match key.status {
+        KeyStatus::Revoked => document::lock_to_end(change, KIND, key.id, expected).await?,
+        _ => document::lock(change, KIND, key.id, expected).await?,
+    };
     change.write(Some(key.id.to_uuid()), &Resource::Key(key.clone()), tightens)?;
     sqlx::query(
         "UPDATE virtual_keys SET team_id = $3, name = $4, status = $5, pepper_versions = $6, expires_at = $7

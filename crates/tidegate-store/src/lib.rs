@@ -11,6 +11,7 @@ mod convert;
 mod counts;
 mod document;
 mod error;
+mod later;
 mod provision;
 pub mod tenant;
 

@@ -81,7 +81,7 @@ pub async fn update(change: &mut Change, model: &Model, expected: Option<i64>, t
 /// # Errors
 /// [`crate::StoreError::NotFound`], [`crate::StoreError::VersionConflict`], [`crate::StoreError::InUse`].
 pub async fn delete(change: &mut Change, id: ModelId, expected: Option<i64>) -> Result<()> {
-    document::lock(change, KIND, id, expected).await?;
+    document::lock_to_end(change, KIND, id, expected).await?;
     document::remove(change, KIND, id);
     let organization = change.organization();
     sqlx::query("DELETE FROM models WHERE organization_id = $1 AND model_id = $2")

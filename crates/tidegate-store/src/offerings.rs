@@ -135,7 +135,7 @@ pub async fn prices(store: &Store, ids: &[PriceId]) -> Result<HashMap<PriceId, P
 /// # Errors
 /// [`StoreError::NotFound`], [`StoreError::VersionConflict`], [`StoreError::InUse`].
 pub async fn delete(change: &mut Change, id: OfferingId, expected: Option<i64>) -> Result<()> {
-    document::lock(change, KIND, id, expected).await?;
+    document::lock_to_end(change, KIND, id, expected).await?;
     document::remove(change, KIND, id);
     let organization = change.organization();
     sqlx::query("DELETE FROM offerings WHERE organization_id = $1 AND offering_id = $2")

@@ -78,7 +78,7 @@ pub async fn update(change: &mut Change, team: &Team, expected: Option<i64>, tig
 /// # Errors
 /// [`crate::StoreError::NotFound`], [`crate::StoreError::VersionConflict`], [`crate::StoreError::InUse`].
 pub async fn delete(change: &mut Change, id: TeamId, expected: Option<i64>) -> Result<()> {
-    document::lock(change, KIND, id, expected).await?;
+    document::lock_to_end(change, KIND, id, expected).await?;
     document::remove(change, KIND, id);
     let organization = change.organization();
     sqlx::query("DELETE FROM teams WHERE organization_id = $1 AND team_id = $2")

@@ -185,7 +185,7 @@ pub async fn update(
 /// # Errors
 /// [`crate::StoreError::NotFound`], [`crate::StoreError::VersionConflict`].
 pub async fn delete(change: &mut Change, id: TrustRuleId, expected: Option<i64>) -> Result<()> {
-    document::lock(change, KIND, id, expected).await?;
+    document::lock_to_end(change, KIND, id, expected).await?;
     document::remove(change, KIND, id);
     let organization = change.organization();
     sqlx::query("DELETE FROM trust_rules WHERE organization_id = $1 AND trust_rule_id = $2")

@@ -1,7 +1,8 @@
-//! ETag and If-Match.
+//! ETag and If-Match, and what a later release wrote.
 
 use http::{Method, StatusCode};
 use serde_json::json;
+use sqlx::Connection as _;
 
 use crate::harness::World;
 
@@ -42,4 +43,21 @@ async fn a_merge_patch_keeps_what_it_does_not_name_and_removes_what_is_null() {
     let refused =
         world.patch(&tenant.owner, &path, &json!({"nam": "x"})).await.refused(400, "invalid_request");
     assert_eq!(refused.fields(), ["nam"]);
+}
+
+#[tokio::test]
+async fn what_a_later_release_wrote_is_not_changed_but_may_be_removed() {
+    let world = World::start().await;
+    let tenant = world.tenant("acme").await;
+    let made =
+        world.post(&tenant.owner, "/policies", &json!({"name": "a"})).await.expect(StatusCode::CREATED);
+    let path = format!("/policies/{}", made.str("/id"));
+    let mut owner = sqlx::PgConnection::connect(&world.database.superuser_url).await.unwrap();
+    let sql = "UPDATE config_resources SET content = jsonb_set(content, '{privacy,processors}', '[\"eu\"]') WHERE kind = 'policy'";
+    sqlx::query(sql).execute(&mut owner).await.unwrap();
+    let refused = world.patch(&tenant.owner, &path, &json!({"name": "b"})).await;
+    let told = refused.refused(409, "later_release");
+    assert!(told.body["detail"].as_str().unwrap().contains("privacy.processors"), "{:?}", told.body);
+    assert_eq!(world.get(&tenant.owner, &path).await.body["name"], "a");
+    world.delete(&tenant.owner, &path).await.expect(StatusCode::NO_CONTENT);
 }

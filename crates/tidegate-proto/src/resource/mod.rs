@@ -18,7 +18,7 @@ use tidegate_types::resource::{Resource, ResourceKey};
 use crate::config::{self as wire, resource::Resource as Kind};
 use crate::error::{ConvertError, Problem};
 use crate::fields::Fields;
-use crate::versioned::{RESIDENCY, SUPPORTED_FEATURES};
+use crate::versioned::SUPPORTED_FEATURES;
 
 const AT: Fields = Fields("Resource");
 
@@ -39,15 +39,8 @@ impl From<&Resource> for wire::Resource {
             Resource::Pool(r) => Kind::Pool(r.into()),
             Resource::TrustRule(r) => Kind::TrustRule(r.into()),
         };
-        Self { requires: required(resource), resource: Some(kind) }
-    }
-}
-
-/// What a node must know: one that left out these demands would let calls go where they may not.
-fn required(resource: &Resource) -> Vec<String> {
-    match resource {
-        Resource::Policy(policy) if policy.privacy.confines() => vec![RESIDENCY.to_owned()],
-        _ => Vec::new(),
+        let requires = resource.requires().iter().map(|feature| (*feature).to_owned()).collect();
+        Self { requires, resource: Some(kind) }
     }
 }
 

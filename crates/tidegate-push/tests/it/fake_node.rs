@@ -179,6 +179,8 @@ pub(crate) struct Held {
     pub(crate) rejects: BTreeSet<ResourceKey>,
     /// Kinds that its release does not know and does not name.
     pub(crate) passes_over: BTreeSet<ResourceKind>,
+    /// What it could not read: which version, and its hash.
+    pub(crate) refused: BTreeMap<ResourceKey, (u64, [u8; 32])>,
     /// What it says that it can do.
     pub(crate) features: Vec<String>,
     /// Added to every digest: a node that is wrong about what it holds.
@@ -193,6 +195,11 @@ impl Held {
             let applied = !self.rejects.contains(&version.key);
             let hash = content_hash(resource);
             digest.add(Digest::of_member(&version.key.to_string(), version.revision, &hash, applied));
+        }
+        for (key, (n, hash)) in &self.refused {
+            if Shard::of(key.organization_id) == shard {
+                digest.add(Digest::of_member(&key.to_string(), Revision { shard, n: *n }, hash, false));
+            }
         }
         digest.add(Digest::from_u128(self.error));
         digest
@@ -294,7 +301,16 @@ impl Stream {
             self.held.resources.retain(|_, version| version.revision.shard != shard);
         }
         for resource in delta.resources.clone() {
-            let version = versioned_from_wire(shard, resource).unwrap();
+            let (n, hash) = (resource.n, resource.content_hash.clone());
+            let version = match versioned_from_wire(shard, resource) {
+                Ok(version) => version,
+                Err((key, error)) => {
+                    let key = key.unwrap_or_else(|| panic!("{error}"));
+                    self.held.refused.insert(key, (n, hash.try_into().unwrap()));
+                    continue;
+                }
+            };
+            self.held.refused.remove(&version.key);
             if self.held.passes_over.contains(&version.key.kind) {
                 continue;
             }
@@ -315,13 +331,15 @@ impl Stream {
     pub(crate) async fn acknowledge(&mut self, shard: Shard, n: u64) {
         let rejected = self.held.resources.values();
         let rejected = rejected.filter(|v| v.revision.shard == shard && self.held.rejects.contains(&v.key));
-        let rejected = rejected
-            .map(|v| wire::Rejection {
-                key: Some((&v.key).into()),
-                n: v.revision.n,
-                reason: "pretends not to know it".to_owned(),
-            })
-            .collect();
+        let rejected = rejected.map(|v| (&v.key, v.revision.n, "pretends not to know it"));
+        let refused = self.held.refused.iter().filter(|(key, _)| Shard::of(key.organization_id) == shard);
+        let refused = refused.map(|(key, (n, _))| (key, *n, "cannot read it"));
+        let rejection = |(key, n, reason): (&ResourceKey, u64, &str)| wire::Rejection {
+            key: Some(key.into()),
+            n,
+            reason: reason.to_owned(),
+        };
+        let rejected = rejected.chain(refused).map(rejection).collect();
         let digest = self.held.digest(shard).to_u128().to_be_bytes().to_vec();
         let ack = wire::Ack { shard: shard.index() as u32, n, digest, rejected };
         self.say.send(message(Said::Ack(ack))).await.unwrap();

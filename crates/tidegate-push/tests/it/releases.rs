@@ -1,11 +1,12 @@
-//! Nodes of an older release: what they do not know is named for them, and nobody tries to heal it.
+//! Nodes of an older release: what they do not know is named for them, and nobody tries to heal it. And a control
+//! plane of an older release, beside one that has stored what it does not know.
 
 use std::collections::BTreeMap;
 
 use tidegate_store::{keys, trust_rules};
 use tidegate_telemetry::entropy;
 use tidegate_types::resource::{Resource, ResourceKey, ResourceKind, TrustRule};
-use tidegate_types::{KeyId, OrganizationId, Shard};
+use tidegate_types::{KeyId, OrganizationId, Shard, TeamId};
 
 use crate::fake_node::{FakeNode, Held};
 use crate::plane::{Plane, commit, eventually, now};
@@ -82,4 +83,52 @@ async fn a_node_that_would_name_what_it_does_not_know_is_healed_when_it_says_not
     let held = Held { features: vec![tidegate_proto::NAMES_KINDS.to_owned()], ..passing_over() };
     let mut stream = node.stream_from(held, node.channel.clone()).await.unwrap();
     stream.until("it is sent anew", |stream| !stream.healed.is_empty()).await;
+}
+
+/// What a later release might store: a team with a demand that must not be left out, and a kind of its own.
+fn store_as_a_later_release(plane: &Plane, organization: OrganizationId, team: TeamId) {
+    let shard = Shard::of(organization).index();
+    plane.tamper(&format!(
+        "BEGIN; UPDATE feed_head SET n = n + 2 WHERE shard = {shard};
+         UPDATE config_resources SET requires = '{{residency,tomorrow}}', content = content || '{{\"tomorrow\": true}}',
+             n = (SELECT n - 1 FROM feed_head WHERE shard = {shard}) WHERE id = '{team}';
+         INSERT INTO config_resources (organization_id, kind, id, shard, n, tightens, version, created_at, updated_at,
+                                       content, content_hash)
+         SELECT organization_id, 'quota_of_tomorrow', 'x', shard, n + 1, false, 1, now(), now(), '{{}}', decode(repeat('05', 32), 'hex')
+         FROM config_resources WHERE id = '{team}'; COMMIT"
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_a_later_release_understands_is_passed_on_as_what_nobody_can_apply() {
+    let plane = Plane::start().await;
+    let (organization, team) = plane.organization("acme").await;
+    let node = FakeNode::enrol(&plane).await;
+    let mut stream = node.synchronised().await;
+    let known = stream.held.resources.keys().find(|key| key.kind == ResourceKind::Team).unwrap().clone();
+
+    store_as_a_later_release(&plane, organization, team);
+    let key = samples::key(organization, team, "after");
+    let mut change = plane.change(organization).await;
+    keys::insert(&mut change, &key).await.unwrap();
+    commit(change).await;
+    // Neither holds up what comes after it.
+    let after = Resource::Key(key).key();
+    stream.until("the following key", |stream| stream.held.resources.contains_key(&after)).await;
+    assert!(stream.held.refused.contains_key(&known), "{:?}", stream.held.refused);
+    let sent = stream.deltas.iter().flat_map(|delta| &delta.resources);
+    let sent: Vec<_> = sent.filter(|one| one.key.as_ref().is_some_and(|key| key.kind == "team")).collect();
+    let last = sent.last().unwrap();
+    let shell = last.resource.as_ref().unwrap();
+    assert!(last.tightens && shell.resource.is_none(), "no node goes on as if it had it whole: {last:?}");
+    assert_eq!(shell.requires, ["tomorrow"], "what is missing here, and nothing else");
+
+    // A node that begins afresh is told as well, and nobody is healed for ever.
+    let other = FakeNode::enrol(&plane).await;
+    let afresh = other.synchronised().await;
+    assert!(afresh.held.refused.contains_key(&known) && afresh.held.resources.contains_key(&after));
+    let named = async || plane.fleet(other.id).await.heartbeat.rejections;
+    eventually("it is named in the fleet", || async { named().await.iter().any(|one| one.key == known) })
+        .await;
+    assert_eq!((plane.metrics.heals.get(), plane.metrics.unreadable.get()), (0, 1));
 }

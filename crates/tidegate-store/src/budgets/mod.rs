@@ -168,7 +168,7 @@ pub async fn spend(tx: &mut TenantTx, ids: &[BudgetId], at: Timestamp) -> Result
 /// # Errors
 /// [`crate::StoreError::NotFound`], [`crate::StoreError::VersionConflict`], [`crate::StoreError::InUse`].
 pub async fn delete(change: &mut Change, id: BudgetId, expected: Option<i64>) -> Result<()> {
-    document::lock(change, KIND, id, expected).await?;
+    document::lock_to_end(change, KIND, id, expected).await?;
     credits::guard(change, id).await?;
     document::remove(change, KIND, id);
     let organization = change.organization();

@@ -138,7 +138,8 @@ async fn recount_one(
 ) -> Result<bool> {
     let mut change = store.change(&SystemActor::new("budgets").acting_for(organization), now).await?;
     match document::lock(&mut change, KIND, id, None).await {
-        Err(StoreError::NotFound) => return Ok(false),
+        // Who wrote it counts it, too.
+        Err(StoreError::NotFound | StoreError::Later(_)) => return Ok(false),
         locked => locked?,
     };
     let before = get(&mut change, id).await?.value;

@@ -10,6 +10,7 @@ mod fixture;
 mod fleet;
 mod intake;
 mod isolation;
+mod later;
 mod logins;
 mod missing;
 mod notices;

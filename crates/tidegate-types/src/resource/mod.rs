@@ -10,6 +10,7 @@ mod cache;
 mod catalogue;
 mod content_hash;
 mod credential;
+mod features;
 mod key;
 mod location;
 mod organization;
@@ -31,6 +32,7 @@ pub use catalogue::{
 };
 pub use content_hash::content_hash;
 pub use credential::{Attestation, Credential, CredentialScope, SealedSecret, SecretForm};
+pub use features::FEATURES;
 pub use key::{AllowList, KeyLimits, KeySecret, KeyStatus, VirtualKey};
 pub use location::Location;
 pub use organization::{ModelLimits, Organization, Team};
