@@ -31,7 +31,7 @@ pub(crate) struct Subject {
 }
 
 /// Phases with the model that makes the mock behave so.
-const PHASES: &[(Phase, &str, bool, usize)] = &[
+pub(crate) const PHASES: &[(Phase, &str, bool, usize)] = &[
     (Phase::One, "mock", false, 1),
     (Phase::Many, "mock", false, 32),
     (Phase::Burst, "mock-l50-c50-i0", true, 1),

@@ -10,6 +10,7 @@ mod peers;
 mod process;
 mod report;
 mod revocation;
+mod train;
 
 use std::path::PathBuf;
 
@@ -72,6 +73,15 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         nodes: usize,
     },
+    /// Load for a build that notes what runs (`cargo xtask release --pgo`).
+    Train {
+        /// The build that notes.
+        #[arg(long)]
+        binary: PathBuf,
+        /// Seconds of each kind of load.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
     /// The mock upstream; started by the others.
     #[command(hide = true)]
     Mock {
@@ -95,6 +105,10 @@ fn main() -> Result<()> {
         Command::Count { binary, subject, connections, requests, folder } => {
             let scope = count::Scope { who: subject, connections, requests };
             single_threaded()?.block_on(count::run(&binary.canonicalize()?, &folder.canonicalize()?, &scope))
+        }
+        Command::Train { binary, seconds } => {
+            let window = std::time::Duration::from_secs(seconds);
+            single_threaded()?.block_on(train::run(&binary.canonicalize()?, window))
         }
         Command::Revocation { binary, keys, nodes } => {
             single_threaded()?.block_on(revocation::run(&binary.canonicalize()?, keys, nodes))

@@ -5,11 +5,13 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::release;
+
 /// Runs `bench <what>`; `gateway` when nothing is named.
 ///
 /// # Errors
 /// When the build or the measurement fails.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
+pub(crate) fn run(root: &Path, build: &release::Arguments, arguments: &[String]) -> Result<()> {
     if let Some(("admission", rest)) = arguments.split_first().map(|(what, rest)| (what.as_str(), rest)) {
         // The limiter by itself, over a Redis of its own.
         let mut run = vec![
@@ -25,18 +27,14 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         run.extend(rest.iter().map(String::as_str));
         return cargo(root, &run);
     }
-    // Named packages: outside a shell that says otherwise only the default members are built.
-    let build = ["build", "--release", "--locked", "--package", "tidegate", "--package", "tidegate-bench"];
-    cargo(root, &build)?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
-    let release = target.join("release");
+    let executable = release::run(root, build)?;
+    let bench = release::bench(root)?;
     let (what, rest) =
         arguments.split_first().map_or(("gateway", &[][..]), |(what, rest)| (what.as_str(), rest));
-    let mut bench = Command::new(release.join("tidegate-bench"));
-    let status = bench
+    let status = Command::new(bench)
         .arg(what)
         .arg("--binary")
-        .arg(release.join("tidegate"))
+        .arg(executable)
         .args(rest)
         .status()
         .context("run the bench")?;

@@ -5,6 +5,7 @@ mod catalogue;
 mod codegen;
 mod old_release;
 mod protocol;
+mod release;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -37,8 +38,13 @@ enum Command {
         /// A revision of git.
         revision: Option<String>,
     },
-    /// Measures: `bench` (gateway), `bench revocation` or `bench admission`; builds a release first.
+    /// Builds the executable as it ships; guided by a profile of the project's own load with `--pgo`.
+    Release(release::Arguments),
+    /// Measures: `bench` (gateway), `bench revocation` or `bench admission`; builds a release first, `bench --pgo
+    /// gateway` a guided one.
     Bench {
+        #[command(flatten)]
+        build: release::Arguments,
         /// `gateway`, `revocation` or `admission`, and its options.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -52,7 +58,8 @@ fn main() -> anyhow::Result<()> {
         Command::Protocol { root } => protocol::note(&root.unwrap_or_else(workspace_root)),
         Command::Tidy => tidy::run(&workspace_root()),
         Command::OldRelease { revision } => old_release::run(&workspace_root(), revision.as_deref()),
-        Command::Bench { arguments } => bench::run(&workspace_root(), &arguments),
+        Command::Release(arguments) => release::run(&workspace_root(), &arguments).map(drop),
+        Command::Bench { build, arguments } => bench::run(&workspace_root(), &build, &arguments),
     }
 }
 
