@@ -151,38 +151,33 @@ impl UnitCosts {
     /// gave the price. Everything beyond tokens, a call by itself included, costs nothing:
     /// [`covers`] keeps away calls that would be billed by it.
     pub(crate) fn of(tier: &PriceTier) -> Self {
-        let mut prices = [None; Unit::ALL.len()];
-        // From behind: of a unit that stands there twice the first counts.
-        for entry in tier.prices.iter().rev() {
-            if let Some(price) = prices.get_mut(entry.unit as usize) {
-                *price = Some(entry.price.get().max(0));
-            }
-        }
-        let given = |unit: Unit| prices.get(unit as usize).copied().flatten();
+        let given = |unit: Unit| named(tier, unit).map(|price| price.max(0));
         let (input, output) = (given(Unit::InputToken), given(Unit::OutputToken));
         let input_cost = input.or(output).unwrap_or(0);
         let output_cost = output.or(input).unwrap_or(0);
         let write = given(Unit::CacheWriteToken).unwrap_or(input_cost);
-        Self(Unit::ALL.map(|unit| {
-            given(unit).unwrap_or(match unit {
-                Unit::InputToken
-                | Unit::CachedInputToken
-                | Unit::CacheWriteToken
-                | Unit::AudioInputToken
-                | Unit::ImageInputToken => input_cost,
-                Unit::CacheWrite1hToken => write.max(input_cost.saturating_mul(2)),
-                Unit::OutputToken
-                | Unit::ReasoningToken
-                | Unit::AudioOutputToken
-                | Unit::ImageOutputToken => output_cost,
-                Unit::Request
-                | Unit::Image
-                | Unit::AudioSecond
-                | Unit::Character
-                | Unit::Search
-                | Unit::VideoSecond => 0,
-            })
-        }))
+        let mut costs = Self([0; Unit::ALL.len()]);
+        let as_input = [
+            Unit::InputToken,
+            Unit::CachedInputToken,
+            Unit::CacheWriteToken,
+            Unit::AudioInputToken,
+            Unit::ImageInputToken,
+        ];
+        as_input.into_iter().for_each(|unit| costs.set(unit, input_cost));
+        costs.set(Unit::CacheWrite1hToken, write.max(input_cost.saturating_mul(2)));
+        let as_output =
+            [Unit::OutputToken, Unit::ReasoningToken, Unit::AudioOutputToken, Unit::ImageOutputToken];
+        as_output.into_iter().for_each(|unit| costs.set(unit, output_cost));
+        // From behind: of a unit that stands there twice the first counts.
+        tier.prices.iter().rev().for_each(|entry| costs.set(entry.unit, entry.price.get().max(0)));
+        costs
+    }
+
+    fn set(&mut self, unit: Unit, cost: i64) {
+        if let Some(place) = self.0.get_mut(unit as usize) {
+            *place = cost;
+        }
     }
 
     /// Pico-USD of one such unit.

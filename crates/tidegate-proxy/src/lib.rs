@@ -34,6 +34,7 @@ mod metrics;
 mod news;
 mod offer;
 mod own_key;
+mod placed;
 mod probe;
 mod read_call;
 mod read_on;

@@ -15,7 +15,7 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("tidegate/", env!("C
 /// caller and provider speak the same one. Sign-in is added by [`crate::SignIn::apply`].
 #[must_use]
 pub fn forwarded(caller: &HeaderMap, dialect: DialectName, same_dialect: bool) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(8);
+    let mut headers = HeaderMap::with_capacity(6);
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(header::USER_AGENT, AGENT);
     // An idempotency key stays here: tenants that share a credential could meet in it.
