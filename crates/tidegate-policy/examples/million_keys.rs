@@ -208,6 +208,7 @@ fn catalogue() -> Vec<Resource> {
             form: SecretForm::ApiKey,
             enabled: true,
             position: 0,
+            weight: None,
             sealed: Vec::new(),
             region: None,
             attestation: None,

@@ -28,9 +28,9 @@ pub use config::{Config, Counts};
 pub use incoming::{Applied, Body, Incoming, Part, Rejected};
 pub use plan::{
     Allower, Asker, BudgetRef, CacheUse, Caching, CallFacts, Candidate, Condition, EffectivePolicy, Filter,
-    ListedModel, Measured, Offer, Pause, Plan, PlanRefusal, RateLimit, RateScope, Removed, RequestCredential,
-    Role, Sort, Unmeasured, Vitals, Why, Wishes, models_for, plan, public_models, record_of,
-    record_of_refusal,
+    ListedModel, Measured, Offer, Pause, Plan, PlanRefusal, Quota, RateLimit, RateScope, Removed,
+    RequestCredential, Role, Sort, Unmeasured, Vitals, Why, Wishes, models_for, plan, public_models,
+    record_of, record_of_refusal,
 };
 pub use reason::Reason;
 pub use snapshot::OrgSnapshot;

@@ -6,7 +6,7 @@
 use tidegate_types::Id;
 use tidegate_types::id::IdKind;
 use tidegate_types::usage::{
-    AttemptRecord, BillingEvent, CallRecord, Evidence, HeldBudget, PlanRecord, PlannedCandidate,
+    AttemptRecord, BillingEvent, CallRecord, CallShare, Evidence, HeldBudget, PlanRecord, PlannedCandidate,
     RemovedCandidate, Usage,
 };
 use tidegate_types::{LabelHash, Timestamp};
@@ -273,6 +273,8 @@ fn write_planned(out: &mut Out<'_>, candidate: &PlannedCandidate) {
         place,
         standing,
         ejected,
+        share,
+        quota_tenths,
     } = candidate;
     let (role, number, of) = usage_plan::role(*role);
     out.id(1, *offering_id);
@@ -286,6 +288,13 @@ fn write_planned(out: &mut Out<'_>, candidate: &PlannedCandidate) {
     }
     out.number(8, u64::from(usage_plan::standing(*standing)));
     out.number(9, u64::from(*ejected));
+    if let Some(CallShare { weight, of }) = share {
+        out.stated(10, u64::from(*weight));
+        out.number(11, *of);
+    }
+    if let Some(tenths) = quota_tenths {
+        out.stated(12, u64::from(*tenths));
+    }
 }
 
 fn write_removed(out: &mut Out<'_>, removed: &RemovedCandidate) {

@@ -1,7 +1,7 @@
 //! The short form of a plan, to and from the wire.
 
 use tidegate_types::usage::{
-    FilterName, PlanRecord, PlannedCandidate, PlannedRole, RemovedCandidate, Standing,
+    CallShare, FilterName, PlanRecord, PlannedCandidate, PlannedRole, RemovedCandidate, Standing,
 };
 
 use crate::error::{ConvertError, Problem};
@@ -66,6 +66,9 @@ impl From<&PlannedCandidate> for wire::PlannedCandidate {
             place: r.place.map(u32::from),
             standing: standing(r.standing),
             ejected: r.ejected,
+            share_weight: r.share.map(|share| share.weight),
+            share_of: r.share.map_or(0, |share| share.of),
+            quota_tenths: r.quota_tenths.map(u32::from),
         }
     }
 }
@@ -96,6 +99,8 @@ impl TryFrom<&wire::PlannedCandidate> for PlannedCandidate {
                 _ => return AT.wrong("standing", Problem::UnknownName),
             },
             ejected: m.ejected,
+            share: m.share_weight.map(|weight| CallShare { weight, of: m.share_of }),
+            quota_tenths: m.quota_tenths.map(|tenths| AT.number("quota_tenths", tenths)).transpose()?,
         })
     }
 }

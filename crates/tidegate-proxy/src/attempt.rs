@@ -112,7 +112,7 @@ async fn exchange(gateway: Arc<Gateway>, mut attempt: Attempt, outbound: Outboun
         Ok(response) => response,
         Err(failed) => return Exchanged::Failed(failed),
     };
-    attempt.note_status(response.status().as_u16());
+    attempt.note_head(response.status().as_u16(), response.headers(), target);
     if !response.status().is_success() {
         return Exchanged::Failed(read_error(attempt, response, target, sign_in.as_deref()).await);
     }

@@ -53,6 +53,7 @@ impl Brought {
                         form: one.form,
                         enabled: true,
                         position: i32::try_from(place).unwrap_or(i32::MAX),
+                        weight: None,
                         sealed: Vec::new(),
                         region: region(&one.secret),
                         attestation: None,

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use ahash::AHashMap;
 use parking_lot::{Mutex, RwLock};
-use tidegate_policy::{Candidate, Measured, Pause, Vitals};
+use tidegate_policy::{Candidate, Measured, Pause, Quota, Vitals};
 use tidegate_types::usage::CredentialType;
 use tidegate_types::{CredentialId, ModelId, OfferingId, ProviderId};
 
+use crate::quotas::Quotas;
 use crate::vitals::Measurements;
 
 /// What cools down.
@@ -28,6 +29,7 @@ pub(crate) struct Health {
     cooling_count: AtomicUsize,
     allowances: RwLock<AHashMap<ProviderId, Arc<AtomicI64>>>,
     pub(crate) measured: Measurements,
+    pub(crate) quotas: Quotas,
     /// What the other nodes are to be told: cool-downs by their end, and those that ended early.
     told: Mutex<Vec<(Place, Option<Instant>)>>,
 }
@@ -46,6 +48,10 @@ impl Measured for Health {
             Some(until) if *until > Instant::now() => Pause::Resting,
             Some(_) => Pause::Over,
         }
+    }
+
+    fn quota(&self, credential: CredentialId, offering: OfferingId) -> Quota {
+        self.quotas.of((credential, offering))
     }
 }
 

@@ -36,6 +36,8 @@ mod offer;
 mod own_key;
 mod placed;
 mod probe;
+mod quota_headers;
+mod quotas;
 mod read_call;
 mod read_on;
 mod refusal;

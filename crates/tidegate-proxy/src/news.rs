@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tidegate_limits::{Heard, Limiter};
+use tidegate_policy::Quota;
 use tidegate_types::{CredentialId, ModelId, OfferingId, ProviderId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::health::{Health, LONGEST};
+use crate::quotas::Change;
 use crate::vitals::Seen;
 
 /// Between two trips.
@@ -31,6 +33,8 @@ struct Note {
     cool: Vec<Cool>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     seen: Vec<Fares>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    left: Vec<Left>,
 }
 
 /// A credential at an offering that is to be left alone, or no more.
@@ -42,6 +46,17 @@ struct Cool {
     /// In the store's time; absent: it answers again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
+}
+
+/// What a credential has left of its quota at an offering, by what its provider said.
+#[derive(Debug, Serialize, Deserialize)]
+struct Left {
+    credential: CredentialId,
+    offering: OfferingId,
+    /// How many tenths of its share it gets; 10: all of it.
+    tenths: u8,
+    /// In the store's time.
+    until: Timestamp,
 }
 
 /// How a model fared at a provider since the last time.
@@ -79,9 +94,18 @@ pub(crate) async fn share(
 /// What there is to tell; `None`: nothing.
 fn news(health: &Health, from: u64, now: Timestamp, vitals: bool) -> Option<Vec<u8>> {
     let present = Instant::now();
+    let at = |until: Instant| {
+        let left = i64::try_from(until.saturating_duration_since(present).as_millis());
+        now.plus_millis(left.unwrap_or(0))
+    };
     let cool = |((credential, offering), until): ((Option<CredentialId>, OfferingId), Option<Instant>)| {
-        let left = |until: Instant| i64::try_from(until.saturating_duration_since(present).as_millis());
-        Cool { credential, offering, until: until.map(|until| now.plus_millis(left(until).unwrap_or(0))) }
+        Cool { credential, offering, until: until.map(at) }
+    };
+    let left = |((credential, offering), quota, until): Change| Left {
+        credential,
+        offering,
+        tenths: quota.tenths(),
+        until: at(until),
     };
     let seen = if vitals { health.measured.take_seen() } else { Vec::new() };
     let note = Note {
@@ -89,8 +113,9 @@ fn news(health: &Health, from: u64, now: Timestamp, vitals: bool) -> Option<Vec<
         at: now,
         cool: health.take_told().into_iter().map(cool).collect(),
         seen: seen.into_iter().map(|((provider, model), seen)| Fares { provider, model, seen }).collect(),
+        left: health.quotas.take_told().into_iter().map(left).collect(),
     };
-    let silent = note.cool.is_empty() && note.seen.is_empty();
+    let silent = note.cool.is_empty() && note.seen.is_empty() && note.left.is_empty();
     (!silent).then(|| serde_json::to_vec(&note).ok()).flatten()
 }
 
@@ -109,6 +134,10 @@ fn hear(health: &Health, note: Note, now: Timestamp, entropy: fn() -> u128) {
             let jitter = left.mul_f64((entropy() % 1_000) as f64 / 10_000.0);
             health.cool_place(place, present + left + jitter);
         }
+    }
+    for Left { credential, offering, tenths, until } in note.left {
+        let left = Duration::from_millis(u64::try_from(until.millis_since(now)).unwrap_or(0));
+        health.quotas.hear(((credential, offering), Quota::of_tenths(tenths), present + left.min(LONGEST)));
     }
     if now.millis_since(note.at) > RECENT_MS {
         return;
@@ -129,7 +158,7 @@ mod tests {
     }
 
     fn told(cool: Vec<Cool>, seen: Vec<Fares>) -> Note {
-        let note = Note { from: 7, at: NOW, cool, seen };
+        let note = Note { from: 7, at: NOW, cool, seen, left: vec![] };
         serde_json::from_slice(&serde_json::to_vec(&note).unwrap()).unwrap()
     }
 
@@ -166,6 +195,23 @@ mod tests {
         assert!(!health.warm_place(&place()), "it answered again");
         hear(&health, cool(Some(NOW.plus_millis(60_000))), NOW, || 0);
         assert!(health.warm_place(&place()));
+    }
+
+    #[test]
+    fn a_credential_that_has_little_left_on_one_node_has_little_left_on_all() {
+        let (one, other) = (Health::default(), Health::default());
+        let account = (CredentialId::from_u128(1), OfferingId::from_u128(2));
+        one.quotas.note(account, Some((Quota::of_tenths(2), Duration::from_secs(60))));
+        let note = news(&one, 1, NOW, false).unwrap();
+        let heard = |at| hear(&other, serde_json::from_slice(&note).unwrap(), at, || 0);
+        heard(NOW.plus_millis(61_000));
+        assert_eq!(other.quotas.of(account), Quota::FULL, "that was over");
+        heard(NOW);
+        assert_eq!(other.quotas.of(account), Quota::of_tenths(2));
+        one.quotas.note(account, None);
+        let note = news(&one, 1, NOW, false).unwrap();
+        hear(&other, serde_json::from_slice(&note).unwrap(), NOW, || 0);
+        assert_eq!(other.quotas.of(account), Quota::FULL);
     }
 
     #[test]

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
 use tidegate_limits::{End, Hold, Settlement};
 use tidegate_policy::{Candidate, Vouched};
 use tidegate_pricing::Tariff;
-use tidegate_types::resource::{AbortBilling, Operation};
+use tidegate_types::resource::{AbortBilling, DialectName, Operation};
 use tidegate_types::usage::{
     AttemptRecord, BillingEvent, CallRecord, CredentialType, EventKind, Evidence, HeldBudget, MeterMethod,
     Outcome, Usage,
@@ -25,6 +26,7 @@ use crate::gateway::Gateway;
 use crate::gen_ai::{Fault, Sample};
 use crate::grant::Grant;
 use crate::meter;
+use crate::quota_headers::little_left;
 use crate::read_call::Labels;
 use crate::steps::Steps;
 use crate::vitals::Measurements;
@@ -190,8 +192,13 @@ impl Attempt {
         self.abort_billing == AbortBilling::Continues
     }
 
-    pub(crate) fn note_status(&mut self, status: u16) {
+    /// Notes the head of an answer: its status, and what its provider says of the credential's quota.
+    pub(crate) fn note_head(&mut self, status: u16, headers: &HeaderMap, dialect: DialectName) {
         self.status = status;
+        if let Some(credential) = self.event.credential_id {
+            let left = little_left(headers, dialect, || self.gateway.now());
+            self.gateway.health.quotas.note((credential, self.event.offering_id), left);
+        }
     }
 
     /// Whether an abort does not stop what the provider bills: then it must be read to its end.

@@ -55,6 +55,7 @@ pub(crate) async fn model_call(
         model: &ask.model,
         last_text: &ask.last_text,
         stream: ask.stream,
+        key: presented_key(headers),
     };
     let faults = state.decide(&call);
     if let Some(status) = faults.status {

@@ -16,6 +16,8 @@ pub struct Matcher {
     pub contains: Option<String>,
     /// Streams only, or plain calls only.
     pub stream: Option<bool>,
+    /// The secret that it is signed in with, where that is sent as it is.
+    pub key: Option<String>,
 }
 
 /// How an answer ends before its end.
@@ -116,6 +118,8 @@ pub(crate) struct Call<'a> {
     pub(crate) model: &'a str,
     pub(crate) last_text: &'a str,
     pub(crate) stream: bool,
+    /// The secret that was presented.
+    pub(crate) key: &'a str,
 }
 
 impl Script {
@@ -136,5 +140,6 @@ impl Matcher {
             && self.model.as_deref().is_none_or(|model| model == call.model)
             && self.contains.as_deref().is_none_or(|text| call.last_text.contains(text))
             && self.stream.is_none_or(|stream| stream == call.stream)
+            && self.key.as_deref().is_none_or(|key| key == call.key)
     }
 }

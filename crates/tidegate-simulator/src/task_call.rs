@@ -47,8 +47,13 @@ pub(crate) async fn task_call(
         Ok(made) => made,
         Err(invalid) => return Ok(refusal(house, &invalid)),
     };
-    let call =
-        Call { provider: house.provider(), model: &made.model, last_text: &made.last_text, stream: false };
+    let call = Call {
+        provider: house.provider(),
+        model: &made.model,
+        last_text: &made.last_text,
+        stream: false,
+        key: presented_key(headers),
+    };
     let faults = state.decide(&call);
     tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
     if let Some(status) = faults.status {

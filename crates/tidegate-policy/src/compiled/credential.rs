@@ -6,6 +6,9 @@ use tidegate_types::resource::{Credential, CredentialScope};
 use super::{Piece, text};
 use crate::reason::Reason;
 
+/// Greatest weight.
+const MOST_WEIGHT: u32 = 1_000_000;
+
 impl Piece for Credential {
     type Source = Self;
     const MOST: usize = 10_000;
@@ -16,6 +19,12 @@ impl Piece for Credential {
         let system_owner = source.organization_id == OrganizationId::SYSTEM;
         if system_owner != (source.scope == CredentialScope::System) {
             faults.push(Reason::new("scope", "system scope and system ownership belong together"));
+        }
+        if source.weight.is_some_and(|weight| !(1..=MOST_WEIGHT).contains(&weight)) {
+            faults.push(Reason::new(
+                "weight",
+                "must be from 1 to 1000000; one that is not to be used is disabled",
+            ));
         }
         text::at_most("sealed", source.sealed.len(), 256, &mut faults);
         faults

@@ -13,9 +13,10 @@ use super::effective::Demands;
 use super::eject::Turn;
 use super::facts::CallFacts;
 use super::filter::{Allower, Asker, Filter};
-use super::measured::{Pause, Vitals};
+use super::measured::{Pause, Quota, Vitals};
 use super::order::{Candidates, Rank, by_rank};
 use super::outcome::{Candidate, Removed, Role};
+use super::sharing::share_out;
 use super::wishes::{Wishes, is_home};
 use crate::allow::allows_provider;
 use crate::catalogue::Entry;
@@ -42,6 +43,8 @@ pub(crate) struct Search<'a, 'd> {
     pub(crate) covering: Covering,
     /// Only at these providers; empty: any.
     pub(crate) through: &'a [ProviderSlug],
+    /// Uniform over all of `u64`: by it credentials share calls.
+    pub(crate) draw: u64,
 }
 
 pub(crate) type Taken = SmallVec<[Removed; 1]>;
@@ -101,6 +104,7 @@ impl<'s> Search<'_, '_> {
             }
         }
         by_rank(&mut found);
+        share_out(&mut found, self.draw);
         found
     }
 
@@ -293,6 +297,7 @@ impl<'s> Search<'_, '_> {
                 return removed.push(offer.without(named, filter));
             }
         };
+        let quota = self.quota(offer, credential, paid_by);
         match of_attempt(&self.covering, offer.model, offer.provider, paid_by) {
             Err(budget) => removed.push(offer.without(credential, Filter::BudgetClosed(budget))),
             Ok(budgets) => found.push(Candidate {
@@ -308,9 +313,11 @@ impl<'s> Search<'_, '_> {
                 role: offer.target.role,
                 vitals: offer.vitals,
                 pause: self.pause(offer, credential, paid_by),
+                quota,
+                share: None,
                 ejected: false,
                 vouched,
-                rank: self.rank(offer, credential, paid_by),
+                rank: self.rank(offer, credential, paid_by, quota),
                 turn: Turn::default(),
             }),
         }
@@ -329,11 +336,23 @@ impl<'s> Search<'_, '_> {
         self.facts.measured.pause(credential.map(|credential| credential.id), offer.offering.id)
     }
 
+    /// The same of what its provider says of its quota.
+    fn quota(
+        &self,
+        offer: &Offer<'s>,
+        credential: Option<&Arc<Credential>>,
+        paid_by: CredentialType,
+    ) -> Quota {
+        let stored = credential.filter(|_| paid_by != CredentialType::Client);
+        stored.map_or(Quota::FULL, |stored| self.facts.measured.quota(stored.id, offer.offering.id))
+    }
+
     fn rank(
         &'s self,
         offer: &Offer<'s>,
         credential: Option<&Arc<Credential>>,
         paid_by: CredentialType,
+        quota: Quota,
     ) -> Rank {
         // Four bytes to a token and a thousand tokens of output: good enough to compare prices.
         let output = self.facts.max_output_tokens.unwrap_or(1_000);
@@ -345,8 +364,8 @@ impl<'s> Search<'_, '_> {
         let translated = self.facts.dialect.is_some_and(|dialect| offer.provider.spoken(dialect) != dialect);
         let own = paid_by != CredentialType::System;
         let Wishes { sort, .. } = self.facts.wishes;
-        let wished = (offer.vitals, self.facts.wishes.place(&offer.provider.slug), sort);
-        Rank::new(credential.map(|credential| &**credential), own, estimate, translated, wished)
+        let (fares, wished) = ((offer.vitals, quota), (self.facts.wishes.place(&offer.provider.slug), sort));
+        Rank::new(credential.map(|credential| &**credential), own, estimate, translated, fares, wished)
     }
 }
 

@@ -68,8 +68,8 @@ pub fn models_for(view: &View, now: Timestamp) -> Vec<ListedModel> {
     }
     let callable = |kind: ModelKind, find: &dyn Fn(&Search<'_, '_>, &mut Taken) -> Candidates| {
         let facts = CallFacts { kind, ..text };
-        let search =
-            Search { view, facts: &facts, now, demands: &demands, covering: Covering::new(), through: &[] };
+        let covering = Covering::new();
+        let search = Search { view, facts: &facts, now, demands: &demands, covering, through: &[], draw: 0 };
         offers(&find(&search, &mut Taken::new()))
     };
     let (own, shared) = (&view.organization.own, &view.catalogue);

@@ -42,6 +42,36 @@ pub enum Pause {
     Over,
 }
 
+/// How much of its share a credential at an offering gets, in tenths, by what its provider has said of the
+/// quota that is left to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quota(u8);
+
+impl Quota {
+    /// All of it: enough is left, or nothing is known.
+    pub const FULL: Self = Self(10);
+    /// Nothing is left.
+    pub const SPENT: Self = Self(0);
+
+    /// So many tenths, ten at most.
+    #[must_use]
+    pub const fn of_tenths(tenths: u8) -> Self {
+        if tenths > Self::FULL.0 { Self::FULL } else { Self(tenths) }
+    }
+
+    /// From 0 to 10.
+    #[must_use]
+    pub const fn tenths(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self::FULL
+    }
+}
+
 /// Who knows it.
 pub trait Measured: fmt::Debug + Sync {
     /// What is known of a model at a provider now.
@@ -51,6 +81,12 @@ pub trait Measured: fmt::Debug + Sync {
     fn pause(&self, credential: Option<CredentialId>, offering: OfferingId) -> Pause {
         let _ = (credential, offering);
         Pause::None
+    }
+
+    /// How much of its share a credential gets at an offering.
+    fn quota(&self, credential: CredentialId, offering: OfferingId) -> Quota {
+        let _ = (credential, offering);
+        Quota::FULL
     }
 }
 

@@ -1,7 +1,7 @@
 //! The plan of a call: which candidates may answer it, in which order, under which budgets.
 //!
 //! The stages: `resolve` the names, `effective` policy, matching `budgets`, `filter` each offering and
-//! credential, `order` what is left, `eject` who ails. Nothing here knows of HTTP, Redis or time passing.
+//! credential, `order` what is left, share calls (`sharing`), `eject` who ails. Nothing here knows of HTTP, Redis or time passing.
 
 mod budgets;
 mod caching;
@@ -21,6 +21,7 @@ mod refusal;
 mod request_credentials;
 mod residency;
 mod resolve;
+mod sharing;
 mod stages;
 mod through;
 mod wishes;
@@ -31,7 +32,7 @@ pub use effective::EffectivePolicy;
 pub use facts::CallFacts;
 pub use filter::{Allower, Asker, Filter};
 pub use listing::{ListedModel, Offer, models_for, public_models};
-pub use measured::{Condition, Measured, Pause, Unmeasured, Vitals};
+pub use measured::{Condition, Measured, Pause, Quota, Unmeasured, Vitals};
 pub use outcome::{BudgetRef, Candidate, Plan, RateLimit, RateScope, Removed, Role};
 pub use record::{record_of, record_of_refusal};
 pub use refusal::{PlanRefusal, Why};

@@ -4,12 +4,12 @@ use smallvec::SmallVec;
 use tidegate_types::NanoUsd;
 use tidegate_types::resource::{Credential, CredentialScope};
 
-use super::measured::{Condition, Vitals};
+use super::measured::{Condition, Quota, Vitals};
 use super::outcome::{Candidate, Role};
 use super::wishes::Sort;
 
 /// Place of a candidate among those of its target; smaller is tried first. Fields decide in their
-/// order; equal ones stay in the order of provider names. That some of its calls fail does not change
+/// order; equal ones stay in the order of provider names, or share the calls (`sharing`). That some of its calls fail does not change
 /// who pays; one that ails comes behind one that somebody else's credential is for (`eject`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
@@ -19,6 +19,8 @@ pub(crate) struct Rank {
     sorted: (bool, u64),
     /// The team's own credential, the organization's own, the system's.
     class: u8,
+    /// Its provider says that nothing of its quota is left.
+    spent: bool,
     /// Of the credential.
     position: i32,
     degraded: bool,
@@ -34,7 +36,8 @@ impl Rank {
         own: bool,
         estimate: NanoUsd,
         translated: bool,
-        (vitals, order, sort): (Vitals, u16, Option<Sort>),
+        (vitals, quota): (Vitals, Quota),
+        (order, sort): (u16, Option<Sort>),
     ) -> Self {
         let degraded = vitals.condition != Condition::Fine;
         let sorted = sort.map_or((false, 0), |sort| (degraded, metric(sort, estimate, vitals)));
@@ -48,6 +51,7 @@ impl Rank {
             order,
             sorted,
             class,
+            spent: quota == Quota::SPENT,
             position: credential.map_or(0, |credential| credential.position),
             degraded,
             estimate,

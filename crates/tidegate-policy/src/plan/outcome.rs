@@ -1,19 +1,19 @@
 //! What a plan says.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tidegate_pricing::Tariff;
 use tidegate_types::resource::{Credential, KeyLimits, LimitAt, Model, Provider};
-use tidegate_types::usage::CredentialType;
+use tidegate_types::usage::{CallShare, CredentialType};
 use tidegate_types::window::Window;
 use tidegate_types::{CredentialId, KeyId, ModelId, NanoUsd, OfferingId, ProviderSlug, TeamId, Timestamp};
 
 use super::effective::EffectivePolicy;
 use super::eject::Turn;
 use super::filter::Filter;
-use super::measured::{Condition, Pause, Vitals};
+use super::measured::{Condition, Pause, Quota, Vitals};
 use super::order::Rank;
 use super::wishes::Sort;
 use crate::compiled::{Budget, Offering, Route, Vouched};
@@ -76,6 +76,10 @@ pub struct Candidate {
     pub vitals: Vitals,
     /// Whether it is left alone at the moment.
     pub pause: Pause,
+    /// What is left of its credential's quota.
+    pub quota: Quota,
+    /// How its credential shares calls with others; `None`: it does not.
+    pub share: Option<CallShare>,
     /// A last resort: it ails, and at least half of the candidates do not.
     pub ejected: bool,
     /// By what it meets the demands on data handling; empty where nothing is demanded.
@@ -162,7 +166,28 @@ impl Candidate {
             (Some(credential), CredentialType::System) => format!("system credential {}", credential.id),
             (Some(credential), _) => format!("own credential {}", credential.id),
         };
-        format!("{}; {credential}{}", self.role, self.standing())
+        format!("{}; {credential}{}{}", self.role, self.sharing(), self.standing())
+    }
+
+    /// How it shares calls with other credentials, and what is left of its quota.
+    fn sharing(&self) -> String {
+        let mut reason = String::new();
+        if let Some(CallShare { weight, of }) = self.share {
+            let _ = write!(reason, "; shares calls with weight {weight} of {of}");
+        }
+        match self.quota {
+            Quota::FULL => {}
+            Quota::SPENT => reason.push_str("; nothing is left of its quota, says its provider"),
+            little => {
+                let _ =
+                    write!(reason, "; little is left of its quota: {} tenths of its share", little.tenths());
+            }
+        }
+        reason
+    }
+
+    pub(super) fn credential_bits(&self) -> u128 {
+        self.credential.as_ref().map_or(0, |credential| credential.id.to_u128())
     }
 
     /// The same for those whom credentials do not concern.

@@ -6,7 +6,7 @@ use tidegate_types::usage::{
 };
 
 use super::filter::Filter;
-use super::measured::{Condition, Pause};
+use super::measured::{Condition, Pause, Quota};
 use super::outcome::{Candidate, Plan, Removed, Role};
 use super::refusal::PlanRefusal;
 
@@ -31,6 +31,8 @@ pub fn record_of(plan: &Plan) -> Option<Box<PlanRecord>> {
         place: candidate.rank.place(),
         standing: standing(candidate),
         ejected: candidate.ejected,
+        share: candidate.share,
+        quota_tenths: (candidate.quota != Quota::FULL).then(|| candidate.quota.tenths()),
     };
     Some(Box::new(PlanRecord {
         candidates: plan.candidates.iter().take(MOST_PLANNED).map(planned).collect(),

@@ -22,7 +22,7 @@ use crate::view::View;
 
 /// Plans a call: who may answer it, in which order, and what it counts towards. The key has been
 /// admitted ([`View::admit`]). `draw` is uniform over all of `u64` and decides between a route's
-/// targets; the same arguments give the same plan.
+/// targets and between credentials that share calls; the same arguments give the same plan.
 ///
 /// # Errors
 /// [`PlanRefusal`] when the name means nothing, is not allowed, or no candidate passes the filters.
@@ -49,7 +49,7 @@ pub fn plan(view: &View, facts: &CallFacts<'_>, now: Timestamp, draw: u64) -> Re
     let mut removed = Taken::new();
     let fallbacks = fallbacks(view, &demands.effective, facts, &mut removed);
     demands.share(1 + fallbacks.len());
-    let search = Search { view, facts, now, demands: &demands, covering, through: slugs };
+    let search = Search { view, facts, now, demands: &demands, covering, through: slugs, draw };
     let mut candidates = match (route, &named) {
         (Some(route), _) => of_route(&search, route, wanted, draw, &mut removed),
         (None, Named::Model(model)) => {

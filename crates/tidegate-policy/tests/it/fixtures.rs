@@ -284,6 +284,7 @@ pub(crate) fn credential(
         form: SecretForm::ApiKey,
         enabled: true,
         position: 0,
+        weight: None,
         sealed: Vec::new(),
         region: None,
         attestation: None,

@@ -19,5 +19,6 @@ mod residency_cases;
 mod resolve;
 mod retention;
 mod routes;
+mod sharing;
 mod tenancy;
 mod wishes;

@@ -101,9 +101,10 @@ fn some_credential() -> impl Strategy<Value = Credential> {
         Just(CredentialScope::Team { team_id: TEAM }),
         Just(CredentialScope::Team { team_id: TeamId::from_u128(404) }),
     ];
-    (scopes, 0..5usize, prop::bool::weighted(0.85)).prop_map(|(scope, provider, enabled)| {
+    let weight = prop::option::of(1..5u32);
+    (scopes, 0..5usize, prop::bool::weighted(0.85), weight).prop_map(|(scope, provider, enabled, weight)| {
         let owner = if scope == CredentialScope::System { SYSTEM } else { ORG };
-        Credential { enabled, ..credential(owner, 0, PROVIDERS[provider], scope) }
+        Credential { enabled, weight, ..credential(owner, 0, PROVIDERS[provider], scope) }
     })
 }
 

@@ -190,6 +190,9 @@ pub struct Credential {
     pub region: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "12")]
     pub attestation: ::core::option::Option<Attestation>,
+    /// Its share among credentials of the same position.
+    #[prost(uint32, optional, tag = "13")]
+    pub weight: ::core::option::Option<u32>,
 }
 /// What an organization states of its own contract with a provider.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -345,6 +345,14 @@ pub struct PlannedCandidate {
     /// Not tried for that.
     #[prost(bool, tag = "9")]
     pub ejected: bool,
+    /// Weight of a credential that shares calls with others, and the weights of all of them.
+    #[prost(uint32, optional, tag = "10")]
+    pub share_weight: ::core::option::Option<u32>,
+    #[prost(uint64, tag = "11")]
+    pub share_of: u64,
+    /// How many tenths of its share it got, for that little of its provider's quota was left; absent: all.
+    #[prost(uint32, optional, tag = "12")]
+    pub quota_tenths: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RemovedCandidate {

@@ -143,7 +143,7 @@ fn credential() -> impl Strategy<Value = Credential> {
             expires_at,
         },
     );
-    let terms = (of(text()), of(attestation));
+    let terms = (of(text()), of(attestation), of(any::<u32>()));
     (id(), id(), text(), scope, slug(), form, any::<bool>(), any::<i32>(), (vec(sealed, 0..3), terms))
         .prop_map(|(organization_id, id, name, scope, provider, form, enabled, position, rest)| Credential {
             organization_id,
@@ -154,6 +154,7 @@ fn credential() -> impl Strategy<Value = Credential> {
             form,
             enabled,
             position,
+            weight: rest.1.2,
             sealed: rest.0,
             region: rest.1.0,
             attestation: rest.1.1,

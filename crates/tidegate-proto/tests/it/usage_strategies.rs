@@ -177,9 +177,17 @@ fn plan() -> impl Strategy<Value = PlanRecord> {
     ];
     let standings = [Standing::Fine, Standing::Degraded, Standing::Down, Standing::Cooling];
     let standing = proptest::sample::select(standings.to_vec());
-    let standing = (standing, any::<bool>());
+    let share = (any::<u32>(), any::<u64>()).prop_map(|(weight, of)| CallShare { weight, of });
+    let standing = (standing, any::<bool>(), of(share), of(any::<u8>()));
     let candidate = (id(), of(id()), credential_type(), role, of(any::<u16>()), standing).prop_map(
-        |(offering_id, credential_id, credential_type, role, place, (standing, ejected))| PlannedCandidate {
+        |(
+            offering_id,
+            credential_id,
+            credential_type,
+            role,
+            place,
+            (standing, ejected, share, quota_tenths),
+        )| PlannedCandidate {
             offering_id,
             credential_id,
             credential_type,
@@ -187,6 +195,8 @@ fn plan() -> impl Strategy<Value = PlanRecord> {
             place,
             standing,
             ejected,
+            share,
+            quota_tenths,
         },
     );
     let filter = proptest::sample::select(FilterName::ALL.to_vec());

@@ -171,6 +171,7 @@ async fn an_answer_that_was_made_elsewhere_is_not_given_again() {
             form: SecretForm::ApiKey,
             enabled,
             position: i32::try_from(id).unwrap(),
+            weight: None,
             sealed: Vec::new(),
             region: Some(region.into()),
             attestation: None,

@@ -319,6 +319,7 @@ pub(crate) fn credential(owner: OrganizationId, id: u128, scope: CredentialScope
         form: SecretForm::ApiKey,
         enabled: true,
         position: 0,
+        weight: None,
         sealed: Vec::new(),
         region: None,
         attestation: None,

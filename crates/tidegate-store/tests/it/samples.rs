@@ -52,6 +52,7 @@ pub(crate) fn credential(organization_id: OrganizationId) -> (Credential, creden
         form: SecretForm::ApiKey,
         enabled: true,
         position: 0,
+        weight: None,
         sealed: vec![sealed],
         region: None,
         attestation: None,

@@ -67,6 +67,10 @@ pub struct Credential {
     pub enabled: bool,
     /// Lower is tried first.
     pub position: i32,
+    /// Its share of the calls among credentials of the same position, from 1; of those without one, the first
+    /// gets them all, unless another has one: then they count 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
     /// The secret, once per pool.
     pub sealed: Vec<SealedSecret>,
     /// The region that the secret names: what is known of a provider's regions holds by it.

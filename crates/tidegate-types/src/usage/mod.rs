@@ -15,5 +15,6 @@ pub use event::{BillingEvent, CredentialType, EventKind, HeldBudget, Outcome, Re
 pub use gen_ai::{gen_ai_operation, gen_ai_provider};
 pub use metered::{MeterMethod, Usage};
 pub use planned::{
-    FilterName, MOST_PLANNED, PlanRecord, PlannedCandidate, PlannedRole, RemovedCandidate, Standing,
+    CallShare, FilterName, MOST_PLANNED, PlanRecord, PlannedCandidate, PlannedRole, RemovedCandidate,
+    Standing,
 };

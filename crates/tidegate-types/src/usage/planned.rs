@@ -47,6 +47,21 @@ pub struct PlannedCandidate {
     /// A last resort for that: at least half of the candidates stood better.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ejected: bool,
+    /// How it shares calls with other credentials of its order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<CallShare>,
+    /// How many tenths of its share it got, for little of its provider's quota was left; 0: nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_tenths: Option<u8>,
+}
+
+/// The share of a credential among those of its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallShare {
+    /// Its weight.
+    pub weight: u32,
+    /// The weights of all that share.
+    pub of: u64,
 }
 
 /// Why a candidate is there.

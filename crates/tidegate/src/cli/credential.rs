@@ -15,6 +15,7 @@ const COLUMNS: Columns = &[
     ("scope", "/scope"),
     ("enabled", "/enabled"),
     ("position", "/position"),
+    ("weight", "/weight"),
     ("version", "/secret_version"),
 ];
 
@@ -90,6 +91,9 @@ pub(crate) enum Verb {
         /// Lower is tried first.
         #[arg(long)]
         position: Option<i32>,
+        /// Its share of the calls among credentials of the same position.
+        #[arg(long)]
+        weight: Option<u32>,
         #[command(flatten)]
         secret: SecretFlags,
     },
@@ -111,6 +115,12 @@ pub(crate) enum Verb {
         /// Lower is tried first.
         #[arg(long)]
         position: Option<i32>,
+        /// Its share of the calls among credentials of the same position.
+        #[arg(long)]
+        weight: Option<u32>,
+        /// Takes its weight away.
+        #[arg(long, conflicts_with = "weight")]
+        no_weight: bool,
         #[command(flatten)]
         secret: SecretFlags,
     },
@@ -215,7 +225,7 @@ impl Verb {
                 request.push("scope", system.then_some("system"));
                 request
             }
-            Self::Create { name, provider, scope, team, form, position, secret } => {
+            Self::Create { name, provider, scope, team, form, position, weight, secret } => {
                 let scope = scope
                     .and_then(|scope| scope.to_possible_value().map(|value| value.get_name().to_owned()));
                 let (seen, secret) = match secret.read(true)? {
@@ -228,15 +238,17 @@ impl Verb {
                 body.set("team_id", team)
                     .set("form", form)
                     .set("position", position)
+                    .set("weight", weight)
                     .set("secret", Some(secret));
                 Request::post("/credentials", body.value(), COLUMNS)
             }
             Self::Get { id } => Request::get(one(&id), COLUMNS),
-            Self::Update { id, name, enabled, position, secret } => {
+            Self::Update { id, name, enabled, position, weight, no_weight, secret } => {
                 let mut body = Body::default();
                 body.set("name", name)
                     .set("enabled", enabled)
                     .set("position", position)
+                    .set("weight", weight.map(Value::from).or(no_weight.then_some(Value::Null)))
                     .set("secret", secret.read(false)?.map(|secret| secret.fields));
                 Request::patch(one(&id), body.change()?, COLUMNS)
             }

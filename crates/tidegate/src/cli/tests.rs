@@ -63,7 +63,10 @@ credential list --system
 credential create main --provider openai --secret-file FILE
 credential create azure --provider azure --resource acme --secret-file FILE
 credential get ID
+credential create spare --provider openai --position 1 --weight 3 --secret-file FILE
 credential update ID --position 2
+credential update ID --weight 3
+credential update ID --no-weight
 credential test ID
 credential delete ID
 provider list

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use tidegate_store::{StoreError, TenantTx, reports};
 use tidegate_types::usage::{
-    CredentialType, FilterName, PlanRecord, PlannedCandidate, PlannedRole, RemovedCandidate, Standing,
+    CredentialType, FilterName, PlanRecord, PlannedCandidate, PlannedRole, CallShare, RemovedCandidate,
+    Standing,
 };
 use tidegate_types::{CredentialId, ModelId, ModelName, OfferingId, ProviderSlug};
 use utoipa::ToSchema;
@@ -59,6 +60,13 @@ pub(super) struct CandidateView {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     ejected: bool,
+    /// How its credential shares calls with others of its order: its `weight`, and `of`, the weights of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    share: Option<CallShare>,
+    /// How many tenths of its share it got, for its provider had said that little of its quota was left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota_tenths: Option<u8>,
 }
 
 /// Somebody who was taken out.
@@ -134,6 +142,8 @@ impl From<&PlannedCandidate> for CandidateView {
             place: planned.place,
             standing: planned.standing,
             ejected: planned.ejected,
+            share: planned.share,
+            quota_tenths: planned.quota_tenths,
         }
     }
 }

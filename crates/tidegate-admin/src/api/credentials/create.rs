@@ -22,6 +22,7 @@ pub(super) async fn create(State(app): State<App>, posted: Posted<CredentialCrea
         name: asked.name,
         enabled: asked.enabled,
         position: asked.position,
+        weight: asked.weight,
         attestation: asked.attestation,
     };
     spec.check(app.clock.now())?;
@@ -51,6 +52,7 @@ pub(super) async fn create(State(app): State<App>, posted: Posted<CredentialCrea
         form: asked.form,
         enabled: spec.enabled,
         position: spec.position,
+        weight: spec.weight,
         sealed,
         region: secret.region,
         attestation,

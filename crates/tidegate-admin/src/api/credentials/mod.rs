@@ -77,6 +77,9 @@ pub(crate) struct CredentialCreate {
     /// Lower is tried first.
     #[serde(default)]
     position: i32,
+    /// Its share of the calls among credentials of the same position, from 1 to 1000000; those without one
+    /// count 1 beside it. Where none of them has one, the first gets all calls and the others stand by.
+    weight: Option<u32>,
     /// What is stated of the contract under which it is used (own credentials only).
     attestation: Option<AttestationSpec>,
 }
@@ -95,6 +98,10 @@ pub(crate) struct CredentialSpec {
     enabled: bool,
     /// Lower is tried first.
     position: i32,
+    /// Its share of the calls among credentials of the same position; none: they are tried in their order,
+    /// unless another of them has one: then it counts 1.
+    #[serde(default)]
+    weight: Option<u32>,
     /// What is stated of the contract under which it is used; none: it is used under no stated terms, so not
     /// where zero data retention is demanded. Who stated it, and when, is kept with it and in the audit.
     #[serde(default)]
@@ -132,6 +139,8 @@ pub(crate) struct CredentialChange {
     enabled: bool,
     /// Lower is tried first.
     position: i32,
+    /// Its share of the calls among credentials of the same position; null takes it back.
+    weight: Option<u32>,
     /// What is stated of the contract under which it is used; null takes it back.
     attestation: Option<AttestationSpec>,
     /// A new secret; the old one stops being used.
@@ -276,6 +285,7 @@ impl CredentialSpec {
         credential.name = self.name;
         credential.enabled = self.enabled;
         credential.position = self.position;
+        credential.weight = self.weight;
     }
 }
 
@@ -299,6 +309,7 @@ impl From<&Credential> for CredentialSpec {
             name: credential.name.clone(),
             enabled: credential.enabled,
             position: credential.position,
+            weight: credential.weight,
             attestation: credential.attestation.as_ref().map(Into::into),
         }
     }
