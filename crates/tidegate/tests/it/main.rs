@@ -33,6 +33,7 @@ mod pools;
 mod questions;
 mod reconcile;
 mod recording;
+mod releases;
 mod rerate;
 mod residency;
 mod response_cache;
