@@ -2,7 +2,7 @@
 //!
 //! They are told again how attempts ended, and what was held for attempts that never reached the
 //! journal is freed: on the evidence of the books, once the journal is shipped. Ends nothing of
-//! which it is not known how it ended.
+//! which it is not known how it ended. What they had of budgets in advance goes back by the same evidence.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::journal::{Journal, Recovered};
+use crate::left_grants::LeftGrants;
 use crate::link::Link;
 use crate::sync::Handle;
 
@@ -125,7 +126,17 @@ impl Aftermath {
                 tracing::debug!(%error, "what earlier processes left in the counters stays for now");
                 sleep(AGAIN).await;
             }
+            while let Err(error) = self.left_grants().give_back().await {
+                tracing::debug!(%error, "what earlier processes had in advance stays out for now");
+                sleep(AGAIN).await;
+            }
         }
+    }
+
+    fn left_grants(&self) -> LeftGrants<'_> {
+        // The journal of an earlier start may lack what its machine lost, or what a copy's original did since.
+        let boots = self.whole_since..self.journal.boot();
+        LeftGrants { limiter: &self.limiter, link: &self.link, node_id: self.node_id, boots }
     }
 
     /// Ends every hold of earlier processes of which the books know how it ended, or that it never

@@ -11,6 +11,7 @@ mod error;
 mod grants;
 mod identity;
 pub mod journal;
+mod left_grants;
 mod link;
 mod listen;
 mod node;

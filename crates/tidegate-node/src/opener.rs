@@ -267,7 +267,8 @@ impl Shared {
     }
 }
 
-fn balance(from: &tidegate_proto::budget::OpeningBalance) -> Option<OpeningBalance> {
+/// A window's figures as the control plane tells them.
+pub(crate) fn balance(from: &tidegate_proto::budget::OpeningBalance) -> Option<OpeningBalance> {
     Some(OpeningBalance {
         budget_id: from.budget_id.parse().ok()?,
         window_start: Timestamp::from_micros(from.window_start_micros),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tidegate_limits::{BudgetHold, Hold, Limiter, Process, Timing};
 use tidegate_node::RunningNode;
-use tidegate_proto::budget::{AttemptEnd, attempt_end};
+use tidegate_proto::budget::{AttemptEnd, EndedGrants, attempt_end};
 use tidegate_telemetry::SystemClock;
 use tidegate_types::window::Window;
 use tidegate_types::{BudgetId, CallId, Clock, NanoUsd, NodeId, Timestamp};
@@ -154,4 +154,32 @@ async fn a_copy_of_a_state_folder_frees_nothing_of_its_original() {
     world.until_figures("the hold is in doubt", (0, 0, 100)).await;
     end(second).await;
     end(original).await;
+}
+
+fn had_in_advance(tenant: &Tenant, boot: u64) -> EndedGrants {
+    let organization_id = tenant.organization.to_string();
+    EndedGrants { organization_id, epoch: 1, boot, used: Vec::new() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dead_processes_had_in_advance_is_given_back_and_told_one_by_one() {
+    let world = World::new().await;
+    let first = world.start().await;
+    let dead = process(&first);
+    end(first).await;
+    let second = world.start().await;
+    let fell = process(&second);
+    end(second).await;
+    let shared = &world.control.shared;
+    shared.returned.lock().clear();
+    // Of a start before anything is known of its machine: its journal may lack something.
+    let older = had_in_advance(&world.tenant, dead.boot - 1);
+    let known = [dead.boot, fell.boot].map(|boot| had_in_advance(&world.tenant, boot));
+    shared.ended_grants.lock().extend([older.clone()].into_iter().chain(known));
+
+    let third = world.start().await;
+    until("both are back", || *shared.ended_grants.lock() == std::slice::from_ref(&older)).await;
+    let returned: Vec<_> = shared.returned.lock().iter().map(|told| told.boot).collect();
+    assert_eq!(returned, [dead.boot, fell.boot]);
+    end(third).await;
 }

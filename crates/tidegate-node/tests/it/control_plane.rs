@@ -1,5 +1,7 @@
 //! A control plane that does what a scenario tells it: real gRPC over real mutual TLS on loopback.
 
+mod budget;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -8,12 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::Stream;
 use parking_lot::Mutex;
-use tidegate_proto::budget::budget_service_server::{BudgetService, BudgetServiceServer};
+use tidegate_proto::budget::budget_service_server::BudgetServiceServer;
 use tidegate_proto::budget::{
-    AllowGrantsRequest, AllowGrantsResponse, AttemptEnd, ConfirmEpochRequest, ConfirmEpochResponse,
-    HeldAttempt, OpenEpochRequest, OpenEpochResponse, OpenWith, OpeningBalance, RetryLater,
-    ReturnGrantsRequest, ReturnGrantsResponse, ReviewGrantsRequest, ReviewGrantsResponse, ReviewHoldsRequest,
-    ReviewHoldsResponse, open_epoch_response::Outcome,
+    AttemptEnd, ConfirmEpochRequest, EndedGrants, OpenEpochRequest, OpeningBalance, ReturnGrantsRequest,
+    ReviewHoldsRequest,
 };
 use tidegate_proto::config::config_service_server::{ConfigService, ConfigServiceServer};
 use tidegate_proto::config::control_message::Message as Control;
@@ -75,6 +75,9 @@ pub(crate) struct Shared {
     /// What the books know of attempts whose process died; of all others nothing.
     pub(crate) known_ends: Mutex<Vec<AttemptEnd>>,
     pub(crate) reviewed: Mutex<Vec<ReviewHoldsRequest>>,
+    /// Dead processes of which the books know everything; who says that theirs is back is taken off.
+    pub(crate) ended_grants: Mutex<Vec<EndedGrants>>,
+    pub(crate) returned: Mutex<Vec<ReturnGrantsRequest>>,
     tasks: TaskTracker,
 }
 
@@ -124,6 +127,8 @@ impl FakeControl {
             balances: Mutex::default(),
             known_ends: Mutex::default(),
             reviewed: Mutex::default(),
+            ended_grants: Mutex::default(),
+            returned: Mutex::default(),
             tasks: TaskTracker::new(),
         };
         let address = free_address();
@@ -400,70 +405,6 @@ impl ConfigService for Service {
             }
         });
         Ok(Response::new(UnboundedReceiverStream::new(receiver)))
-    }
-}
-
-#[tonic::async_trait]
-impl BudgetService for Service {
-    async fn open_epoch(
-        &self,
-        request: Request<OpenEpochRequest>,
-    ) -> Result<Response<OpenEpochResponse>, Status> {
-        node_of(&request)?;
-        self.shared.opened.lock().push(request.into_inner());
-        let outcome = if take_one(&self.shared.retries) {
-            Outcome::Retry(RetryLater { after_ms: 30, reason: "opening".into() })
-        } else {
-            Outcome::Open(OpenWith {
-                epoch: self.shared.opened.lock().len() as u64,
-                permit: "permit".into(),
-                balances: self.shared.balances.lock().clone(),
-                holds: Vec::new(),
-            })
-        };
-        Ok(Response::new(OpenEpochResponse { outcome: Some(outcome) }))
-    }
-
-    async fn allow_grants(
-        &self,
-        _: Request<AllowGrantsRequest>,
-    ) -> Result<Response<AllowGrantsResponse>, Status> {
-        Ok(Response::new(AllowGrantsResponse { percent: 0 }))
-    }
-
-    async fn return_grants(
-        &self,
-        _: Request<ReturnGrantsRequest>,
-    ) -> Result<Response<ReturnGrantsResponse>, Status> {
-        Ok(Response::new(ReturnGrantsResponse {}))
-    }
-
-    async fn review_grants(
-        &self,
-        _: Request<ReviewGrantsRequest>,
-    ) -> Result<Response<ReviewGrantsResponse>, Status> {
-        Ok(Response::new(ReviewGrantsResponse::default()))
-    }
-
-    async fn review_holds(
-        &self,
-        request: Request<ReviewHoldsRequest>,
-    ) -> Result<Response<ReviewHoldsResponse>, Status> {
-        node_of(&request)?;
-        let request = request.into_inner();
-        self.shared.reviewed.lock().push(request.clone());
-        let ended = self.shared.known_ends.lock().clone();
-        let is_known = |held: &HeldAttempt| ended.iter().any(|end| end.call_id == held.call_id);
-        let unknown = request.attempts.into_iter().filter(|held| !is_known(held)).collect();
-        Ok(Response::new(ReviewHoldsResponse { unknown, ended }))
-    }
-
-    async fn confirm_epoch(
-        &self,
-        request: Request<ConfirmEpochRequest>,
-    ) -> Result<Response<ConfirmEpochResponse>, Status> {
-        self.shared.confirmed.lock().push(request.into_inner());
-        Ok(Response::new(ConfirmEpochResponse { accepted: !take_one(&self.shared.unconfirmed) }))
     }
 }
 

@@ -4,7 +4,7 @@
 use serde_json::json;
 use tidegate_testkit::installation::Installation;
 
-use crate::support::{App, Ask, OwnBudget, apps, install, nodes, seconds, until};
+use crate::support::{App, Ask, OwnBudget, apps, epoch, install, nodes, seconds, until};
 
 /// A budget of one dollar, and an application at each of two nodes.
 async fn world() -> (Installation, Vec<App>) {
@@ -48,11 +48,6 @@ fn place_as_if_it_died(installation: &Installation, number: usize) -> i128 {
         redis(installation, &["HINCRBY", &format!("{prefix}:b:{}", two[0]), "h", &two[1]]);
     }
     budgets[0][1].parse().unwrap()
-}
-
-fn epoch(installation: &Installation) -> String {
-    let marker = redis(installation, &["KEYS", "tg:*:e"]);
-    redis(installation, &["GET", marker.trim()])
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tidegate_testkit::installation::Installation;
+use tidegate_testkit::installation::{Installation, Shape};
 
 use crate::support::{
-    App, Ask, OwnBudget, apps, bill, bill_lines, calls, full, install, nano, nodes, reclaiming, seconds,
-    until,
+    App, Ask, OwnBudget, apps, bill, bill_lines, calls, epoch, full, install, nano, nodes, reclaiming,
+    seconds, until,
 };
 
 /// Calls until told to stop; ids of the calls that came to their end.
@@ -54,11 +54,14 @@ async fn shipped(installation: &Installation, completed: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_node_loses_and_doubles_no_completed_call() {
-    let mut installation = install(nodes(2)).await;
+    // No epoch is ended for what the killed ones had in advance: their successors bring it back.
+    let mut installation = install(Shape { reclaim_after_seconds: Some(3_600), ..nodes(2) }).await;
     let (id, key) = installation.key("app", &json!({})).await.unwrap();
     let budget = installation.budget("all", "1000", json!({"key": id})).await.unwrap();
     installation.script(json!([{"then": {"chunk_delay_ms": 2, "latency_ms": 5}}])).await.unwrap();
     let (apps, stop) = (apps(&installation, &key), AtomicBool::new(false));
+    until("counters are open", seconds(30), || async { OwnBudget::of(&apps[1]).await.is_some() }).await;
+    let before = epoch(&installation);
     let workers = join_all((0..16).map(|worker| load(&apps, worker * 7, &stop)));
     let fault = async {
         kill_and_restart(&mut installation, if full() { 10 } else { 2 }).await;
@@ -93,6 +96,13 @@ async fn a_killed_node_loses_and_doubles_no_completed_call() {
     let billed = bill(&installation).await;
     assert!(spent <= billed, "never charged without evidence: {spent} of {billed}");
     assert!(billed <= spent + unresolved, "bill {billed}, spent {spent}, unresolved {unresolved}");
+
+    let back = || async {
+        let counted = OwnBudget::of(&apps[1]).await;
+        counted.is_some_and(|own| (own.spent, own.held, own.unresolved) == (spent, 0, unresolved))
+    };
+    until("the counters are the books, and nothing is kept for the dead", seconds(60), back).await;
+    assert_eq!(epoch(&installation), before, "and they are the same counters as ever");
 }
 
 #[tokio::test(flavor = "multi_thread")]

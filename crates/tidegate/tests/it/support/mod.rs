@@ -36,6 +36,12 @@ pub(crate) fn reclaiming(count: usize) -> Shape {
     Shape { reclaim_after_seconds: Some(2), ..nodes(count) }
 }
 
+/// The epoch under which the counters of the only organization that has any are open, as Redis names it.
+pub(crate) fn epoch(installation: &Installation) -> String {
+    let redis = |words: &[&str]| installation.redis.as_ref().unwrap().command(words).unwrap();
+    redis(&["GET", redis(&["KEYS", "tg:*:e"]).trim()])
+}
+
 /// Lets the control plane deliver to these ports of this machine, for the installation's organization: private
 /// targets are the operator's to open, in the process's own configuration.
 pub(crate) async fn open_to_deliveries(installation: &mut Installation, ports: &[u16]) {
