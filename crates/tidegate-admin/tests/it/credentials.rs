@@ -171,3 +171,26 @@ async fn a_secret_that_its_provider_cannot_use_is_refused_by_field() {
     let answer = world.patch(&tenant.owner, &path, &patch).await.refused(422, "validation_failed");
     assert_eq!(answer.fields(), ["secret.resource"]);
 }
+
+#[tokio::test]
+async fn a_weight_is_kept_changed_and_taken_back_and_none_is_refused() {
+    let world = World::start().await;
+    world.catalogue().await;
+    let tenant = world.tenant("acme").await;
+    let with = |weight: serde_json::Value| json!({"name": "o", "provider": "openai", "scope": "organization", "secret": {"api_key": "sk"}, "weight": weight});
+    for wrong in [0, 1_000_001] {
+        let refused = world.post(&tenant.owner, "/credentials", &with(json!(wrong))).await;
+        assert_eq!(refused.refused(422, "does_not_compile").fields(), ["weight"]);
+    }
+    let made = world.post(&tenant.owner, "/credentials", &with(json!(3))).await.expect(StatusCode::CREATED);
+    assert_eq!(made.body["weight"], 3);
+    let one = format!("/credentials/{}", made.str("/id"));
+    for (change, weight) in [
+        (json!({"enabled": false}), json!(3)),
+        (json!({"weight": 7}), json!(7)),
+        (json!({"weight": null}), json!(null)),
+    ] {
+        let changed = world.patch(&tenant.owner, &one, &change).await.expect(StatusCode::OK);
+        assert_eq!(changed.body["weight"], weight, "{change}");
+    }
+}

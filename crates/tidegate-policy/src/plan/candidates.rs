@@ -12,12 +12,12 @@ use super::budgets::{Covering, of_attempt};
 use super::effective::Demands;
 use super::eject::Turn;
 use super::facts::CallFacts;
-use super::filter::{Allower, Asker, Filter};
+use super::filter::{Allower, Filter};
 use super::measured::{Pause, Quota, Vitals};
 use super::order::{Candidates, Rank, by_rank};
 use super::outcome::{Candidate, Removed, Role};
 use super::sharing::share_out;
-use super::wishes::{Wishes, is_home};
+use super::wishes::Wishes;
 use crate::allow::allows_provider;
 use crate::catalogue::Entry;
 use crate::compiled::Offering;
@@ -123,13 +123,6 @@ impl<'s> Search<'_, '_> {
         let denying =
             self.demands.policies.iter().find(|policy| !allows_provider(&policy.providers, provider));
         denying.map(|policy| Allower::Policy(Arc::clone(&policy.name)))
-    }
-
-    fn home_denied(&self, provider: &Provider) -> Option<Asker> {
-        let home = provider.headquarters.as_deref();
-        let denying = self.demands.policies.iter().find(|policy| !is_home(&policy.headquarters, home));
-        let policy = denying.map(|policy| Asker::Policy(Arc::clone(&policy.name)));
-        policy.or_else(|| (!self.facts.wishes.is_home(home)).then_some(Asker::Request))
     }
 
     /// The filters of an offering, in their order.
@@ -287,6 +280,7 @@ impl<'s> Search<'_, '_> {
         let kept = self.placed(offer, by, paid_by).and_then(|placed| {
             let mut vouched = self.vouched(offer, by, paid_by)?;
             vouched.extend(placed);
+            vouched.extend(self.home_evidence(offer.provider));
             Ok(vouched)
         });
         let vouched = match kept {

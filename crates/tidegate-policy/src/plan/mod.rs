@@ -10,6 +10,7 @@ mod effective;
 mod eject;
 mod facts;
 mod filter;
+mod home;
 mod listing;
 mod measured;
 mod nearest;

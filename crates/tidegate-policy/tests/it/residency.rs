@@ -212,6 +212,29 @@ fn a_home_that_a_policy_excludes_is_named() {
 }
 
 #[test]
+fn what_was_demanded_of_a_home_and_what_it_was_is_evidence() {
+    let mut feed = Feed::standard();
+    let at_home = |home: &str| Provider { headquarters: Some(home.into()), ..provider(SYSTEM, 1, "openai") };
+    feed.send_one(Resource::Provider(at_home("US")));
+    let evidence = |feed: &Feed, headquarters: &'static [String]| {
+        let wishes = Wishes { headquarters, ..Wishes::NONE };
+        let plan = feed.plan(&CallFacts { wishes, ..CallFacts::of_model("openai/gpt-5") }).unwrap();
+        assert!(plan.candidates[0].is_vouched_at(now().plus_millis(3_600_000)));
+        plan.candidates[0].vouched.iter().map(|one| one.source.clone()).collect::<Vec<_>>()
+    };
+    assert!(evidence(&feed, &[]).is_empty(), "nothing was demanded");
+    let asked: &'static [String] = Box::leak(Box::new(["!RU".to_owned(), "!KP".to_owned()]));
+    assert_eq!(evidence(&feed, asked), ["headquarters of openai: US; demanded: !KP, !RU"]);
+    let privacy = Privacy { headquarters: vec!["!CN".into()], ..Privacy::default() };
+    feed.send_one(Resource::Policy(Policy { privacy, ..policy(1, PolicyScope::Organization) }));
+    assert_eq!(evidence(&feed, asked), ["headquarters of openai: US; demanded: !CN, !KP, !RU"]);
+    assert_eq!(evidence(&feed, &[]), ["headquarters of openai: US; demanded: !CN"]);
+    // What is no country's code is told to nobody.
+    let odd: &'static [String] = Box::leak(Box::new(["!a secret".to_owned()]));
+    assert_eq!(evidence(&feed, odd), ["headquarters of openai: US; demanded: !CN"]);
+}
+
+#[test]
 fn a_node_that_cannot_read_such_a_policy_serves_nobody_whom_it_may_bind() {
     let mut feed = offered(vec![fact(&[Area::Eu])]);
     assert!(ask(&feed).is_ok());
