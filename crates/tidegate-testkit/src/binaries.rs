@@ -17,12 +17,14 @@ const WRAPPER: &str = "pg_wrapper";
 /// When it is nowhere; the message says what to install.
 pub fn find(name: &str) -> Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let on_path: Vec<PathBuf> = env::split_paths(&path).map(|folder| folder.join(name)).collect();
+    // Debian keeps servers where not everybody's PATH leads.
+    let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    let on_path: Vec<PathBuf> = folders.map(|folder| folder.join(name)).collect();
     let (wrappers, on_path): (Vec<_>, Vec<_>) = on_path.into_iter().partition(|file| is_wrapper(file));
     let mut all = on_path.into_iter().chain(versioned(name)).chain(wrappers);
     let Some(found) = all.find(|file| file.is_file()) else {
         bail!(
-            "{name} not found on PATH or in {POSTGRES_VERSIONS}/*/bin: install the packages postgresql and redis-server"
+            "{name} not found on PATH or in {POSTGRES_VERSIONS}/*/bin: scripts/install postgres redis pgbouncer prometheus"
         );
     };
     Ok(found)

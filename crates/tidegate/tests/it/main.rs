@@ -27,6 +27,7 @@ mod granted;
 mod issuers;
 mod left_holds;
 mod money;
+mod monitoring;
 mod node_killed;
 mod observability;
 mod pools;

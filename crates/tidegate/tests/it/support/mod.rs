@@ -4,6 +4,7 @@ mod app;
 mod balancer;
 mod books;
 pub(crate) mod kms;
+mod prometheus;
 pub(crate) mod vault;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use tidegate_testkit::process::PATIENCE;
 pub(crate) use app::{App, Ask, Reply, client};
 pub(crate) use balancer::Balancer;
 pub(crate) use books::{OwnBudget, bill, bill_lines, calls, charge, nano, usage};
+pub(crate) use prometheus::{Prometheus, Target};
 
 /// The executable under test.
 pub(crate) fn binary() -> &'static Path {
