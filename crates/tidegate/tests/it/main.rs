@@ -13,6 +13,7 @@ mod changes;
 mod chaos;
 mod configuration;
 mod control_planes;
+mod credential_sharing;
 mod credentials;
 mod degradation;
 mod dev;
