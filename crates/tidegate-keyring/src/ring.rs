@@ -137,6 +137,28 @@ impl Keyring {
         Ok(root)
     }
 
+    /// Opens everything above organizations that is sealed, and the root keys, without making anything; how much
+    /// that is.
+    ///
+    /// # Errors
+    /// When the database or the keeper is away, or something does not open.
+    pub async fn examine(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        wrappers: Wrappers,
+    ) -> Result<usize, KeyringError> {
+        let kek = KeyEncryptionKey::new(wrappers.local.clone());
+        let ring = Self { store, clock, wrappers, kek, opened: Arc::default() };
+        let roots = ring.rows().await?.len();
+        ring.refresh().await?;
+        let mut tx = ring.store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
+        let sealed = root_keys::wrapped_above(&mut tx).await?;
+        for (place, bytes) in &sealed {
+            ring.kek.unwrap(&crate::roots::aad(OrganizationId::SYSTEM, place), bytes)?;
+        }
+        Ok(roots + sealed.len())
+    }
+
     async fn make_first(&self) -> Result<(), KeyringError> {
         let row = self.wrapped(1, "active").await?;
         let now = self.clock.now();

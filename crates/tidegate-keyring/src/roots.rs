@@ -90,7 +90,7 @@ async fn rewrap(work: &Work<'_>, organization: OrganizationId) -> Result<usize, 
     Ok(changed)
 }
 
-fn aad(organization: OrganizationId, place: &Place) -> Aad {
+pub(crate) fn aad(organization: OrganizationId, place: &Place) -> Aad {
     match place {
         Place::PoolKey(pool, version) => places::pool_key(pool, *version),
         Place::Pepper(version) => places::pepper(*version),

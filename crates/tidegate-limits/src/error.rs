@@ -39,12 +39,15 @@ pub enum LimitError {
 pub enum Unfit {
     /// The URL cannot be read. (The URL may hold a password and is not repeated.)
     #[error(
-        "its URL is not redis://, rediss:// or unix:// with one endpoint (Sentinel and Cluster are not spoken)"
+        "its URL is not redis://, rediss:// or unix:// with one endpoint (Sentinels have settings of their own, Cluster is not spoken)"
     )]
     Url,
     /// The certificates cannot be read, or the URL is not `rediss://`.
     #[error("the certificates that should vouch for it cannot be read, or its URL is not rediss://")]
     Ca,
+    /// What is said of its Sentinels cannot be used.
+    #[error("its Sentinels need addresses (host:port), the group's name, and a redis:// or rediss:// URL")]
+    Sentinels,
     /// A Sentinel, or a node of a cluster.
     #[error("it runs in {0} mode; nodes need one endpoint that leads to the primary")]
     Mode(String),

@@ -66,15 +66,32 @@ impl Default for GrantSettings {
     }
 }
 
+/// Sentinels that watch over a group of servers. Their user needs `+sentinel|master`.
+#[derive(Debug, Clone)]
+pub struct SentinelSettings {
+    /// `host:port` of each.
+    pub addresses: Vec<String>,
+    /// The group's name.
+    pub group: String,
+    /// Their own user, where they have one.
+    pub user: Option<String>,
+    /// Their own password.
+    pub password: Option<Secret>,
+    /// Whether they are spoken to by TLS; the same certificates vouch for them.
+    pub tls: bool,
+}
+
 /// How to reach and use Redis (6.2 or later, `maxmemory-policy noeviction`, a master). The user
 /// needs `~tg:*` and `+evalsha +script|load +info +time +zrangebyscore +hkeys`, `+xadd +xrange` for what
 /// nodes tell one another (without them each knows its own providers' health only), and for the scripts
-/// `+get +set +mget +del +hget +hmget +hset +hincrby +persist +pexpire +pexpireat +zadd +zrem
+/// `+get +set +mget +del +hget +hmget +hset +hgetall +hexists +hincrby +persist +pexpire +pexpireat +zadd +zrem
 /// +zcount +zscore +zremrangebyscore`.
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
     /// `redis://`, `rediss://` or `unix://` URL, with the password if there is one.
     pub url: Secret,
+    /// Sentinels that say where the primary is, in place of the URL's host and port.
+    pub sentinel: Option<SentinelSettings>,
     /// Certificates (PEM) that vouch for a `rediss://` server; `None`: those of the public web.
     pub ca: Option<Vec<u8>>,
     /// Connections for decisions, 1 to 8; one more is kept for settlements. More than one did not
@@ -95,7 +112,16 @@ impl RedisSettings {
     #[must_use]
     pub fn new(url: Secret, seed: u64) -> Self {
         let (timing, grants) = (Timing::default(), GrantSettings::default());
-        Self { url, ca: None, connections: 1, decision: Duration::from_millis(25), seed, timing, grants }
+        Self {
+            url,
+            sentinel: None,
+            ca: None,
+            connections: 1,
+            decision: Duration::from_millis(25),
+            seed,
+            timing,
+            grants,
+        }
     }
 
     /// Whether the URL and the certificates can be used. Asks nobody.
@@ -103,6 +129,6 @@ impl RedisSettings {
     /// # Errors
     /// [`LimitError::Unfit`].
     pub fn check(&self) -> Result<(), LimitError> {
-        crate::redis::client(self).map(|_| ())
+        crate::redis::Finder::new(self).map(|_| ())
     }
 }

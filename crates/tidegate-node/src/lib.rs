@@ -33,7 +33,7 @@ mod wanted;
 mod whole;
 
 pub use error::NodeError;
-pub use identity::Enrolling;
+pub use identity::{Enrolling, held_in};
 pub use link::ControlPlane;
 pub use node::Node;
 pub use running::RunningNode;

@@ -45,6 +45,22 @@ impl State {
         Ok(Self { folder: folder.to_owned(), key, _lock: lock })
     }
 
+    /// Reads a sealed file of a folder that another process may be using; changes nothing. `None` when there is no
+    /// such file.
+    pub(crate) fn peek(folder: &Path, name: &'static str) -> Result<Option<Zeroizing<Vec<u8>>>, NodeError> {
+        let read = |file: &Path| match std::fs::read(file).map(Zeroizing::new) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(NodeError::state(name, error)),
+        };
+        let Some(sealed) = read(&folder.join(name))? else { return Ok(None) };
+        let secret = read(&folder.join("secret"))?.ok_or_else(|| NodeError::state("secret", "it is gone"))?;
+        let bytes: &[u8; 32] =
+            secret.as_slice().try_into().map_err(|_| NodeError::state("secret", "not 32 bytes"))?;
+        let opened = envelope::open(&DataKey::from_bytes(bytes), &aad(name), &sealed);
+        opened.map(Some).map_err(|error| NodeError::state(name, error))
+    }
+
     /// A folder or file within.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)

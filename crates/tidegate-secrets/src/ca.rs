@@ -206,6 +206,18 @@ pub fn node_identity(leaf: &[u8]) -> Result<NodeIdentity, SecretsError> {
     Ok(NodeIdentity { node_id, pool: pool.to_owned(), not_after })
 }
 
+/// From when until when a certificate (DER) is valid.
+///
+/// # Errors
+/// [`SecretsError::Certificate`] when it cannot be read.
+pub fn validity(certificate: &[u8]) -> Result<(Timestamp, Timestamp), SecretsError> {
+    let malformed = SecretsError::Certificate("not a certificate");
+    let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| malformed)?;
+    let valid = certificate.validity();
+    let time = |time: x509_parser::time::ASN1Time| Timestamp::from_seconds(time.timestamp());
+    Ok((time(valid.not_before), time(valid.not_after)))
+}
+
 /// A node's own key, whose public half it has signed. No Debug.
 pub struct NodeKey(KeyPair);
 

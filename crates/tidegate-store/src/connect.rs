@@ -3,9 +3,9 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use tidegate_types::Timestamp;
 
 use crate::actor::Actor;
@@ -94,31 +94,47 @@ impl Store {
     }
 }
 
-fn options(url: &str) -> Result<PgConnectOptions> {
+pub(crate) fn options(url: &str) -> Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url)?;
     Ok(options.application_name("tidegate"))
 }
 
+/// What every connection of the control plane asks for at its start.
+pub(crate) fn with_limits(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")])
+}
+
 async fn pool(url: &str, size: u32) -> Result<PgPool> {
-    let options =
-        options(url)?.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]);
+    let options = with_limits(options(url)?);
     let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(3));
     Ok(pool.connect_with(options).await?)
 }
 
-async fn check_login(pool: &PgPool, needed: &str, foreign: &str) -> Result<()> {
-    let (power, owns, has, too_much): (bool, bool, bool, bool) = sqlx::query_as(
+async fn check_login(pool: &PgPool, needed: &'static str, foreign: &'static str) -> Result<()> {
+    match login_fault(&mut *pool.acquire().await?, needed, foreign).await? {
+        Some(fault) => Err(StoreError::UnsafeLogin(fault)),
+        None => Ok(()),
+    }
+}
+
+/// What a login may too much or too little.
+pub(crate) async fn login_fault(
+    connection: &mut PgConnection,
+    needed: &'static str,
+    foreign: &'static str,
+) -> Result<Option<String>> {
+    // Names of ours, and no prepared statement: a pooler may stand in front.
+    let row = sqlx::raw_sql(AssertSqlSafe(format!(
         "SELECT EXISTS (SELECT FROM pg_roles r WHERE (r.rolsuper OR r.rolbypassrls) AND pg_has_role(r.oid, 'MEMBER')),
                 EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace
                             AND c.relkind IN ('r', 'p') AND pg_has_role(c.relowner, 'MEMBER')),
-                EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND pg_has_role(oid, 'USAGE')),
-                EXISTS (SELECT FROM pg_roles WHERE rolname = $2 AND pg_has_role(oid, 'MEMBER'))",
-    )
-    .bind(needed)
-    .bind(foreign)
-    .fetch_one(pool)
+                EXISTS (SELECT FROM pg_roles WHERE rolname = '{needed}' AND pg_has_role(oid, 'USAGE')),
+                EXISTS (SELECT FROM pg_roles WHERE rolname = '{foreign}' AND pg_has_role(oid, 'MEMBER'))"
+    )))
+    .fetch_one(connection)
     .await?;
-    let fault = match (power, owns, has, too_much) {
+    let is = |column: usize| row.try_get::<bool, _>(column);
+    let fault = match (is(0)?, is(1)?, is(2)?, is(3)?) {
         (true, ..) => {
             "it is, or may become, a superuser or a role that bypasses row-level security".to_owned()
         }
@@ -127,13 +143,18 @@ async fn check_login(pool: &PgPool, needed: &str, foreign: &str) -> Result<()> {
             format!("it is not a member of {needed} (run `tidegate migrate`, then GRANT {needed})")
         }
         (_, _, _, true) => format!("it is a member of {foreign} as well; use two logins"),
-        _ => return Ok(()),
+        _ => return Ok(None),
     };
-    Err(StoreError::UnsafeLogin(fault))
+    Ok(Some(fault))
+}
+
+/// The newest migration that this program knows.
+pub(crate) fn schema_needed() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 async fn check_schema(pool: &PgPool) -> Result<()> {
-    let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let needed = schema_needed();
     let (present,): (Option<i64>,) =
         sqlx::query_as("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(pool).await?;
     if present.unwrap_or(0) < needed {

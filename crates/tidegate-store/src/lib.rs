@@ -56,6 +56,7 @@ pub mod reconcile;
 pub mod reports;
 pub mod rerate;
 pub mod root_keys;
+pub mod survey;
 pub mod upkeep;
 pub mod usage;
 pub mod uses;

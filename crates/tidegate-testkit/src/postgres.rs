@@ -208,8 +208,12 @@ pub(crate) fn wait_until_ready(address: &Address) -> Result<()> {
     })
 }
 
-/// The command itself; for root, as another user to whom `folder` belongs.
-fn as_other_user(program: &Path, folder: &Path, host: &Host) -> Result<Command> {
+/// The command itself; for root, as another user to whom `folder` belongs: neither PostgreSQL nor what belongs to
+/// it runs as root.
+///
+/// # Errors
+/// When it is not known who runs this, or the folder cannot be given away.
+pub fn as_other_user(program: &Path, folder: &Path, host: &Host) -> Result<Command> {
     if fs::metadata("/proc/self")?.uid() != 0 {
         return Ok(host.command(program));
     }

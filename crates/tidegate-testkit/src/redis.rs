@@ -221,3 +221,105 @@ impl Drop for Server {
         self.stop();
     }
 }
+
+/// Sentinels that watch over one group, named `tidegate`, and end with this value.
+#[derive(Debug)]
+pub struct Sentinels {
+    folder: TempDir,
+    ports: Vec<u16>,
+    children: Vec<Child>,
+}
+
+impl Sentinels {
+    /// Starts so many around a primary and waits until they know one another and its replicas. A server that is
+    /// silent for `patience_ms` is thought to be down.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub fn around(
+        primary: &Server,
+        count: usize,
+        replicas: usize,
+        patience_ms: u32,
+        extra: &str,
+    ) -> Result<Self> {
+        let mut sentinels = Self { folder: tempfile::tempdir()?, ports: vec![], children: vec![] };
+        for _ in 0..count {
+            let port = port::free()?;
+            let file = sentinels.folder.path().join(format!("{port}.conf"));
+            let quorum = count / 2 + 1;
+            let text = format!(
+                "bind 127.0.0.1\nport {port}\nprotected-mode no\ndir {}\n{extra}\nsentinel monitor tidegate 127.0.0.1 {} {quorum}\n\
+                 sentinel down-after-milliseconds tidegate {patience_ms}\nsentinel failover-timeout tidegate 4000\n",
+                sentinels.folder.path().display(),
+                primary.port
+            );
+            std::fs::write(&file, text)?;
+            let child = Command::new(binaries::find("redis-server")?)
+                .arg(&file)
+                .arg("--sentinel")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .process_group(0)
+                .spawn()
+                .context("start a sentinel")?;
+            watch(std::process::id(), child.id(), sentinels.folder.path())?;
+            sentinels.children.push(child);
+            sentinels.ports.push(port);
+        }
+        if extra.is_empty() {
+            let knows =
+                |port: &u16, what: String| sentinels.ask(*port, &["master", "tidegate"]).contains(&what);
+            wait_until("the sentinels know one another and the replicas", || {
+                sentinels.ports.iter().all(|port| {
+                    knows(port, format!("num-other-sentinels\n{}\n", count - 1))
+                        && knows(port, format!("num-slaves\n{replicas}\n"))
+                })
+            })?;
+        }
+        Ok(sentinels)
+    }
+
+    /// `host:port` of each.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect()
+    }
+
+    /// The port of the server that most of them call the primary.
+    #[must_use]
+    pub fn primary(&self) -> Option<u16> {
+        let said = self.ports.iter().filter_map(|port| {
+            self.ask(*port, &["get-master-addr-by-name", "tidegate"]).lines().nth(1)?.parse::<u16>().ok()
+        });
+        let said: Vec<u16> = said.collect();
+        said.iter()
+            .copied()
+            .find(|port| said.iter().filter(|other| *other == port).count() * 2 > self.ports.len())
+    }
+
+    /// Ends one of them.
+    pub fn stop(&mut self, index: usize) {
+        if let Some(child) = self.children.get_mut(index) {
+            let _gone = child.kill();
+            let _reaped = child.wait();
+        }
+    }
+
+    /// What one answers; empty when it does not.
+    #[must_use]
+    pub fn ask(&self, port: u16, words: &[&str]) -> String {
+        let Ok(client) = binaries::find("redis-cli") else { return String::new() };
+        let output = Command::new(client).args(["-p", &port.to_string(), "sentinel"]).args(words).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    }
+}
+
+impl Drop for Sentinels {
+    fn drop(&mut self) {
+        for index in 0..self.children.len() {
+            self.stop(index);
+        }
+    }
+}

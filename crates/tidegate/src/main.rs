@@ -62,6 +62,8 @@ enum Command {
         #[command(subcommand)]
         verb: run::journal::Verb,
     },
+    /// Looks at everything that a configuration names, and says what is wrong and what to do.
+    Doctor(run::doctor::Arguments),
     /// Asks URLs until they answer, for health checks.
     Probe(run::container::Probe),
     /// Waits: the pause before a container is stopped.
@@ -139,6 +141,7 @@ fn start(command: Command) -> Result<ExitCode> {
             runtime(Some(1))?.block_on(run::journal::run(&config, asked))?;
         }
         Command::Join(arguments) => runtime(Some(1))?.block_on(cli::join::run(&arguments))?,
+        Command::Doctor(asked) => return runtime(Some(1))?.block_on(run::doctor::run(&asked)),
         Command::Probe(asked) => runtime(Some(1))?.block_on(run::container::probe(asked))?,
         Command::Sleep { seconds } => runtime(Some(1))?.block_on(run::container::pause(seconds)),
         Command::Keygen { out } => run::keygen::run(&out)?,

@@ -9,24 +9,27 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
-use redis::{Client, Cmd, Pipeline, Value};
+use redis::{Cmd, Pipeline, Value};
 use tidegate_types::{Clock, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::finder::Finder;
 use super::link::{Failure, Link, Offset};
 use super::script::Scripts;
 use crate::error::LimitError;
 
 /// Between two probes of healthy connections.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// With so many of them the Sentinels are asked whether the primary is still the same.
+const FOLLOWED: u32 = 3;
 /// First and longest pause between two attempts to come back (full jitter).
 const FIRST_PAUSE_MS: u64 = 10;
 const LONGEST_PAUSE_MS: u64 = 1_000;
 
 /// Connections for decisions, one for settlements (the last), and whether they may be used.
 pub(super) struct Breaker {
-    client: Client,
+    finder: Finder,
     scripts: Arc<Scripts>,
     clock: Arc<dyn Clock>,
     decision: Duration,
@@ -43,7 +46,7 @@ pub(super) struct Breaker {
 
 impl Breaker {
     pub(super) fn new(
-        client: Client,
+        finder: Finder,
         scripts: Arc<Scripts>,
         clock: Arc<dyn Clock>,
         decision: Duration,
@@ -51,7 +54,7 @@ impl Breaker {
         seed: u64,
     ) -> Self {
         Self {
-            client,
+            finder,
             scripts,
             clock,
             decision,
@@ -184,7 +187,7 @@ impl Breaker {
 
     /// Keeps the connections alive until `stop`; calls `back` after each recovery.
     pub(super) async fn keep(&self, stop: CancellationToken, back: impl Fn()) {
-        let mut attempt = 0u32;
+        let (mut attempt, mut beats) = (0u32, 0u32);
         loop {
             let pause = if self.is_closed() { HEARTBEAT } else { self.pause(attempt) };
             tokio::select! {
@@ -195,6 +198,10 @@ impl Breaker {
             let was_closed = self.is_closed();
             if was_closed {
                 self.check().await;
+                beats = beats.wrapping_add(1);
+                if self.finder.has_sentinels() && beats.is_multiple_of(FOLLOWED) {
+                    self.follow().await;
+                }
                 continue;
             }
             match self.revive().await {
@@ -224,8 +231,20 @@ impl Breaker {
         }
     }
 
+    /// Leaves a server that the Sentinels do not call the primary any more: it may not have heard of it.
+    async fn follow(&self) {
+        if self.finder.has_moved().await {
+            tracing::warn!("the sentinels name another primary");
+            for link in self.links.iter().filter_map(ArcSwapOption::load_full) {
+                link.spoil();
+            }
+            self.trip();
+        }
+    }
+
     /// Makes every connection usable, then closes the breaker.
     async fn revive(&self) -> Result<(), LimitError> {
+        let mut found = None;
         for slot in &self.links {
             if let Some(link) = slot.load_full()
                 && let Ok(offset) = link.probe(&*self.clock, self.decision).await
@@ -233,7 +252,12 @@ impl Breaker {
                 self.note(offset);
                 continue;
             }
-            let link = Link::connect(&self.client, &self.scripts).await?;
+            let client = match found.take() {
+                Some(client) => client,
+                None => self.finder.find().await?,
+            };
+            let link = Link::connect(&client, &self.scripts).await?;
+            found = Some(client);
             let offset = link.probe(&*self.clock, HEARTBEAT).await.map_err(|_| LimitError::Away)?;
             self.note(offset);
             slot.store(Some(Arc::new(link)));

@@ -7,17 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo as _, Pipeline, ServerErrorKind, TlsCertificates,
-    Value,
-};
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, ServerErrorKind, Value};
 use tidegate_types::{Clock, Timestamp};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::script::Scripts;
 use crate::error::{LimitError, Unfit};
-use crate::settings::RedisSettings;
 
 /// Longest time for connecting and the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(1);
@@ -123,30 +118,6 @@ impl Silence {
         self.slice = left.min(self.hard_stop / SLICES);
         self.until = now + self.slice;
         left > Duration::ZERO && now.duration_since(self.asked) < self.hard_stop * LONGEST
-    }
-}
-
-/// Reads the URL and the certificates.
-pub(crate) fn client(settings: &RedisSettings) -> Result<Client, LimitError> {
-    let unfit = |_| LimitError::Unfit(Unfit::Url);
-    let url = settings.url.expose();
-    // A fragment would switch off the check of the server's certificate.
-    if !["redis://", "rediss://", "unix://"].iter().any(|scheme| url.starts_with(scheme)) || url.contains('#')
-    {
-        return Err(LimitError::Unfit(Unfit::Url));
-    }
-    let info = url.into_connection_info().map_err(unfit)?;
-    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    match settings.ca.clone() {
-        None => Client::open(info).map_err(unfit),
-        Some(roots) => {
-            let certificate = String::from_utf8_lossy(&roots).contains("-----BEGIN CERTIFICATE-----");
-            if !url.starts_with("rediss://") || !certificate {
-                return Err(LimitError::Unfit(Unfit::Ca));
-            }
-            let certificates = TlsCertificates { client_tls: None, root_cert: Some(roots) };
-            Client::build_with_tls(info, certificates).map_err(|_| LimitError::Unfit(Unfit::Ca))
-        }
     }
 }
 
@@ -286,7 +257,7 @@ impl Link {
 }
 
 /// The value of one line of INFO.
-fn info<'a>(reply: &'a Value, field: &str) -> Option<&'a str> {
+pub(super) fn info<'a>(reply: &'a Value, field: &str) -> Option<&'a str> {
     let bytes = match reply {
         Value::BulkString(bytes) => bytes.as_slice(),
         Value::VerbatimString { text, .. } => text.as_bytes(),
@@ -295,7 +266,7 @@ fn info<'a>(reply: &'a Value, field: &str) -> Option<&'a str> {
     std::str::from_utf8(bytes).ok()?.lines().find_map(|line| line.strip_prefix(field)).map(str::trim)
 }
 
-fn server_time(reply: &Value) -> Option<Timestamp> {
+pub(super) fn server_time(reply: &Value) -> Option<Timestamp> {
     let Value::Array(parts) = reply else { return None };
     let [Value::BulkString(seconds), Value::BulkString(micros)] = parts.as_slice() else { return None };
     let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse::<i64>().ok();

@@ -10,6 +10,7 @@ mod denied;
 mod epoch_command;
 mod epochs;
 mod fallback;
+mod finder;
 mod grants;
 mod left;
 mod link;
@@ -19,10 +20,12 @@ mod queue;
 mod rooms;
 mod running;
 mod script;
+mod survey;
 mod sweep;
 
 pub(crate) use self::decide::Decision;
 pub use self::news::Heard;
+pub use self::survey::{Survey, survey, survey_sentinels};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +52,7 @@ use crate::left::Process;
 use crate::limiter::{Mode, Stats};
 use crate::settings::{RedisSettings, Timing};
 
-pub(crate) use link::client;
+pub(crate) use finder::Finder;
 
 /// Longest time that the start waits for the first connection.
 const START: Duration = Duration::from_secs(1);
@@ -80,12 +83,12 @@ impl RedisStore {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Result<Arc<Self>, LimitError> {
-        let client = link::client(&settings)?;
+        let finder = Finder::new(&settings)?;
         let scripts = Arc::new(Scripts::new());
         let RedisSettings { connections, decision, seed, timing, grants, .. } = settings;
         let grace_micros = i64::try_from(timing.grace.as_micros()).unwrap_or(i64::MAX);
         let lease_micros = i64::try_from(timing.lease.as_micros()).unwrap_or(i64::MAX);
-        let breaker = Breaker::new(client, Arc::clone(&scripts), clock, decision, connections, seed);
+        let breaker = Breaker::new(finder, Arc::clone(&scripts), clock, decision, connections, seed);
         if let Ok(begun) = tokio::time::timeout(START, breaker.begin()).await {
             begun?;
         }

@@ -14,5 +14,6 @@ mod reach;
 mod reclaim;
 mod rooms;
 mod semantics;
+mod sentinel;
 mod shared_budget;
 mod support;

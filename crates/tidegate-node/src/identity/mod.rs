@@ -33,6 +33,17 @@ pub(crate) async fn obtain(
     }
 }
 
+/// Whom a state folder belongs to, and until when its certificate is valid; `None` before enrolment. May be asked
+/// beside a running node; changes nothing.
+///
+/// # Errors
+/// When the folder cannot be read, or what lies there is no identity.
+pub fn held_in(folder: &std::path::Path) -> Result<Option<(NodeId, Timestamp)>, NodeError> {
+    let Some(bytes) = State::peek(folder, FILE)? else { return Ok(None) };
+    let identity = Identity::from_bytes(&bytes)?;
+    Ok(Some((identity.node_id, identity.not_after())))
+}
+
 /// Gives the identity up, durably.
 pub(crate) fn forget(state: &State) -> Result<(), NodeError> {
     state.remove(FILE)

@@ -22,12 +22,32 @@ pub(crate) struct Redis {
     pub(crate) url: Option<String>,
     /// Roots that vouch for a `rediss://` server, a PEM file, in place of those of the public web.
     pub(crate) ca_file: Option<std::path::PathBuf>,
+    /// Sentinels that say where the primary is, in place of the URL's host and port.
+    pub(crate) sentinel: Option<Sentinel>,
     /// How long Redis may be silent before calls go on without it, in milliseconds.
     pub(crate) decision_timeout_ms: u64,
 }
 
+/// Sentinels that watch over a group of servers.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Sentinel {
+    /// `host:port` of each.
+    pub(crate) addresses: Vec<String>,
+    /// The group's name.
+    pub(crate) group: String,
+    /// Their own user, where they have one.
+    pub(crate) user: Option<String>,
+    /// Their own password.
+    pub(crate) password: Option<String>,
+    /// File with it.
+    pub(crate) password_file: Option<std::path::PathBuf>,
+    /// Whether they are spoken to by TLS; `redis.ca_file` vouches for them, too.
+    pub(crate) tls: bool,
+}
+
 impl Default for Redis {
     fn default() -> Self {
-        Self { url: None, ca_file: None, decision_timeout_ms: 25 }
+        Self { url: None, ca_file: None, sentinel: None, decision_timeout_ms: 25 }
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_types::Secret;
 
 pub(crate) use control_plane::{AllowedAccount, ControlPlane, Encryption, Kms, Kubernetes, Vault};
-pub(crate) use database::{Database, Redis};
+pub(crate) use database::{Database, Redis, Sentinel};
 pub(crate) use node::{Node, Tls};
 pub(crate) use upstream::{PrivateTarget, Upstream};
 
@@ -168,6 +168,7 @@ mod tests {
         let mut whole = Config::default();
         // What is absent by default has keys of its own.
         whole.node.tls = Some(Tls { certificate_file: "c".into(), key_file: "k".into() });
+        whole.redis.sentinel = Some(Sentinel::default());
         whole.control_plane.kubernetes = Some(Kubernetes::default());
         let mut read = BTreeSet::new();
         keys(&serde_json::to_value(whole).unwrap(), "", &mut read);

@@ -4,6 +4,7 @@ mod books;
 pub(crate) mod bootstrap;
 pub(crate) mod container;
 pub(crate) mod control_plane;
+pub(crate) mod doctor;
 pub(crate) mod journal;
 mod keeper;
 pub(crate) mod keygen;

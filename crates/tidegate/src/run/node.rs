@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use ipnet::IpNet;
-use tidegate_limits::{Limiter, RedisSettings, Timing};
+use tidegate_limits::{Limiter, RedisSettings, SentinelSettings, Timing};
 use tidegate_node::{
     ControlPlane, Edges, Enrolling, MakeGateway, Node, NodeSettings, RunningNode, ServiceAccount,
 };
@@ -102,9 +102,10 @@ pub(crate) async fn limiter(redis: &config::Redis, stop: CancellationToken) -> R
 }
 
 /// How Redis is reached, when one is configured: all that can be known without asking it is in order.
-fn redis_settings(redis: &config::Redis) -> Result<Option<RedisSettings>> {
+pub(crate) fn redis_settings(redis: &config::Redis) -> Result<Option<RedisSettings>> {
     let Some(url) = &redis.url else {
         ensure!(redis.ca_file.is_none(), "configuration: redis.ca_file is given without redis.url");
+        ensure!(redis.sentinel.is_none(), "configuration: redis.sentinel is given without redis.url");
         return Ok(None);
     };
     ensure!(
@@ -117,8 +118,21 @@ fn redis_settings(redis: &config::Redis) -> Result<Option<RedisSettings>> {
         let roots = std::fs::read(file);
         settings.ca = Some(roots.with_context(|| format!("read redis.ca_file {}", file.display()))?);
     }
-    settings.check().context("configuration: redis.url, redis.ca_file")?;
+    settings.sentinel = redis.sentinel.as_ref().map(sentinels).transpose()?;
+    settings.check().context("configuration: redis.url, redis.ca_file, redis.sentinel")?;
     Ok(Some(settings))
+}
+
+/// The Sentinels, with their password.
+fn sentinels(given: &config::Sentinel) -> Result<SentinelSettings> {
+    let key = "redis.sentinel.password";
+    Ok(SentinelSettings {
+        addresses: given.addresses.clone(),
+        group: given.group.clone(),
+        user: given.user.clone(),
+        password: secret(given.password.as_deref(), given.password_file.as_ref(), key)?,
+        tls: given.tls,
+    })
 }
 
 /// Where a node enrols, and by what.

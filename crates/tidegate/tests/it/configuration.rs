@@ -10,7 +10,7 @@ use tidegate_testkit::{binaries, port, postgres};
 use crate::support::binary;
 
 /// A command that must end by itself.
-fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut child = Command::new(binary())
         .args(arguments)
         .current_dir(folder)
@@ -60,6 +60,14 @@ fn check_config_names_the_key_that_is_wrong() {
         ("node", "[redis]\nurl = \"rediss://canary:secret@a#insecure\"", "redis.url"),
         ("node", "[redis]\nurl = \"rediss://a\"\nca_file = \"absent.pem\"", "redis.ca_file"),
         ("node", "[redis]\nca_file = \"absent.pem\"", "redis.ca_file"),
+        ("node", "[redis.sentinel]\naddresses = [\"a:26379\"]\ngroup = \"tg\"", "redis.sentinel"),
+        (
+            "node",
+            "[redis]\nurl = \"redis://canary@a\"\nsentinel = {addresses = [\"a\"], group = \"tg\"}",
+            "Sentinels need",
+        ),
+        ("node", "[redis]\nurl = \"redis://a\"\nsentinel = {addresses = [\"a:1\"]}", "Sentinels need"),
+        ("node", "[redis]\nurl = \"redis://a\"\nsentinel = {address = \"a:1\"}", "address"),
         ("node", "[upstream]\nproxy = \"https://canary:secret@proxy:3128\"", "upstream.proxy"),
         ("node", "", "node.trust_roots_file"),
         ("control-plane", "[database]\nurl = 3", "url"),

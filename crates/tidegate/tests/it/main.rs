@@ -31,6 +31,7 @@ mod money;
 mod monitoring;
 mod node_killed;
 mod observability;
+mod own_money;
 mod pools;
 mod questions;
 mod reconcile;

@@ -1,0 +1,238 @@
+//! Where the counters' server is: one endpoint, or whichever server the Sentinels call the primary at this moment.
+//!
+//! Of all Sentinels that answer, the one with the newest view of the group decides (its `config-epoch` grows with
+//! each failover), so that one that was cut off names no primary from before. What they say is never believed alone:
+//! the handshake asks the server itself for its role, and an epoch that a server does not hold is not spent from.
+//! Protocol: Redis' documentation for authors of Sentinel clients, read November 2026.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, TlsCertificates,
+    Value,
+};
+use tokio::time::timeout;
+
+use crate::error::{LimitError, Unfit};
+use crate::settings::{RedisSettings, SentinelSettings};
+
+/// Longest time for one Sentinel to be connected to and to answer.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Where the counters' server is.
+pub(crate) struct Finder {
+    /// How the server is spoken to; its address is what Sentinels say, where there are any.
+    info: ConnectionInfo,
+    roots: Option<Vec<u8>>,
+    sentinels: Vec<Sentinel>,
+    /// The group's name.
+    group: String,
+    /// Who was named last.
+    named: Mutex<Option<Primary>>,
+}
+
+/// One Sentinel, and the connection to it while it holds.
+struct Sentinel {
+    address: String,
+    client: Client,
+    connection: Mutex<Option<MultiplexedConnection>>,
+}
+
+/// What a Sentinel calls the primary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Primary {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    view: u64,
+}
+
+impl Primary {
+    fn is_at(&self, other: &Self) -> bool {
+        self.host == other.host && self.port == other.port
+    }
+}
+
+/// What one Sentinel was heard to say; `Err`: why nothing.
+pub(crate) type Told = (String, Result<Primary, &'static str>);
+
+impl Finder {
+    /// Reads URL, addresses and certificates. Asks nobody.
+    pub(crate) fn new(settings: &RedisSettings) -> Result<Self, LimitError> {
+        let url = settings.url.expose();
+        let info = parse(url)?;
+        if settings.ca.is_some() && !url.starts_with("rediss://") {
+            return Err(LimitError::Unfit(Unfit::Ca));
+        }
+        client(info.clone(), settings.ca.as_deref())?;
+        let (mut sentinels, mut group) = (Vec::new(), String::new());
+        if let Some(given) = &settings.sentinel {
+            if given.addresses.is_empty() || given.group.is_empty() || url.starts_with("unix://") {
+                return Err(LimitError::Unfit(Unfit::Sentinels));
+            }
+            group.clone_from(&given.group);
+            let made =
+                given.addresses.iter().map(|address| Sentinel::new(address, given, settings.ca.as_deref()));
+            sentinels = made.collect::<Result<_, _>>()?;
+        }
+        Ok(Self { info, roots: settings.ca.clone(), sentinels, group, named: Mutex::default() })
+    }
+
+    /// Who is to be connected to.
+    pub(super) async fn find(&self) -> Result<Client, LimitError> {
+        if self.sentinels.is_empty() {
+            return client(self.info.clone(), self.roots.as_deref());
+        }
+        let primary = self.newest().await.ok_or(LimitError::Away)?;
+        let at = address(&self.info, &primary.host, primary.port);
+        *self.named.lock() = Some(primary);
+        client(self.info.clone().set_addr(at), self.roots.as_deref())
+    }
+
+    /// Whether the Sentinels by now name another server than the one that was found.
+    pub(super) async fn has_moved(&self) -> bool {
+        if self.sentinels.is_empty() {
+            return false;
+        }
+        let newest = self.newest().await;
+        let named = self.named.lock();
+        match (newest, &*named) {
+            (Some(newest), Some(named)) => newest.view >= named.view && !newest.is_at(named),
+            _ => false,
+        }
+    }
+
+    pub(super) fn has_sentinels(&self) -> bool {
+        !self.sentinels.is_empty()
+    }
+
+    async fn newest(&self) -> Option<Primary> {
+        let told = self.ask_all().await;
+        told.into_iter().filter_map(|(_, told)| told.ok()).max_by_key(|primary| primary.view)
+    }
+
+    /// What every Sentinel says.
+    pub(super) async fn ask_all(&self) -> Vec<Told> {
+        let asked = self.sentinels.iter().map(async |sentinel| {
+            let told = timeout(PATIENCE, sentinel.ask(&self.group)).await.unwrap_or(Err("no answer in time"));
+            if told.is_err() {
+                *sentinel.connection.lock() = None;
+            }
+            (sentinel.address.clone(), told)
+        });
+        join_all(asked).await
+    }
+}
+
+impl Sentinel {
+    fn new(address: &str, given: &SentinelSettings, roots: Option<&[u8]>) -> Result<Self, LimitError> {
+        let unfit = LimitError::Unfit(Unfit::Sentinels);
+        let (host, port) = address.rsplit_once(':').ok_or_else(|| unfit.clone())?;
+        let named = !host.is_empty() && !host.contains(['/', '@', '#', '?', ' ', ',']);
+        if !named || port.parse::<u16>().is_err() {
+            return Err(unfit);
+        }
+        let scheme = if given.tls { "rediss" } else { "redis" };
+        let mut info = parse(&format!("{scheme}://{address}"))?;
+        let mut settings = info.redis_settings().clone();
+        if let Some(user) = &given.user {
+            settings = settings.set_username(user);
+        }
+        if let Some(password) = &given.password {
+            settings = settings.set_password(password.expose());
+        }
+        info = info.set_redis_settings(settings);
+        let client = client(info, roots.filter(|_| given.tls))?;
+        Ok(Self { address: address.to_owned(), client, connection: Mutex::default() })
+    }
+
+    async fn ask(&self, group: &str) -> Result<Primary, &'static str> {
+        let held = self.connection.lock().clone();
+        let mut connection = match held {
+            Some(connection) => connection,
+            None => {
+                let config =
+                    AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+                let made = self.client.get_multiplexed_async_connection_with_config(&config).await;
+                let made = made.map_err(|error| match error.kind() {
+                    redis::ErrorKind::AuthenticationFailed => "it refuses the user or the password",
+                    _ => "it cannot be reached",
+                })?;
+                self.connection.lock().insert(made).clone()
+            }
+        };
+        let mut question = redis::cmd("SENTINEL");
+        question.arg("MASTER").arg(group);
+        match connection.send_packed_command(&question).await {
+            Ok(Value::Array(fields)) => primary(&fields).ok_or("its answer cannot be read"),
+            Ok(Value::Map(fields)) => {
+                let flat: Vec<Value> = fields.into_iter().flat_map(|(name, value)| [name, value]).collect();
+                primary(&flat).ok_or("its answer cannot be read")
+            }
+            Ok(Value::ServerError(error)) if error.code() == "NOAUTH" => Err("it asks for a password"),
+            Ok(Value::ServerError(_)) => Err("it knows no such group, or is no Sentinel"),
+            _ => Err("it does not answer"),
+        }
+    }
+}
+
+/// Names and values in turns, as SENTINEL MASTER gives them.
+fn primary(fields: &[Value]) -> Option<Primary> {
+    let text = |value: &Value| match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        Value::SimpleString(text) => Some(text.clone()),
+        Value::Int(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let field = |name: &str| {
+        let mut pairs = fields.chunks_exact(2);
+        let pair = pairs.find(|pair| pair.first().and_then(text).as_deref() == Some(name))?;
+        pair.get(1).and_then(text)
+    };
+    Some(Primary {
+        host: field("ip")?,
+        port: field("port")?.parse().ok()?,
+        view: field("config-epoch")?.parse().ok()?,
+    })
+}
+
+/// Reads `redis://`, `rediss://` or `unix://`.
+fn parse(url: &str) -> Result<ConnectionInfo, LimitError> {
+    let unfit = LimitError::Unfit(Unfit::Url);
+    // A fragment would switch off the check of the server's certificate.
+    if !["redis://", "rediss://", "unix://"].iter().any(|scheme| url.starts_with(scheme)) || url.contains('#')
+    {
+        return Err(unfit);
+    }
+    let info = url.into_connection_info().map_err(|_| unfit)?;
+    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+}
+
+/// The same way of speaking, to another server.
+fn address(info: &ConnectionInfo, host: &str, port: u16) -> ConnectionAddr {
+    match info.addr() {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
+            host: host.to_owned(),
+            port,
+            insecure: *insecure,
+            tls_params: tls_params.clone(),
+        },
+        _ => ConnectionAddr::Tcp(host.to_owned(), port),
+    }
+}
+
+fn client(info: ConnectionInfo, roots: Option<&[u8]>) -> Result<Client, LimitError> {
+    match roots {
+        None => Client::open(info).map_err(|_| LimitError::Unfit(Unfit::Url)),
+        Some(roots) => {
+            if !String::from_utf8_lossy(roots).contains("-----BEGIN CERTIFICATE-----") {
+                return Err(LimitError::Unfit(Unfit::Ca));
+            }
+            let certificates = TlsCertificates { client_tls: None, root_cert: Some(roots.to_vec()) };
+            Client::build_with_tls(info, certificates).map_err(|_| LimitError::Unfit(Unfit::Ca))
+        }
+    }
+}

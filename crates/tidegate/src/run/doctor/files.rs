@@ -1,0 +1,103 @@
+//! Files that a configuration names, beyond what a process itself checks at its start.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use tidegate_telemetry::SystemClock;
+use tidegate_types::clock::Clock as _;
+
+use super::finding::Findings;
+use crate::config::Config;
+
+const DAY_MS: i64 = 86_400_000;
+/// Certificates are renewed before that.
+const SOON_DAYS: i64 = 14;
+
+/// A file with secrets that others may read.
+pub(super) fn exposed(file: &Path, findings: &mut Findings) {
+    let (Ok(text), Ok(about)) = (std::fs::read_to_string(file), std::fs::metadata(file)) else { return };
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 && holds_secret(&text) {
+        findings.warning(
+            "configuration file",
+            format!("{} holds secrets and has mode {mode:o}", file.display()),
+            "chmod 600, or give the secrets by the environment (TIDEGATE_SECTION__KEY)",
+        );
+    }
+}
+
+/// A URL with a password, a key or a token.
+fn holds_secret(text: &str) -> bool {
+    let password = |line: &str| {
+        let authority = line.split_once("://").and_then(|(_, rest)| rest.split(['/', '"', '?']).next());
+        authority.and_then(|authority| authority.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'))
+    };
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    lines.into_iter().any(|line| {
+        let key = line.split('=').next().unwrap_or_default().trim();
+        password(line) || key == "join_token" || key == "previous_key" || (key == "key" && line.len() > 50)
+    })
+}
+
+/// The control plane's own token, by which it has nodes' tokens reviewed.
+pub(super) fn service_account(config: &Config, findings: &mut Findings) {
+    let Some(kubernetes) = &config.control_plane.kubernetes else { return };
+    let file = &kubernetes.token_file;
+    match std::fs::read_to_string(file) {
+        Ok(text) if !text.trim().is_empty() => {
+            findings.ok("control_plane.kubernetes", format!("its token is at {}", file.display()));
+        }
+        Ok(_) => findings.failed(
+            "control_plane.kubernetes",
+            "its token is empty",
+            "project a token of the pod's account",
+        ),
+        Err(error) => findings.failed(
+            "control_plane.kubernetes",
+            format!("read {}: {error}", file.display()),
+            "project a token of the pod's account there; nodes cannot enrol by theirs otherwise",
+        ),
+    }
+}
+
+/// The certificate of the gateway.
+pub(super) fn gateway_tls(config: &Config, findings: &mut Findings) {
+    let Some(tls) = &config.node.tls else { return };
+    let file = &tls.certificate_file;
+    // What cannot be read was said of the configuration.
+    let Ok(leaf) = CertificateDer::from_pem_file(file) else { return };
+    let Ok((from, until)) = tidegate_secrets::ca::validity(&leaf) else { return };
+    let now = SystemClock.now();
+    let days = until.millis_since(now) / DAY_MS;
+    let saw = format!("{} is valid for {days} days", file.display());
+    if until <= now || from > now {
+        let saw = format!("{} is not valid now", file.display());
+        findings.failed("node.tls", saw, "renew it, and restart the node");
+    } else if days < SOON_DAYS {
+        findings.warning("node.tls", saw, "renew it, and restart the node: it is read at the start");
+    } else {
+        findings.ok("node.tls", saw);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds_secret;
+
+    #[test]
+    fn secrets_are_seen_in_a_configuration() {
+        for text in ["url = \"postgres://a:b@c/d\"", "join_token = \"tgj\"", "url = \"redis://:x@h:1\""] {
+            assert!(holds_secret(text), "{text}");
+        }
+        for text in [
+            "url = \"redis://h:1\"",
+            "public_url = \"https://a.b\"",
+            "[node]\nlisten = \"0.0.0.0:1\"",
+            "#join_token = 1",
+        ] {
+            assert!(!holds_secret(text), "{text}");
+        }
+    }
+}
