@@ -28,8 +28,10 @@ struct Account {
     used: u32,
     /// Most in use at once since the last look.
     peak: u32,
-    /// Leases run from here.
+    /// When the newest message was made that was answered: the leases in the store run from then or later.
     told_at: i64,
+    /// When the newest message was made.
+    asked_at: i64,
     answered: bool,
     traffic: Traffic,
     refused_at: Option<i64>,
@@ -49,6 +51,8 @@ pub(super) struct Row {
 #[derive(Debug, Clone)]
 pub(super) struct Exchange {
     pub(super) number: u64,
+    /// When it was made.
+    pub(super) at: i64,
     pub(super) share: u32,
     pub(super) rows: SmallVec<[Row; 4]>,
 }
@@ -84,6 +88,7 @@ impl SlotBook {
                 used: 0,
                 peak: 0,
                 told_at: now,
+                asked_at: now,
                 answered: true,
                 traffic: Traffic::new(now),
                 refused_at: None,
@@ -126,6 +131,18 @@ impl SlotBook {
         any
     }
 
+    /// Slots that may be in use now.
+    #[cfg(test)]
+    pub(super) fn here(&self, now: i64) -> u32 {
+        self.accounts.values().map(|account| account.usable(now, self.lease)).sum()
+    }
+
+    /// Those that no call is in.
+    pub(super) fn free(&self, now: i64) -> u32 {
+        let free = |account: &Account| account.usable(now, self.lease).saturating_sub(account.used);
+        self.accounts.values().map(free).sum()
+    }
+
     /// Slots in use.
     pub(super) fn used(&self, scope: RateScope) -> u32 {
         self.accounts.get(&scope).map_or(0, |account| account.used)
@@ -135,7 +152,7 @@ impl SlotBook {
     pub(super) fn is_low(&self, scopes: &[ScopeLimits], now: i64) -> bool {
         slots_of(scopes).any(|(scope, _)| {
             self.accounts.get(&scope).is_some_and(|account| {
-                let pause = now - account.told_at > SECOND / 20;
+                let pause = now - account.asked_at > SECOND / 20;
                 pause && account.traffic.is_busy(now) && account.granted < account.used + 2
             })
         })
@@ -158,7 +175,7 @@ impl SlotBook {
             return None;
         }
         self.number += 1;
-        Some(Exchange { number: self.number, share: share.max(1), rows })
+        Some(Exchange { number: self.number, at: now, share: share.max(1), rows })
     }
 
     /// The store has answered an exchange, the newest one.
@@ -168,7 +185,7 @@ impl SlotBook {
         }
         for (row, granted) in exchange.rows.iter().zip(granted) {
             if let Some(account) = self.accounts.get_mut(&row.scope) {
-                (account.granted, account.answered) = (*granted, true);
+                (account.granted, account.told_at, account.answered) = (*granted, exchange.at, true);
             }
         }
     }
@@ -211,14 +228,14 @@ impl Account {
         // A surplus is kept while it is not much.
         let keep = if busy { granted.min(target.saturating_mul(2)) } else { granted.min(target) };
         let want = if busy && keep < self.used + SPARE / 2 { target.saturating_sub(keep) } else { 0 };
-        let renew = keep > 0 && now - self.told_at >= lease / RENEWALS;
+        let renew = keep > 0 && now - self.asked_at >= lease / RENEWALS;
         // What was wanted in vain is not asked for again at once.
-        let want = if want > 0 && now - self.told_at < SECOND / 20 { 0 } else { want };
+        let want = if want > 0 && now - self.asked_at < SECOND / 20 { 0 } else { want };
         if want == 0 && keep == self.granted && !renew && self.answered {
             return None;
         }
         let had = self.granted;
-        (self.granted, self.told_at, self.answered) = (keep, now, false);
+        (self.granted, self.asked_at, self.answered) = (keep, now, false);
         Some(Row { scope, had, keep, want, limit: self.limit })
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::super::rates::{COVER, Exchange, RateBook, Told};
+use super::Random;
 use crate::admit::RateScope;
 use crate::error::RateKind;
 use crate::rate;
@@ -82,18 +83,6 @@ impl Store {
     }
 }
 
-/// xorshift: a run can be repeated by its seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, most: i64) -> i64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        i64::try_from(self.0 % u64::try_from(most).unwrap()).unwrap()
-    }
-}
-
 struct World {
     random: Random,
     now: i64,
@@ -118,7 +107,7 @@ fn bucket(units: i64) -> Bucket {
 impl World {
     fn new(seed: u64, fault: Option<Fault>) -> Self {
         Self {
-            random: Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+            random: Random::new(seed),
             now: 1_000_000_000,
             store: Store { fault, tat: 0, records: BTreeMap::new() },
             books: (0..PROCESSES).map(|_| RateBook::default()).collect(),
