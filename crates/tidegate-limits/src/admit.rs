@@ -111,7 +111,9 @@ pub(crate) enum Source {
     Store,
     /// What this process has of the store's buckets in advance.
     Grant,
-    /// This node's fair share, because the store is away; or nothing was asked for.
+    /// This node's fair share, because the store is away.
+    Share,
+    /// Nothing was asked for.
     Here,
 }
 

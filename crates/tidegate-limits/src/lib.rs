@@ -21,6 +21,6 @@ pub use admit::{Admit, Admitted, BucketState, Permit, RateScope, Rates, Release,
 pub use budget::{Balance, BudgetHold, End, HeldUnder, Hold, MAX_AMOUNT, Settlement};
 pub use error::{LimitError, RateKind, Refusal, Refused, Unfit};
 pub use left::{Ended, LeftHold, Process};
-pub use limiter::{Limiter, Mode, Stats, UnderWay};
+pub use limiter::{Limiter, Mode, Passed, Stats, UnderWay};
 pub use redis::{Heard, Survey, survey, survey_sentinels};
 pub use settings::{GrantSettings, RedisSettings, SentinelSettings, Timing};

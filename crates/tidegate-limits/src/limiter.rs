@@ -60,8 +60,31 @@ pub struct Stats {
     pub rated_locally: u64,
     /// Trips to the store that told what was used of grants and took more.
     pub exchanges: u64,
+    /// Times that the store asked for a window's money back, because another process missed it.
+    pub recalls: u64,
+    /// Dead processes' grants, each of one organization, that went back here.
+    pub reclaimed: u64,
+    /// Calls that passed, by who decided.
+    pub passed: Passed,
     /// Nano-USD granted to this process and not held: what it keeps from others at the moment.
     pub granted_free: i64,
+    /// Requests of all buckets that this process has in advance.
+    pub requests_free: u64,
+    /// Tokens of all buckets that this process has in advance.
+    pub tokens_free: u64,
+    /// Slots that this process has in advance and no call of its own is in.
+    pub slots_free: u64,
+}
+
+/// Calls with limits or budgets that passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Passed {
+    /// By what this process has in advance alone: nobody was asked.
+    pub by_grants: u64,
+    /// By the store's word.
+    pub by_store: u64,
+    /// By this node's fair share, because the store is away.
+    pub by_share: u64,
 }
 
 /// What was on its way to the store at some moment.

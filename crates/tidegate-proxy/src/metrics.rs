@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
-use tidegate_limits::{Limiter, Mode};
+use tidegate_limits::{Limiter, Mode, Passed, Stats};
 use tidegate_telemetry::Metrics;
 use tidegate_types::usage::Surface;
 
@@ -164,6 +165,52 @@ impl Collector for LimiterState {
         };
         put("limiter_away", "1 while the counter store cannot be asked", away)?;
         put("limiter_queued", "Settlements and releases not yet through", gauge(stats.queued))?;
-        put("limiter_waiting", "Settlements waiting for an epoch", gauge(stats.waiting))
+        put("limiter_waiting", "Settlements waiting for an epoch", gauge(stats.waiting))?;
+        encode_passed(&mut encoder, stats.passed)?;
+        encode_grants(&mut encoder, &stats)
     }
+}
+
+fn encode_passed(encoder: &mut DescriptorEncoder<'_>, passed: Passed) -> Result<(), std::fmt::Error> {
+    let help =
+        "Calls with limits or budgets that passed, by who decided: grants (nobody was asked), store, share";
+    let mut family = encoder.encode_descriptor("limiter_passed", help, None, MetricType::Counter)?;
+    for (by, count) in [("grants", passed.by_grants), ("store", passed.by_store), ("share", passed.by_share)]
+    {
+        ConstCounter::new(count).encode(family.encode_family(&[("by", by)])?)?;
+    }
+    Ok(())
+}
+
+/// What this node has in advance, and what it did to get and to give it back.
+fn encode_grants(encoder: &mut DescriptorEncoder<'_>, stats: &Stats) -> Result<(), std::fmt::Error> {
+    #[expect(clippy::cast_precision_loss, reason = "a gauge for people; no decision is made by it")]
+    let usd = ConstGauge::new(stats.granted_free as f64 / 1e9);
+    let help = "Money of budgets that this node has in advance and does not hold";
+    usd.encode(encoder.encode_descriptor("grants_usd", help, None, usd.metric_type())?)?;
+    for (name, help, count) in [
+        ("grants_requests", "Requests of rate limits that this node has in advance", stats.requests_free),
+        ("grants_tokens", "Tokens of rate limits that this node has in advance", stats.tokens_free),
+        ("grants_slots", "Slots that this node has in advance and no call is in", stats.slots_free),
+    ] {
+        let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
+        gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+    }
+    for (name, help, count) in [
+        (
+            "grants_exchanges",
+            "Trips to the counter store that told what was used and took more",
+            stats.exchanges,
+        ),
+        ("grants_recalls", "Budgets' windows of which another node missed what this one had", stats.recalls),
+        (
+            "grants_reclaimed",
+            "Grants of this node's dead processes that its start gave back",
+            stats.reclaimed,
+        ),
+    ] {
+        let counter = ConstCounter::new(count);
+        counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+    }
+    Ok(())
 }

@@ -91,6 +91,12 @@ impl Drop for Reversible<'_> {
 
 impl RedisStore {
     pub(crate) async fn admit(&self, admit: &Admit) -> Result<Decision, LimitError> {
+        let decision = self.decide(admit).await?;
+        self.passed.note(&decision);
+        Ok(decision)
+    }
+
+    async fn decide(&self, admit: &Admit) -> Result<Decision, LimitError> {
         if let Some(refused) = self.denied.check(admit) {
             return Err(LimitError::Refused(Box::new(refused)));
         }
@@ -187,7 +193,7 @@ impl RedisStore {
                 };
                 self.shares.admit(admit, in_flight)?;
                 self.running.insert(organization, admit.call_id, &admit.scopes);
-                Ok(self.undecided())
+                Ok(Decision { source: Source::Share, ..self.undecided() })
             }
             Err(error) => Err(error),
         }

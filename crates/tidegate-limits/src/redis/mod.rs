@@ -16,6 +16,7 @@ mod left;
 mod link;
 mod names;
 mod news;
+mod passed;
 mod queue;
 mod rooms;
 mod running;
@@ -74,6 +75,7 @@ pub(crate) struct RedisStore {
     timing: Timing,
     seed: u64,
     permits: std::sync::atomic::AtomicU64,
+    passed: passed::Counts,
     tasks: TaskTracker,
 }
 
@@ -106,6 +108,7 @@ impl RedisStore {
             timing,
             seed,
             permits: std::sync::atomic::AtomicU64::new(0),
+            passed: passed::Counts::default(),
             tasks: TaskTracker::new(),
         });
         store.spawn(&stop);
@@ -181,7 +184,7 @@ impl RedisStore {
             Source::Store => self.queue.release(lease, tokens_used),
             Source::Grant => self.grants.ended(&lease, tokens_used),
             // What was granted from the fair share was never taken from Redis.
-            Source::Here => {}
+            Source::Share | Source::Here => {}
         }
     }
 
@@ -235,17 +238,14 @@ impl RedisStore {
 
     pub(crate) fn stats(&self) -> Stats {
         let (queued, waiting, dropped) = self.queue.counts();
-        let (held_locally, rated_locally, exchanges) = self.grants.counts();
         Stats {
             queued,
             waiting,
             dropped,
             denied_locally: self.denied.hits(),
             trips: self.breaker.trips(),
-            held_locally,
-            rated_locally,
-            exchanges,
-            granted_free: self.grants.free(),
+            passed: self.passed.stats(),
+            ..self.grants.stats()
         }
     }
 }

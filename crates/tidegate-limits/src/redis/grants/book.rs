@@ -324,10 +324,11 @@ impl Book {
         })
     }
 
-    /// The store has answered an exchange, the newest one.
-    pub(super) fn answered(&mut self, exchange: &Exchange, answers: &[Granted], now: i64) {
+    /// The store has answered an exchange, the newest one. Of how many windows it asked money back.
+    pub(super) fn answered(&mut self, exchange: &Exchange, answers: &[Granted], now: i64) -> u64 {
+        let mut recalls = 0;
         if exchange.number != self.number {
-            return;
+            return recalls;
         }
         let told = self.telling.min(self.unconfirmed.len());
         self.unconfirmed.drain(..told);
@@ -340,12 +341,15 @@ impl Book {
             if account.granted == row.keep && account.revision == row.revision {
                 account.granted = answer.granted;
             }
+            let before = account.recalled_at.filter(|at| now - at < RECALLED);
             if answer.recalled {
+                recalls += u64::from(before.is_none());
                 account.recalled_at = Some(now);
-            } else if account.recalled_at.is_some_and(|at| now - at >= RECALLED) {
-                account.recalled_at = None;
+            } else {
+                account.recalled_at = before;
             }
         }
+        recalls
     }
 
     /// Whether the store should hear of this again soon.

@@ -120,7 +120,8 @@ impl Grants {
         let answer = reply.and_then(|reply| read(reply, exchange.rows.len()));
         let stalled = matches!(answer, Some(Err(_)));
         if let Some(Ok(granted)) = &answer {
-            book.answered(&exchange, granted, now.as_micros());
+            let recalls = book.answered(&exchange, granted, now.as_micros());
+            self.recalls.fetch_add(recalls, std::sync::atomic::Ordering::Relaxed);
         }
         organization.stalled = stalled;
         match answer {

@@ -29,7 +29,8 @@ pub(in crate::redis) use self::rates::COVER;
 use self::rates::RateBook;
 use self::slots::SlotBook;
 use crate::budget::{End, Hold, Settlement};
-use crate::error::LimitError;
+use crate::error::{LimitError, RateKind};
+use crate::limiter::Stats;
 use crate::settings::GrantSettings;
 
 /// Holds on hard budgets in one second that make grants worth their while.
@@ -105,6 +106,8 @@ pub(super) struct Grants {
     nodes: AtomicU32,
     held: AtomicU64,
     rated: AtomicU64,
+    recalls: AtomicU64,
+    reclaimed: AtomicU64,
     /// Zero of the monotonic clock that rates are counted by.
     began: Instant,
     trips: AtomicU64,
@@ -126,6 +129,8 @@ impl Grants {
             nodes: AtomicU32::new(1),
             held: AtomicU64::new(0),
             rated: AtomicU64::new(0),
+            recalls: AtomicU64::new(0),
+            reclaimed: AtomicU64::new(0),
             began: Instant::now(),
             trips: AtomicU64::new(0),
         }
@@ -139,10 +144,26 @@ impl Grants {
         self.nodes.store(nodes.max(1), Ordering::Relaxed);
     }
 
-    /// Holds placed here, calls whose rates were taken here, and exchanges made.
-    pub(super) fn counts(&self) -> (u64, u64, u64) {
+    /// What was done here, and what is here of all organizations.
+    pub(super) fn stats(&self) -> Stats {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        (load(&self.held), load(&self.rated), load(&self.trips))
+        let mut stats = Stats {
+            held_locally: load(&self.held),
+            rated_locally: load(&self.rated),
+            exchanges: load(&self.trips),
+            recalls: load(&self.recalls),
+            reclaimed: load(&self.reclaimed),
+            ..Stats::default()
+        };
+        let all: Vec<_> = self.organizations.iter().map(|organization| Arc::clone(&organization)).collect();
+        for organization in all {
+            let (organization, now) = (organization.lock(), self.monotonic());
+            stats.granted_free += organization.book.as_ref().map_or(0, Book::free);
+            stats.requests_free += organization.rates.units(RateKind::Requests, now);
+            stats.tokens_free += organization.rates.units(RateKind::Tokens, now);
+            stats.slots_free += u64::from(organization.slots.free(now));
+        }
+        stats
     }
 
     fn organization(&self, id: OrganizationId) -> Arc<Mutex<Organization>> {
@@ -332,13 +353,6 @@ impl Grants {
             self.make_due(id, &mut organization);
             self.hungry.notify_one();
         }
-    }
-
-    /// Granted and not held, of all organizations.
-    pub(super) fn free(&self) -> i64 {
-        let free =
-            |organization: &Mutex<Organization>| organization.lock().book.as_ref().map_or(0, Book::free);
-        self.organizations.iter().map(|organization| free(&organization)).sum()
     }
 
     /// Turns overdue holds, forgets what is long over.

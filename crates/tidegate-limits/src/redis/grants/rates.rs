@@ -45,6 +45,7 @@ struct Account {
     heard_at: Option<i64>,
     /// TAT that the bucket has at least.
     floor: i64,
+    per_minute: u32,
     /// Corrections of reservations that the store has not been told.
     change: i64,
     demand: i64,
@@ -102,6 +103,7 @@ impl Account {
             lacking: 0,
             heard_at: None,
             floor: 0,
+            per_minute: 0,
             change: 0,
             demand: 0,
             rate: 0,
@@ -120,7 +122,7 @@ impl Account {
     }
 
     fn note(&mut self, bucket: &Bucket, cost: i64, now: i64) {
-        self.floor = bucket.floor;
+        (self.floor, self.per_minute) = (bucket.floor, bucket.per_minute);
         self.demand = self.demand.saturating_add(cost);
         self.largest = (self.largest - self.largest / 64).max(cost);
         self.traffic.note(now);
@@ -140,6 +142,15 @@ impl Account {
 impl RateBook {
     fn account(&mut self, bucket: &Bucket, now: i64) -> &mut Account {
         self.accounts.entry((bucket.kind, bucket.scope)).or_insert_with(|| Account::new(now))
+    }
+
+    /// Units that are here, of all buckets of a kind.
+    pub(super) fn units(&self, kind: RateKind, now: i64) -> u64 {
+        let units = |account: &Account| {
+            let units = i128::from(account.usable(now)) * i128::from(account.per_minute);
+            u64::try_from(units / i128::from(rate::PERIOD_MICROS)).unwrap_or(0)
+        };
+        self.accounts.iter().filter(|(at, _)| at.0 == kind).map(|(_, account)| units(account)).sum()
     }
 
     /// What is here of a bucket.

@@ -77,6 +77,7 @@ impl RedisStore {
         for some in rows.chunks(BATCH) {
             back += reclaim.ask(some).await?.0;
         }
+        self.grants.reclaimed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(NanoUsd::new(back))
     }
 }
