@@ -46,10 +46,6 @@ pub(crate) async fn run(binary: &Path, window: Duration) -> Result<()> {
 /// Calls in other forms than the one that is measured.
 fn surfaces() -> Vec<(&'static str, Value)> {
     let messages = json!([{"role": "user", "content": "Say \"hello\" to the benchmark.\nKeep it short."}]);
-    let tools = json!([{"type": "function", "function": {
-        "name": "weather", "description": "The weather at a place",
-        "parameters": {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]},
-    }}]);
     let answer = json!({"model": "bench/mock", "max_tokens": 200, "messages": messages});
     let stream =
         json!({"model": "bench/mock-c100-i0", "max_tokens": 200, "stream": true, "messages": messages});
@@ -63,7 +59,7 @@ fn surfaces() -> Vec<(&'static str, Value)> {
         ),
         (
             "/v1/chat/completions",
-            json!({"model": "bench/mock", "max_completion_tokens": 99, "temperature": 0.5, "tools": tools, "messages": messages}),
+            json!({"model": "bench/mock", "max_completion_tokens": 99, "temperature": 0.5, "messages": messages}),
         ),
     ]
 }
