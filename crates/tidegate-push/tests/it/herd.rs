@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use crate::fake_node::{FakeNode, Held, Stream, dial, dial_lazily, enroll_request};
+use crate::fake_node::{FakeNode, Held, Stream, dial_lazily, enroll_request};
 use crate::plane::Plane;
 
 #[path = "../../../tidegate-node/src/backoff.rs"]
@@ -127,21 +127,19 @@ struct Back {
     _stream: Stream,
 }
 
-/// Tries until it holds everything.
+/// Tries until it holds everything: over one connection as long as that lasts, as a node does.
 async fn come_back(node: Arc<FakeNode>, plane: Arc<Plane>) -> Back {
     let (mut backoff, mut told) = (Backoff::default(), 0);
-    let (roots, identity) = (plane.material.roots_pem(), (&node.key, &*node.chain));
+    let channel = dial_lazily(plane.address, &plane.material.roots_pem(), Some((&node.key, &*node.chain)));
     loop {
-        if let Ok(channel) = dial(plane.address, &roots, Some(identity)).await {
-            match node.stream_from(Held::default(), channel).await {
-                Ok(mut stream) => {
-                    let let_in = Instant::now();
-                    if stream.lasts_until_synchronised().await {
-                        return Back { let_in, told, _stream: stream };
-                    }
+        match node.stream_from(Held::default(), channel.clone()).await {
+            Ok(mut stream) => {
+                let let_in = Instant::now();
+                if stream.lasts_until_synchronised().await {
+                    return Back { let_in, told, _stream: stream };
                 }
-                Err(status) => told += usize::from(status.code() == Code::ResourceExhausted),
             }
+            Err(status) => told += usize::from(status.code() == Code::ResourceExhausted),
         }
         tokio::time::sleep(backoff.next(Duration::ZERO)).await;
     }
