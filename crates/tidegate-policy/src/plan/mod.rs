@@ -23,6 +23,7 @@ mod request_credentials;
 mod residency;
 mod resolve;
 mod sharing;
+mod sign_in;
 mod stages;
 mod through;
 mod wishes;

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 
 /// What it does next.
 #[derive(Clone, Debug)]
@@ -50,6 +51,7 @@ pub(crate) struct Provider {
     pub(crate) hang_ups: Arc<AtomicUsize>,
     connections: Arc<AtomicUsize>,
     script: Arc<Mutex<Vec<Turn>>>,
+    accepting: Arc<Mutex<Option<AbortHandle>>>,
 }
 
 impl Provider {
@@ -62,16 +64,25 @@ impl Provider {
             hang_ups: Arc::default(),
             connections: Arc::default(),
             script: Arc::new(Mutex::new(script)),
+            accepting: Arc::default(),
         };
         let served = provider.clone();
-        tokio::spawn(async move {
+        let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 socket.set_nodelay(true).unwrap();
                 served.connections.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(served.clone().serve(socket));
             }
         });
+        *provider.accepting.lock() = Some(accepting.abort_handle());
         provider
+    }
+
+    /// Listens no more: for tests that start thousands.
+    pub(crate) fn end(&self) {
+        if let Some(accepting) = self.accepting.lock().take() {
+            accepting.abort();
+        }
     }
 
     pub(crate) fn script(&self, script: Vec<Turn>) {

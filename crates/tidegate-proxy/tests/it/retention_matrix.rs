@@ -126,7 +126,13 @@ async fn in_all_permutations_of_policies_and_failures_nobody_is_asked_who_is_not
             let served = promises.iter().any(|promise| meets(*promise, tier));
             assert_eq!(served, asked.iter().any(|count| *count > 0), "{promises:?} {tier:?}: {asked:?}");
         }
+        world.end().await;
+        peers.iter().for_each(Peer::end);
     }
+    println!(
+        "{rounds} calls, {reached} requests, {hops} calls with further hops, {} not eligible",
+        wrong.len()
+    );
     assert!(wrong.is_empty(), "{} of {rounds}: {:?}", wrong.len(), &wrong[..wrong.len().min(5)]);
     assert!(rounds > 500 && reached > 300 && hops > 20, "{rounds} calls, {reached} asked, {hops} with hops");
 }

@@ -26,6 +26,7 @@ use tidegate_types::{
 };
 use tidegate_upstream::{PrivateTarget, Upstreams};
 use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
 
 use crate::away::Nobody;
 use crate::client::{Reply, request, send};
@@ -115,6 +116,7 @@ pub(crate) struct World {
     pub(crate) opened: Arc<Mutex<BTreeMap<CredentialId, Arc<SignIn>>>>,
     config: Arc<Config>,
     kept: KeySecret,
+    accepting: AbortHandle,
     n: Mutex<BTreeMap<Shard, u64>>,
 }
 
@@ -176,7 +178,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = gateway.clone();
-        tokio::spawn(async move {
+        let accepting = tokio::spawn(async move {
             while let Ok((socket, peer)) = listener.accept().await {
                 socket.set_nodelay(true).unwrap();
                 tokio::spawn(serve_connection(served.clone(), socket, peer.ip()));
@@ -193,11 +195,18 @@ impl World {
             opened,
             config,
             kept,
+            accepting: accepting.abort_handle(),
             n: Mutex::default(),
         };
         world.put(catalogue(offers));
         world.put(vec![organization(), team(KeyLimits::default()), Resource::Key(world.virtual_key())]);
         world
+    }
+
+    /// Ends the gateway and all that runs in it: for tests that start thousands.
+    pub(crate) async fn end(self) {
+        self.accepting.abort();
+        self.gateway.drain(Duration::ZERO).await;
     }
 
     /// Changes the configuration.
