@@ -160,13 +160,229 @@ seccompProfile:
 {{- end }}
 
 {{/* Environment of everything that opens the database as the control plane. */}}
+{{/* Who kept the key-encryption key before, with the defaults of whoever keeps it now; as JSON, empty when nobody did. */}}
+{{- define "tidegate.previousKeeper" -}}
+{{- with .Values.encryption.previous }}
+{{- $defaults := dict "existingSecret" "" "key" "key-encryption-key"
+      "vault" (dict "address" "" "mount" "transit" "key" "" "namespace" "" "role" "" "authMount" "kubernetes" "audience" "" "tokenSecret" "" "tokenKey" "token" "caSecret" "" "caKey" "ca.crt")
+      "kms" (dict "region" "" "key" "" "role" "" "audience" "sts.amazonaws.com" "existingSecret" "" "accessKeyIdKey" "access-key-id" "secretAccessKeyKey" "secret-access-key" "endpoint" "" "stsEndpoint" "" "caSecret" "" "caKey" "ca.crt") }}
+{{- mergeOverwrite $defaults (deepCopy .) | toJson }}
+{{- end }}
+{{- end }}
+
+{{/* A keeper's section of the process configuration; call with (list encryption prefix), prefix "" or "previous_". */}}
+{{- define "tidegate.keeperToml" -}}
+{{- $encryption := index . 0 }}{{ $prefix := index . 1 }}
+{{- if eq $encryption.keeper "vault" }}
+{{- with $encryption.vault }}
+
+[encryption.{{ $prefix }}vault]
+address = {{ .address | quote }}
+mount = {{ .mount | quote }}
+key = {{ .key | quote }}
+{{- with .namespace }}
+namespace = {{ . | quote }}
+{{- end }}
+{{- if .role }}
+kubernetes_role = {{ .role | quote }}
+kubernetes_mount = {{ .authMount | quote }}
+kubernetes_token_file = "/run/secrets/{{ $prefix }}vault/account"
+{{- else }}
+token_file = "/run/secrets/{{ $prefix }}vault/token"
+{{- end }}
+{{- if .caSecret }}
+ca_file = "/run/secrets/{{ $prefix }}vault/ca.crt"
+{{- end }}
+{{- end }}
+{{- else if eq $encryption.keeper "kms" }}
+{{- with $encryption.kms }}
+
+[encryption.{{ $prefix }}kms]
+region = {{ .region | quote }}
+key = {{ .key | quote }}
+{{- if .role }}
+role = {{ .role | quote }}
+token_file = "/run/secrets/{{ $prefix }}kms/account"
+{{- else }}
+secret_access_key_file = "/run/secrets/{{ $prefix }}kms/secret-access-key"
+{{- end }}
+{{- with .endpoint }}
+endpoint = {{ . | quote }}
+{{- end }}
+{{- with .stsEndpoint }}
+sts_endpoint = {{ . | quote }}
+{{- end }}
+{{- if .caSecret }}
+ca_file = "/run/secrets/{{ $prefix }}kms/ca.crt"
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The volume with what a keeper is asked by: tokens, roots; call with (list encryption prefix). */}}
+{{- define "tidegate.keeperVolume" -}}
+{{- $encryption := index . 0 }}{{ $prefix := index . 1 }}
+{{- if ne $encryption.keeper "secret" }}
+{{- $keeper := index $encryption $encryption.keeper }}
+- name: {{ $prefix | replace "_" "-" }}{{ $encryption.keeper }}
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- if $keeper.role }}
+      - serviceAccountToken:
+          path: account
+          expirationSeconds: 3600
+          {{- with $keeper.audience }}
+          audience: {{ . | quote }}
+          {{- end }}
+      {{- else if eq $encryption.keeper "vault" }}
+      - secret:
+          name: {{ $keeper.tokenSecret }}
+          items: [{key: {{ $keeper.tokenKey }}, path: token}]
+      {{- else }}
+      - secret:
+          name: {{ $keeper.existingSecret }}
+          items: [{key: {{ $keeper.secretAccessKeyKey }}, path: secret-access-key}]
+      {{- end }}
+      {{- with $keeper.caSecret }}
+      - secret:
+          name: {{ . }}
+          items: [{key: {{ $keeper.caKey }}, path: ca.crt}]
+      {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Its mount. */}}
+{{- define "tidegate.keeperMount" -}}
+{{- $encryption := index . 0 }}{{ $prefix := index . 1 }}
+{{- if ne $encryption.keeper "secret" }}
+- {name: {{ $prefix | replace "_" "-" }}{{ $encryption.keeper }}, mountPath: /run/secrets/{{ $prefix }}{{ $encryption.keeper }}, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{/* What of it comes by the environment; call with (list root encryption prefix). */}}
+{{- define "tidegate.keeperEnv" -}}
+{{- $root := index . 0 }}{{ $encryption := index . 1 }}{{ $prefix := index . 2 }}
+{{- if eq $encryption.keeper "secret" }}
+- name: TIDEGATE_ENCRYPTION__{{ upper $prefix }}KEY
+  valueFrom: {secretKeyRef: {name: {{ $encryption.existingSecret | default (printf "%s-encryption" (include "tidegate.fullname" $root)) }}, key: {{ $encryption.key }}}}
+{{- else if and (eq $encryption.keeper "kms") (not $encryption.kms.role) }}
+- name: TIDEGATE_ENCRYPTION__{{ upper $prefix }}KMS__ACCESS_KEY_ID
+  valueFrom: {secretKeyRef: {name: {{ $encryption.kms.existingSecret }}, key: {{ $encryption.kms.accessKeyIdKey }}}}
+{{- end }}
+{{- end }}
+
+{{/* All of a template's parts for whoever keeps the key now and whoever did before; call with (list root template). */}}
+{{- define "tidegate.keepers" -}}
+{{- $root := index . 0 }}{{ $template := index . 1 }}
+{{- include $template (list $root.Values.encryption "") }}
+{{- with include "tidegate.previousKeeper" $root }}
+{{- include $template (list (fromJson .) "previous_") }}
+{{- end }}
+{{- end }}
+
+{{/* Ports of the pools' Sentinels, a JSON list. */}}
+{{- define "tidegate.sentinelPorts" -}}
+{{- $found := list }}
+{{- range .Values.pools }}
+{{- $pool := include "tidegate.pool" (list $ .) | fromJson }}
+{{- range $pool.redis.sentinel.addresses }}{{ $found = append $found (regexFind "[0-9]+$" . | int) }}{{ end }}
+{{- end }}
+{{- $found | uniq | toJson }}
+{{- end }}
+
+{{/* Ports on which keepers elsewhere are asked, a JSON list. */}}
+{{- define "tidegate.keeperPorts" -}}
+{{- $ports := list }}
+{{- $all := list .Values.encryption }}
+{{- with include "tidegate.previousKeeper" . }}{{ $all = append $all (fromJson .) }}{{ end }}
+{{- range $all }}
+{{- if eq .keeper "vault" }}{{ $ports = append $ports .vault.address }}
+{{- else if eq .keeper "kms" }}{{ $ports = concat $ports (list (default "https://kms" .kms.endpoint) (default "https://sts" .kms.stsEndpoint)) }}{{ end }}
+{{- end }}
+{{- $found := list }}
+{{- range $ports }}
+{{- $port := regexFind ":[0-9]+/?$" . | trimPrefix ":" | trimSuffix "/" | default "443" }}
+{{- $found = append $found (int $port) }}
+{{- end }}
+{{- $found | uniq | toJson }}
+{{- end }}
+
+{{/* A keeper has what it needs, and nothing is given for another one; call with (list encryption path). */}}
+{{- define "tidegate.checkKeeper" -}}
+{{- $encryption := index . 0 }}{{ $path := index . 1 }}
+{{- range $other, $given := dict "vault" (list $encryption.vault.address $encryption.vault.key $encryption.vault.role $encryption.vault.tokenSecret) "kms" (list $encryption.kms.region $encryption.kms.key $encryption.kms.role $encryption.kms.existingSecret) }}
+{{- if and (ne $other $encryption.keeper) (compact $given) }}
+{{- fail (printf "%s.%s is given, but %s.keeper is %s" $path $other $path $encryption.keeper) }}
+{{- end }}
+{{- end }}
+{{- if eq $encryption.keeper "vault" }}
+{{- with $encryption.vault }}
+{{- if not (and .address .key .mount) }}{{ fail (printf "%s.keeper=vault needs %s.vault.address, mount and key" $path $path) }}{{ end }}
+{{- if eq (not .role) (not .tokenSecret) }}{{ fail (printf "%s.vault: give one of role and tokenSecret" $path) }}{{ end }}
+{{- end }}
+{{- else if eq $encryption.keeper "kms" }}
+{{- with $encryption.kms }}
+{{- if not (and .region .key) }}{{ fail (printf "%s.keeper=kms needs %s.kms.region and %s.kms.key" $path $path $path) }}{{ end }}
+{{- if eq (not .role) (not .existingSecret) }}{{ fail (printf "%s.kms: give one of role and existingSecret" $path) }}{{ end }}
+{{- end }}
+{{- end }}
+{{- if and (ne $encryption.keeper "secret") $encryption.existingSecret }}
+{{- fail (printf "%s.existingSecret is given, but %s.keeper is %s" $path $path $encryption.keeper) }}
+{{- end }}
+{{- end }}
+
 {{- define "tidegate.controlEnv" -}}
 - name: TIDEGATE_DATABASE__URL
   valueFrom: {secretKeyRef: {name: {{ include "tidegate.databaseSecret" . }}, key: {{ .Values.database.urlKey }}}}
 - name: TIDEGATE_DATABASE__FEED_URL
   valueFrom: {secretKeyRef: {name: {{ include "tidegate.databaseSecret" . }}, key: {{ .Values.database.feedUrlKey }}}}
-- name: TIDEGATE_ENCRYPTION__KEY
-  valueFrom: {secretKeyRef: {name: {{ include "tidegate.encryptionSecret" . }}, key: {{ .Values.encryption.key }}}}
+{{- include "tidegate.keeperEnv" (list . .Values.encryption "") }}
+{{- with include "tidegate.previousKeeper" . }}
+{{- include "tidegate.keeperEnv" (list $ (fromJson .) "previous_") }}
+{{- end }}
+{{- end }}
+
+{{/* What a control plane's own container mounts. */}}
+{{- define "tidegate.controlMounts" -}}
+- {name: config, mountPath: /etc/tidegate, readOnly: true}
+{{- with include "tidegate.keepers" (list . "tidegate.keeperMount") | trim }}
+{{ . }}
+{{- end }}
+{{- if include "tidegate.byAccount" . }}
+- {name: api-server, mountPath: /run/secrets/api-server, readOnly: true}
+{{- end }}
+{{- if or .Values.controlPlane.upstream.extraCaSecret .Values.controlPlane.upstream.extraCaConfigMap }}
+- {name: extra-ca, mountPath: /etc/tidegate-ca, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "tidegate.controlVolumes" -}}
+- name: config
+  configMap: {name: {{ include "tidegate.fullname" . }}-control}
+{{- with include "tidegate.keepers" (list . "tidegate.keeperVolume") | trim }}
+{{ . }}
+{{- end }}
+{{- with .Values.controlPlane.upstream }}
+{{- if .extraCaSecret }}
+- name: extra-ca
+  secret: {secretName: {{ .extraCaSecret }}}
+{{- else if .extraCaConfigMap }}
+- name: extra-ca
+  configMap: {name: {{ .extraCaConfigMap }}}
+{{- end }}
+{{- end }}
+{{- if include "tidegate.byAccount" . }}
+# Its own token and the cluster's roots, to have nodes' tokens reviewed.
+- name: api-server
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken: {path: token, expirationSeconds: 3600}
+      - configMap:
+          name: kube-root-ca.crt
+          items: [{key: ca.crt, path: ca.crt}]
+{{- end }}
 {{- end }}
 
 {{- define "tidegate.migrateContainer" -}}
@@ -201,6 +417,14 @@ resources: {{- toYaml .Values.migrations.resources | nindent 2 }}
 {{- if and (not .Values.database.existingSecret) (not .Values.devDatabase.enabled) }}
 {{- fail "database.existingSecret is required: a Secret with the keys url, feed-url and migrate-url (or devDatabase.enabled=true for a trial)" }}
 {{- end }}
+{{- include "tidegate.checkKeeper" (list .Values.encryption "encryption") }}
+{{- with include "tidegate.previousKeeper" . }}
+{{- $previous := fromJson . }}
+{{- include "tidegate.checkKeeper" (list $previous "encryption.previous") }}
+{{- if and (eq $previous.keeper "secret") (eq $.Values.encryption.keeper "secret") (eq $previous.existingSecret $.Values.encryption.existingSecret) (eq $previous.key $.Values.encryption.key) }}
+{{- fail "encryption.previous is what encryption itself names" }}
+{{- end }}
+{{- end }}
 {{- if and (eq .Values.migrations.mode "hook") (not .Values.database.existingSecret) }}
 {{- fail "migrations.mode=hook runs before the release's own Secrets exist: give database.existingSecret, or use startup or job" }}
 {{- end }}
@@ -233,6 +457,11 @@ resources: {{- toYaml .Values.migrations.resources | nindent 2 }}
 {{- if hasKey $redises $redis }}{{ fail (printf "pools: %q and %q have the same Redis (%s): the counters of one would burn those of the other" (get $redises $redis) $pool.name $redis) }}{{ end }}
 {{- $_ := set $redises $redis $pool.name }}
 {{- end }}
+{{- with $pool.redis.sentinel }}
+{{- if ne (not .addresses) (not .group) }}{{ fail (printf "pools: %q: redis.sentinel needs both addresses and group" $pool.name) }}{{ end }}
+{{- if and .addresses (not $pool.redis.existingSecret) }}{{ fail (printf "pools: %q: redis.sentinel needs redis.existingSecret, a Secret with the URL whose user and password the servers take" $pool.name) }}{{ end }}
+{{- end }}
+{{- if and $pool.redis.caSecret (not $pool.redis.existingSecret) }}{{ fail (printf "pools: %q: redis.caSecret needs redis.existingSecret" $pool.name) }}{{ end }}
 {{- if include "tidegate.byAccount" $ }}
 {{- $account := include "tidegate.nodeAccount" (list $ $pool) }}
 {{- if hasKey $accounts $account }}{{ fail (printf "pools: %q and %q have the same service account (%s): nodes of one could join the other; give each its serviceAccountName" (get $accounts $account) $pool.name $account) }}{{ end }}
