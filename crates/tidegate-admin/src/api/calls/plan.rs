@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tidegate_store::{StoreError, TenantTx, reports};
 use tidegate_types::usage::{
-    CredentialType, FilterName, PlanRecord, PlannedCandidate, PlannedRole, CallShare, RemovedCandidate,
+    CallShare, CredentialType, FilterName, PlanRecord, PlannedCandidate, PlannedRole, RemovedCandidate,
     Standing,
 };
 use tidegate_types::{CredentialId, ModelId, ModelName, OfferingId, ProviderSlug};
