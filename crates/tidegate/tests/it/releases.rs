@@ -16,6 +16,18 @@ async fn rejections(installation: &Installation) -> Vec<Value> {
     nodes.iter().flat_map(|node| node["rejections"].as_array().unwrap().clone()).collect()
 }
 
+/// Everything that there is of a kind gets another name: what an older release wrote can be written again.
+async fn rename_all(installation: &Installation, kind: &str) -> usize {
+    let page = installation.admin.get(kind).await.unwrap();
+    let all = page["data"].as_array().unwrap();
+    for one in all {
+        let path = format!("{kind}/{}", one["id"].as_str().unwrap());
+        let name = format!("{} again", one["name"].as_str().unwrap());
+        installation.admin.patch(&path, &json!({"name": name})).await.unwrap();
+    }
+    all.len()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_older_node_does_not_know_is_named_and_holds_once_the_node_is_upgraded() {
     let older = std::env::var_os("TIDEGATE_OLD").map(PathBuf::from);
@@ -27,10 +39,15 @@ async fn what_an_older_node_does_not_know_is_named_and_holds_once_the_node_is_up
     installation.budget("app", "10", json!({"key": id})).await.unwrap();
     let app = App::new(&installation.gateway(0).unwrap(), &key);
     app.expect(&Ask::chat("Hello"), 200).await;
+    let policy = json!({"name": "all", "default_max_output_tokens": 200});
+    installation.admin.post("/policies", &policy).await.unwrap();
 
     installation.change_binary(binary());
     installation.migrate().unwrap();
     installation.restart_control_plane(0).await.unwrap();
+    for kind in ["/teams", "/keys", "/budgets", "/policies"] {
+        assert!(rename_all(&installation, kind).await > 0, "{kind}");
+    }
     let organizations = installation.admin.get("/organizations").await.unwrap();
     let path = format!("/organizations/{}", organizations["data"][0]["id"].as_str().unwrap());
     let rule = json!({"name": "ci", "team_id": installation.team, "issuer": "https://issuer.example",
