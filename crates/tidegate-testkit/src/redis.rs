@@ -269,6 +269,12 @@ impl Sentinels {
             sentinels.ports.push(port);
         }
         if extra.is_empty() {
+            // They look around more often than the ten and two seconds that they do by themselves; those from before
+            // Redis 7 refuse it, and take their time.
+            for port in &sentinels.ports {
+                wait_until("a sentinel answers", || sentinels.ask(*port, &["masters"]).contains("tidegate"))?;
+                let _older = sentinels.ask(*port, &["debug", "info-period", "500", "publish-period", "300"]);
+            }
             let knows =
                 |port: &u16, what: String| sentinels.ask(*port, &["master", "tidegate"]).contains(&what);
             wait_until("the sentinels know one another and the replicas", || {

@@ -262,9 +262,22 @@ impl Breaker {
             self.note(offset);
             slot.store(Some(Arc::new(link)));
         }
+        self.agree()?;
         self.closed.store(true, Ordering::Release);
         self.recovered.notify_waiters();
         Ok(())
+    }
+
+    /// All connections lead to one server. Where one of them found another primary than the rest, everybody looks anew.
+    fn agree(&self) -> Result<(), LimitError> {
+        let links: Vec<_> = self.links.iter().filter_map(ArcSwapOption::load_full).collect();
+        let mut runs = links.iter().map(|link| link.run_id());
+        let first = runs.next();
+        if runs.all(|run| Some(run) == first) {
+            return Ok(());
+        }
+        links.iter().for_each(|link| link.spoil());
+        Err(LimitError::Away)
     }
 
     /// A measured offset replaces the old one when it is surely different.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{ORGANIZATION, RealClock, TIMING, eventually, hard, hold, month, place};
 
-const LIMIT: i64 = 20_000;
+const LIMIT: i64 = 8_000;
 
 fn settings(addresses: &[String], password: Option<&str>) -> RedisSettings {
     let sentinel = SentinelSettings {
@@ -123,6 +123,37 @@ async fn a_primary_that_only_lost_its_office_is_left() {
     .await;
     let told = replica.command(&["INFO", "server"]).unwrap();
     assert!(told.contains(&limiter.store_run_id().unwrap()));
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_never_lead_to_two_servers_at_once() {
+    let (one, other) = (Server::start().unwrap(), Server::start().unwrap());
+    let sentinels = Sentinels::around(&one, 1, 0, 60_000, "").unwrap();
+    let stop = CancellationToken::new();
+    let limiter = limiter(settings(&sentinels.addresses(), None), &stop).await;
+    eventually("it is at the first", async || limiter.mode() == Mode::Healthy).await;
+    let mine = || -> Vec<String> {
+        let all = one.command(&["CLIENT", "LIST", "TYPE", "normal"]).unwrap();
+        let mine = all.lines().filter(|line| !line.contains("name=sentinel") && !line.contains("cmd=client"));
+        mine.filter_map(|line| Some(line.split(' ').next()?.strip_prefix("id=")?.to_owned())).collect()
+    };
+    assert_eq!(mine().len(), 2, "one for decisions, one for settlements");
+    let port = sentinels.addresses()[0].rsplit(':').next().unwrap().parse().unwrap();
+    let at = other.port().to_string();
+    assert!(sentinels.ask(port, &["remove", "tidegate"]).contains("OK"));
+    assert!(sentinels.ask(port, &["monitor", "tidegate", "127.0.0.1", &at, "1"]).contains("OK"));
+    // Only one of the two breaks, and finds the other server.
+    if let Some(id) = mine().last() {
+        one.command(&["CLIENT", "KILL", "ID", id]).unwrap();
+    }
+    let told = other.command(&["INFO", "server"]).unwrap();
+    eventually("all of it is at the other one", async || {
+        limiter.mode() == Mode::Healthy
+            && limiter.store_run_id().is_some_and(|run| told.contains(&run))
+            && mine().is_empty()
+    })
+    .await;
     stop.cancel();
 }
 

@@ -11,7 +11,7 @@ use tidegate_testkit::redis::{Sentinels, Server};
 
 use crate::support::{App, Ask, OwnBudget, apps, bill, install, nano, reclaiming, seconds, until};
 
-const LIMIT: &str = "0.05";
+const LIMIT: &str = "0.01";
 
 /// From now on a node finds Redis by these Sentinels.
 async fn find_by(installation: &mut Installation, node: usize, sentinels: &Sentinels) {
