@@ -39,7 +39,13 @@ async fn limiter(settings: RedisSettings, stop: &CancellationToken) -> Limiter {
 
 /// Takes one nano-dollar after the other until the budget, or the epoch, says no; what was granted.
 async fn take(limiter: &Limiter, epoch: u64, granted: &AtomicI64, stop: &AtomicBool) {
+    // A fast machine leaves half of it for what comes after the failover.
+    let most = if epoch == 1 { LIMIT / 2 } else { i64::MAX };
     while !stop.load(Ordering::Relaxed) {
+        if granted.load(Ordering::Relaxed) >= most {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            continue;
+        }
         let mut asked = hold(limiter, &[hard(1, LIMIT, 1)]);
         asked.epoch = epoch;
         match place(limiter, &asked).await {
@@ -73,8 +79,12 @@ async fn under_load_a_failover_is_followed_within_seconds_and_the_cap_holds_over
         .await;
         println!("at the new primary after {:?}", began.elapsed());
         // The replica has the epoch's marker and its counters: they are another process's.
-        let refused = place(&limiter, &hold(&limiter, &[hard(1, LIMIT, 1)])).await;
-        assert_eq!(refused.unwrap_err(), LimitError::NoEpoch { found: 0 });
+        let refused = async || match place(&limiter, &hold(&limiter, &[hard(1, LIMIT, 1)])).await {
+            Err(LimitError::NoEpoch { found: 0 }) => true,
+            Err(LimitError::Away) => false,
+            other => panic!("granted from what another process counted: {other:?}"),
+        };
+        eventually("it has no epoch of its own", refused).await;
         ended.store(true, Ordering::Relaxed);
     };
     tokio::join!(story, take(&limiter, 1, &granted, &ended), take(&limiter, 1, &granted, &ended));

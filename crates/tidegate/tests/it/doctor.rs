@@ -79,6 +79,7 @@ fn value(installation: &Installation, file: &str, key: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "a table of faults")]
 async fn the_doctor_finds_nothing_where_all_is_well_and_each_planted_fault_of_a_control_plane() {
     let installation = install(nodes(0)).await;
     let whole = ill(&installation, "control-0.toml", &[]);

@@ -11,6 +11,9 @@ use crate::run::node;
 /// Only other nodes' news of providers are lost without these.
 const LESS: [&str; 2] = ["XADD", "XRANGE"];
 
+/// A Sentinel's address, and where it sees the primary.
+type Told = (String, Result<String, &'static str>);
+
 /// Looks at the pool's counters.
 pub(super) async fn look(redis: &Redis, findings: &mut Findings) {
     let settings = match node::redis_settings(redis) {
@@ -82,7 +85,7 @@ fn fit(redis: &Redis, seen: &Survey, findings: &mut Findings) {
 }
 
 /// They answer, and agree.
-fn sentinels(told: Result<Vec<(String, Result<String, &'static str>)>, String>, findings: &mut Findings) {
+fn sentinels(told: Result<Vec<Told>, String>, findings: &mut Findings) {
     let check = "redis.sentinel";
     let told = match told {
         Ok(told) => told,

@@ -11,6 +11,7 @@ use super::{certificate, ill, look, value};
 use crate::support::{install, nodes};
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "a table of faults")]
 async fn the_doctor_finds_nothing_where_all_is_well_and_each_planted_fault_of_a_node() {
     let mut installation = install(nodes(1)).await;
     let whole = ill(&installation, "node-0.toml", &[]);
