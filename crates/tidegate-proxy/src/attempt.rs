@@ -20,7 +20,6 @@ use tidegate_upstream::{Endpoint, RequestBody, ResponseBody, SignIn, Unsent};
 use crate::cache::Keep;
 use crate::failed::Failed;
 use crate::gateway::Gateway;
-use crate::placed::placed;
 use crate::relay::Live;
 use crate::settle::Attempt;
 
@@ -68,8 +67,8 @@ pub(crate) struct Exchange {
 impl Exchange {
     pub(crate) fn new(gateway: &Arc<Gateway>, attempt: Attempt, outbound: Outbound) -> Self {
         let (account, reads_on) = (attempt.account.clone(), attempt.is_read_on());
-        let running = placed(|| exchange(gateway.clone(), attempt, outbound));
-        Self { gateway: gateway.clone(), account, running: Some(running), reads_on }
+        let running = exchange(gateway.clone(), attempt, outbound);
+        Self { gateway: gateway.clone(), account, running: Some(Box::pin(running)), reads_on }
     }
 
     /// Gives up, because time is up: nobody reads on.

@@ -34,7 +34,6 @@ mod metrics;
 mod news;
 mod offer;
 mod own_key;
-mod placed;
 mod probe;
 mod quota_headers;
 mod quotas;

@@ -25,7 +25,6 @@ use crate::face::Face;
 use crate::failover::{Answer, Content, Planned, call_with_failover};
 use crate::gateway::Gateway;
 use crate::half_open;
-use crate::placed::placed;
 use crate::read_call::read_call;
 use crate::refusal::Refused;
 use crate::{ask, cache, client_address, job, listing, own_key, probe, unserved};
@@ -48,7 +47,7 @@ where
     let mut response = match endpoint {
         // In a place of its own until it is answered: a connection that waits or streams is small.
         Endpoint::Call(face) => {
-            let answer = placed(|| call(gateway, arrival, face, underway, &head, body)).await;
+            let answer = Box::pin(call(gateway, arrival, face, underway, &head, body)).await;
             gateway.gather().await;
             answer
         }
