@@ -20,6 +20,7 @@ mod disconnects;
 mod drain;
 mod failover;
 mod further;
+mod guards;
 mod http2;
 mod limits;
 mod listing;
