@@ -150,6 +150,7 @@ fn hear(health: &Health, note: Note, now: Timestamp, entropy: fn() -> u128) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quota_headers::Left;
 
     const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
@@ -201,14 +202,14 @@ mod tests {
     fn a_credential_that_has_little_left_on_one_node_has_little_left_on_all() {
         let (one, other) = (Health::default(), Health::default());
         let account = (CredentialId::from_u128(1), OfferingId::from_u128(2));
-        one.quotas.note(account, Some((Quota::of_tenths(2), Duration::from_secs(60))));
+        one.quotas.note(account, &Left::Little(Quota::of_tenths(2), Duration::from_secs(60)));
         let note = news(&one, 1, NOW, false).unwrap();
         let heard = |at| hear(&other, serde_json::from_slice(&note).unwrap(), at, || 0);
         heard(NOW.plus_millis(61_000));
         assert_eq!(other.quotas.of(account), Quota::FULL, "that was over");
         heard(NOW);
         assert_eq!(other.quotas.of(account), Quota::of_tenths(2));
-        one.quotas.note(account, None);
+        one.quotas.note(account, &Left::Plenty);
         let note = news(&one, 1, NOW, false).unwrap();
         hear(&other, serde_json::from_slice(&note).unwrap(), NOW, || 0);
         assert_eq!(other.quotas.of(account), Quota::FULL);

@@ -55,13 +55,19 @@ const PLENTY: u64 = 5;
 /// Where nobody says when a limit is whole again: most are by the minute.
 const USUAL: Duration = Duration::from_secs(60);
 
-/// How much of its share a credential is to get, by its scarcest limit, and for how long; `None`: nothing is
-/// said, or there is plenty.
-pub(crate) fn little_left(
-    headers: &HeaderMap,
-    dialect: DialectName,
-    now: impl Fn() -> Timestamp,
-) -> Option<(Quota, Duration)> {
+/// What is left of a credential's quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nothing is said of it.
+    Silent,
+    /// Enough for all of its share.
+    Plenty,
+    /// How much of its share it is to get, by its scarcest limit, and for how long.
+    Little(Quota, Duration),
+}
+
+/// What the head of an answer says of it.
+pub(crate) fn left(headers: &HeaderMap, dialect: DialectName, now: impl Fn() -> Timestamp) -> Left {
     let limits: &[Names] = match dialect {
         DialectName::AnthropicMessages => &ANTHROPIC,
         _ => &OPENAI,
@@ -70,21 +76,26 @@ pub(crate) fn little_left(
     let of_limit = |[remaining, limit, reset]: &Names| {
         let remaining: u64 = text(remaining)?.parse().ok()?;
         let limit = text(limit).and_then(|text| text.parse().ok());
-        let quota = share(remaining, limit)?;
         let wait = text(reset).and_then(|text| until(text, &now));
-        Some((quota, wait.unwrap_or(USUAL)))
+        Some((share(remaining, limit), wait.unwrap_or(USUAL)))
     };
-    limits.iter().filter_map(of_limit).min_by_key(|(quota, wait)| (*quota, std::cmp::Reverse(*wait)))
+    let scarcest =
+        limits.iter().filter_map(of_limit).min_by_key(|(quota, wait)| (*quota, std::cmp::Reverse(*wait)));
+    match scarcest {
+        None => Left::Silent,
+        Some((Quota::FULL, _)) => Left::Plenty,
+        Some((quota, wait)) => Left::Little(quota, wait),
+    }
 }
 
-/// All of it down to a fifth of the limit, then as much less as less is left; `None`: all of it.
-fn share(remaining: u64, limit: Option<u64>) -> Option<Quota> {
+/// All of it down to a fifth of the limit, then as much less as less is left.
+fn share(remaining: u64, limit: Option<u64>) -> Quota {
     if remaining == 0 {
-        return Some(Quota::SPENT);
+        return Quota::SPENT;
     }
-    let limit = limit.filter(|limit| remaining < *limit / PLENTY)?;
+    let Some(limit) = limit.filter(|limit| remaining < *limit / PLENTY) else { return Quota::FULL };
     let tenths = remaining.saturating_mul(10 * PLENTY).div_ceil(limit);
-    Some(Quota::of_tenths(u8::try_from(tenths).unwrap_or(u8::MAX)).max(Quota::of_tenths(1)))
+    Quota::of_tenths(u8::try_from(tenths).unwrap_or(u8::MAX)).max(Quota::of_tenths(1))
 }
 
 /// A span (`250ms`, `1.5s`, `6m0s`, `1h2m`), seconds, or a date.
@@ -122,12 +133,16 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-    fn read(dialect: DialectName, headers: &[(&'static str, &str)]) -> Option<(u8, u128)> {
+    fn read(dialect: DialectName, headers: &[(&'static str, &str)]) -> Left {
         let entry = |(name, value): &(&'static str, &str)| {
             (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
         };
         let headers: HeaderMap = headers.iter().map(entry).collect();
-        little_left(&headers, dialect, || NOW).map(|(quota, wait)| (quota.tenths(), wait.as_millis()))
+        left(&headers, dialect, || NOW)
+    }
+
+    fn little(tenths: u8, ms: u64) -> Left {
+        Left::Little(Quota::of_tenths(tenths), Duration::from_millis(ms))
     }
 
     #[test]
@@ -157,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scarcest_limit_decides_and_plenty_is_not_told() {
+    fn the_scarcest_limit_decides() {
         let openai = |remaining: &str, tokens: &str| {
             read(
                 DialectName::OpenaiChat,
@@ -171,15 +186,15 @@ mod tests {
                 ],
             )
         };
-        assert_eq!(openai("99", "999"), None);
-        assert_eq!(openai("20", "200"), None);
-        assert_eq!(openai("19", "200"), Some((10, 6_000)));
-        assert_eq!(openai("10", "200"), Some((5, 6_000)));
-        assert_eq!(openai("1", "999"), Some((1, 6_000)));
-        assert_eq!(openai("99", "1"), Some((1, 60_000)));
-        assert_eq!(openai("10", "0"), Some((0, 60_000)));
-        assert_eq!(openai("0", "0"), Some((0, 60_000)), "the one that lasts longer");
-        assert_eq!(openai("-1", "x"), None);
+        assert_eq!(openai("99", "999"), Left::Plenty);
+        assert_eq!(openai("20", "200"), Left::Plenty);
+        assert_eq!(openai("19", "200"), Left::Plenty);
+        assert_eq!(openai("10", "200"), little(5, 6_000));
+        assert_eq!(openai("1", "999"), little(1, 6_000));
+        assert_eq!(openai("99", "1"), little(1, 60_000));
+        assert_eq!(openai("10", "0"), little(0, 60_000));
+        assert_eq!(openai("0", "0"), little(0, 60_000), "the one that lasts longer");
+        assert_eq!(openai("-1", "x"), Left::Silent);
     }
 
     #[test]
@@ -191,10 +206,10 @@ mod tests {
             ("anthropic-ratelimit-output-tokens-remaining", "0"),
             ("anthropic-ratelimit-output-tokens-reset", &*reset),
         ];
-        assert_eq!(read(DialectName::AnthropicMessages, &headers), Some((0, 45_000)));
-        assert_eq!(read(DialectName::OpenaiChat, &headers), None);
+        assert_eq!(read(DialectName::AnthropicMessages, &headers), little(0, 45_000));
+        assert_eq!(read(DialectName::OpenaiChat, &headers), Left::Silent);
         let bare = [("x-ratelimit-remaining-requests", "0")];
-        assert_eq!(read(DialectName::OpenaiChat, &bare), Some((0, 60_000)));
-        assert_eq!(read(DialectName::OpenaiChat, &[("x-ratelimit-remaining-requests", "1")]), None);
+        assert_eq!(read(DialectName::OpenaiChat, &bare), little(0, 60_000));
+        assert_eq!(read(DialectName::OpenaiChat, &[("x-ratelimit-remaining-requests", "1")]), Left::Plenty);
     }
 }

@@ -26,7 +26,7 @@ use crate::gateway::Gateway;
 use crate::gen_ai::{Fault, Sample};
 use crate::grant::Grant;
 use crate::meter;
-use crate::quota_headers::little_left;
+use crate::quota_headers;
 use crate::read_call::Labels;
 use crate::steps::Steps;
 use crate::vitals::Measurements;
@@ -195,9 +195,11 @@ impl Attempt {
     /// Notes the head of an answer: its status, and what its provider says of the credential's quota.
     pub(crate) fn note_head(&mut self, status: u16, headers: &HeaderMap, dialect: DialectName) {
         self.status = status;
-        if let Some(credential) = self.event.credential_id {
-            let left = little_left(headers, dialect, || self.gateway.now());
-            self.gateway.health.quotas.note((credential, self.event.offering_id), left);
+        // Counting tokens has a quota of its own.
+        let counts = self.account.surface.operation() == Operation::CountTokens;
+        if let Some(credential) = self.event.credential_id.filter(|_| !counts) {
+            let left = quota_headers::left(headers, dialect, || self.gateway.now());
+            self.gateway.health.quotas.note((credential, self.event.offering_id), &left);
         }
     }
 

@@ -28,15 +28,24 @@ impl Search<'_, '_> {
     pub(super) fn home_evidence(&self, provider: &Provider) -> Option<Arc<Evidence>> {
         let of_policies = self.demands.policies.iter().flat_map(|policy| policy.headquarters.iter());
         let codes = of_policies.chain(self.facts.wishes.headquarters).map(String::as_str);
-        let mut codes: Vec<&str> = codes.filter(|code| is_code(code)).take(MOST_CODES).collect();
+        let mut codes: Vec<&str> = codes.filter(|code| is_code(code)).collect();
         let home = provider.headquarters.as_deref().filter(|_| !codes.is_empty())?;
         codes.sort_unstable();
         codes.dedup();
+        let more = match codes.len().saturating_sub(MOST_CODES) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        codes.truncate(MOST_CODES);
         Some(Arc::new(Evidence {
             feature: None,
             tier: ZdrTier::None,
             areas: Areas::NONE,
-            source: format!("headquarters of {}: {home}; demanded: {}", provider.slug, codes.join(", ")),
+            source: format!(
+                "headquarters of {}: {home}; demanded: {}{more}",
+                provider.slug,
+                codes.join(", ")
+            ),
             read_at: self.now,
             expires_at: self.now.plus_millis(ONE_DAY_MS),
         }))
