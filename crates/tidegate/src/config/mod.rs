@@ -1,17 +1,16 @@
 //! Process configuration: one TOML file, every key overridable by `TIDEGATE_SECTION__KEY`.
 //!
-//! Unknown keys and values that cannot hold are refused with the key's name.
+//! Unknown keys and values that cannot hold are refused with the key's name, never with the value.
 
 mod control_plane;
 mod database;
 mod node;
+mod source;
 mod upstream;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use figment::Figment;
-use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use tidegate_types::Secret;
 
@@ -60,16 +59,7 @@ impl Default for Log {
 impl Config {
     /// Reads the file (when one is given) and the environment.
     pub(crate) fn load(file: Option<&Path>) -> Result<Self> {
-        let mut figment = Figment::from(Serialized::defaults(Self::default()));
-        if let Some(file) = file {
-            if !file.is_file() {
-                bail!("configuration file {} does not exist", file.display());
-            }
-            figment = figment.merge(Toml::file_exact(file));
-        }
-        // Only names with a double underscore are keys: TIDEGATE_TOKEN and the like belong to the CLI.
-        let environment = Env::prefixed("TIDEGATE_").filter(|name| name.as_str().contains("__")).split("__");
-        figment.merge(environment).extract().map_err(|error| anyhow::anyhow!("configuration: {error}"))
+        source::read(file, source::environment())
     }
 }
 

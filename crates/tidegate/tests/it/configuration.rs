@@ -11,8 +11,14 @@ use crate::support::binary;
 
 /// A command that must end by itself.
 pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
+    run_with(folder, arguments, &[])
+}
+
+/// The same with these variables in its environment.
+fn run_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut child = Command::new(binary())
         .args(arguments)
+        .envs(variables.iter().copied())
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -86,6 +92,53 @@ fn check_config_names_the_key_that_is_wrong() {
         assert_refused(folder.path(), &[command, "--config", &file, "--check-config"], &[key]);
     }
     assert_refused(folder.path(), &["node", "--config", "absent.toml", "--check-config"], &["absent.toml"]);
+}
+
+/// An end without its quote, and values of the wrong type, each at a secret: whoever reads the file says where,
+/// and nothing of what is written there.
+#[test]
+fn what_does_not_load_is_told_without_the_secrets_that_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = [
+        ("[database]\nurl = \"postgres://a:canary-password@h/db", "", "line 2, column "),
+        ("[node]\n\njoin_token = canary-token", "", "line 3, column 14"),
+        ("[encryption]\nkey = 2718281828", "", "encryption.key"),
+        ("[redis.sentinel]\npassword = [\"canary\", 2718281828]", "", "redis.sentinel.password"),
+        ("[node]\nworkers = \"canary-password\"", "", "node.workers"),
+        ("", "canary-password", "TIDEGATE_NODE__WORKERS"),
+        ("", "2718281828.5", "TIDEGATE_NODE__WORKERS"),
+    ];
+    for (content, workers, place) in table {
+        let file = write(folder.path(), content);
+        let variables = [("TIDEGATE_NODE__WORKERS", workers)];
+        for arguments in [
+            &["node", "--config", &file][..],
+            &["control-plane", "--config", &file, "--check-config"],
+            &["doctor", "--config", &file],
+            &["doctor", "--json", "--config", &file],
+        ] {
+            let output = run_with(folder.path(), arguments, &variables[usize::from(workers.is_empty())..]);
+            let said = [&output.stdout[..], &output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert_eq!(output.status.code(), Some(1), "{arguments:?} {content:?}: {said}");
+            assert!(said.contains(place), "{arguments:?} must say {place:?}: {said}");
+            assert!(!said.contains("canary") && !said.contains("2718281828"), "a secret is in {said}");
+        }
+    }
+}
+
+#[test]
+fn passwords_of_the_environment_are_taken_as_they_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("roots.pem"), "").unwrap();
+    let content = "[node]\ncontrol_plane_url = \"https://127.0.0.1:1\"\ntrust_roots_file = \"roots.pem\"\n\
+                   [redis]\nurl = \"redis://a\"\nsentinel = {addresses = [\"a:26379\"], group = \"tg\"}\n";
+    let file = write(folder.path(), content);
+    for password in ["0123456", "[brackets]", "\"quotes\"", "true"] {
+        let variables = [("TIDEGATE_REDIS__SENTINEL__PASSWORD", password), ("TIDEGATE_NODE__WORKERS", "2")];
+        let output = run_with(folder.path(), &["node", "--config", &file, "--check-config"], &variables);
+        assert!(output.status.success(), "{password}: {output:?}");
+    }
 }
 
 #[test]
