@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
+use crate::target;
+
 /// Builds this revision, or every recorded release, unless it is there; prints where the executables are.
 ///
 /// # Errors
@@ -48,8 +50,7 @@ fn committed(root: &Path, revision: &str) -> anyhow::Result<u64> {
 
 fn executable(root: &Path, revision: &str) -> anyhow::Result<PathBuf> {
     committed(root, revision)?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let folder = target.join("old");
+    let folder = target(root).join("old");
     let program = folder.join(format!("tidegate-{revision}"));
     if program.exists() {
         return Ok(program);

@@ -11,6 +11,8 @@ use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::target;
+
 /// How it is built.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
@@ -52,11 +54,6 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<PathBuf> {
     let _absent = fs::remove_file(&executable);
     fs::copy(&built, &executable).context("copy the executable")?;
     Ok(executable)
-}
-
-/// Where builds go.
-pub(crate) fn target(root: &Path) -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into)
 }
 
 /// Builds the program that measures and makes load; where it lies.

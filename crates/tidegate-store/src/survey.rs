@@ -154,11 +154,12 @@ async fn read(connection: &mut PgConnection, clock: &dyn Clock) -> Result<Survey
         .await?;
     let trip = clock.now().as_micros() - before;
     let server: i64 = row.try_get(0)?;
+    // What pg_stat_activity says of other roles' connections only a monitoring role may read.
     let row = sqlx::raw_sql(
         "SELECT current_user::text, current_setting('server_version_num')::int, pg_is_in_recovery(),
                 (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl),
                 current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint
-                    - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')",
+                    - (SELECT coalesce(sum(numbackends), 0) FROM pg_stat_database WHERE datid <> 0)::bigint",
     )
     .fetch_one(&mut *connection)
     .await?;

@@ -20,5 +20,6 @@ mod rerate;
 mod resources;
 mod samples;
 mod steps;
+mod survey;
 mod upkeep;
 mod usage;
