@@ -17,3 +17,4 @@ mod semantics;
 mod sentinel;
 mod shared_budget;
 mod support;
+mod two_primaries;

@@ -18,7 +18,11 @@ local function text(x) return string.format('%.0f', x) end
 
 if budgets >= 0 then
   local e, run, n = string.match(call('GET', K[1]) or '', '^(%d+) (%S+) (%S+)$')
-  if not e or run ~= A[5] then return {4, now, 0} end
+  if not e or run ~= A[5] then
+    -- Another process of Redis counted last. Should that one be asked again, it may have lost what this one heard.
+    if e then call('DEL', K[1]) end
+    return {4, now, 0}
+  end
   epoch, nonce = tonumber(e), n
   if A[4] ~= '0' and A[4] ~= e then return {4, now, epoch} end
   hold = call('HMGET', K[2], 'n', 'x', 's', 'd', 'p')

@@ -12,6 +12,8 @@ local call, K, A = redis.call, KEYS, ARGV
 local time = call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local e, run, nonce = string.match(call('GET', K[1]) or '', '^(%d+) (%S+) (%S+)$')
+-- As in admit.lua: what another process of Redis counted is over for good.
+if e and run ~= A[2] then call('DEL', K[1]) end
 if not e or run ~= A[2] then return {4, now_ms, 0} end
 if e ~= A[1] then return {4, now_ms, tonumber(e)} end
 local function text(x) return string.format('%.0f', x) end

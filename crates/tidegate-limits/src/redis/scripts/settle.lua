@@ -5,6 +5,8 @@
 -- Reply 0 done (or nothing to do), 1 no epoch to settle under: try again later
 local call, K, A = redis.call, KEYS, ARGV
 local e, run, nonce = string.match(call('GET', K[1]) or '', '^(%d+) (%S+) (%S+)$')
+-- As in admit.lua: what another process of Redis counted is over for good.
+if e and run ~= A[1] then call('DEL', K[1]) end
 if not e or run ~= A[1] or tonumber(e) < tonumber(A[2]) then return 1 end
 local ending, cost = A[3], A[4]
 local fields = {}
