@@ -1,5 +1,7 @@
 //! Redis: reachable, fit, and every command allowed.
 
+use std::net::IpAddr;
+
 use tidegate_limits::Survey;
 use tidegate_telemetry::SystemClock;
 
@@ -45,7 +47,8 @@ pub(super) async fn look(redis: &Redis, findings: &mut Findings) {
 fn fit(redis: &Redis, seen: &Survey, findings: &mut Findings) {
     findings.ok("redis.url reachable", format!("Redis {}, {}", seen.version, seen.mode));
     let encrypted = redis.url.as_deref().is_some_and(|url| url.starts_with("rediss://"));
-    let local = redis.url.as_deref().is_some_and(is_local);
+    // Sentinels name the server, whatever host the URL has.
+    let local = redis.sentinel.is_none() && redis.url.as_deref().is_some_and(is_local);
     match (encrypted, local) {
         (true, _) => findings.ok("redis.url tls", "certificate and name are checked"),
         (false, true) => findings.ok("redis.url tls", "none, and none needed: the server is on this machine"),
@@ -114,10 +117,12 @@ fn sentinels(told: Result<Vec<Told>, String>, findings: &mut Findings) {
     }
 }
 
+/// Whether this URL leads to this machine and no further.
 fn is_local(url: &str) -> bool {
-    let host = url.rsplit('@').next().unwrap_or(url);
-    let host = host.trim_start_matches("redis://");
-    url.starts_with("unix://") || ["127.", "localhost", "[::1]"].iter().any(|local| host.starts_with(local))
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    url.scheme() == "unix" || host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn memory(seen: &Survey, findings: &mut Findings) {
@@ -160,5 +165,35 @@ fn commands(seen: &Survey, findings: &mut Findings) {
         findings.warning("redis commands", saw, advice);
     } else {
         findings.ok("redis commands", "every one is allowed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn a_server_is_local_by_its_whole_host() {
+        for url in [
+            "redis://localhost",
+            "redis://user:p%40ss@localhost:6379/1",
+            "redis://127.0.0.1:6379",
+            "redis://127.8.0.1",
+            "redis://:p@[::1]:6379",
+            "unix:///run/redis.sock",
+        ] {
+            assert!(is_local(url), "{url}");
+        }
+        for url in [
+            "redis://localhost.corp.example:6379",
+            "redis://127.example.com",
+            "redis://127.0.0.1.example.com",
+            "redis://localhost@redis.example",
+            "redis://redis.example/localhost",
+            "redis://10.0.0.1",
+            "redis://[2001:db8::1]",
+        ] {
+            assert!(!is_local(url), "{url}");
+        }
     }
 }

@@ -3,8 +3,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use figment::providers::{Format as _, Toml};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use serde_json::Value;
 use tidegate_telemetry::SystemClock;
 use tidegate_types::clock::Clock as _;
 
@@ -14,6 +16,9 @@ use crate::config::Config;
 const DAY_MS: i64 = 86_400_000;
 /// Certificates are renewed before that.
 const SOON_DAYS: i64 = 14;
+/// What is a secret itself, and not a file with one.
+const SECRETS: [&str; 4] =
+    ["encryption.key", "encryption.previous_key", "node.join_token", "redis.sentinel.password"];
 
 /// A file with secrets that others may read.
 pub(super) fn exposed(file: &Path, findings: &mut Findings) {
@@ -28,17 +33,26 @@ pub(super) fn exposed(file: &Path, findings: &mut Findings) {
     }
 }
 
-/// A URL with a password, a key or a token.
+/// A key, a token, a password, or a URL with one. What cannot be read was said of the configuration.
 fn holds_secret(text: &str) -> bool {
-    let password = |line: &str| {
-        let authority = line.split_once("://").and_then(|(_, rest)| rest.split(['/', '"', '?']).next());
-        authority.and_then(|authority| authority.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'))
-    };
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    lines.into_iter().any(|line| {
-        let key = line.split('=').next().unwrap_or_default().trim();
-        password(line) || key == "join_token" || key == "previous_key" || (key == "key" && line.len() > 50)
-    })
+    Toml::from_str::<Value>(text).is_ok_and(|whole| is_secret("", &whole))
+}
+
+fn is_secret(key: &str, value: &Value) -> bool {
+    match value {
+        Value::Object(table) => table.iter().any(|(name, value)| {
+            let inner = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            is_secret(&inner, value)
+        }),
+        Value::Array(items) => items.iter().any(|item| is_secret(key, item)),
+        Value::String(text) => SECRETS.contains(&key) || has_password(text),
+        _ => false,
+    }
+}
+
+fn has_password(url: &str) -> bool {
+    let authority = url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next());
+    authority.and_then(|authority| authority.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'))
 }
 
 /// The control plane's own token, by which it has nodes' tokens reviewed.
@@ -88,14 +102,27 @@ mod tests {
 
     #[test]
     fn secrets_are_seen_in_a_configuration() {
-        for text in ["url = \"postgres://a:b@c/d\"", "join_token = \"tgj\"", "url = \"redis://:x@h:1\""] {
+        for text in [
+            "[database]\nurl = \"postgres://a:b@c/d\"",
+            "redis.url = \"redis://:x@h:1\"",
+            "upstream = {proxy = 'http://a:b@c:1'}",
+            "[node]\njoin_token = \"tgj\"",
+            "[encryption]\nkey = \"short\"",
+            "encryption.previous_key = \"k\"",
+            "[redis.sentinel]\naddresses = [\"h:1\"]\npassword = \"p\"",
+            "[redis]\nsentinel = {group = \"g\", password = \"p\"}",
+        ] {
             assert!(holds_secret(text), "{text}");
         }
         for text in [
-            "url = \"redis://h:1\"",
-            "public_url = \"https://a.b\"",
-            "[node]\nlisten = \"0.0.0.0:1\"",
-            "#join_token = 1",
+            "redis.url = \"redis://h:1\"",
+            "redis.url = \"redis://user@h:1\"",
+            "[control_plane]\npublic_url = \"https://a.b/c:d@e\"",
+            "[node]\nlisten = \"0.0.0.0:1\"\njoin_token_file = \"token\"",
+            "#node.join_token = 1",
+            "[encryption.kms]\nkey = \"arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab\"",
+            "[encryption]\nvault = {address = \"https://v:8200\", key = \"a-name-that-is-longer-than-any-secret-would-have-to-be\"}",
+            "[redis.sentinel]\npassword_file = \"p\"",
         ] {
             assert!(!holds_secret(text), "{text}");
         }

@@ -22,6 +22,7 @@ async fn the_doctor_finds_nothing_where_all_is_well_and_each_planted_fault_of_a_
         ("configuration", "a node's"),
         ("redis.url reachable", "standalone"),
         ("redis role", "the primary"),
+        ("redis.url tls", "on this machine"),
         ("redis version", "."),
         ("redis maxmemory-policy", "noeviction"),
         ("redis commands", "every one"),
@@ -181,6 +182,7 @@ fn in_redis(installation: &mut Installation) {
     let said = by_sentinels("tidegate");
     said.assert("redis.sentinel", "ok", "3 of 3 agree");
     said.assert("redis role", "ok", "the primary");
+    said.assert("redis.url tls", "warning", "not encrypted");
     by_sentinels("other").assert("redis.sentinel", "failed", "no such group");
     sentinels.stop(1);
     let addresses = sentinels.addresses();
