@@ -30,6 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PAUSES: [u64; 6] = [0, 1, 2, 4, 8, 15];
 /// After a look that failed.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Before the next try after all rounds.
+const LATER: Duration = Duration::from_secs(15);
 /// One answer of the control plane.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Most attempts in one question.
@@ -126,10 +128,14 @@ impl Aftermath {
                 tracing::debug!(%error, "what earlier processes left in the counters stays for now");
                 sleep(AGAIN).await;
             }
-            while let Err(error) = self.left_grants().give_back().await {
+            // Once in a round: what cannot be had of one organization keeps no hold of another from its end.
+            if let Err(error) = self.left_grants().give_back().await {
                 tracing::debug!(%error, "what earlier processes had in advance stays out for now");
-                sleep(AGAIN).await;
             }
+        }
+        while let Err(error) = self.left_grants().give_back().await {
+            tracing::warn!(%error, "what earlier processes had in advance is still out");
+            sleep(LATER).await;
         }
     }
 

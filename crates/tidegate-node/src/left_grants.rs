@@ -71,9 +71,12 @@ impl LeftGrants<'_> {
                 break;
             }
             before = first;
+            let mut failed = Ok(());
             for ended in &ended {
-                self.give_back_one(ended).await?;
+                let given_back = self.give_back_one(ended).await;
+                failed = failed.and(given_back);
             }
+            failed?;
         }
         Ok(())
     }
