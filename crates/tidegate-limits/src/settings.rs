@@ -66,7 +66,8 @@ impl Default for GrantSettings {
     }
 }
 
-/// Sentinels that watch over a group of servers. Their user needs `+sentinel|master`.
+/// Sentinels that watch over a group of servers. Their user needs `+sentinel|master` and, to follow a failover
+/// at once where there are several replicas, `+sentinel|get-master-addr-by-name`.
 #[derive(Debug, Clone)]
 pub struct SentinelSettings {
     /// `host:port` of each.

@@ -164,9 +164,7 @@ impl Sentinel {
                 self.connection.lock().insert(made).clone()
             }
         };
-        let mut question = redis::cmd("SENTINEL");
-        question.arg("MASTER").arg(group);
-        match connection.send_packed_command(&question).await {
+        let mut told = match connection.send_packed_command(&question("MASTER", group)).await {
             Ok(Value::Array(fields)) => primary(&fields).ok_or("its answer cannot be read"),
             Ok(Value::Map(fields)) => {
                 let flat: Vec<Value> = fields.into_iter().flat_map(|(name, value)| [name, value]).collect();
@@ -175,18 +173,37 @@ impl Sentinel {
             Ok(Value::ServerError(error)) if error.code() == "NOAUTH" => Err("it asks for a password"),
             Ok(Value::ServerError(_)) => Err("it knows no such group, or is no Sentinel"),
             _ => Err("it does not answer"),
+        }?;
+        // While other replicas are still led to the promoted one, MASTER names the old address under the new
+        // configuration epoch (Redis' documentation, "Sentinel": clients ask for the address by this one).
+        let by_name = question("GET-MASTER-ADDR-BY-NAME", group);
+        if let Ok(Value::Array(at)) = connection.send_packed_command(&by_name).await
+            && let [host, port] = &at[..]
+            && let (Some(host), Some(port)) = (text(host), text(port).and_then(|port| port.parse().ok()))
+        {
+            (told.host, told.port) = (host, port);
         }
+        Ok(told)
+    }
+}
+
+fn question(asked: &str, group: &str) -> redis::Cmd {
+    let mut question = redis::cmd("SENTINEL");
+    question.arg(asked).arg(group);
+    question
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        Value::SimpleString(text) => Some(text.clone()),
+        Value::Int(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 
 /// Names and values in turns, as SENTINEL MASTER gives them.
 fn primary(fields: &[Value]) -> Option<Primary> {
-    let text = |value: &Value| match value {
-        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
-        Value::SimpleString(text) => Some(text.clone()),
-        Value::Int(number) => Some(number.to_string()),
-        _ => None,
-    };
     let field = |name: &str| {
         let mut pairs = fields.chunks_exact(2);
         let pair = pairs.find(|pair| pair.first().and_then(text).as_deref() == Some(name))?;
