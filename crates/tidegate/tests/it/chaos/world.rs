@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use tidegate_testkit::installation::Installation;
+use tidegate_types::{CallId, NanoUsd};
 use tokio::sync::Mutex;
 
 use super::Size;
@@ -91,7 +92,7 @@ impl World {
         self.installation.script(json!([{"then": {"tokens_per_chunk": 1_000}}])).await.unwrap();
         let model = self.models.iter().max_by_key(|model| model.output).unwrap();
         let output = i128::from(model.output);
-        let input = self.held_for_input(model).await;
+        let Some(input) = self.held_for_input(model).await else { return };
         for _ in 0..200 {
             let left = self.left().await;
             let fits = (left - input) / output;
@@ -116,10 +117,20 @@ impl World {
         panic!("a dollar without an end");
     }
 
-    /// What is held for the input of a call that says `Hi`: what was held for it, but for its output.
-    async fn held_for_input(&self, model: &Model) -> i128 {
-        let reply = self.apps[0].expect(&Ask::chat("Hi").model(&model.name).at_most(1), 200).await;
-        let id: tidegate_types::CallId = reply.id().parse().unwrap();
+    /// What is held for the input of a call that says `Hi`: what was held for it, but for its output. `None`: the
+    /// storm has left less than the least of such calls may cost.
+    async fn held_for_input(&self, model: &Model) -> Option<i128> {
+        let before = self.left().await;
+        let reply = self.apps[0].call(&Ask::chat("Hi").model(&model.name).at_most(1)).await.unwrap();
+        if reply.status == 402 {
+            let least = reply.text.split("may cost ").nth(1).and_then(|rest| rest.split(" USD").next());
+            let least: NanoUsd = least.expect("a refusal names the cost").parse().unwrap();
+            assert!(i128::from(least.get()) > before, "{before} left would do: {}", reply.text);
+            println!("{before} left: less than {least} USD, the least that a call may cost");
+            return None;
+        }
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        let id: CallId = reply.id().parse().unwrap();
         let query = format!(
             "SELECT (holds->0->>'amount') FROM billing_events WHERE kind = 'intent' AND call_id = '{:032x}'::uuid",
             id.to_u128()
@@ -128,7 +139,7 @@ impl World {
         until("the intent is on the books", seconds(10), || async { !rows().is_empty() }).await;
         let rows = rows();
         let amount = rows.first().expect("the intent is on the books")[0].clone();
-        super::books::amount(&amount) - i128::from(model.output)
+        Some(super::books::amount(&amount) - i128::from(model.output))
     }
 
     /// What the counters say is left, when nothing is held.
