@@ -35,6 +35,13 @@ pub(crate) struct Held {
     pub(crate) under: HeldUnder,
 }
 
+impl Held {
+    /// No budget matches.
+    const fn nothing(grant: Grant) -> Self {
+        Self { grant, hold: None, under: HeldUnder { epoch: 0, in_advance: false } }
+    }
+}
+
 /// Asks the limiter, once in the usual case.
 pub(crate) async fn admit(
     gateway: &Arc<Gateway>,
@@ -58,10 +65,7 @@ pub(crate) async fn admit(
             hold: offer.hold(),
         };
         if ask.hold.is_none() && ask.scopes.is_empty() {
-            return Ok(Permit {
-                order,
-                first: Held { grant: offer.grant, hold: None, under: HeldUnder::default() },
-            });
+            return Ok(Permit { order, first: Held::nothing(offer.grant) });
         }
         match admit_in_epoch(gateway, &ask).await {
             Ok(admitted) => {
@@ -99,7 +103,7 @@ pub(crate) async fn admit_cached(
     let ask =
         Admit { organization_id: organization, call_id: account.arrival.call_id, scopes, tokens: 0, hold };
     if ask.hold.is_none() && ask.scopes.is_empty() {
-        return Ok(Held { grant, hold: None, under: HeldUnder::default() });
+        return Ok(Held::nothing(grant));
     }
     match admit_in_epoch(gateway, &ask).await {
         Ok(admitted) => {
@@ -128,7 +132,7 @@ pub(crate) async fn hold_further(
         let hold = offer.hold();
         let held = if scopes.is_empty() {
             let Some(hold) = &hold else {
-                return Ok(Held { grant: offer.grant, hold: None, under: HeldUnder::default() });
+                return Ok(Held::nothing(offer.grant));
             };
             hold_in_epoch(gateway, organization, hold).await
         } else {

@@ -126,23 +126,46 @@ struct CacheState(Arc<ResponseCache>);
 impl Collector for CacheState {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let stock = self.0.stock();
-        for (name, help, count) in [
-            ("cache_answers", "Answers in the response cache", stock.answers),
-            ("cache_bytes", "Bytes that they take", stock.bytes),
-        ] {
-            let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
-        }
-        for (name, help, count) in [
-            ("cache_expired", "Kept answers that went with their time", stock.expired),
-            ("cache_evicted", "Kept answers that went for want of room", stock.full),
-            ("cache_purged", "Kept answers that were purged or may not be kept any more", stock.purged),
-        ] {
-            let counter = ConstCounter::new(count);
-            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
-        }
-        Ok(())
+        gauges(
+            &mut encoder,
+            [
+                ("cache_answers", "Answers in the response cache", stock.answers),
+                ("cache_bytes", "Bytes that they take", stock.bytes),
+            ],
+        )?;
+        counters(
+            &mut encoder,
+            [
+                ("cache_expired", "Kept answers that went with their time", stock.expired),
+                ("cache_evicted", "Kept answers that went for want of room", stock.full),
+                ("cache_purged", "Kept answers that were purged or may not be kept any more", stock.purged),
+            ],
+        )
     }
+}
+
+/// Figures that are read when the metrics are.
+fn gauges<const N: usize, T: TryInto<i64>>(
+    encoder: &mut DescriptorEncoder<'_>,
+    all: [(&str, &str, T); N],
+) -> Result<(), std::fmt::Error> {
+    for (name, help, value) in all {
+        let gauge = ConstGauge::new(value.try_into().unwrap_or(i64::MAX));
+        gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+    }
+    Ok(())
+}
+
+/// Counts that are read when the metrics are.
+fn counters<const N: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    all: [(&str, &str, u64); N],
+) -> Result<(), std::fmt::Error> {
+    for (name, help, count) in all {
+        let counter = ConstCounter::new(count);
+        counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+    }
+    Ok(())
 }
 
 /// The limiter's state, read when the metrics are.
@@ -157,15 +180,18 @@ impl std::fmt::Debug for LimiterState {
 impl Collector for LimiterState {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let (mode, stats) = (self.0.mode(), self.0.stats());
-        let gauge = |value: usize| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-        let away = ConstGauge::new(i64::from(mode == Mode::Away));
-        let mut put = |name, help, metric: ConstGauge<i64>| {
-            let entry = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
-            metric.encode(entry)
-        };
-        put("limiter_away", "1 while the counter store cannot be asked", away)?;
-        put("limiter_queued", "Settlements and releases not yet through", gauge(stats.queued))?;
-        put("limiter_waiting", "Settlements waiting for an epoch", gauge(stats.waiting))?;
+        gauges(
+            &mut encoder,
+            [
+                (
+                    "limiter_away",
+                    "1 while the counter store cannot be asked",
+                    usize::from(mode == Mode::Away),
+                ),
+                ("limiter_queued", "Settlements and releases not yet through", stats.queued),
+                ("limiter_waiting", "Settlements waiting for an epoch", stats.waiting),
+            ],
+        )?;
         encode_passed(&mut encoder, stats.passed)?;
         encode_grants(&mut encoder, &stats)
     }
@@ -188,29 +214,32 @@ fn encode_grants(encoder: &mut DescriptorEncoder<'_>, stats: &Stats) -> Result<(
     let usd = ConstGauge::new(stats.granted_free as f64 / 1e9);
     let help = "Money of budgets that this node has in advance and does not hold";
     usd.encode(encoder.encode_descriptor("grants_usd", help, None, usd.metric_type())?)?;
-    for (name, help, count) in [
-        ("grants_requests", "Requests of rate limits that this node has in advance", stats.requests_free),
-        ("grants_tokens", "Tokens of rate limits that this node has in advance", stats.tokens_free),
-        ("grants_slots", "Slots that this node has in advance and no call is in", stats.slots_free),
-    ] {
-        let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
-        gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
-    }
-    for (name, help, count) in [
-        (
-            "grants_exchanges",
-            "Trips to the counter store that told what was used and took more",
-            stats.exchanges,
-        ),
-        ("grants_recalls", "Budgets' windows of which another node missed what this one had", stats.recalls),
-        (
-            "grants_reclaimed",
-            "Grants of this node's dead processes that its start gave back",
-            stats.reclaimed,
-        ),
-    ] {
-        let counter = ConstCounter::new(count);
-        counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
-    }
-    Ok(())
+    gauges(
+        encoder,
+        [
+            ("grants_requests", "Requests of rate limits that this node has in advance", stats.requests_free),
+            ("grants_tokens", "Tokens of rate limits that this node has in advance", stats.tokens_free),
+            ("grants_slots", "Slots that this node has in advance and no call is in", stats.slots_free),
+        ],
+    )?;
+    counters(
+        encoder,
+        [
+            (
+                "grants_exchanges",
+                "Trips to the counter store that told what was used and took more",
+                stats.exchanges,
+            ),
+            (
+                "grants_recalls",
+                "Budgets' windows of which another node missed what this one had",
+                stats.recalls,
+            ),
+            (
+                "grants_reclaimed",
+                "Grants of this node's dead processes that its start gave back",
+                stats.reclaimed,
+            ),
+        ],
+    )
 }

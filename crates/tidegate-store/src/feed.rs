@@ -3,7 +3,7 @@
 //! Only the newest version of each resource is kept, so a delta from 0 is a snapshot.
 
 use serde_json::Value;
-use tidegate_types::resource::{FEATURES, ResourceKey, ResourceKind, Versioned};
+use tidegate_types::resource::{ResourceKey, ResourceKind, Versioned, unknown_features};
 use tidegate_types::{OrganizationId, Position, Revision, Shard};
 use uuid::Uuid;
 
@@ -66,8 +66,7 @@ fn item(
     (organization, kind, id, n, tightens, content, hash, requires, serving, former): Row,
 ) -> Result<Item> {
     let kind = ResourceKind::parse(&kind).ok_or(StoreError::Unreadable("resource kind"))?;
-    let mut unknown = requires.unwrap_or_default();
-    unknown.retain(|feature| !FEATURES.contains(&feature.as_str()));
+    let unknown: Vec<_> = requires.iter().flat_map(|all| unknown_features(all)).map(str::to_owned).collect();
     // What this release understands of it would be less than what was asked.
     let content = content.filter(|_| unknown.is_empty());
     let resource = content.and_then(|content| from_json(content, "resource").ok());

@@ -3,7 +3,7 @@
 //! Nothing of the kind is: settings that are absent, null or empty say nothing that could be lost.
 
 use serde_json::Value;
-use tidegate_types::resource::{FEATURES, Resource};
+use tidegate_types::resource::{Resource, unknown_features};
 
 use crate::convert::{from_json, to_json};
 use crate::{Result, StoreError};
@@ -13,7 +13,7 @@ use crate::{Result, StoreError};
 /// # Errors
 /// [`StoreError::Later`] naming what; [`StoreError::Unreadable`].
 pub(crate) fn refuse(content: &Value, requires: Option<&[String]>) -> Result<()> {
-    if let Some(feature) = unknown_feature(requires) {
+    if let Some(feature) = requires.into_iter().flat_map(unknown_features).next() {
         return Err(StoreError::Later(feature.to_owned()));
     }
     let resource: Resource = from_json(content.clone(), "resource")?;
@@ -21,11 +21,6 @@ pub(crate) fn refuse(content: &Value, requires: Option<&[String]>) -> Result<()>
         Some(field) => Err(StoreError::Later(field)),
         None => Ok(()),
     }
-}
-
-/// A feature among these that this release does not have.
-pub(crate) fn unknown_feature(requires: Option<&[String]>) -> Option<&str> {
-    requires?.iter().map(String::as_str).find(|feature| !FEATURES.contains(feature))
 }
 
 /// The first field of `stored` that is not in `again`, by its path. Names of fields only, never values.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use tidegate_limits::{BudgetHold, Hold, LimitError, Limiter, Mode, RateKind, Refusal, Release, ScopeLimits};
+use tidegate_limits::{LimitError, Limiter, Mode, RateKind, Refusal, Release, ScopeLimits};
 use tidegate_testkit::redis::Server;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    ORGANIZATION, RealClock, SOON, admit, call, connect, eventually, hard, key, refusal, settings, spent,
-    team,
+    ORGANIZATION, RealClock, SOON, admit, call, connect, eventually, hard, hold, key, refusal, settings,
+    spent, team,
 };
 
 /// A node as it is in the product.
@@ -26,17 +26,6 @@ fn evalsha(server: &Server) -> u64 {
     let text = server.command(&["INFO", "commandstats"]).unwrap();
     let line = text.lines().find(|line| line.starts_with("cmdstat_evalsha:calls=")).unwrap();
     line["cmdstat_evalsha:calls=".len()..].split(',').next().unwrap().parse().unwrap()
-}
-
-fn hold(limiter: &Limiter, part: BudgetHold) -> Hold {
-    Hold {
-        call_id: call(),
-        attempt: 0,
-        step: 0,
-        epoch: 1,
-        deadline: limiter.now().plus_millis(60_000),
-        budgets: [part].into_iter().collect(),
-    }
 }
 
 /// Calls as fast as it goes, and after `until` to the first refusal; when each was admitted, and when it ended.
@@ -60,7 +49,7 @@ async fn a_call_with_rates_and_a_budget_asks_no_redis_while_grants_last() {
     limiter.allow_grants(ORGANIZATION, 1, 10);
     let scopes = [key(Some(600_000), Some(600_000), Some(1_000)), team(Some(900_000), None, None)];
     let one = async || {
-        let hold = hold(&limiter, hard(1, 1_000_000_000, 1_000));
+        let hold = hold(&limiter, &[hard(1, 1_000_000_000, 1_000)]);
         let admitted = limiter.admit(&admit(hold.call_id, &scopes, 100, Some(hold.clone()))).await.unwrap();
         assert_eq!(admitted.held.epoch, 1);
         let (requests, tokens) = (admitted.rates.requests.unwrap(), admitted.rates.tokens.unwrap());

@@ -13,12 +13,11 @@ mod policy;
 mod route;
 mod trust;
 
-use tidegate_types::resource::{Resource, ResourceKey};
+use tidegate_types::resource::{Resource, ResourceKey, unknown_features};
 
 use crate::config::{self as wire, resource::Resource as Kind};
 use crate::error::{ConvertError, Problem};
 use crate::fields::Fields;
-use crate::versioned::SUPPORTED_FEATURES;
 
 const AT: Fields = Fields("Resource");
 
@@ -48,7 +47,7 @@ impl TryFrom<wire::Resource> for Resource {
     type Error = ConvertError;
 
     fn try_from(message: wire::Resource) -> Result<Self, ConvertError> {
-        if message.requires.iter().any(|feature| !SUPPORTED_FEATURES.contains(&feature.as_str())) {
+        if unknown_features(&message.requires).next().is_some() {
             return AT.wrong("requires", Problem::UnsupportedFeature);
         }
         // A kind that this version does not know arrives as an absent one.

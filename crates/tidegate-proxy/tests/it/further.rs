@@ -4,26 +4,15 @@
 use serde_json::{Value, json};
 use tidegate_types::BudgetId;
 
+use crate::form::{File, form};
 use crate::stage::{Stage, strict};
 
-/// A picture to be edited, with its form.
-fn form(parts: &[(&str, &str)], pictures: usize) -> (String, Vec<u8>) {
-    let mut out = Vec::new();
-    for (name, value) in parts {
-        let head = format!("--b0undary\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
-        out.extend(head.bytes().chain(value.bytes()).chain(*b"\r\n"));
-    }
-    for _ in 0..pictures {
-        out.extend(b"--b0undary\r\nContent-Disposition: form-data; name=\"image[]\"; filename=\"a.png\"\r\n");
-        out.extend(b"Content-Type: image/png\r\n\r\n\x89PNG\r\n\x1a\n\0binary\r\n");
-    }
-    out.extend(b"--b0undary--\r\n");
-    ("multipart/form-data; boundary=b0undary".to_owned(), out)
-}
+const PICTURE: File<'_> =
+    File { field: "image[]", name: "a.png", media_type: "image/png", bytes: b"\x89PNG\r\n\x1a\n\0binary" };
 
 impl Stage {
     async fn edit(&self, parts: &[(&str, &str)], pictures: usize) -> (u16, Value) {
-        let (content_type, body) = form(parts, pictures);
+        let (content_type, body) = form(parts, &vec![PICTURE; pictures]);
         let request = self.post("/v1/images/edits").header("content-type", content_type).body(body);
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())

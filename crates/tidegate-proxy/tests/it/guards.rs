@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tidegate_types::resource::*;
 use tidegate_types::usage::Surface;
 
+use crate::form::{File, form};
 use crate::stage::{Stage, strict};
 use crate::world::policy;
 
@@ -26,17 +27,9 @@ impl Ask {
         Self { path: path.into(), headers, body: body.to_string().into_bytes() }
     }
 
-    fn form(path: &str, parts: &[(&str, &str)], file: &str, content: &[u8]) -> Self {
-        let mut body = String::new();
-        for (name, value) in parts {
-            body += &format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-        }
-        body += &format!("--edge\r\nContent-Disposition: form-data; name=\"{file}\"; filename=\"a.mp3\"\r\n");
-        let mut body = body.into_bytes();
-        body.extend(b"Content-Type: application/octet-stream\r\n\r\n");
-        body.extend(content.iter().chain(b"\r\n--edge--\r\n"));
-        let headers = vec![("content-type".to_owned(), "multipart/form-data; boundary=edge".to_owned())];
-        Self { path: path.to_owned(), headers, body }
+    fn form(path: &str, fields: &[(&str, &str)], file: File<'_>) -> Self {
+        let (content_type, body) = form(fields, &[file]);
+        Self { path: path.to_owned(), headers: vec![("content-type".to_owned(), content_type)], body }
     }
 
     fn with(mut self, name: &str, value: &str) -> Self {
@@ -133,6 +126,8 @@ fn tasks() -> Vec<Ask> {
     let embed = json!({"model": "openai/emb", "input": texts});
     let ranked = json!({"model": "cohere/rank", "query": "tide", "documents": documents});
     let drawn = json!({"model": "openai/draw", "prompt": "a gate", "n": 1});
+    let file = |field, bytes| File { field, name: "a", media_type: "application/octet-stream", bytes };
+    let (picture, recording) = (file("image[]", b"\x89PNG\r\n\x1a\n"), file("file", b"ID3 content"));
     let mut all = vec![
         Ask::json("/v1/embeddings", &embed),
         Ask::json("/embeddings", &embed),
@@ -141,15 +136,10 @@ fn tasks() -> Vec<Ask> {
         Ask::json("/v1/rerank", &ranked),
         Ask::json("/v1/v2/rerank", &ranked),
         Ask::json("/v1/images/generations", &drawn),
-        Ask::form(
-            "/v1/images/edits",
-            &[("model", "openai/paint"), ("prompt", "a gate")],
-            "image[]",
-            b"\x89PNG\r\n\x1a\n",
-        ),
+        Ask::form("/v1/images/edits", &[("model", "openai/paint"), ("prompt", "a gate")], picture),
         Ask::json("/v1/audio/speech", &speech(json!({}))),
         Ask::json("/v1/audio/speech", &speech(json!({"stream_format": "sse"}))),
-        Ask::form("/v1/audio/transcriptions", &[("model", "openai/whisper")], "file", b"ID3 content"),
+        Ask::form("/v1/audio/transcriptions", &[("model", "openai/whisper")], recording),
         Ask::json("/v1/responses/compact", &json!({"model": TALK, "input": "hello tide"})),
     ];
     for (version, texts) in [("v1", "input"), ("v3", "values"), ("v4", "values")] {

@@ -19,6 +19,7 @@ mod client;
 mod disconnects;
 mod drain;
 mod failover;
+mod form;
 mod further;
 mod guards;
 mod http2;

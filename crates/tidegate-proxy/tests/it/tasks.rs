@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tidegate_types::{BudgetId, NanoUsd};
 
+use crate::form::{File, form};
 use crate::stage::{Stage, strict};
 
 /// Vectors of one text as floats, whatever form they came in.
@@ -213,20 +214,9 @@ fn wav(seconds: u32) -> Vec<u8> {
     out
 }
 
-/// A form as an SDK sends it.
-fn form(parts: &[(&str, &str)], file: &[u8]) -> (String, Vec<u8>) {
-    let mut out = Vec::new();
-    for (name, value) in parts {
-        out.extend(
-            format!("--b0undary\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
-                .bytes(),
-        );
-    }
-    out.extend(b"--b0undary\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n");
-    out.extend(b"Content-Type: audio/wav\r\n\r\n");
-    out.extend(file);
-    out.extend(b"\r\n--b0undary--\r\n");
-    ("multipart/form-data; boundary=b0undary".to_owned(), out)
+/// The form of a transcription.
+fn recording(fields: &[(&str, &str)], bytes: &[u8]) -> (String, Vec<u8>) {
+    form(fields, &[File { field: "file", name: "a.wav", media_type: "audio/wav", bytes }])
 }
 
 #[tokio::test]
@@ -245,7 +235,7 @@ async fn speech_is_written_down_in_every_format() {
         ("openai/hear", "json", "\"text\":\"Silence of 3 seconds.\""),
         ("openai/hear", "text", "Silence of 3 seconds.\n"),
     ] {
-        let (content_type, body) = form(&[("model", model), ("response_format", format)], &file);
+        let (content_type, body) = recording(&[("model", model), ("response_format", format)], &file);
         let request = stage.post("/v1/audio/transcriptions").header("content-type", content_type);
         let answer = request.body(body).send().await.unwrap();
         let status = answer.status().as_u16();
@@ -255,7 +245,7 @@ async fn speech_is_written_down_in_every_format() {
     }
     let mut frame = vec![0xff, 0xfb, 0x90, 0x00];
     frame.resize(417, 0);
-    let (content_type, body) = form(&[("model", "openai/whisper")], &frame.repeat(100));
+    let (content_type, body) = recording(&[("model", "openai/whisper")], &frame.repeat(100));
     let request = stage.post("/v1/audio/transcriptions").header("content-type", content_type);
     assert_eq!(request.body(body).send().await.unwrap().status().as_u16(), 200, "the frames of an MP3 tell");
     calls += 1;
@@ -274,7 +264,7 @@ async fn speech_is_written_down_in_every_format() {
 #[tokio::test]
 async fn what_cannot_be_bounded_or_has_no_price_is_refused_under_a_strict_budget() {
     let stage = Stage::start().await;
-    let compressed = form(&[("model", "openai/whisper")], b"ID3 something compressed");
+    let compressed = recording(&[("model", "openai/whisper")], b"ID3 something compressed");
     let send = |(content_type, body): (String, Vec<u8>)| {
         stage.post("/v1/audio/transcriptions").header("content-type", content_type).body(body).send()
     };

@@ -11,6 +11,11 @@ pub(super) const RESIDENCY: &str = "residency";
 /// What this release knows.
 pub const FEATURES: &[&str] = &[RESIDENCY];
 
+/// Those of `required` that this release does not know.
+pub fn unknown_features(required: &[String]) -> impl Iterator<Item = &str> {
+    required.iter().map(String::as_str).filter(|feature| !FEATURES.contains(feature))
+}
+
 impl Resource {
     /// The features that one must know to apply, change or pass on this resource.
     #[must_use]

@@ -32,7 +32,7 @@ pub use catalogue::{
 };
 pub use content_hash::content_hash;
 pub use credential::{Attestation, Credential, CredentialScope, SealedSecret, SecretForm};
-pub use features::FEATURES;
+pub use features::{FEATURES, unknown_features};
 pub use key::{AllowList, KeyLimits, KeySecret, KeyStatus, VirtualKey};
 pub use location::Location;
 pub use organization::{ModelLimits, Organization, Team};

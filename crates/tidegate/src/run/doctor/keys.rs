@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use std::sync::Arc;
 
 use tidegate_keyring::Keyring;
+use tidegate_secrets::kek::KeyWrapper;
 use tidegate_secrets::places;
 use tidegate_telemetry::SystemClock;
 
@@ -14,7 +15,7 @@ use crate::run::{control_plane, keeper};
 /// Looks at the keeper, and, when the database may be used, at what is sealed.
 pub(super) async fn look(config: &Config, database: bool, findings: &mut Findings) {
     let Ok(wrappers) = keeper::wrappers(&config.encryption) else { return };
-    match wraps(config).await {
+    match wraps(&*wrappers.current).await {
         Ok(name) => findings.ok("encryption keeper", format!("{name} wraps and opens")),
         Err(error) => findings.failed(
             "encryption keeper",
@@ -47,8 +48,7 @@ pub(super) async fn look(config: &Config, database: bool, findings: &mut Finding
     }
 }
 
-async fn wraps(config: &Config) -> Result<String> {
-    let keeper = keeper::wrappers(&config.encryption)?.current;
+async fn wraps(keeper: &dyn KeyWrapper) -> Result<String> {
     let (place, probe) = (places::installation("doctor"), [7; 32]);
     let wrapped = keeper.wrap(&place, &probe).await.context("it wraps nothing")?;
     let opened = keeper.unwrap(&place, &wrapped).await.context("it does not open what it wrapped")?;
