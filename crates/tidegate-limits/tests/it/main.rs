@@ -1,6 +1,7 @@
 //! The limiter through its public face, over memory and over a real Redis.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod amounts;
 mod checked;
 mod epochs;
 mod faults;
@@ -10,6 +11,7 @@ mod left;
 mod memory_used;
 mod model;
 mod rate_grants;
+mod rates;
 mod reach;
 mod reclaim;
 mod rooms;
