@@ -39,7 +39,7 @@ pub enum LimitError {
 pub enum Unfit {
     /// The URL cannot be read. (The URL may hold a password and is not repeated.)
     #[error(
-        "its URL is not redis://, rediss:// or unix:// with one endpoint (Sentinels have settings of their own, Cluster is not spoken)"
+        "its URL is not redis://, rediss:// or unix:// with one endpoint (Sentinels and the nodes of a cluster have settings of their own)"
     )]
     Url,
     /// The certificates cannot be read, or the URL is not `rediss://`.
@@ -48,8 +48,16 @@ pub enum Unfit {
     /// What is said of its Sentinels cannot be used.
     #[error("its Sentinels need addresses (host:port), the group's name, and a redis:// or rediss:// URL")]
     Sentinels,
-    /// A Sentinel, or a node of a cluster.
-    #[error("it runs in {0} mode; nodes need one endpoint that leads to the primary")]
+    /// What is said of its cluster cannot be used.
+    #[error(
+        "redis.cluster needs addresses (host:port), a redis:// or rediss:// URL without a database's number, and no redis.sentinel"
+    )]
+    Cluster,
+    /// A cluster is spoken of, and there is none.
+    #[error("redis.cluster is given, and it is no node of a cluster: leave redis.cluster out")]
+    NoCluster,
+    /// A Sentinel, or a node of a cluster, where one server is to be.
+    #[error("it runs in {0} mode: {advice}", advice = advice(.0))]
     Mode(String),
     /// Keys could be evicted, and a lost counter would be spent twice.
     #[error("maxmemory-policy is {0}; it must be noeviction")]
@@ -57,6 +65,14 @@ pub enum Unfit {
     /// A needed command is not permitted or not known.
     #[error("{0} is refused by the server")]
     Command(&'static str),
+}
+
+/// Which setting is for a server that runs in such a mode.
+fn advice(mode: &str) -> &'static str {
+    match mode {
+        "cluster" => "name nodes of the cluster in redis.cluster.addresses",
+        _ => "name it in redis.sentinel.addresses",
+    }
 }
 
 /// A refusal, with what the answer's headers need.

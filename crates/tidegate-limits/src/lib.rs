@@ -22,5 +22,5 @@ pub use budget::{Balance, BudgetHold, End, HeldUnder, Hold, MAX_AMOUNT, Settleme
 pub use error::{LimitError, RateKind, Refusal, Refused, Unfit};
 pub use left::{Ended, LeftHold, Process};
 pub use limiter::{Limiter, Mode, Passed, Stats, UnderWay};
-pub use redis::{Heard, Survey, survey, survey_sentinels};
+pub use redis::{ClusterSurvey, Heard, Survey, survey, survey_cluster, survey_sentinels};
 pub use settings::{GrantSettings, RedisSettings, SentinelSettings, Timing};

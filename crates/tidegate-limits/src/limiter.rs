@@ -35,6 +35,9 @@ enum Store {
 pub enum Mode {
     /// By Redis.
     Healthy,
+    /// Some primaries of a cluster cannot be asked: as [`Self::Away`] for the organizations of their slots, as
+    /// [`Self::Healthy`] for all others.
+    Partly,
     /// Redis cannot be asked: rates by this node's fair share, hard budgets not at all.
     Away,
     /// By this process alone.
@@ -54,6 +57,10 @@ pub struct Stats {
     pub denied_locally: u64,
     /// Times the breaker opened.
     pub trips: u64,
+    /// Servers that are to count: 1, or the primaries of a cluster.
+    pub primaries: usize,
+    /// Those of them that cannot be asked.
+    pub primaries_away: usize,
     /// Holds placed on grants, without asking the store.
     pub held_locally: u64,
     /// Calls whose rates were taken from grants, without asking the store.
@@ -336,12 +343,21 @@ impl Limiter {
         }
     }
 
-    /// Identity of the store's process; `None` while Redis has not been reached.
+    /// Identity of the process that counts for this organization; `None` while it has not been reached.
     #[must_use]
-    pub fn store_run_id(&self) -> Option<String> {
+    pub fn store_run_id(&self, organization: OrganizationId) -> Option<String> {
         match &self.store {
             Store::Memory(store) => Some(store.run_id().to_owned()),
-            Store::Redis(store) => store.run_id(),
+            Store::Redis(store) => store.run_id(organization),
+        }
+    }
+
+    /// Grows whenever [`Self::store_run_id`] of any organization may have changed.
+    #[must_use]
+    pub fn store_version(&self) -> u64 {
+        match &self.store {
+            Store::Memory(_) => 0,
+            Store::Redis(store) => store.version(),
         }
     }
 
@@ -362,12 +378,12 @@ impl Limiter {
         }
     }
 
-    /// The settlements and releases that are on their way to the store at this moment.
+    /// The settlements and releases that are on their way to the organization's store at this moment.
     #[must_use]
-    pub fn under_way(&self) -> UnderWay {
+    pub fn under_way(&self, organization: OrganizationId) -> UnderWay {
         match &self.store {
             Store::Memory(_) => UnderWay(None),
-            Store::Redis(store) => UnderWay(store.under_way()),
+            Store::Redis(store) => UnderWay(store.under_way(organization)),
         }
     }
 

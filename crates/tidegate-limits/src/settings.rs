@@ -86,13 +86,16 @@ pub struct SentinelSettings {
 /// needs `~tg:*` and `+evalsha +script|load +info +time +zrangebyscore +hkeys`, `+xadd +xrange` for what
 /// nodes tell one another (without them each knows its own providers' health only), and for the scripts
 /// `+get +set +mget +del +hget +hmget +hset +hgetall +hexists +hincrby +persist +pexpire +pexpireat +zadd +zrem
-/// +zcount +zscore +zremrangebyscore`.
+/// +zcount +zscore +zremrangebyscore`; in a cluster `+cluster|slots +cluster|info` as well, on every node.
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
     /// `redis://`, `rediss://` or `unix://` URL, with the password if there is one.
     pub url: Secret,
     /// Sentinels that say where the primary is, in place of the URL's host and port.
     pub sentinel: Option<SentinelSettings>,
+    /// `host:port` of some nodes of a cluster, of which any that answers says where the primaries are, in place of
+    /// the URL's host and port.
+    pub cluster: Option<Vec<String>>,
     /// Certificates (PEM) that vouch for a `rediss://` server; `None`: those of the public web.
     pub ca: Option<Vec<u8>>,
     /// Connections for decisions, 1 to 8; one more is kept for settlements. More than one did not
@@ -116,6 +119,7 @@ impl RedisSettings {
         Self {
             url,
             sentinel: None,
+            cluster: None,
             ca: None,
             connections: 1,
             decision: Duration::from_millis(25),

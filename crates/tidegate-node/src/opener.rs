@@ -132,23 +132,34 @@ impl Opener {
         mut budgets: mpsc::UnboundedReceiver<OrganizationId>,
         stop: CancellationToken,
     ) {
-        let mut run = self.shared.limiter.store_run_id();
+        let limiter = &self.shared.limiter;
+        // Whose process counts for whom; in a cluster organizations have different ones.
+        let mut runs: AHashMap<OrganizationId, Option<String>> = AHashMap::new();
+        let mut version = limiter.store_version();
         let mut ticks = interval(LOOK_EVERY);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(organization) = budgets.recv() => {
                     let epoch = self.shared.config.organization(organization).map_or(0, |held| held.epoch());
-                    self.shared.limiter.end_grants_before(organization, epoch);
+                    limiter.end_grants_before(organization, epoch);
                     self.shared.with_budgets.lock().insert(organization);
+                    runs.insert(organization, limiter.store_run_id(organization));
                     self.prepare(organization);
                 }
                 _ = ticks.tick() => {
-                    let present = self.shared.limiter.store_run_id();
-                    if present.is_some() && present != run {
-                        run = present;
-                        let known: Vec<_> = self.shared.with_budgets.lock().iter().copied().collect();
-                        known.into_iter().for_each(|organization| self.prepare(organization));
+                    let present = limiter.store_version();
+                    if present == std::mem::replace(&mut version, present) {
+                        continue;
+                    }
+                    let known: Vec<_> = self.shared.with_budgets.lock().iter().copied().collect();
+                    for organization in known {
+                        let run = limiter.store_run_id(organization);
+                        let before = runs.entry(organization).or_default();
+                        if run.is_some() && run != *before {
+                            *before = run;
+                            self.prepare(organization);
+                        }
                     }
                 }
             }
@@ -207,7 +218,7 @@ impl Shared {
     }
 
     async fn step(&self, organization: OrganizationId) -> Result<Step, OpenError> {
-        let run = self.limiter.store_run_id().ok_or(OpenError::StoreAway)?;
+        let run = self.limiter.store_run_id(organization).ok_or(OpenError::StoreAway)?;
         // With the store away nothing is held and nothing is known.
         let found = self.limiter.present_epoch(organization).await.map_err(|_| OpenError::StoreAway)?;
         let known = self.config.organization(organization).map_or(0, |snapshot| snapshot.epoch());

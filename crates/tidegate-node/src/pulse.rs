@@ -121,6 +121,7 @@ impl Pulse {
 pub(crate) fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Healthy => "healthy",
+        Mode::Partly => "partly",
         Mode::Away => "away",
         Mode::Memory => "memory",
     }

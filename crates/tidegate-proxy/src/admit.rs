@@ -202,7 +202,7 @@ fn scopes(plan: &Plan, candidate: &Candidate) -> SmallVec<[ScopeLimits; 3]> {
 
 /// Asks, and once more where it was refused for what calls before it had not given back yet.
 async fn admit_in_epoch(gateway: &Gateway, ask: &Admit) -> Result<Admitted, LimitError> {
-    let under_way = gateway.limiter.under_way();
+    let under_way = gateway.limiter.under_way(ask.organization_id);
     match admit_as_it_is(gateway, ask).await {
         // Seldom, and kept out of every call's state.
         Err(error) if may_be_early(&error) => {
@@ -251,7 +251,7 @@ async fn hold_in_epoch(
     organization: OrganizationId,
     hold: &Hold,
 ) -> Result<HeldUnder, LimitError> {
-    let under_way = gateway.limiter.under_way();
+    let under_way = gateway.limiter.under_way(organization);
     match hold_as_it_is(gateway, organization, hold).await {
         Err(error)
             if may_be_early(&error) && gateway.limiter.caught_up(under_way, organization, &[]).await =>

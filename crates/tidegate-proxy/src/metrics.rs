@@ -185,9 +185,15 @@ impl Collector for LimiterState {
             [
                 (
                     "limiter_away",
-                    "1 while the counter store cannot be asked",
-                    usize::from(mode == Mode::Away),
+                    "1 while the counter store, or a part of it, cannot be asked",
+                    usize::from(matches!(mode, Mode::Away | Mode::Partly)),
                 ),
+                (
+                    "limiter_primaries",
+                    "Servers that are to count: 1, or the primaries of a cluster",
+                    stats.primaries,
+                ),
+                ("limiter_primaries_away", "Those of them that cannot be asked", stats.primaries_away),
                 ("limiter_queued", "Settlements and releases not yet through", stats.queued),
                 ("limiter_waiting", "Settlements waiting for an epoch", stats.waiting),
             ],

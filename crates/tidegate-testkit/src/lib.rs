@@ -5,6 +5,7 @@
 //! test is killed, with the process that started them.
 
 pub mod binaries;
+pub mod cluster;
 pub mod host;
 #[cfg(feature = "installation")]
 pub mod installation;

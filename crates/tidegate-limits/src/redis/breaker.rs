@@ -14,8 +14,9 @@ use tidegate_types::{Clock, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::cluster::Watch;
 use super::finder::Finder;
-use super::link::{Failure, Link, Offset};
+use super::link::{Failure, Link, Offset, is_elsewhere};
 use super::script::Scripts;
 use crate::error::LimitError;
 
@@ -27,13 +28,31 @@ const FOLLOWED: u32 = 3;
 const FIRST_PAUSE_MS: u64 = 10;
 const LONGEST_PAUSE_MS: u64 = 1_000;
 
+/// What every server's breaker is made with.
+#[derive(Clone)]
+pub(super) struct Kit {
+    pub(super) scripts: Arc<Scripts>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Hard stop of a decision.
+    pub(super) decision: Duration,
+    /// Connections for decisions.
+    pub(super) connections: u8,
+    pub(super) seed: u64,
+    /// Grows whenever an organization may have another server, or the server another process.
+    pub(super) version: Arc<AtomicU64>,
+}
+
 /// Connections for decisions, one for settlements (the last), and whether they may be used.
 pub(super) struct Breaker {
     finder: Finder,
-    scripts: Arc<Scripts>,
-    clock: Arc<dyn Clock>,
-    decision: Duration,
+    kit: Kit,
+    /// Where what is seen of the cluster is told; `None`: there is none.
+    watch: Option<Arc<Watch>>,
     links: Vec<ArcSwapOption<Link>>,
+    /// The run of the server last spoken to.
+    run: Mutex<String>,
+    /// Store's time at which the server was last found again, microseconds.
+    recovered_at: AtomicI64,
     closed: AtomicBool,
     tripped: Notify,
     recovered: Notify,
@@ -45,29 +64,31 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    pub(super) fn new(
-        finder: Finder,
-        scripts: Arc<Scripts>,
-        clock: Arc<dyn Clock>,
-        decision: Duration,
-        connections: u8,
-        seed: u64,
-    ) -> Self {
+    /// `offset`: the store's time minus the local one, until it is measured, microseconds.
+    pub(super) fn new(finder: Finder, kit: &Kit, watch: Option<Arc<Watch>>, offset: i64) -> Self {
         Self {
             finder,
-            scripts,
-            clock,
-            decision,
-            links: (0..usize::from(connections.clamp(1, 8)) + 1).map(|_| ArcSwapOption::empty()).collect(),
+            kit: kit.clone(),
+            watch,
+            links: (0..usize::from(kit.connections.clamp(1, 8)) + 1)
+                .map(|_| ArcSwapOption::empty())
+                .collect(),
+            run: Mutex::default(),
+            recovered_at: AtomicI64::new(0),
             closed: AtomicBool::new(false),
             tripped: Notify::new(),
             recovered: Notify::new(),
             trips: AtomicU64::new(0),
-            offset: AtomicI64::new(0),
+            offset: AtomicI64::new(offset),
             offset_known: AtomicBool::new(false),
-            jitter: Mutex::new(seed | 1),
+            jitter: Mutex::new(kit.seed | 1),
             complained: AtomicI64::new(0),
         }
+    }
+
+    /// Where the server is, when it is one of several.
+    fn at(&self) -> Option<String> {
+        self.watch.as_ref().map(|_| self.finder.address())
     }
 
     /// Whether the store may be asked.
@@ -77,16 +98,26 @@ impl Breaker {
 
     /// Longest silence of the store that a caller waits for.
     pub(super) const fn decision(&self) -> Duration {
-        self.decision
+        self.kit.decision
     }
 
     pub(super) fn trips(&self) -> u64 {
         self.trips.load(Ordering::Relaxed)
     }
 
+    /// The store's time minus the local one, microseconds.
+    pub(super) fn offset(&self) -> i64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
+    /// The store's time when it was last found again, microseconds; 0: it was never away.
+    pub(super) fn recovered_at(&self) -> i64 {
+        self.recovered_at.load(Ordering::Relaxed)
+    }
+
     /// The store's time.
     pub(super) fn now(&self) -> Timestamp {
-        let micros = self.clock.now().as_micros();
+        let micros = self.kit.clock.now().as_micros();
         Timestamp::from_micros(micros.saturating_add(self.offset.load(Ordering::Relaxed)))
     }
 
@@ -116,15 +147,17 @@ impl Breaker {
     /// Asks one decision. Silence opens the breaker; an error of the server's does not, it is
     /// an answer (out of memory: some calls may still be served).
     pub(super) async fn ask(&self, link: &Link, command: &Cmd) -> Result<Value, Failure> {
-        let mut answer = link.ask(command, self.decision).await;
+        let mut answer = link.ask(command, self.kit.decision).await;
         if answer == Err(Failure::Forgot) {
             // Somebody ran SCRIPT FLUSH: nothing was done yet.
-            link.teach(&self.scripts, self.decision).await.inspect_err(|_| self.trip())?;
-            answer = link.ask(command, self.decision).await;
+            link.teach(&self.kit.scripts, self.kit.decision).await.inspect_err(|_| self.trip())?;
+            answer = link.ask(command, self.kit.decision).await;
         }
         match answer {
             Err(Failure::Silent) => self.trip(),
             Err(Failure::ReadOnly) => self.demoted(link),
+            Err(Failure::Moved) => self.hint(),
+            Err(Failure::Down) => self.trip(),
             Err(Failure::Forgot | Failure::Server) => self.complain(),
             Ok(_) => {}
         }
@@ -137,12 +170,41 @@ impl Breaker {
         self.trip();
     }
 
+    /// Something was elsewhere, or is nowhere: whoever knows the cluster should look.
+    pub(super) fn hint(&self) {
+        if let Some(watch) = &self.watch {
+            watch.hint();
+        }
+    }
+
+    /// Looks through answers for what is elsewhere.
+    pub(super) fn heard(&self, replies: &[Value]) {
+        let moved = |reply: &Value| matches!(reply, Value::ServerError(error) if is_elsewhere(error));
+        if self.watch.is_some() && replies.iter().any(moved) {
+            self.hint();
+        }
+    }
+
     /// Logs that the server refuses commands, at most once a second.
     fn complain(&self) {
-        let second = self.clock.now().as_seconds();
+        let second = self.kit.clock.now().as_seconds();
         if self.complained.swap(second, Ordering::Relaxed) != second {
             tracing::error!("redis answers, but refuses commands (memory, permissions, loading?)");
         }
+    }
+
+    /// Asks one thing off the caller's path; the breaker is not for it.
+    pub(super) async fn ask_back(
+        &self,
+        link: &Link,
+        command: &Cmd,
+        stop: Duration,
+    ) -> Result<Value, Failure> {
+        link.ask(command, stop).await.inspect_err(|failure| {
+            if *failure == Failure::Moved {
+                self.hint();
+            }
+        })
     }
 
     /// Asks many things off the caller's path; silence opens the breaker.
@@ -152,15 +214,19 @@ impl Breaker {
         pipeline: &Pipeline,
         stop: Duration,
     ) -> Result<Vec<Value>, Failure> {
-        link.ask_many(pipeline, stop).await.inspect_err(|_| self.trip())
+        let replies = link.ask_many(pipeline, stop).await.inspect_err(|_| self.trip())?;
+        self.heard(&replies);
+        Ok(replies)
     }
 
     /// Opens the breaker.
     pub(super) fn trip(&self) {
         if self.closed.swap(false, Ordering::AcqRel) {
             self.trips.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!("redis does not answer: hard budgets are refused, rates are shared out");
+            let at = self.at();
+            tracing::warn!(at, "redis does not answer: hard budgets are refused, rates are shared out");
             self.tripped.notify_one();
+            self.hint();
         }
     }
 
@@ -179,14 +245,14 @@ impl Breaker {
 
     /// First connection. An unfit server is an error, an absent one is not.
     pub(super) async fn begin(&self) -> Result<(), LimitError> {
-        match self.revive().await {
+        match self.revive(false).await {
             Err(error @ LimitError::Unfit(_)) => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Keeps the connections alive until `stop`; calls `back` after each recovery.
-    pub(super) async fn keep(&self, stop: CancellationToken, back: impl Fn()) {
+    /// Keeps the connections alive until `stop`.
+    pub(super) async fn keep(&self, stop: CancellationToken) {
         let (mut attempt, mut beats) = (0u32, 0u32);
         loop {
             let pause = if self.is_closed() { HEARTBEAT } else { self.pause(attempt) };
@@ -204,15 +270,14 @@ impl Breaker {
                 }
                 continue;
             }
-            match self.revive().await {
+            match self.revive(true).await {
                 Ok(()) => {
-                    tracing::info!("redis answers again");
-                    back();
+                    tracing::info!(at = self.at(), "redis answers again");
                     attempt = 0;
                 }
                 Err(error) => {
                     if matches!(error, LimitError::Unfit(_)) {
-                        tracing::error!(%error, "redis must not be used");
+                        tracing::error!(at = self.at(), %error, "redis must not be used");
                     }
                     attempt = attempt.saturating_add(1);
                 }
@@ -224,11 +289,21 @@ impl Breaker {
     async fn check(&self) {
         for slot in &self.links {
             let Some(link) = slot.load_full() else { return self.trip() };
-            match link.probe(&*self.clock, self.decision.max(HEARTBEAT / 4)).await {
+            match link.probe(&*self.kit.clock, self.kit.decision.max(HEARTBEAT / 4)).await {
                 Ok(offset) => self.note(offset),
                 Err(_) => return self.trip(),
             }
         }
+        if self.stands().await.is_err() {
+            self.trip();
+        }
+    }
+
+    /// Whether the server takes part in a cluster that counts; where there is none, yes.
+    async fn stands(&self) -> Result<(), Failure> {
+        let Some(watch) = &self.watch else { return Ok(()) };
+        let link = self.links.last().and_then(ArcSwapOption::load_full).ok_or(Failure::Silent)?;
+        watch.ask(&link).await
     }
 
     /// Leaves a server that the Sentinels do not call the primary any more: it may not have heard of it.
@@ -242,12 +317,12 @@ impl Breaker {
         }
     }
 
-    /// Makes every connection usable, then closes the breaker.
-    async fn revive(&self) -> Result<(), LimitError> {
+    /// Makes every connection usable, then closes the breaker. `again`: what was served meanwhile is to be counted.
+    async fn revive(&self, again: bool) -> Result<(), LimitError> {
         let mut found = None;
         for slot in &self.links {
             if let Some(link) = slot.load_full()
-                && let Ok(offset) = link.probe(&*self.clock, self.decision).await
+                && let Ok(offset) = link.probe(&*self.kit.clock, self.kit.decision).await
             {
                 self.note(offset);
                 continue;
@@ -256,13 +331,17 @@ impl Breaker {
                 Some(client) => client,
                 None => self.finder.find().await?,
             };
-            let link = Link::connect(&client, &self.scripts).await?;
+            let link = Link::connect(&client, &self.kit.scripts, self.watch.is_some()).await?;
             found = Some(client);
-            let offset = link.probe(&*self.clock, HEARTBEAT).await.map_err(|_| LimitError::Away)?;
+            let offset = link.probe(&*self.kit.clock, HEARTBEAT).await.map_err(|_| LimitError::Away)?;
             self.note(offset);
             slot.store(Some(Arc::new(link)));
         }
         self.agree()?;
+        self.stands().await.map_err(|_| LimitError::Away)?;
+        if again {
+            self.recovered_at.store(self.now().as_micros(), Ordering::Relaxed);
+        }
         self.closed.store(true, Ordering::Release);
         self.recovered.notify_waiters();
         Ok(())
@@ -274,6 +353,11 @@ impl Breaker {
         let mut runs = links.iter().map(|link| link.run_id());
         let first = runs.next();
         if runs.all(|run| Some(run) == first) {
+            let (mut last, first) = (self.run.lock(), first.unwrap_or_default());
+            if *last != first {
+                first.clone_into(&mut last);
+                self.kit.version.fetch_add(1, Ordering::AcqRel);
+            }
             return Ok(());
         }
         links.iter().for_each(|link| link.spoil());

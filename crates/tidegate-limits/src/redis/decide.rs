@@ -12,7 +12,9 @@ use tidegate_types::{NanoUsd, OrganizationId, Timestamp};
 use super::RedisStore;
 use super::command::{Bucket, Question, buckets_of, slots_of};
 use super::grants::Local;
-use crate::admit::{Admit, Lease, Rates, ScopeLimits, Source};
+use super::link::Failure;
+use super::queue::Job;
+use crate::admit::{Admit, Lease, RateScope, Rates, ScopeLimits, Source};
 use crate::budget::{End, HeldUnder, Hold};
 use crate::error::{LimitError, Refusal};
 use crate::rate;
@@ -69,7 +71,7 @@ impl Drop for Undecided<'_> {
                 tokens: admit.tokens,
                 source: Source::Store,
             };
-            self.store.queue.release(lease, None);
+            self.store.enqueue(Job::Release(lease, None));
         }
     }
 }
@@ -159,8 +161,7 @@ impl RedisStore {
     /// Asks the store for what is left to ask: rates, slots, and the hold if it is not placed yet.
     async fn admit_with(&self, admit: &Admit, hold: Option<&Hold>) -> Result<Decision, LimitError> {
         let organization = admit.organization_id;
-        let mut buckets =
-            buckets_of(&admit.scopes, admit.tokens, |scope| self.shares.floor(organization, scope));
+        let mut buckets = buckets_of(&admit.scopes, admit.tokens, |scope| self.floor(organization, scope));
         let limited = !buckets.is_empty() || slots_of(&admit.scopes).next().is_some();
         if !limited && hold.is_none() {
             return Ok(self.undecided());
@@ -247,6 +248,14 @@ impl RedisStore {
         }
     }
 
+    /// What a bucket was at least charged with here, while the store was away.
+    fn floor(&self, organization: OrganizationId, scope: RateScope) -> i64 {
+        if !self.shares.in_use() {
+            return 0;
+        }
+        self.shares.floor(organization, scope, self.route.of(organization).breaker.recovered_at())
+    }
+
     async fn ask_once(
         &self,
         mut undecided: Undecided<'_>,
@@ -255,7 +264,8 @@ impl RedisStore {
         call: &[u8],
     ) -> Result<Decision, (LimitError, Option<Duration>)> {
         let (organization, hold) = (undecided.organization, undecided.hold);
-        let Some(link) = self.breaker.front(spread(organization)) else {
+        let shard = self.route.of(organization);
+        let Some(link) = shard.breaker.front(spread(organization)) else {
             undecided.armed = false;
             return Err((LimitError::Away, None));
         };
@@ -275,8 +285,12 @@ impl RedisStore {
             lease_ms: self.lease_ms(),
         };
         let command = question.command(&self.scripts);
-        let Ok(reply) = self.breaker.ask(&link, &command).await else {
-            return Err((LimitError::Away, None));
+        let reply = match shard.breaker.ask(&link, &command).await {
+            Ok(reply) => reply,
+            Err(failure) => {
+                undecided.armed = failure != Failure::Moved;
+                return Err((LimitError::Away, None));
+            }
         };
         match read(&reply, buckets, scopes, hold) {
             Verdict::Granted { epoch, at, rates, room } => {
@@ -293,7 +307,7 @@ impl RedisStore {
             }
             Verdict::Garbled => {
                 tracing::error!("redis answered a decision with something else");
-                self.breaker.trip();
+                shard.breaker.trip();
                 Err((LimitError::Away, None))
             }
         }

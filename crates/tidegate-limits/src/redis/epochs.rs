@@ -15,6 +15,7 @@ use super::epoch_command::{EpochStep, EpochWriter};
 use super::left::open_epoch;
 use super::link::Link;
 use super::names::Names;
+use super::shard::Shard;
 use crate::budget::Balance;
 use crate::error::LimitError;
 
@@ -25,11 +26,12 @@ const BATCH: usize = 200;
 
 impl RedisStore {
     pub(crate) async fn present_epoch(&self, organization: OrganizationId) -> Result<u64, LimitError> {
-        let link = self.breaker.front(spread(organization)).ok_or(LimitError::Away)?;
+        let shard = self.route.of(organization);
+        let link = shard.breaker.front(spread(organization)).ok_or(LimitError::Away)?;
         self.seen.insert(organization);
         let mut command = redis::cmd("GET");
         command.arg(Names::of(organization).epoch().as_slice());
-        let marker = self.breaker.ask(&link, &command).await.map_err(|_| LimitError::Away)?;
+        let marker = shard.breaker.ask(&link, &command).await.map_err(|_| LimitError::Away)?;
         Ok(open_epoch(&marker, link.run_id()).map_or(0, |(epoch, _)| epoch))
     }
 
@@ -41,12 +43,13 @@ impl RedisStore {
         holds: &[OpenHold],
     ) -> Result<(), LimitError> {
         self.grants.end_before(organization, epoch);
-        let link = self.breaker.back().ok_or(LimitError::Away)?;
+        let shard = self.route.of(organization);
+        let link = shard.breaker.back().ok_or(LimitError::Away)?;
         let permit = self.permits.fetch_add(1, Ordering::Relaxed);
         let nonce = format!("{:x}.{permit:x}", self.seed);
         let writer =
             EpochWriter { scripts: &self.scripts, organization, epoch, run_id: link.run_id(), nonce: &nonce };
-        match self.step(&link, &[writer.step(EpochStep::Begin)]).await? {
+        match step(&shard, &link, &[writer.step(EpochStep::Begin)]).await? {
             Step::Already => return Ok(()),
             Step::Done => {}
         }
@@ -55,11 +58,11 @@ impl RedisStore {
         let holds = crate::epoch::grouped(holds);
         let writes: Vec<Cmd> = balances.chain(holds.iter().map(|hold| writer.hold(hold, grace))).collect();
         for batch in writes.chunks(BATCH) {
-            self.step(&link, batch).await?;
+            step(&shard, &link, batch).await?;
         }
-        self.step(&link, &[writer.step(EpochStep::Finish)]).await?;
+        step(&shard, &link, &[writer.step(EpochStep::Finish)]).await?;
         self.seen.insert(organization);
-        self.queue.epoch_opened();
+        shard.queue.epoch_opened();
         Ok(())
     }
 
@@ -69,30 +72,11 @@ impl RedisStore {
         epoch: u64,
     ) -> Result<(), LimitError> {
         self.grants.end_before(organization, epoch.saturating_add(1));
-        let link = self.breaker.back().ok_or(LimitError::Away)?;
+        let shard = self.route.of(organization);
+        let link = shard.breaker.back().ok_or(LimitError::Away)?;
         let writer =
             EpochWriter { scripts: &self.scripts, organization, epoch, run_id: link.run_id(), nonce: "-" };
-        self.step(&link, &[writer.step(EpochStep::Close)]).await.map(|_| ())
-    }
-
-    async fn step(&self, link: &Link, commands: &[Cmd]) -> Result<Step, LimitError> {
-        let mut pipeline = Pipeline::with_capacity(commands.len());
-        for command in commands {
-            pipeline.add_command(command.clone());
-        }
-        let replies = self.breaker.ask_many(link, &pipeline, TRIP).await.map_err(|_| LimitError::Away)?;
-        let mut step = Step::Done;
-        for reply in &replies {
-            let Value::Array(parts) = reply else { return Err(LimitError::Away) };
-            let numbers: Vec<i64> = parts.iter().filter_map(number).collect();
-            match *numbers.as_slice() {
-                [0] => {}
-                [1] => step = Step::Already,
-                [2, found] => return Err(LimitError::NoEpoch { found: found.unsigned_abs() }),
-                _ => return Err(LimitError::Away),
-            }
-        }
-        Ok(step)
+        step(&shard, &link, &[writer.step(EpochStep::Close)]).await.map(|_| ())
     }
 
     pub(crate) async fn balances(
@@ -100,9 +84,10 @@ impl RedisStore {
         organization: OrganizationId,
         asked: &[(BudgetId, Window)],
     ) -> Result<Vec<Balance>, LimitError> {
-        let link = self.breaker.back().ok_or(LimitError::Away)?;
+        let shard = self.route.of(organization);
+        let link = shard.breaker.back().ok_or(LimitError::Away)?;
         let command = command::balances(&self.scripts, link.run_id(), organization, asked);
-        let reply = link.ask(&command, TRIP).await.map_err(|_| LimitError::Away)?;
+        let reply = shard.breaker.ask_back(&link, &command, TRIP).await.map_err(|_| LimitError::Away)?;
         let rows = match reply {
             Value::Array(rows) if rows.len() == asked.len() => rows,
             Value::Nil => return Err(LimitError::NoEpoch { found: 0 }),
@@ -110,6 +95,27 @@ impl RedisStore {
         };
         asked.iter().zip(&rows).map(|((budget_id, window), row)| balance(*budget_id, *window, row)).collect()
     }
+}
+
+/// Does some steps in one trip.
+async fn step(shard: &Shard, link: &Link, commands: &[Cmd]) -> Result<Step, LimitError> {
+    let mut pipeline = Pipeline::with_capacity(commands.len());
+    for command in commands {
+        pipeline.add_command(command.clone());
+    }
+    let replies = shard.breaker.ask_many(link, &pipeline, TRIP).await.map_err(|_| LimitError::Away)?;
+    let mut step = Step::Done;
+    for reply in &replies {
+        let Value::Array(parts) = reply else { return Err(LimitError::Away) };
+        let numbers: Vec<i64> = parts.iter().filter_map(number).collect();
+        match *numbers.as_slice() {
+            [0] => {}
+            [1] => step = Step::Already,
+            [2, found] => return Err(LimitError::NoEpoch { found: found.unsigned_abs() }),
+            _ => return Err(LimitError::Away),
+        }
+    }
+    Ok(step)
 }
 
 enum Step {

@@ -5,14 +5,14 @@
 //! the time of recovery.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use ahash::RandomState;
 use dashmap::DashMap;
 use governor::clock::Clock as _;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tidegate_types::{OrganizationId, Timestamp};
+use tidegate_types::OrganizationId;
 
 use crate::admit::{Admit, RateScope, Rates};
 use crate::error::{LimitError, RateKind, Refusal};
@@ -32,19 +32,12 @@ struct Share {
 pub(super) struct FairShares {
     nodes: AtomicU32,
     shares: DashMap<(OrganizationId, RateScope, RateKind), Share, RandomState>,
-    /// Store's time of the last recovery, microseconds.
-    recovered: AtomicI64,
     in_use: AtomicBool,
 }
 
 impl Default for FairShares {
     fn default() -> Self {
-        Self {
-            nodes: AtomicU32::new(1),
-            shares: DashMap::default(),
-            recovered: AtomicI64::new(0),
-            in_use: AtomicBool::new(false),
-        }
+        Self { nodes: AtomicU32::new(1), shares: DashMap::default(), in_use: AtomicBool::new(false) }
     }
 }
 
@@ -128,27 +121,28 @@ impl FairShares {
         share.take(units)
     }
 
-    /// The store is back.
-    pub(super) fn recovered(&self, at: Timestamp) {
-        self.recovered.store(at.as_micros(), Ordering::Relaxed);
+    /// Whether anything was served from here lately.
+    pub(super) fn in_use(&self) -> bool {
+        self.in_use.load(Ordering::Relaxed)
     }
 
-    /// The TAT that a bucket has at least, because this node served it while the store was away.
-    pub(super) fn floor(&self, organization: OrganizationId, scope: RateScope) -> i64 {
-        if !self.in_use.load(Ordering::Relaxed) {
-            return 0;
-        }
+    /// The TAT that a bucket has at least, because this node served it while the store was away. `recovered`: when it
+    /// was back, by its time, microseconds.
+    pub(super) fn floor(&self, organization: OrganizationId, scope: RateScope, recovered: i64) -> i64 {
         let served = [RateKind::Requests, RateKind::Tokens]
             .into_iter()
             .any(|kind| self.shares.contains_key(&(organization, scope, kind)));
-        if served { self.recovered.load(Ordering::Relaxed) + rate::PERIOD_MICROS } else { 0 }
+        if served { recovered + rate::PERIOD_MICROS } else { 0 }
     }
 
-    /// Drops the shares a minute after recovery.
-    pub(super) fn forget(&self, now: Timestamp, away: bool) {
-        let settled = self.recovered.load(Ordering::Relaxed) + rate::PERIOD_MICROS < now.as_micros();
-        if !away && settled && self.in_use.swap(false, Ordering::Relaxed) {
-            self.shares.clear();
+    /// Drops shares a minute after recovery. `settled`: whether it is so long ago for an organization's store.
+    pub(super) fn forget(&self, settled: impl Fn(OrganizationId) -> bool) {
+        if !self.in_use() {
+            return;
+        }
+        self.shares.retain(|(organization, ..), _| !settled(*organization));
+        if self.shares.is_empty() {
+            self.in_use.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Where the counters' server is: one endpoint, or whichever server the Sentinels call the primary at this moment.
+//! How the nodes of a cluster are spoken to; who of them counts what, `cluster` knows.
 //!
 //! Of all Sentinels that answer, the one with the newest view of the group decides (its `config-epoch` grows with
 //! each failover), so that one that was cut off names no primary from before. What they say is never believed alone:
@@ -33,6 +34,22 @@ pub(crate) struct Finder {
     group: String,
     /// Who was named last.
     named: Mutex<Option<Primary>>,
+    /// Nodes of a cluster that are asked first, where there is one.
+    seeds: Vec<Address>,
+}
+
+/// Where a node of a cluster listens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Address {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
 }
 
 /// One Sentinel, and the connection to it while it holds.
@@ -78,7 +95,31 @@ impl Finder {
                 given.addresses.iter().map(|address| Sentinel::new(address, given, settings.ca.as_deref()));
             sentinels = made.collect::<Result<_, _>>()?;
         }
-        Ok(Self { info, roots: settings.ca.clone(), sentinels, group, named: Mutex::default() })
+        let seeds = seeds(settings, &info)?;
+        Ok(Self { info, roots: settings.ca.clone(), sentinels, group, named: Mutex::default(), seeds })
+    }
+
+    /// Nodes of the cluster that are asked first; empty: there is no cluster.
+    pub(super) fn seeds(&self) -> &[Address] {
+        &self.seeds
+    }
+
+    /// The same way of speaking, to this node of the cluster.
+    pub(super) fn to(&self, node: &Address) -> Self {
+        let at = address(&self.info, &node.host, node.port);
+        Self {
+            info: self.info.clone().set_addr(at),
+            roots: self.roots.clone(),
+            sentinels: Vec::new(),
+            group: String::new(),
+            named: Mutex::default(),
+            seeds: Vec::new(),
+        }
+    }
+
+    /// Where it points, by itself: `host:port`.
+    pub(super) fn address(&self) -> String {
+        self.info.addr().to_string()
     }
 
     /// Who is to be connected to.
@@ -129,11 +170,8 @@ impl Finder {
 
 impl Sentinel {
     fn new(address: &str, given: &SentinelSettings, roots: Option<&[u8]>) -> Result<Self, LimitError> {
-        let unfit = LimitError::Unfit(Unfit::Sentinels);
-        let (host, port) = address.rsplit_once(':').ok_or_else(|| unfit.clone())?;
-        let named = !host.is_empty() && !host.contains(['/', '@', '#', '?', ' ', ',']);
-        if !named || port.parse::<u16>().is_err() {
-            return Err(unfit);
+        if !is_endpoint(address) {
+            return Err(LimitError::Unfit(Unfit::Sentinels));
         }
         let scheme = if given.tls { "rediss" } else { "redis" };
         let mut info = parse(&format!("{scheme}://{address}"))?;
@@ -214,6 +252,34 @@ fn primary(fields: &[Value]) -> Option<Primary> {
         port: field("port")?.parse().ok()?,
         view: field("config-epoch")?.parse().ok()?,
     })
+}
+
+/// Whether this is `host:port` and nothing more.
+fn is_endpoint(address: &str) -> bool {
+    let Some((host, port)) = address.rsplit_once(':') else { return false };
+    let named = !host.is_empty() && !host.contains(['/', '@', '#', '?', ' ', ',']);
+    named && port.parse::<u16>().is_ok()
+}
+
+/// The nodes of a cluster that settings name.
+fn seeds(settings: &RedisSettings, info: &ConnectionInfo) -> Result<Vec<Address>, LimitError> {
+    let Some(given) = &settings.cluster else { return Ok(Vec::new()) };
+    let unfit = || LimitError::Unfit(Unfit::Cluster);
+    // A cluster has no numbered databases.
+    let other = settings.sentinel.is_some() || matches!(info.addr(), ConnectionAddr::Unix(_));
+    if given.is_empty() || other || info.redis_settings().db() != 0 {
+        return Err(unfit());
+    }
+    let read = |address: &String| {
+        if !is_endpoint(address) {
+            return Err(unfit());
+        }
+        match parse(&format!("redis://{address}")).map_err(|_| unfit())?.addr() {
+            ConnectionAddr::Tcp(host, port) => Ok(Address { host: host.clone(), port: *port }),
+            _ => Err(unfit()),
+        }
+    };
+    given.iter().map(read).collect()
 }
 
 /// Reads `redis://`, `rediss://` or `unix://`.

@@ -10,6 +10,7 @@ use tidegate_types::window::Window;
 use tidegate_types::{BudgetId, OrganizationId, Timestamp};
 
 use super::RedisStore;
+use super::breaker::Breaker;
 use super::link::Link;
 use super::names::{Name, Names};
 use super::sweep::texts;
@@ -65,21 +66,32 @@ impl RedisStore {
         organizations: &[OrganizationId],
         ended: Ended,
     ) -> Result<Vec<LeftHold>, LimitError> {
-        let link = self.breaker.back().ok_or(LimitError::Away)?;
         let mut found = Vec::new();
-        for some in organizations.chunks(BATCH) {
-            for (organization, epoch, nonce, members) in self.unended(&link, some).await? {
-                for members in members.chunks(BATCH) {
-                    let seen = self.of_ended(&link, organization, (epoch, &nonce), members, ended).await?;
-                    found.extend(self.with_budgets(&link, seen).await?);
+        for (shard, organizations) in self.route.parts(organizations.to_vec()) {
+            let link = shard.breaker.back().ok_or(LimitError::Away)?;
+            let look = Look { breaker: &shard.breaker, link: &link };
+            for some in organizations.chunks(BATCH) {
+                for (organization, epoch, nonce, members) in look.unended(some).await? {
+                    for members in members.chunks(BATCH) {
+                        let seen = look.of_ended(organization, (epoch, &nonce), members, ended).await?;
+                        found.extend(look.with_budgets(seen).await?);
+                    }
                 }
             }
         }
         Ok(found)
     }
+}
 
-    async fn trip(&self, link: &Link, pipeline: &Pipeline) -> Result<Vec<Value>, LimitError> {
-        let replies = self.breaker.ask_many(link, pipeline, TRIP).await.map_err(|_| LimitError::Away)?;
+/// One server that is looked through.
+struct Look<'a> {
+    breaker: &'a Breaker,
+    link: &'a Link,
+}
+
+impl Look<'_> {
+    async fn trip(&self, pipeline: &Pipeline) -> Result<Vec<Value>, LimitError> {
+        let replies = self.breaker.ask_many(self.link, pipeline, TRIP).await.map_err(|_| LimitError::Away)?;
         let refused = replies.iter().any(|reply| matches!(reply, Value::ServerError(_)));
         if refused { Err(LimitError::Away) } else { Ok(replies) }
     }
@@ -87,7 +99,6 @@ impl RedisStore {
     /// The open epoch and the members of every organization that has holds.
     async fn unended(
         &self,
-        link: &Link,
         organizations: &[OrganizationId],
     ) -> Result<Vec<(OrganizationId, u64, Vec<u8>, Vec<Name>)>, LimitError> {
         let mut pipeline = Pipeline::with_capacity(2 * organizations.len());
@@ -98,11 +109,11 @@ impl RedisStore {
             let range = pipeline.cmd("ZRANGEBYSCORE").arg(deadlines.as_slice());
             range.arg("-inf").arg("+inf").arg("LIMIT").arg(0).arg(MOST);
         }
-        let replies = self.trip(link, &pipeline).await?;
+        let replies = self.trip(&pipeline).await?;
         let pairs = organizations.iter().zip(replies.chunks_exact(2));
         let held = pairs.filter_map(|(organization, pair)| {
             let [marker, members] = pair else { return None };
-            let (epoch, nonce) = open_epoch(marker, link.run_id())?;
+            let (epoch, nonce) = open_epoch(marker, self.link.run_id())?;
             let members: Vec<Name> = texts(members).map(Name::from_slice).collect();
             (!members.is_empty()).then_some((*organization, epoch, nonce, members))
         });
@@ -112,7 +123,6 @@ impl RedisStore {
     /// Those of the members that an ended process placed under this epoch, and nobody has ended.
     async fn of_ended(
         &self,
-        link: &Link,
         organization: OrganizationId,
         (epoch, nonce): (u64, &[u8]),
         members: &[Name],
@@ -123,7 +133,7 @@ impl RedisStore {
         for member in members {
             pipeline.cmd("HMGET").arg(names.hold(member).as_slice()).arg("n").arg("x").arg("w");
         }
-        let replies = self.trip(link, &pipeline).await?;
+        let replies = self.trip(&pipeline).await?;
         let seen = members.iter().zip(&replies).filter_map(|(member, reply)| {
             let fields: SmallVec<[&[u8]; 3]> = texts(reply).collect();
             let [held_under, state, mark] = fields.as_slice() else { return None };
@@ -134,7 +144,7 @@ impl RedisStore {
         Ok(seen.collect())
     }
 
-    async fn with_budgets(&self, link: &Link, seen: Vec<Seen>) -> Result<Vec<LeftHold>, LimitError> {
+    async fn with_budgets(&self, seen: Vec<Seen>) -> Result<Vec<LeftHold>, LimitError> {
         if seen.is_empty() {
             return Ok(Vec::new());
         }
@@ -142,7 +152,7 @@ impl RedisStore {
         for one in &seen {
             pipeline.cmd("HKEYS").arg(Names::of(one.organization).hold(&one.member).as_slice());
         }
-        let replies = self.trip(link, &pipeline).await?;
+        let replies = self.trip(&pipeline).await?;
         Ok(seen.iter().zip(&replies).filter_map(|(one, reply)| left(one, reply)).collect())
     }
 }

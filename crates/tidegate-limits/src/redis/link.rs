@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, ServerErrorKind, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, ServerError, ServerErrorKind, Value};
 use tidegate_types::{Clock, Timestamp};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -51,6 +51,10 @@ pub(super) enum Failure {
     Forgot,
     /// The server has become a replica.
     ReadOnly,
+    /// The key lies on another server of the cluster, or is on its way there. Nothing was done.
+    Moved,
+    /// The server answers, and its cluster refuses. Nothing was done.
+    Down,
     /// The server answers with another error (out of memory, loading, not permitted).
     Server,
 }
@@ -122,12 +126,17 @@ impl Silence {
 }
 
 impl Link {
-    /// Connects, loads the scripts and reads who the server is.
-    pub(super) async fn connect(client: &Client, scripts: &Scripts) -> Result<Self, LimitError> {
-        timeout(HANDSHAKE, Self::shake_hands(client, scripts)).await.unwrap_or(Err(LimitError::Away))
+    /// Connects, loads the scripts and reads who the server is. `cluster`: it is to be a node of one.
+    pub(super) async fn connect(
+        client: &Client,
+        scripts: &Scripts,
+        cluster: bool,
+    ) -> Result<Self, LimitError> {
+        let shaken = timeout(HANDSHAKE, Self::shake_hands(client, scripts, cluster)).await;
+        shaken.unwrap_or(Err(LimitError::Away))
     }
 
-    async fn shake_hands(client: &Client, scripts: &Scripts) -> Result<Self, LimitError> {
+    async fn shake_hands(client: &Client, scripts: &Scripts, cluster: bool) -> Result<Self, LimitError> {
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
             .set_connection_timeout(None)
@@ -152,8 +161,13 @@ impl Link {
         scripts.load(&mut pipeline);
         let replies = link.ask_many(&pipeline, HANDSHAKE).await.map_err(|_| LimitError::Away)?;
         let mode = replies.first().and_then(|reply| info(reply, "redis_mode:"));
-        if let Some(mode) = mode.filter(|mode| ["cluster", "sentinel"].contains(mode)) {
-            return Err(LimitError::Unfit(Unfit::Mode(mode.to_owned())));
+        match mode {
+            Some("cluster") if cluster => {}
+            Some(mode @ ("cluster" | "sentinel")) => {
+                return Err(LimitError::Unfit(Unfit::Mode(mode.to_owned())));
+            }
+            Some(_) if cluster => return Err(LimitError::Unfit(Unfit::NoCluster)),
+            _ => {}
         }
         if replies.iter().skip(3).any(|reply| matches!(reply, Value::ServerError(_))) {
             return Err(LimitError::Unfit(Unfit::Command("SCRIPT LOAD")));
@@ -206,6 +220,8 @@ impl Link {
             Ok(Value::ServerError(error)) => match error.kind() {
                 Some(ServerErrorKind::NoScript) => Err(Failure::Forgot),
                 Some(ServerErrorKind::ReadOnly) => Err(Failure::ReadOnly),
+                _ if is_elsewhere(&error) => Err(Failure::Moved),
+                Some(ServerErrorKind::ClusterDown) => Err(Failure::Down),
                 _ => Err(Failure::Server),
             },
             Ok(value) => Ok(value),
@@ -253,6 +269,16 @@ impl Link {
         let half = i64::try_from(trip.as_micros() / 2).unwrap_or(i64::MAX);
         let micros = server.as_micros() - before.as_micros().saturating_add(half);
         Ok(Offset { micros, error: half.unsigned_abs() })
+    }
+}
+
+/// Whether a node of a cluster says by this that the keys are not here, or not all of them.
+pub(super) fn is_elsewhere(error: &ServerError) -> bool {
+    match error.kind() {
+        Some(ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain) => true,
+        // The slot is nobody's; the others are served.
+        Some(ServerErrorKind::ClusterDown) => error.details().is_some_and(|said| said.contains("not served")),
+        _ => false,
     }
 }
 

@@ -1,9 +1,11 @@
 //! The limiter over Redis: shared by all nodes of a pool.
 //!
 //! One script call decides; everything else (settling, renewing, sweeping, reconnecting) runs in
-//! three background tasks. Key layout in `names`, semantics in `scripts/*.lua`.
+//! background tasks. Key layout in `names`, semantics in `scripts/*.lua`. What is known of an organization
+//! lies here once, whichever server counts for it (`route`); a server has connections and a queue (`shard`).
 
 mod breaker;
+mod cluster;
 mod command;
 mod decide;
 mod denied;
@@ -19,11 +21,15 @@ mod news;
 mod passed;
 mod queue;
 mod rooms;
+mod route;
 mod running;
 mod script;
+mod shard;
+mod slot;
 mod survey;
 mod sweep;
 
+pub use self::cluster::{ClusterSurvey, survey_cluster};
 pub(crate) use self::decide::Decision;
 pub use self::news::Heard;
 pub use self::survey::{Survey, survey, survey_sentinels};
@@ -38,14 +44,17 @@ use tidegate_types::{Clock, OrganizationId, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::breaker::Breaker;
+use self::breaker::{Breaker, Kit};
+use self::cluster::Cluster;
 use self::denied::Denied;
 use self::fallback::FairShares;
 use self::grants::Grants;
-use self::queue::{Outlet, Queue};
+use self::queue::{Job, Outlet};
 use self::rooms::Rooms;
+use self::route::Route;
 use self::running::Running;
 use self::script::Scripts;
+use self::shard::Shard;
 use crate::admit::{Lease, ScopeLimits, Source};
 use crate::budget::{BudgetHold, Settlement};
 use crate::error::LimitError;
@@ -60,13 +69,12 @@ const START: Duration = Duration::from_secs(1);
 
 /// Everything a node keeps for its Redis.
 pub(crate) struct RedisStore {
-    breaker: Breaker,
+    route: Route,
     scripts: Arc<Scripts>,
     denied: Denied,
     shares: FairShares,
     running: Running,
     rooms: Rooms,
-    queue: Queue,
     grants: Grants,
     /// How this process marks its holds.
     mark: RwLock<names::Name>,
@@ -76,6 +84,7 @@ pub(crate) struct RedisStore {
     seed: u64,
     permits: std::sync::atomic::AtomicU64,
     passed: passed::Counts,
+    kit: Kit,
     tasks: TaskTracker,
 }
 
@@ -90,18 +99,16 @@ impl RedisStore {
         let RedisSettings { connections, decision, seed, timing, grants, .. } = settings;
         let grace_micros = i64::try_from(timing.grace.as_micros()).unwrap_or(i64::MAX);
         let lease_micros = i64::try_from(timing.lease.as_micros()).unwrap_or(i64::MAX);
-        let breaker = Breaker::new(finder, Arc::clone(&scripts), clock, decision, connections, seed);
-        if let Ok(begun) = tokio::time::timeout(START, breaker.begin()).await {
-            begun?;
-        }
+        let version = Arc::default();
+        let kit = Kit { scripts: Arc::clone(&scripts), clock, decision, connections, seed, version };
         let store = Arc::new(Self {
-            breaker,
+            route: begin(finder, kit.clone(), &stop).await?,
             scripts,
+            kit,
             denied: Denied::default(),
             shares: FairShares::default(),
             running: Running::default(),
             rooms: Rooms::default(),
-            queue: Queue::default(),
             grants: Grants::new(grants, seed, grace_micros, lease_micros),
             mark: RwLock::default(),
             seen: DashSet::default(),
@@ -116,27 +123,62 @@ impl RedisStore {
     }
 
     fn spawn(self: &Arc<Self>, stop: &CancellationToken) {
+        self.route.all().into_iter().for_each(|shard| self.spawn_shard(shard));
+        let (store, token) = (Arc::clone(self), stop.clone());
+        self.tasks.spawn(async move { store.sweep_until(token).await });
+        let (store, token) = (Arc::clone(self), stop.clone());
+        self.tasks.spawn(async move { store.exchange_until(token).await });
         let (store, token) = (Arc::clone(self), stop.clone());
         self.tasks.spawn(async move {
-            store.breaker.keep(token, || store.shares.recovered(store.breaker.now())).await;
+            let _ended = token.run_until_cancelled(store.follow()).await;
         });
-        let (store, token) = (Arc::clone(self), stop.clone());
+        self.tasks.close();
+    }
+
+    /// Begins what keeps one server's connections, and sends what is queued for it.
+    fn spawn_shard(self: &Arc<Self>, shard: Arc<Shard>) {
+        let (store, kept) = (Arc::clone(self), Arc::clone(&shard));
+        self.tasks.spawn(async move { kept.breaker.keep(kept.stop.clone()).await });
         self.tasks.spawn(async move {
             let outlet = Outlet {
-                breaker: &store.breaker,
+                shard: &shard,
+                route: &store.route,
                 scripts: &store.scripts,
                 running: &store.running,
                 grace_micros: store.grace_micros(),
                 ended_micros: i64::try_from(store.timing.ended.as_micros()).unwrap_or(i64::MAX),
                 lease: store.timing.lease,
             };
-            store.queue.run(outlet, token).await;
+            shard.queue.run(outlet, shard.stop.clone()).await;
         });
-        let (store, token) = (Arc::clone(self), stop.clone());
-        self.tasks.spawn(async move { store.sweep_until(token).await });
-        let (store, token) = (Arc::clone(self), stop.clone());
-        self.tasks.spawn(async move { store.exchange_until(token).await });
-        self.tasks.close();
+    }
+
+    /// Follows the cluster, where there is one.
+    async fn follow(self: &Arc<Self>) {
+        let Route::Many(cluster) = &self.route else { return };
+        let mut looks = 0;
+        loop {
+            cluster.wait(looks).await;
+            looks = if self.route.away().1 == 0 { 0 } else { looks.saturating_add(1) };
+            match cluster.look().await {
+                Ok(change) => {
+                    change.begun.into_iter().for_each(|shard| self.spawn_shard(shard));
+                    change.retired.iter().for_each(|shard| shard.stop.cancel());
+                }
+                Err(error @ LimitError::Unfit(_)) => tracing::error!(%error, "the cluster must not be used"),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Hands a job to the queue of the server that counts for its organization.
+    fn enqueue(&self, job: Job) {
+        // A server that retires at this moment hands it back once; the next one is in the map by then.
+        let Some(job) = self.route.of(job.organization()).queue.push(job) else { return };
+        let shard = self.route.of(job.organization());
+        if shard.queue.push(job).is_some() {
+            shard.queue.note_dropped();
+        }
     }
 
     fn grace_micros(&self) -> i64 {
@@ -154,7 +196,7 @@ impl RedisStore {
 
     pub(crate) fn settle(&self, settlement: Settlement) {
         if let Some(settlement) = self.grants.settle(settlement, self.now()) {
-            self.queue.settle(settlement);
+            self.enqueue(Job::settle(settlement));
         }
     }
 
@@ -181,7 +223,7 @@ impl RedisStore {
             self.denied.freed(lease.organization_id, entry.scope);
         }
         match lease.source {
-            Source::Store => self.queue.release(lease, tokens_used),
+            Source::Store => self.enqueue(Job::Release(lease, tokens_used)),
             Source::Grant => self.grants.ended(&lease, tokens_used),
             // What was granted from the fair share was never taken from Redis.
             Source::Share | Source::Here => {}
@@ -189,15 +231,23 @@ impl RedisStore {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.breaker.now()
+        self.route.fleet().breaker.now()
     }
 
-    pub(crate) fn run_id(&self) -> Option<String> {
-        self.breaker.run_id()
+    pub(crate) fn run_id(&self, organization: OrganizationId) -> Option<String> {
+        self.route.of(organization).breaker.run_id()
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.kit.version.load(std::sync::atomic::Ordering::Acquire)
     }
 
     pub(crate) fn mode(&self) -> Mode {
-        if self.breaker.is_closed() { Mode::Healthy } else { Mode::Away }
+        match self.route.away() {
+            (_, 0) => Mode::Healthy,
+            (all, away) if away < all => Mode::Partly,
+            _ => Mode::Away,
+        }
     }
 
     pub(crate) fn set_live_nodes(&self, nodes: u32) {
@@ -207,14 +257,27 @@ impl RedisStore {
 
     pub(crate) async fn idle(&self) {
         self.move_settlements();
-        self.queue.idle().await;
+        self.queues_idle().await;
         self.settle_up().await;
         self.move_settlements();
-        self.queue.idle().await;
+        self.queues_idle().await;
     }
 
-    pub(crate) fn under_way(&self) -> Option<u64> {
-        self.queue.under_way()
+    async fn queues_idle(&self) {
+        // What waits may go to another queue meanwhile.
+        loop {
+            let before = self.version();
+            for shard in self.route.all() {
+                shard.queue.idle().await;
+            }
+            if self.version() == before {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn under_way(&self, organization: OrganizationId) -> Option<u64> {
+        self.route.of(organization).queue.under_way()
     }
 
     /// Whether the queue got as far as `place` in the time that a decision may take. Refusals for slots
@@ -225,7 +288,8 @@ impl RedisStore {
         organization: OrganizationId,
         scopes: &[ScopeLimits],
     ) -> bool {
-        let reached = tokio::time::timeout(self.breaker.decision(), self.queue.reach(place)).await.is_ok();
+        let shard = self.route.of(organization);
+        let reached = tokio::time::timeout(shard.breaker.decision(), shard.queue.reach(place)).await.is_ok();
         for entry in scopes.iter().filter(|_| reached) {
             self.denied.freed(organization, entry.scope);
         }
@@ -237,15 +301,43 @@ impl RedisStore {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let (queued, waiting, dropped) = self.queue.counts();
-        Stats {
-            queued,
-            waiting,
+        let (primaries, primaries_away) = self.route.away();
+        let (trips, dropped) = match &self.route {
+            Route::One(_) => (0, 0),
+            Route::Many(cluster) => cluster.before(),
+        };
+        let mut stats = Stats {
+            trips,
             dropped,
+            primaries,
+            primaries_away,
             denied_locally: self.denied.hits(),
-            trips: self.breaker.trips(),
             passed: self.passed.stats(),
             ..self.grants.stats()
+        };
+        for shard in self.route.all() {
+            let (queued, waiting, dropped) = shard.queue.counts();
+            stats.queued += queued;
+            stats.waiting += waiting;
+            stats.dropped += dropped;
+            stats.trips += shard.breaker.trips();
         }
+        stats
     }
+}
+
+/// Finds whoever counts, for as long as a start may wait.
+async fn begin(finder: Finder, kit: Kit, stop: &CancellationToken) -> Result<Route, LimitError> {
+    if finder.seeds().is_empty() {
+        let shard = Shard::new(Breaker::new(finder, &kit, None, 0), stop.clone());
+        if let Ok(begun) = tokio::time::timeout(START, shard.breaker.begin()).await {
+            begun?;
+        }
+        return Ok(Route::One(Arc::new(shard)));
+    }
+    let cluster = Box::new(Cluster::new(finder, kit, stop.clone()));
+    if let Ok(begun) = tokio::time::timeout(START, cluster.begin()).await {
+        begun?;
+    }
+    Ok(Route::Many(cluster))
 }

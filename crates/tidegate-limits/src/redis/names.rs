@@ -200,6 +200,8 @@ mod tests {
     #[test]
     fn slot_function_agrees_with_the_specification() {
         assert_eq!(slot(b"{123456789}"), 0x31C3);
+        assert_eq!(crate::redis::slot::of_tag(b"123456789"), 0x31C3);
+        assert_eq!(crate::redis::slot::of_fleet(), usize::from(slot(b"tg:{fleet}:news")));
     }
 
     #[test]
@@ -210,6 +212,7 @@ mod tests {
                 OrganizationId::from_u128(n.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835));
             let keys = all_keys(organization, n << 70 | n);
             let expected = slot(&keys[0]);
+            assert_eq!(crate::redis::slot::of(organization), usize::from(expected));
             assert!(keys.iter().all(|key| slot(key) == expected && key.starts_with(b"tg:{")));
             let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
             assert_eq!(distinct.len(), keys.len());

@@ -28,12 +28,13 @@ const CLAIM: &str = "tg:{fleet}:probe:";
 
 impl RedisStore {
     pub(crate) async fn claim(&self, what: &str, span: Duration) -> Result<bool, LimitError> {
-        let link = self.breaker.back().ok_or(LimitError::Away)?;
+        let shard = self.route.fleet();
+        let link = shard.breaker.back().ok_or(LimitError::Away)?;
         let mut claim = redis::cmd("SET");
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         claim.arg(format!("{CLAIM}{what}")).arg(1).arg("NX").arg("PX").arg(millis);
         // On the request's path; the breaker is for decisions about money.
-        match link.ask(&claim, self.breaker.decision()).await {
+        match shard.breaker.ask_back(&link, &claim, shard.breaker.decision()).await {
             Ok(Value::Nil) => Ok(false),
             Ok(Value::ServerError(_)) | Err(_) => Err(LimitError::Away),
             Ok(_) => Ok(true),
@@ -45,7 +46,8 @@ impl RedisStore {
         note: Option<&[u8]>,
         heard: &mut Heard,
     ) -> Result<Vec<Vec<u8>>, LimitError> {
-        let link = self.breaker.back().ok_or(LimitError::Away)?;
+        let shard = self.route.fleet();
+        let link = shard.breaker.back().ok_or(LimitError::Away)?;
         let mut trip = Pipeline::with_capacity(2);
         if let Some(note) = note {
             trip.cmd("XADD").arg(KEY).arg("MAXLEN").arg("~").arg(KEPT).arg("*").arg("n").arg(note);
@@ -59,6 +61,7 @@ impl RedisStore {
         // Not worth opening the breaker for: budgets do not wait for it.
         let replies = link.ask_many(&trip, TRIP).await.map_err(|_| LimitError::Away)?;
         if replies.iter().any(|reply| matches!(reply, Value::ServerError(_))) {
+            shard.breaker.heard(&replies);
             return Err(LimitError::Away);
         }
         let Some(Value::Array(entries)) = replies.last() else { return Ok(Vec::new()) };

@@ -1,8 +1,8 @@
-//! Settlements and releases on their way to Redis, off every caller's path.
+//! Settlements and releases on their way to one server, off every caller's path.
 //!
 //! One task takes what is queued, sends it in one trip and repeats it until it is through.
 //! Settlements are idempotent and are repeated; a release whose answer was lost is repeated
-//! without its token correction, which is not.
+//! without its token correction, which is not. What another server counts by now goes to its queue.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,10 +16,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::Breaker;
 use super::command;
+use super::link::is_elsewhere;
+use super::route::Route;
 use super::running::Running;
 use super::script::Scripts;
+use super::shard::Shard;
 use crate::admit::Lease;
 use crate::budget::Settlement;
 
@@ -35,29 +37,44 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 const WAIT_PAUSE: Duration = Duration::from_millis(500);
 const WAIT_LONGEST: Duration = Duration::from_secs(30 * 60);
 
-enum Job {
+/// What a server is told.
+pub(super) enum Job {
     Settle(Settlement, Instant),
     Release(Lease, Option<u64>),
     Renew(OrganizationId, CallId, super::running::Slots),
 }
 
-/// Settlements that wait for an epoch. Of one attempt the first word counts: what comes after it
-/// waits behind it.
+impl Job {
+    pub(super) fn settle(settlement: Settlement) -> Self {
+        Self::Settle(settlement, Instant::now())
+    }
+
+    pub(super) const fn organization(&self) -> OrganizationId {
+        match self {
+            Self::Settle(settlement, _) => settlement.organization_id,
+            Self::Release(lease, _) => lease.organization_id,
+            Self::Renew(organization, ..) => *organization,
+        }
+    }
+}
+
+/// What waits: settlements for an epoch, anything for a slot that is on its way to another server. Of one attempt
+/// the first word counts: what comes after it waits behind it.
 #[derive(Default)]
 struct Waiting {
-    settlements: VecDeque<(Settlement, Instant)>,
+    jobs: VecDeque<Job>,
     organizations: AHashSet<OrganizationId>,
 }
 
 impl Waiting {
-    fn push(&mut self, settlement: Settlement, since: Instant) {
-        self.organizations.insert(settlement.organization_id);
-        self.settlements.push_back((settlement, since));
+    fn push(&mut self, job: Job) {
+        self.organizations.insert(job.organization());
+        self.jobs.push_back(job);
     }
 
-    fn take(&mut self) -> VecDeque<(Settlement, Instant)> {
+    fn take(&mut self) -> VecDeque<Job> {
         self.organizations.clear();
-        std::mem::take(&mut self.settlements)
+        std::mem::take(&mut self.jobs)
     }
 }
 
@@ -76,11 +93,16 @@ pub(super) struct Queue {
     drained: Notify,
     /// An epoch was opened: those that wait may go.
     opened: Notify,
+    /// Slots have other servers: some of what is here may have to go there.
+    remapped: Notify,
 }
 
 /// What the task needs to send.
 pub(super) struct Outlet<'a> {
-    pub(super) breaker: &'a Breaker,
+    /// The server.
+    pub(super) shard: &'a Shard,
+    /// Knows who counts for whom.
+    pub(super) route: &'a Route,
     pub(super) scripts: &'a Scripts,
     pub(super) running: &'a Running,
     pub(super) grace_micros: i64,
@@ -103,26 +125,27 @@ impl Default for Queue {
             moved: Notify::new(),
             drained: Notify::new(),
             opened: Notify::new(),
+            remapped: Notify::new(),
         }
     }
 }
 
 impl Queue {
-    pub(super) fn settle(&self, settlement: Settlement) {
-        self.push(Job::Settle(settlement, Instant::now()));
-    }
-
-    pub(super) fn release(&self, lease: Lease, tokens_used: Option<u64>) {
-        self.push(Job::Release(lease, tokens_used));
-    }
-
-    fn push(&self, job: Job) {
-        let full = self.pending.load(Ordering::Relaxed) + self.waiting.load(Ordering::Relaxed) >= MOST;
-        self.enter();
-        if full || self.sender.send(job).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            self.done(1);
+    /// Takes a job, or gives it back: nothing is sent from here any more.
+    pub(super) fn push(&self, job: Job) -> Option<Job> {
+        if self.pending.load(Ordering::Relaxed) + self.waiting.load(Ordering::Relaxed) >= MOST {
+            self.note_dropped();
+            return None;
         }
+        self.enter();
+        let refused = self.sender.send(job).err()?;
+        self.done(1);
+        Some(refused.0)
+    }
+
+    /// A job was given up.
+    pub(super) fn note_dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     fn enter(&self) {
@@ -141,6 +164,11 @@ impl Queue {
     /// An epoch was opened.
     pub(super) fn epoch_opened(&self) {
         self.opened.notify_one();
+    }
+
+    /// Slots have other servers.
+    pub(super) fn remapped(&self) {
+        self.remapped.notify_one();
     }
 
     /// Queued, waiting for an epoch, dropped.
@@ -184,13 +212,14 @@ impl Queue {
     /// Sends what is queued until `stop`.
     pub(super) async fn run(&self, outlet: Outlet<'_>, stop: CancellationToken) {
         let Some(mut receiver) = self.receiver.lock().take() else { return };
-        let mut backlog: VecDeque<Job> = VecDeque::new();
-        self.send_until(&outlet, &mut receiver, &mut backlog, stop).await;
+        let (mut backlog, mut waiting) = (VecDeque::new(), Waiting::default());
+        self.send_until(&outlet, &mut receiver, &mut backlog, &mut waiting, stop).await;
         // Whoever still waits for the queue must not wait for ever.
         receiver.close();
         while let Ok(job) = receiver.try_recv() {
             backlog.push_back(job);
         }
+        self.hand_on(&outlet, &mut backlog, &mut waiting);
         self.dropped.fetch_add(u64::try_from(backlog.len()).unwrap_or(0), Ordering::Relaxed);
         self.done(backlog.len());
     }
@@ -200,9 +229,9 @@ impl Queue {
         outlet: &Outlet<'_>,
         receiver: &mut mpsc::UnboundedReceiver<Job>,
         backlog: &mut VecDeque<Job>,
+        waiting: &mut Waiting,
         stop: CancellationToken,
     ) {
-        let mut waiting = Waiting::default();
         let mut renewal = tokio::time::interval(outlet.lease / 3);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut look_again = tokio::time::interval(WAIT_PAUSE);
@@ -212,41 +241,78 @@ impl Queue {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
+                () = self.remapped.notified() => self.hand_on(outlet, backlog, waiting),
                 _ = renewal.tick() => self.renewals(outlet, backlog),
-                () = self.opened.notified(), if !waiting.settlements.is_empty() => self.again(&mut waiting, backlog),
-                _ = look_again.tick(), if !waiting.settlements.is_empty() => self.again(&mut waiting, backlog),
-                _ = receiver.recv_many(&mut received, BATCH) => backlog.extend(received.drain(..)),
+                () = self.opened.notified(), if !waiting.jobs.is_empty() => self.again(waiting, backlog),
+                _ = look_again.tick(), if !waiting.jobs.is_empty() => self.again(waiting, backlog),
+                _ = receiver.recv_many(&mut received, BATCH) => {
+                    backlog.extend(received.drain(..).filter_map(|job| self.keep(outlet, job)));
+                }
             }
             while !backlog.is_empty() {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = outlet.breaker.wait_until_closed() => {}
+                    () = self.remapped.notified() => {
+                        self.hand_on(outlet, backlog, waiting);
+                        continue;
+                    }
+                    () = outlet.shard.breaker.wait_until_closed() => {}
                 }
-                self.trip(outlet, backlog, &mut waiting).await;
+                self.trip(outlet, backlog, waiting).await;
             }
         }
     }
 
+    /// Keeps a job that is this server's; another one's goes to its queue.
+    fn keep(&self, outlet: &Outlet<'_>, job: Job) -> Option<Job> {
+        let Some(other) = outlet.route.elsewhere(job.organization(), outlet.shard) else { return Some(job) };
+        // Renewals are made anew there.
+        if !matches!(job, Job::Renew(..)) && other.queue.push(job).is_some() {
+            self.note_dropped();
+        }
+        self.done(1);
+        None
+    }
+
+    /// Hands on what another server counts by now.
+    fn hand_on(&self, outlet: &Outlet<'_>, backlog: &mut VecDeque<Job>, waiting: &mut Waiting) {
+        let moves = |job: &Job| outlet.route.elsewhere(job.organization(), outlet.shard).is_some();
+        if waiting.jobs.iter().any(moves) {
+            self.again(waiting, backlog);
+        }
+        let all = std::mem::take(backlog);
+        backlog.extend(all.into_iter().filter_map(|job| self.keep(outlet, job)));
+    }
+
     fn renewals(&self, outlet: &Outlet<'_>, backlog: &mut VecDeque<Job>) {
         for (organization, call, slots) in outlet.running.list() {
+            if outlet.route.elsewhere(organization, outlet.shard).is_some() {
+                continue;
+            }
             self.enter();
             backlog.push_back(Job::Renew(organization, call, slots));
         }
     }
 
     fn again(&self, waiting: &mut Waiting, backlog: &mut VecDeque<Job>) {
-        let settlements = waiting.take();
-        let count = settlements.len();
-        for (settlement, since) in settlements {
-            if since.elapsed() > WAIT_LONGEST {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+        let jobs = waiting.take();
+        let count = jobs.len();
+        for job in jobs {
+            if matches!(&job, Job::Settle(_, since) if since.elapsed() > WAIT_LONGEST) {
+                self.note_dropped();
                 continue;
             }
             self.enter();
-            backlog.push_back(Job::Settle(settlement, since));
+            backlog.push_back(job);
         }
         // Last, so that at no moment they seem to be nowhere.
         self.waiting.fetch_sub(count, Ordering::Release);
+    }
+
+    /// Keeps a job for later.
+    fn wait(&self, job: Job, waiting: &mut Waiting) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        waiting.push(job);
     }
 
     /// The next jobs to send, at most one settlement of each attempt. What follows one that waits
@@ -268,8 +334,7 @@ impl Queue {
                 Some(Job::Settle(settlement, since))
                     if waiting.organizations.contains(&settlement.organization_id) =>
                 {
-                    self.waiting.fetch_add(1, Ordering::Relaxed);
-                    waiting.push(settlement, since);
+                    self.wait(Job::Settle(settlement, since), waiting);
                     self.done(1);
                 }
                 Some(job) => batch.push(job),
@@ -281,7 +346,7 @@ impl Queue {
 
     /// Sends one batch; what failed stays in front.
     async fn trip(&self, outlet: &Outlet<'_>, backlog: &mut VecDeque<Job>, waiting: &mut Waiting) {
-        let Some(link) = outlet.breaker.back() else { return };
+        let Some(link) = outlet.shard.breaker.back() else { return };
         let mut batch = self.batch(backlog, waiting);
         let mut pipeline = Pipeline::with_capacity(batch.len());
         batch.retain(|job| match outlet.command(job, link.run_id()) {
@@ -297,7 +362,7 @@ impl Queue {
         if batch.is_empty() {
             return;
         }
-        let Ok(replies) = outlet.breaker.ask_many(&link, &pipeline, TRIP).await else {
+        let Ok(replies) = outlet.shard.breaker.ask_many(&link, &pipeline, TRIP).await else {
             for job in batch.into_iter().rev() {
                 backlog.push_front(without_correction(job));
             }
@@ -306,10 +371,10 @@ impl Queue {
         let (mut forgotten, mut refused) = (false, None);
         for (job, reply) in batch.into_iter().zip(replies) {
             match (job, reply) {
-                (Job::Settle(settlement, since), Value::Int(1)) => {
-                    self.waiting.fetch_add(1, Ordering::Relaxed);
-                    waiting.push(settlement, since);
-                }
+                (job @ Job::Settle(..), Value::Int(1)) => self.wait(job, waiting),
+                // Its slot is on its way: those of other slots go on.
+                (Job::Renew(..), Value::ServerError(error)) if is_elsewhere(&error) => {}
+                (job, Value::ServerError(error)) if is_elsewhere(&error) => self.wait(job, waiting),
                 (job, Value::ServerError(error)) => {
                     forgotten |= error.kind() == Some(ServerErrorKind::NoScript);
                     refused = Some(error);
@@ -321,7 +386,7 @@ impl Queue {
             self.done(1);
         }
         if refused.as_ref().is_some_and(|error| error.kind() == Some(ServerErrorKind::ReadOnly)) {
-            outlet.breaker.demoted(&link);
+            outlet.shard.breaker.demoted(&link);
         } else if forgotten {
             let _tried_again_anyway = link.teach(outlet.scripts, TRIP).await;
         } else if let Some(error) = refused {

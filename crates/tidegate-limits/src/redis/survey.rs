@@ -15,7 +15,7 @@ use crate::settings::RedisSettings;
 
 const SCRIPT: &str = include_str!("scripts/survey.lua");
 /// For connecting, and for all questions.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,11 +51,8 @@ pub struct Survey {
 pub async fn survey(settings: &RedisSettings, clock: &dyn Clock) -> Result<Survey, String> {
     let finder = Finder::new(settings).map_err(|error| error.to_string())?;
     let looked = async {
-        let client = finder.find().await.map_err(|_| "no sentinel names a primary".to_owned())?;
-        let config =
-            AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(Some(PATIENCE));
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
-        look(connection.map_err(|error| why(&error))?, settings.seed, clock).await
+        let connection = connect(&finder).await?;
+        look(connection, "doctor", settings.seed, clock).await
     };
     timeout(2 * PATIENCE, looked).await.unwrap_or_else(|_| Err("it does not answer in time".to_owned()))
 }
@@ -74,7 +71,21 @@ pub async fn survey_sentinels(
         .collect())
 }
 
-async fn look(mut connection: MultiplexedConnection, seed: u64, clock: &dyn Clock) -> Result<Survey, String> {
+/// Connects to the server.
+pub(super) async fn connect(finder: &Finder) -> Result<MultiplexedConnection, String> {
+    let client = finder.find().await.map_err(|_| "no sentinel names a primary".to_owned())?;
+    let config =
+        AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(Some(PATIENCE));
+    client.get_multiplexed_async_connection_with_config(&config).await.map_err(|error| why(&error))
+}
+
+/// Looks at one server, with keys `tg:{tag}:…` of its own.
+pub(super) async fn look(
+    mut connection: MultiplexedConnection,
+    tag: &str,
+    seed: u64,
+    clock: &dyn Clock,
+) -> Result<Survey, String> {
     let mut refused = BTreeSet::new();
     let mut told = Vec::new();
     for section in ["server", "memory", "replication", "persistence"] {
@@ -96,7 +107,7 @@ async fn look(mut connection: MultiplexedConnection, seed: u64, clock: &dyn Cloc
     };
     let mode = said(0, "redis_mode:");
     if mode != "sentinel" {
-        refused.extend(commands(&mut connection, seed).await?);
+        refused.extend(commands(&mut connection, tag, seed).await?);
     }
     Ok(Survey {
         version: said(0, "redis_version:"),
@@ -115,13 +126,17 @@ async fn look(mut connection: MultiplexedConnection, seed: u64, clock: &dyn Cloc
 }
 
 /// Commands that are refused, tried with keys that no organization has.
-async fn commands(connection: &mut MultiplexedConnection, seed: u64) -> Result<Vec<String>, String> {
+async fn commands(
+    connection: &mut MultiplexedConnection,
+    tag: &str,
+    seed: u64,
+) -> Result<Vec<String>, String> {
     let loaded = ask(connection, redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT)).await?;
     let Ok(Value::BulkString(sha)) = loaded else { return Ok(vec!["SCRIPT LOAD".to_owned()]) };
     let mut call = redis::cmd("EVALSHA");
     call.arg(sha).arg(4);
     for kind in ["s", "h", "z", "x"] {
-        call.arg(format!("tg:{{doctor}}:{seed:x}:{kind}"));
+        call.arg(format!("tg:{{{tag}}}:{seed:x}:{kind}"));
     }
     match ask(connection, &call).await? {
         Ok(Value::Array(names)) => Ok(names

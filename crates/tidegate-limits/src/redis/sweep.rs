@@ -11,6 +11,8 @@ use super::RedisStore;
 use super::command;
 use super::link::Link;
 use super::names::{Name, Names};
+use super::shard::Shard;
+use crate::rate;
 
 /// Organizations looked at, and holds turned, in one trip.
 const BATCH: usize = 100;
@@ -27,7 +29,11 @@ impl RedisStore {
                 _ = every.tick() => {}
             }
             self.denied.forget();
-            self.shares.forget(self.now(), !self.breaker.is_closed());
+            self.shares.forget(|organization| {
+                let breaker = &self.route.of(organization).breaker;
+                let settled = breaker.recovered_at() + rate::PERIOD_MICROS < breaker.now().as_micros();
+                breaker.is_closed() && settled
+            });
             self.sweep().await;
         }
     }
@@ -36,24 +42,32 @@ impl RedisStore {
     pub(crate) async fn sweep(&self) {
         self.grants.sweep(self.now());
         let organizations: Vec<OrganizationId> = self.seen.iter().map(|id| *id).collect();
-        for some in organizations.chunks(BATCH) {
-            let Some(link) = self.breaker.back() else { return };
-            // A lost trip is made up for by the next sweep.
-            let Some(overdue) = self.overdue(&link, some).await else { return };
-            for holds in overdue.chunks(BATCH) {
-                if self.turn(&link, holds).await.is_none() {
-                    return;
+        for (shard, organizations) in self.route.parts(organizations) {
+            for some in organizations.chunks(BATCH) {
+                // A lost trip is made up for by the next sweep.
+                if self.sweep_some(&shard, some).await.is_none() {
+                    break;
                 }
             }
         }
     }
 
+    async fn sweep_some(&self, shard: &Shard, organizations: &[OrganizationId]) -> Option<()> {
+        let link = shard.breaker.back()?;
+        let overdue = self.overdue(shard, &link, organizations).await?;
+        for holds in overdue.chunks(BATCH) {
+            self.turn(shard, &link, holds).await?;
+        }
+        Some(())
+    }
+
     async fn overdue(
         &self,
+        shard: &Shard,
         link: &Link,
         organizations: &[OrganizationId],
     ) -> Option<Vec<(OrganizationId, Name)>> {
-        let latest = self.now().as_micros().saturating_sub(self.grace_micros()).div_euclid(1000);
+        let latest = shard.breaker.now().as_micros().saturating_sub(self.grace_micros()).div_euclid(1000);
         let mut pipeline = Pipeline::with_capacity(organizations.len());
         for organization in organizations {
             let key = Names::of(*organization).deadlines();
@@ -66,19 +80,19 @@ impl RedisStore {
                 .arg(0)
                 .arg(1000);
         }
-        let replies = self.breaker.ask_many(link, &pipeline, TRIP).await.ok()?;
+        let replies = shard.breaker.ask_many(link, &pipeline, TRIP).await.ok()?;
         let found = organizations.iter().zip(&replies).flat_map(|(organization, reply)| {
             texts(reply).map(|member| (*organization, Name::from_slice(member)))
         });
         Some(found.collect())
     }
 
-    async fn turn(&self, link: &Link, holds: &[(OrganizationId, Name)]) -> Option<()> {
+    async fn turn(&self, shard: &Shard, link: &Link, holds: &[(OrganizationId, Name)]) -> Option<()> {
         let mut fields_of = Pipeline::with_capacity(holds.len());
         for (organization, member) in holds {
             fields_of.cmd("HKEYS").arg(Names::of(*organization).hold(member).as_slice());
         }
-        let replies = self.breaker.ask_many(link, &fields_of, TRIP).await.ok()?;
+        let replies = shard.breaker.ask_many(link, &fields_of, TRIP).await.ok()?;
         let mut turning = Pipeline::with_capacity(holds.len());
         for ((organization, member), reply) in holds.iter().zip(&replies) {
             // Budgets are `<ulid>:<start>`; the hold's own fields are single letters.
@@ -94,7 +108,7 @@ impl RedisStore {
                 grace,
             ));
         }
-        self.breaker.ask_many(link, &turning, TRIP).await.ok().map(|_| ())
+        shard.breaker.ask_many(link, &turning, TRIP).await.ok().map(|_| ())
     }
 }
 

@@ -6,7 +6,7 @@ use tidegate_types::NanoUsd;
 use crate::support::{ORGANIZATION, call, hard, month, on_both, refusal, soft, spent};
 
 #[tokio::test]
-async fn money_is_held_then_spent_and_the_rest_is_free_again() {
+pub(crate) async fn money_is_held_then_spent_and_the_rest_is_free_again() {
     on_both(async |bench| {
         bench.open(1).await;
         let hold = bench.hold(call(), 0, &[hard(1, 1000, 600), hard(2, 900, 600)]);
@@ -33,7 +33,7 @@ async fn money_is_held_then_spent_and_the_rest_is_free_again() {
 }
 
 #[tokio::test]
-async fn the_last_nano_dollar_can_be_spent_and_not_one_more() {
+pub(crate) async fn the_last_nano_dollar_can_be_spent_and_not_one_more() {
     on_both(async |bench| {
         bench.open(1).await;
         let all = bench.hold(call(), 0, &[hard(1, 1000, 999)]);
@@ -47,7 +47,7 @@ async fn the_last_nano_dollar_can_be_spent_and_not_one_more() {
 }
 
 #[tokio::test]
-async fn counting_is_exact_up_to_two_to_the_fifty_third() {
+pub(crate) async fn counting_is_exact_up_to_two_to_the_fifty_third() {
     on_both(async |bench| {
         bench.open(1).await;
         let limit = MAX_AMOUNT.get();
@@ -75,7 +75,7 @@ async fn counting_is_exact_up_to_two_to_the_fifty_third() {
 }
 
 #[tokio::test]
-async fn amounts_outside_the_range_are_refused_clearly() {
+pub(crate) async fn amounts_outside_the_range_are_refused_clearly() {
     on_both(async |bench| {
         bench.open(1).await;
         let above = MAX_AMOUNT.get() + 1;
@@ -92,7 +92,7 @@ async fn amounts_outside_the_range_are_refused_clearly() {
 }
 
 #[tokio::test]
-async fn soft_budgets_only_count() {
+pub(crate) async fn soft_budgets_only_count() {
     on_both(async |bench| {
         bench.open(1).await;
         let hold = bench.hold(call(), 0, &[soft(1, 10, 600)]);

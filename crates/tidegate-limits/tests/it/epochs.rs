@@ -29,7 +29,7 @@ fn open_hold(bench: &Bench, call_id: tidegate_types::CallId, budget: u128, amoun
 }
 
 #[tokio::test]
-async fn without_an_epoch_nothing_is_held_and_nothing_is_written() {
+pub(crate) async fn without_an_epoch_nothing_is_held_and_nothing_is_written() {
     on_both(async |bench| {
         for epoch in [0, 1] {
             let mut hold = bench.hold(call(), 0, &[hard(1, 1000, 600)]);
@@ -52,7 +52,7 @@ async fn without_an_epoch_nothing_is_held_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn another_epoch_is_named_and_an_unknown_one_is_taken() {
+pub(crate) async fn another_epoch_is_named_and_an_unknown_one_is_taken() {
     on_both(async |bench| {
         bench.open(4).await;
         let mut hold = bench.hold(call(), 0, &[hard(1, 1000, 600)]);
@@ -69,7 +69,7 @@ async fn another_epoch_is_named_and_an_unknown_one_is_taken() {
 }
 
 #[tokio::test]
-async fn opening_an_epoch_twice_changes_nothing_and_an_older_one_is_refused() {
+pub(crate) async fn opening_an_epoch_twice_changes_nothing_and_an_older_one_is_refused() {
     on_both(async |bench| {
         bench.limiter.open_epoch(ORGANIZATION, 2, &[balance(1, 300, 0)], &[]).await.unwrap();
         bench.limiter.open_epoch(ORGANIZATION, 2, &[balance(1, 0, 0)], &[]).await.unwrap();
@@ -81,7 +81,7 @@ async fn opening_an_epoch_twice_changes_nothing_and_an_older_one_is_refused() {
 }
 
 #[tokio::test]
-async fn a_new_epoch_begins_with_its_balances_and_its_open_holds() {
+pub(crate) async fn a_new_epoch_begins_with_its_balances_and_its_open_holds() {
     on_both(async |bench| {
         bench.open(1).await;
         let (running, reported) = (
@@ -107,7 +107,7 @@ async fn a_new_epoch_begins_with_its_balances_and_its_open_holds() {
 }
 
 #[tokio::test]
-async fn a_settlement_without_an_epoch_waits_for_one() {
+pub(crate) async fn a_settlement_without_an_epoch_waits_for_one() {
     on_both(async |bench| {
         bench.open(1).await;
         let (running, reported) =
@@ -134,7 +134,7 @@ async fn a_settlement_without_an_epoch_waits_for_one() {
 }
 
 #[tokio::test]
-async fn closing_burns_only_the_epoch_that_is_named() {
+pub(crate) async fn closing_burns_only_the_epoch_that_is_named() {
     on_both(async |bench| {
         bench.open(3).await;
         bench.limiter.close_epoch(ORGANIZATION, 2).await.unwrap();
@@ -151,7 +151,7 @@ async fn closing_burns_only_the_epoch_that_is_named() {
 }
 
 #[tokio::test]
-async fn an_epoch_of_a_thousand_budgets_opens_whole() {
+pub(crate) async fn an_epoch_of_a_thousand_budgets_opens_whole() {
     on_both(async |bench| {
         let balances: Vec<_> = (1..=1000).map(|n| balance(n, n.try_into().unwrap(), 1)).collect();
         bench.limiter.open_epoch(ORGANIZATION, 1, &balances, &[]).await.unwrap();

@@ -73,7 +73,7 @@ async fn a_stopped_redis_refuses_capped_calls_at_once_and_serves_the_others_thei
 #[tokio::test]
 async fn a_restarted_redis_has_lost_its_epoch_and_gives_no_second_burst() {
     let (mut bench, _stop) = strict().await;
-    let run = bench.limiter.store_run_id().unwrap();
+    let run = bench.limiter.store_run_id(ORGANIZATION).unwrap();
     let limited = [key(Some(600), None, None)];
     bench.server.as_mut().unwrap().stop();
     eventually("the outage is noticed", async || {
@@ -84,7 +84,7 @@ async fn a_restarted_redis_has_lost_its_epoch_and_gives_no_second_burst() {
     drop(bench.limiter.admit(&admit(call(), &limited, 0, None)).await);
     bench.server.as_mut().unwrap().start_again().unwrap();
     healthy_again(&bench.limiter).await;
-    assert_ne!(bench.limiter.store_run_id().unwrap(), run);
+    assert_ne!(bench.limiter.store_run_id(ORGANIZATION).unwrap(), run);
     let lost = bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 1)])).await;
     assert_eq!(lost, Err(LimitError::NoEpoch { found: 0 }));
     let mut admitted = 0;
@@ -168,12 +168,12 @@ async fn a_caller_that_leaves_while_it_waits_leaves_nothing_held() {
 #[tokio::test]
 async fn an_emptied_redis_has_no_epoch_though_its_run_is_the_same() {
     let (bench, _stop) = strict().await;
-    let run = bench.limiter.store_run_id();
+    let run = bench.limiter.store_run_id(ORGANIZATION);
     bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 100)])).await.unwrap();
     bench.server.as_ref().unwrap().flush().unwrap();
     let lost = bench.place(&bench.hold(call(), 0, &[hard(1, 1000, 100)])).await;
     assert_eq!(lost, Err(LimitError::NoEpoch { found: 0 }));
-    assert_eq!(bench.limiter.store_run_id(), run);
+    assert_eq!(bench.limiter.store_run_id(ORGANIZATION), run);
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ async fn a_limiter_starts_without_redis_and_finds_it_later() {
     server.stop();
     let stop = CancellationToken::new();
     let limiter = connect(&server, 1, &stop).await;
-    assert_eq!((limiter.mode(), limiter.store_run_id()), (Mode::Away, None));
+    assert_eq!((limiter.mode(), limiter.store_run_id(ORGANIZATION)), (Mode::Away, None));
     drop(limiter.admit(&admit(call(), &[key(Some(60), None, None)], 0, None)).await.unwrap());
     server.start_again().unwrap();
     healthy_again(&limiter).await;

@@ -43,7 +43,7 @@ async fn on_stores<F: Future<Output = ()>>(scenario: impl Fn(std::sync::Arc<Benc
 }
 
 #[tokio::test]
-async fn what_an_earlier_process_left_is_found_and_nothing_else() {
+pub(crate) async fn what_an_earlier_process_left_is_found_and_nothing_else() {
     on_stores(|bench| async move {
         let nobodys = place(&bench, 1).await;
         bench.limiter.place_as(Process { node_id: NodeId::from_u128(7), boot: 1 });
@@ -73,7 +73,7 @@ async fn what_an_earlier_process_left_is_found_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_was_left_is_ended_once_and_what_it_held_is_free() {
+pub(crate) async fn what_was_left_is_ended_once_and_what_it_held_is_free() {
     on_stores(|bench| async move {
         bench.limiter.place_as(EARLIER);
         let (first, second) = (place(&bench, 600).await, place(&bench, 400).await);
@@ -97,7 +97,7 @@ async fn what_was_left_is_ended_once_and_what_it_held_is_free() {
 }
 
 #[tokio::test]
-async fn what_was_left_is_still_found_when_it_is_overdue() {
+pub(crate) async fn what_was_left_is_still_found_when_it_is_overdue() {
     on_stores(|bench| async move {
         bench.limiter.place_as(EARLIER);
         let mut hold = bench.hold(call(), 0, &[hard(1, 1_000, 70)]);
@@ -116,7 +116,7 @@ async fn what_was_left_is_still_found_when_it_is_overdue() {
 }
 
 #[tokio::test]
-async fn what_an_epoch_began_with_is_on_the_books_and_was_left_by_nobody() {
+pub(crate) async fn what_an_epoch_began_with_is_on_the_books_and_was_left_by_nobody() {
     on_stores(|bench| async move {
         bench.limiter.place_as(EARLIER);
         let hold = place(&bench, 50).await;

@@ -3,6 +3,9 @@
 
 mod amounts;
 mod checked;
+mod cluster;
+mod cluster_failover;
+mod cluster_moves;
 mod epochs;
 mod faults;
 mod grants;

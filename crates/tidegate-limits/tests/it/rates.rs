@@ -7,7 +7,7 @@ use tidegate_limits::{LimitError, RateKind, Refusal, Release};
 use crate::support::{admit, call, hard, key, on_both, refusal, team};
 
 #[tokio::test]
-async fn a_minutes_worth_of_requests_passes_at_once_and_then_they_come_at_the_rate() {
+pub(crate) async fn a_minutes_worth_of_requests_passes_at_once_and_then_they_come_at_the_rate() {
     on_both(async |bench| {
         let scopes = [key(Some(5), None, None)];
         for left in (0..5).rev() {
@@ -33,7 +33,7 @@ async fn a_minutes_worth_of_requests_passes_at_once_and_then_they_come_at_the_ra
 }
 
 #[tokio::test]
-async fn a_refused_call_passes_after_the_time_it_was_told_to_wait() {
+pub(crate) async fn a_refused_call_passes_after_the_time_it_was_told_to_wait() {
     on_both(async |bench| {
         // 600 a minute: one each 100 ms.
         let scopes = [key(Some(600), None, None)];
@@ -59,7 +59,7 @@ async fn a_refused_call_passes_after_the_time_it_was_told_to_wait() {
 }
 
 #[tokio::test]
-async fn tokens_are_reserved_refunded_and_owed() {
+pub(crate) async fn tokens_are_reserved_refunded_and_owed() {
     on_both(async |bench| {
         let scopes = [key(None, Some(1000), None)];
         let first = bench.limiter.admit(&admit(call(), &scopes, 800, None)).await.unwrap();
@@ -83,7 +83,7 @@ async fn tokens_are_reserved_refunded_and_owed() {
 }
 
 #[tokio::test]
-async fn a_call_bigger_than_the_bucket_passes_when_the_bucket_is_full() {
+pub(crate) async fn a_call_bigger_than_the_bucket_passes_when_the_bucket_is_full() {
     on_both(async |bench| {
         let scopes = [key(None, Some(1000), None)];
         let big = bench.limiter.admit(&admit(call(), &scopes, 50_000, None)).await.unwrap();
@@ -95,7 +95,7 @@ async fn a_call_bigger_than_the_bucket_passes_when_the_bucket_is_full() {
 }
 
 #[tokio::test]
-async fn slots_are_bounded_and_come_back() {
+pub(crate) async fn slots_are_bounded_and_come_back() {
     on_both(async |bench| {
         let scopes = [key(None, None, Some(2))];
         let first = bench.limiter.admit(&admit(call(), &scopes, 0, None)).await.unwrap();
@@ -118,7 +118,7 @@ async fn slots_are_bounded_and_come_back() {
 }
 
 #[tokio::test]
-async fn a_refusal_by_one_limit_takes_nothing_from_the_others() {
+pub(crate) async fn a_refusal_by_one_limit_takes_nothing_from_the_others() {
     on_both(async |bench| {
         bench.open(1).await;
         let scopes = [key(Some(10), Some(1000), Some(5)), team(Some(2), Some(1000), None)];
@@ -156,7 +156,7 @@ async fn a_refusal_by_one_limit_takes_nothing_from_the_others() {
 }
 
 #[tokio::test]
-async fn headers_tell_the_tightest_of_all_scopes() {
+pub(crate) async fn headers_tell_the_tightest_of_all_scopes() {
     on_both(async |bench| {
         let scopes = [key(Some(100), Some(5_000), None), team(Some(10), Some(90_000), None)];
         let rates = bench.limiter.admit(&admit(call(), &scopes, 1000, None)).await.unwrap().rates;
@@ -168,7 +168,7 @@ async fn headers_tell_the_tightest_of_all_scopes() {
 }
 
 #[tokio::test]
-async fn a_limit_of_zero_refuses_everything() {
+pub(crate) async fn a_limit_of_zero_refuses_everything() {
     on_both(async |bench| {
         for scope in [key(Some(0), None, None), key(None, Some(0), None), key(None, None, Some(0))] {
             refusal(bench.limiter.admit(&admit(call(), &[scope], 1, None)).await);

@@ -5,7 +5,7 @@ use tidegate_types::NanoUsd;
 use crate::support::{ORGANIZATION, call, hard, on_both, soft};
 
 #[tokio::test]
-async fn the_least_that_hard_budgets_have_left_is_known_after_each_hold() {
+pub(crate) async fn the_least_that_hard_budgets_have_left_is_known_after_each_hold() {
     on_both(async |bench| {
         bench.open(1).await;
         let mut hold = bench.hold(call(), 0, &[hard(1, 1000, 300), hard(2, 5000, 300), soft(3, 1, 300)]);

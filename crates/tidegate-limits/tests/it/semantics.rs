@@ -9,7 +9,7 @@ use tidegate_types::window::Window;
 use crate::support::{ORGANIZATION, admit, call, epoch, hard, key, month, on_both, refusal, soft, spent};
 
 #[tokio::test]
-async fn repeating_an_admission_does_nothing_twice() {
+pub(crate) async fn repeating_an_admission_does_nothing_twice() {
     on_both(async |bench| {
         bench.open(1).await;
         let id = call();
@@ -25,7 +25,7 @@ async fn repeating_an_admission_does_nothing_twice() {
 }
 
 #[tokio::test]
-async fn each_step_adds_to_its_attempts_hold_once() {
+pub(crate) async fn each_step_adds_to_its_attempts_hold_once() {
     on_both(async |bench| {
         bench.open(1).await;
         let mut hold = bench.hold(call(), 0, &[hard(1, 1000, 300), soft(2, 1, 300)]);
@@ -49,7 +49,7 @@ async fn each_step_adds_to_its_attempts_hold_once() {
 }
 
 #[tokio::test]
-async fn each_attempt_of_a_call_holds_its_own_money() {
+pub(crate) async fn each_attempt_of_a_call_holds_its_own_money() {
     on_both(async |bench| {
         bench.open(1).await;
         let id = call();
@@ -66,7 +66,7 @@ async fn each_attempt_of_a_call_holds_its_own_money() {
 }
 
 #[tokio::test]
-async fn a_settlement_counts_once_however_often_it_is_sent() {
+pub(crate) async fn a_settlement_counts_once_however_often_it_is_sent() {
     on_both(async |bench| {
         bench.open(1).await;
         let hold = bench.hold(call(), 0, &[hard(1, 1000, 600)]);
@@ -80,7 +80,7 @@ async fn a_settlement_counts_once_however_often_it_is_sent() {
 }
 
 #[tokio::test]
-async fn an_unresolved_hold_stays_against_the_budget_until_it_is_settled_once_more() {
+pub(crate) async fn an_unresolved_hold_stays_against_the_budget_until_it_is_settled_once_more() {
     on_both(async |bench| {
         bench.open(1).await;
         let hold = bench.hold(call(), 0, &[hard(1, 1000, 600)]);
@@ -100,7 +100,7 @@ async fn an_unresolved_hold_stays_against_the_budget_until_it_is_settled_once_mo
 }
 
 #[tokio::test]
-async fn a_hold_past_deadline_and_grace_becomes_unresolved_and_a_late_settlement_corrects_it() {
+pub(crate) async fn a_hold_past_deadline_and_grace_becomes_unresolved_and_a_late_settlement_corrects_it() {
     on_both(async |bench| {
         bench.open(1).await;
         let mut hold = bench.hold(call(), 0, &[hard(1, 1000, 600), hard(2, 1000, 600)]);
@@ -123,7 +123,7 @@ async fn a_hold_past_deadline_and_grace_becomes_unresolved_and_a_late_settlement
 }
 
 #[tokio::test]
-async fn a_step_with_a_later_deadline_keeps_its_hold_open() {
+pub(crate) async fn a_step_with_a_later_deadline_keeps_its_hold_open() {
     on_both(async |bench| {
         bench.open(1).await;
         let mut hold = bench.hold(call(), 0, &[hard(1, 1000, 100)]);
@@ -138,7 +138,7 @@ async fn a_step_with_a_later_deadline_keeps_its_hold_open() {
 }
 
 #[tokio::test]
-async fn the_limit_of_the_highest_revision_binds_everybody() {
+pub(crate) async fn the_limit_of_the_highest_revision_binds_everybody() {
     on_both(async |bench| {
         bench.open(1).await;
         let part = |limit, limit_revision, amount| BudgetHold { limit_revision, ..hard(1, limit, amount) };
@@ -160,7 +160,7 @@ async fn the_limit_of_the_highest_revision_binds_everybody() {
 }
 
 #[tokio::test]
-async fn windows_of_a_budget_count_apart_and_a_lifetime_has_no_reset() {
+pub(crate) async fn windows_of_a_budget_count_apart_and_a_lifetime_has_no_reset() {
     on_both(async |bench| {
         bench.open(1).await;
         let year = Timestamp::from_seconds(4_100_000_000);
@@ -181,7 +181,7 @@ async fn windows_of_a_budget_count_apart_and_a_lifetime_has_no_reset() {
 }
 
 #[tokio::test]
-async fn a_hold_that_was_given_up_before_it_arrived_is_not_placed() {
+pub(crate) async fn a_hold_that_was_given_up_before_it_arrived_is_not_placed() {
     on_both(async |bench| {
         bench.open(1).await;
         let hold = bench.hold(call(), 0, &[hard(1, 1000, 600)]);
@@ -194,7 +194,7 @@ async fn a_hold_that_was_given_up_before_it_arrived_is_not_placed() {
 }
 
 #[tokio::test]
-async fn the_cost_of_an_attempt_that_was_never_held_counts_once() {
+pub(crate) async fn the_cost_of_an_attempt_that_was_never_held_counts_once() {
     on_both(async |bench| {
         bench.open(1).await;
         let hold = bench.hold(call(), 0, &[soft(1, 1000, 0)]);
@@ -211,7 +211,7 @@ async fn the_cost_of_an_attempt_that_was_never_held_counts_once() {
 }
 
 #[tokio::test]
-async fn organizations_do_not_share_counters() {
+pub(crate) async fn organizations_do_not_share_counters() {
     on_both(async |bench| {
         bench.open(1).await;
         let hold = bench.hold(call(), 0, &[hard(1, 1000, 600)]);

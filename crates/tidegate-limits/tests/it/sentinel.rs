@@ -66,7 +66,7 @@ async fn under_load_a_failover_is_followed_within_seconds_and_the_cap_holds_over
     let stop = CancellationToken::new();
     let limiter = limiter(settings(&sentinels.addresses(), None), &stop).await;
     eventually("it is at the primary", async || limiter.mode() == Mode::Healthy).await;
-    let run = limiter.store_run_id().unwrap();
+    let run = limiter.store_run_id(ORGANIZATION).unwrap();
     limiter.open_epoch(ORGANIZATION, 1, &[], &[]).await.unwrap();
     let (granted, ended) = (AtomicI64::new(0), AtomicBool::new(false));
     let story = async {
@@ -74,7 +74,8 @@ async fn under_load_a_failover_is_followed_within_seconds_and_the_cap_holds_over
         primary.stop();
         let began = Instant::now();
         eventually("it is at the promoted replica", async || {
-            limiter.mode() == Mode::Healthy && limiter.store_run_id().is_some_and(|now| now != run)
+            limiter.mode() == Mode::Healthy
+                && limiter.store_run_id(ORGANIZATION).is_some_and(|now| now != run)
         })
         .await;
         println!("at the new primary after {:?}", began.elapsed());
@@ -124,15 +125,15 @@ async fn a_primary_that_only_lost_its_office_is_left() {
     let stop = CancellationToken::new();
     let limiter = limiter(settings(&addresses, None), &stop).await;
     eventually("it is at the primary", async || limiter.mode() == Mode::Healthy).await;
-    let run = limiter.store_run_id().unwrap();
+    let run = limiter.store_run_id(ORGANIZATION).unwrap();
     let second = addresses[1].rsplit(':').next().unwrap().parse().unwrap();
     assert!(sentinels.ask(second, &["failover", "tidegate"]).contains("OK"));
     eventually("it is at the other one", async || {
-        limiter.mode() == Mode::Healthy && limiter.store_run_id().is_some_and(|now| now != run)
+        limiter.mode() == Mode::Healthy && limiter.store_run_id(ORGANIZATION).is_some_and(|now| now != run)
     })
     .await;
     let told = replica.command(&["INFO", "server"]).unwrap();
-    assert!(told.contains(&limiter.store_run_id().unwrap()));
+    assert!(told.contains(&limiter.store_run_id(ORGANIZATION).unwrap()));
     stop.cancel();
 }
 
@@ -160,7 +161,7 @@ async fn connections_never_lead_to_two_servers_at_once() {
     let told = other.command(&["INFO", "server"]).unwrap();
     eventually("all of it is at the other one", async || {
         limiter.mode() == Mode::Healthy
-            && limiter.store_run_id().is_some_and(|run| told.contains(&run))
+            && limiter.store_run_id(ORGANIZATION).is_some_and(|run| told.contains(&run))
             && mine().is_empty()
     })
     .await;

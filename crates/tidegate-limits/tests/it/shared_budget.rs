@@ -148,7 +148,7 @@ async fn what_the_call_before_gives_back_is_there_for_the_next_one() {
     let mut early = 0;
     for _ in 0..200 {
         let ask = ask();
-        let under_way = limiter.under_way();
+        let under_way = limiter.under_way(ORGANIZATION);
         let mut decided = limiter.admit(&ask).await;
         if let Err(LimitError::Refused(_)) = decided {
             early += 1;
@@ -162,7 +162,7 @@ async fn what_the_call_before_gives_back_is_there_for_the_next_one() {
     // With nothing under way a refusal stands, and is not waited for.
     tokio::time::timeout(SOON, limiter.idle()).await.unwrap();
     limiter.admit(&ask()).await.unwrap();
-    let under_way = limiter.under_way();
+    let under_way = limiter.under_way(ORGANIZATION);
     assert!(matches!(limiter.admit(&ask()).await, Err(LimitError::Refused(_))));
     assert!(!limiter.caught_up(under_way, ORGANIZATION, &[]).await);
     stop.cancel();

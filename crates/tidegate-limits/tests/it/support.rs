@@ -1,5 +1,6 @@
 //! A limiter under test, either kind, and short ways to say what is asked of it.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -7,9 +8,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use smallvec::{SmallVec, smallvec};
 use tidegate_limits::{
-    Admit, Balance, BudgetHold, GrantSettings, HeldUnder, Hold, LimitError, Limiter, RateScope,
+    Admit, Balance, BudgetHold, GrantSettings, HeldUnder, Hold, LimitError, Limiter, Mode, RateScope,
     RedisSettings, Refusal, ScopeLimits, Timing,
 };
+use tidegate_testkit::cluster::Cluster;
 use tidegate_testkit::redis::Server;
 use tidegate_types::resource::KeyLimits;
 use tidegate_types::window::Window;
@@ -70,7 +72,10 @@ pub(crate) fn settings(server: &Server, seed: u64) -> RedisSettings {
 }
 
 pub(crate) async fn connect(server: &Server, seed: u64, stop: &CancellationToken) -> Limiter {
-    let mut settings = settings(server, seed);
+    begin(settings(server, seed), stop).await
+}
+
+pub(crate) async fn begin(mut settings: RedisSettings, stop: &CancellationToken) -> Limiter {
     // The machine is shared with compilers: a pause of the test is not an outage of Redis.
     settings.decision = Duration::from_secs(2);
     // Every call asks Redis: what nodes take in advance is for `connect_granted`.
@@ -80,7 +85,10 @@ pub(crate) async fn connect(server: &Server, seed: u64, stop: &CancellationToken
 
 /// A process that places holds on grants wherever it can.
 pub(crate) async fn connect_granted(server: &Server, seed: u64, stop: &CancellationToken) -> Limiter {
-    let mut settings = settings(server, seed);
+    begin_granted(settings(server, seed), stop).await
+}
+
+async fn begin_granted(mut settings: RedisSettings, stop: &CancellationToken) -> Limiter {
     settings.decision = Duration::from_secs(2);
     let (report, recall) = (Duration::from_millis(10), Duration::from_millis(60));
     settings.grants = GrantSettings { eager: true, often: 1, report, recall, ..settings.grants };
@@ -107,6 +115,20 @@ impl Bench {
         let stop = CancellationToken::new();
         let limiter = connect_granted(&server, 7, &stop).await;
         Self { limiter, server: Some(server), clock: None, stop, granted: true }
+    }
+
+    /// Over a cluster, emptied before.
+    async fn cluster(cluster: &Cluster, granted: bool) -> Self {
+        for primary in &cluster.primaries {
+            primary.flush().unwrap();
+        }
+        let stop = CancellationToken::new();
+        let addresses = Some(cluster.addresses());
+        let settings = RedisSettings { cluster: addresses, ..settings(&cluster.primaries[0], 7) };
+        let limiter =
+            if granted { begin_granted(settings, &stop).await } else { begin(settings, &stop).await };
+        eventually("every primary is reached", async || limiter.mode() == Mode::Healthy).await;
+        Self { limiter, server: None, clock: None, stop, granted }
     }
 
     /// Whether holds are placed on grants.
@@ -181,8 +203,25 @@ impl Drop for Bench {
     }
 }
 
+thread_local! {
+    /// What scenarios of this thread run over in place of stores of their own.
+    static CLUSTER: RefCell<Option<Arc<Cluster>>> = const { RefCell::new(None) };
+}
+
+/// Runs scenarios of this thread over a cluster, emptied before each.
+pub(crate) fn over_cluster(cluster: Option<Arc<Cluster>>) {
+    CLUSTER.set(cluster);
+}
+
 /// Runs a scenario over memory, then over Redis, then over Redis with grants.
 pub(crate) async fn on_both<F: Future<Output = ()>>(scenario: impl Fn(Arc<Bench>) -> F) {
+    if let Some(cluster) = CLUSTER.with_borrow(Clone::clone) {
+        for granted in [false, true] {
+            println!("over a cluster, on grants: {granted}");
+            scenario(Arc::new(Bench::cluster(&cluster, granted).await)).await;
+        }
+        return;
+    }
     println!("over memory");
     scenario(Arc::new(Bench::memory())).await;
     println!("over redis");

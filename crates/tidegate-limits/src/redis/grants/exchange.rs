@@ -1,5 +1,9 @@
 //! Exchanges with the store: what was used and is given back goes there, grants come back.
 
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use redis::{Cmd, Pipeline, Value};
 use smallvec::SmallVec;
 use tidegate_types::{OrganizationId, Timestamp};
@@ -10,11 +14,14 @@ use super::book::{Aim, Exchange, Granted, refusal};
 use crate::budget::Hold;
 use crate::error::{LimitError, Refusal};
 use crate::redis::RedisStore;
+use crate::redis::breaker::Breaker;
 use crate::redis::command::{bytes, expiry_ms};
 use crate::redis::decide::{RECALL_PAUSE, number};
 use crate::redis::link::Link;
 use crate::redis::names::{Name, Names, budget_field};
+use crate::redis::queue::Job;
 use crate::redis::script::Scripts;
+use crate::redis::shard::Shard;
 
 /// Longest time for one trip; nobody waits for it as a rule.
 const TRIP: std::time::Duration = std::time::Duration::from_secs(2);
@@ -22,6 +29,9 @@ const TRIP: std::time::Duration = std::time::Duration::from_secs(2);
 const BATCH: usize = 100;
 /// Least time between two trips.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
+
+/// How long a round waits for a server that is away.
+const AWAY_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// What came of an organization's exchange.
 enum Outcome {
@@ -153,48 +163,67 @@ impl RedisStore {
     pub(in crate::redis) async fn exchange_until(&self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(self.grants.settings().report);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // One round at a time for each server: one that is silent delays no other's.
+        let mut rounds = FuturesUnordered::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
                 () = self.grants.hungry.notified() => tokio::time::sleep(PAUSE).await,
+                Some(()) = rounds.next(), if !rounds.is_empty() => {
+                    self.move_settlements();
+                    continue;
+                }
             }
             self.move_settlements();
-            if self.breaker.is_closed() {
-                self.exchange_due(false).await;
-                self.move_settlements();
+            for (shard, organizations) in self.take_due() {
+                rounds.push(self.round(shard, organizations, false));
             }
+        }
+    }
+
+    /// The organizations that are due, by their servers; those of a server that is away stay due.
+    fn take_due(&self) -> Vec<(Arc<Shard>, Vec<OrganizationId>)> {
+        let due = std::mem::take(&mut *self.grants.due.lock());
+        let mut parts = self.route.parts(due);
+        parts.retain_mut(|(shard, organizations)| {
+            let free = shard.breaker.is_closed() && !shard.is_exchanging();
+            if !free {
+                self.grants.due.lock().append(organizations);
+            }
+            free
+        });
+        parts
+    }
+
+    /// One round over organizations of one server.
+    async fn round(&self, shard: Arc<Shard>, organizations: Vec<OrganizationId>, give_back: bool) {
+        let _round = shard.round();
+        let _turn = shard.trip.lock().await;
+        for id in &organizations {
+            self.grants.organization(*id).lock().due = false;
+        }
+        for some in organizations.chunks(BATCH) {
+            let aim = if give_back { Aim::Return } else { Aim::Usual };
+            let _outcomes = self.exchange(&shard, some, aim).await;
+            some.iter().for_each(|id| self.grants.look_again(*id));
         }
     }
 
     /// Settlements of grants that are over go to the queue.
     pub(in crate::redis) fn move_settlements(&self) {
-        self.grants.hand_over(|settlement| self.queue.settle(settlement));
+        self.grants.hand_over(|settlement| self.enqueue(Job::settle(settlement)));
     }
 
-    /// One round over all organizations that are due.
-    async fn exchange_due(&self, give_back: bool) {
-        let _turn = self.grants.trip.lock().await;
-        let due = std::mem::take(&mut *self.grants.due.lock());
-        for id in &due {
-            self.grants.organization(*id).lock().due = false;
-        }
-        for some in due.chunks(BATCH) {
-            let aim = if give_back { Aim::Return } else { Aim::Usual };
-            let _outcomes = self.exchange(some, aim).await;
-            some.iter().for_each(|id| self.grants.look_again(*id));
-        }
-    }
-
-    async fn exchange(&self, organizations: &[OrganizationId], aim: Aim<'_>) -> Vec<Outcome> {
-        let Some(link) = self.breaker.back() else {
+    async fn exchange(&self, shard: &Shard, organizations: &[OrganizationId], aim: Aim<'_>) -> Vec<Outcome> {
+        let Some(link) = shard.breaker.back() else {
             return organizations.iter().map(|_| Outcome::Unknown).collect();
         };
-        let now = self.breaker.now();
+        let now = shard.breaker.now();
         let share = 2 * self.grants.nodes.load(std::sync::atomic::Ordering::Relaxed);
         let exchanges: Vec<Asked> =
             organizations.iter().map(|id| self.grants.asked(*id, aim, now, share)).collect();
-        let replies = self.send(&link, organizations, &exchanges).await;
+        let replies = self.send(&shard.breaker, &link, organizations, &exchanges).await;
         let mut replies = replies.iter().flatten();
         let taken = organizations.iter().zip(exchanges).map(|(id, (exchange, rates, slots))| {
             let outcome = match exchange {
@@ -226,6 +255,7 @@ impl RedisStore {
 
     async fn send(
         &self,
+        breaker: &Breaker,
         link: &Link,
         organizations: &[OrganizationId],
         exchanges: &[Asked],
@@ -248,7 +278,7 @@ impl RedisStore {
             return None;
         }
         self.grants.trips.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let replies = self.breaker.ask_many(link, &pipeline, TRIP).await.ok()?;
+        let replies = breaker.ask_many(link, &pipeline, TRIP).await.ok()?;
         if replies.iter().any(|reply| matches!(reply, Value::ServerError(error) if error.kind() == Some(redis::ServerErrorKind::NoScript))) {
             let _tried_again_anyway = link.teach(&self.scripts, TRIP).await;
         }
@@ -257,8 +287,9 @@ impl RedisStore {
 
     /// One exchange of an organization, now.
     pub(in crate::redis) async fn exchange_now(&self, id: OrganizationId) {
-        let _turn = self.grants.trip.lock().await;
-        let _outcome = self.exchange(&[id], Aim::Usual).await;
+        let shard = self.route.of(id);
+        let _turn = shard.trip.lock().await;
+        let _outcome = self.exchange(&shard, &[id], Aim::Usual).await;
     }
 
     /// Gets exactly what a hold lacks, in addition to what is granted. Waits for what other
@@ -284,8 +315,9 @@ impl RedisStore {
         id: OrganizationId,
         hold: &Hold,
     ) -> Result<Option<(Refusal, bool)>, LimitError> {
-        let _turn = self.grants.trip.lock().await;
-        match self.exchange(&[id], Aim::Need(hold)).await.pop() {
+        let shard = self.route.of(id);
+        let _turn = shard.trip.lock().await;
+        match self.exchange(&shard, &[id], Aim::Need(hold)).await.pop() {
             Some(Outcome::Answered(answer)) => {
                 let (exchange, granted) = *answer;
                 let held = |row: &super::book::Row| row.keep - row.spent - row.unresolved;
@@ -301,8 +333,16 @@ impl RedisStore {
     /// Tells the store of everything and gives all back that is not held.
     pub(in crate::redis) async fn settle_up(&self) {
         while !self.grants.owes_nothing() {
-            self.breaker.wait_until_closed().await;
-            self.exchange_due(true).await;
+            let due = std::mem::take(&mut *self.grants.due.lock());
+            let mut rounds = FuturesUnordered::new();
+            for (shard, organizations) in self.route.parts(due) {
+                rounds.push(async move {
+                    // One that is away says so in the round, and its organizations are due again.
+                    let _back = tokio::time::timeout(AWAY_PAUSE, shard.breaker.wait_until_closed()).await;
+                    self.round(shard, organizations, true).await;
+                });
+            }
+            while rounds.next().await.is_some() {}
             if !self.grants.owes_nothing() {
                 tokio::time::sleep(PAUSE).await;
             }

@@ -101,8 +101,6 @@ pub(super) struct Grants {
     moved: Mutex<Vec<Settlement>>,
     wanting: DashSet<OrganizationId, RandomState>,
     hungry: Notify,
-    /// One exchange at a time: the newest number is the one under way.
-    trip: tokio::sync::Mutex<()>,
     nodes: AtomicU32,
     held: AtomicU64,
     rated: AtomicU64,
@@ -125,7 +123,6 @@ impl Grants {
             moved: Mutex::default(),
             wanting: DashSet::default(),
             hungry: Notify::new(),
-            trip: tokio::sync::Mutex::new(()),
             nodes: AtomicU32::new(1),
             held: AtomicU64::new(0),
             rated: AtomicU64::new(0),

@@ -18,6 +18,7 @@ use crate::redis::decide::number;
 use crate::redis::left::mark;
 use crate::redis::link::Link;
 use crate::redis::names::{Name, Names, budget_field};
+use crate::redis::shard::Shard;
 
 /// Longest time for one trip.
 const TRIP: Duration = Duration::from_secs(2);
@@ -39,6 +40,7 @@ struct Row {
 /// One process under one epoch.
 struct Reclaim<'a> {
     store: &'a RedisStore,
+    shard: &'a Shard,
     link: &'a Link,
     names: Names,
     mark: Name,
@@ -67,9 +69,10 @@ impl RedisStore {
         epoch: u64,
         used: &[OpeningBalance],
     ) -> Result<NanoUsd, LimitError> {
-        let link = self.breaker.back().ok_or(LimitError::Away)?;
+        let shard = self.route.of(organization);
+        let link = shard.breaker.back().ok_or(LimitError::Away)?;
         let (names, mark) = (Names::of(organization), mark(process));
-        let reclaim = Reclaim { store: self, link: &link, names, mark, epoch };
+        let reclaim = Reclaim { store: self, shard: &shard, link: &link, names, mark, epoch };
         // From here on the process is over, and the records are all that there will be.
         let (_, records) = reclaim.ask(&[]).await?;
         let rows = reclaim.rows(records, used, self.now());
@@ -129,7 +132,12 @@ impl Reclaim<'_> {
 
     /// What came back, and the records that there are.
     async fn ask(&self, rows: &[Row]) -> Result<(i64, Records), LimitError> {
-        let reply = self.link.ask(&self.command(rows), TRIP).await.map_err(|_| LimitError::Away)?;
+        let reply = self
+            .shard
+            .breaker
+            .ask_back(self.link, &self.command(rows), TRIP)
+            .await
+            .map_err(|_| LimitError::Away)?;
         let Value::Array(parts) = reply else { return Err(LimitError::Away) };
         let (code, at) = (parts.first().and_then(number), parts.get(2).and_then(number));
         match (code, at) {
