@@ -100,6 +100,7 @@ fn organization(number: u64, keys: u64) -> Vec<Resource> {
         label_key: [7; 32],
         limits: tidegate_types::resource::KeyLimits::default(),
         model_limits: Vec::new(),
+        bound_issuers: Vec::new(),
         cache_purges: 0,
     })];
     all.extend((0..4).map(|team| {

@@ -299,6 +299,7 @@ impl Batch<'_> {
                     snapshot.map(|one| Arc::clone(&one.trust)).unwrap_or_default()
                 };
                 let (old, new) = (rules(before.as_deref()), rules(after.as_ref()));
+                rebind(self.config, id, before.as_deref(), after.as_ref());
                 state.cell.snapshot.store(after.map(Arc::new));
                 if !Arc::ptr_eq(&old, &new) {
                     self.config.trust.replace(id, &old, &new);
@@ -306,6 +307,17 @@ impl Batch<'_> {
             };
             let _kept = catch_unwind(AssertUnwindSafe(swap));
         }
+    }
+}
+
+/// Notes which issuers are bound to the organization from now on.
+fn rebind(config: &Config, id: OrganizationId, before: Option<&OrgSnapshot>, after: Option<&OrgSnapshot>) {
+    let issuers = |snapshot: Option<&OrgSnapshot>| {
+        snapshot.map(|one| one.organization.bound_issuers.clone()).unwrap_or_default()
+    };
+    let (old, new) = (issuers(before), issuers(after));
+    if old != new {
+        config.trust.rebind(id, &old, &new);
     }
 }
 

@@ -103,6 +103,13 @@ impl Config {
         self.trust.find(organization, issuer, audience)
     }
 
+    /// The organization whose callers the bearers of such tokens are where the tokens and the callers name none: the
+    /// operator bound their issuer to it. Nothing is said yet about the signature. No I/O.
+    #[must_use]
+    pub fn bound_to(&self, issuer: &str, audiences: &[&str]) -> Option<OrganizationId> {
+        self.trust.bound(issuer, audiences)
+    }
+
     /// Notes that at `at` everything there was is held. Organizations are refused when that is
     /// longer ago than they allow.
     pub fn confirm(&self, at: Timestamp) {

@@ -1,9 +1,10 @@
 //! Callers that bring a signed token (OIDC, Kubernetes service account) in place of a virtual key.
 //!
 //! The caller says whose it is: by the audience that its token was made for, which ends with the organization's
-//! id, or by a header. That organization's rules are asked and nobody else's, in memory, with the issuers' keys
-//! that the control plane pushed. Exactly one rule must fit; a key that is not known is asked for beside the
-//! request's way. Who did not prove to have a signature of an issuer learns nothing of the rules.
+//! id, or by a header. For one that says nothing, the operator may have bound its issuer to an organization. That
+//! organization's rules are asked and nobody else's, in memory, with the issuers' keys that the control plane
+//! pushed. Exactly one rule must fit; a key that is not known is asked for beside the request's way. Who did not
+//! prove to have a signature of an issuer learns nothing of the rules, nor of what is bound.
 
 use http::{HeaderMap, HeaderName};
 use tidegate_policy::View;
@@ -34,15 +35,8 @@ pub(crate) fn bearer(
     let token = caller_token::read(text).map_err(refused)?;
     let issuer = token.issuer().map_err(refused)?;
     let named = named(headers)?;
-    let meant = token.audiences().map_err(refused)?;
-    let meant = meant.into_iter().filter_map(|audience| {
-        let organization = named.or_else(|| bound_organization(audience))?;
-        Some((organization, audience))
-    });
-    let meant = meant.collect::<Vec<_>>();
-    if meant.is_empty() {
-        return Err(unbound("this token's audience names no organization of this gateway"));
-    }
+    let audiences = token.audiences().map_err(refused)?;
+    let (meant, stranger) = meant(gateway, issuer, &audiences, named);
     let (mut found, mut fault, mut tried) = (None, None, 0);
     for (organization, audience) in meant {
         for rule in gateway.config.trusting(organization, issuer, audience) {
@@ -51,7 +45,7 @@ pub(crate) fn bearer(
             }
             tried += 1;
             if tried > MOST_TRIED {
-                return Err(unfit());
+                return Err(stranger());
             }
             match verify(gateway, &token, &rule, now) {
                 Ok(principal) if found.is_none() => found = Some((rule, principal)),
@@ -64,10 +58,37 @@ pub(crate) fn bearer(
     if tried == 0 {
         token.matches_nobody();
     }
-    let (rule, principal) = found.ok_or_else(|| fault.map_or_else(unfit, refused))?;
+    let fault = fault.filter(|fault: &TokenFault| !fault.is_of_stranger());
+    let (rule, principal) = found.ok_or_else(|| fault.map_or_else(stranger, refused))?;
     let view = gateway.config.view(rule.key_id).ok_or_else(unfit)?;
     // A rule speaks for keys of its own organization only, whatever it names.
     if view.organization_id() != rule.organization_id { Err(unfit()) } else { Ok((view, principal.into())) }
+}
+
+/// What a bearer is told whose signature is not proven.
+type Stranger = fn() -> Refused;
+
+/// Whose rules are asked, and for which audience. The caller's own word goes first: an issuer that is bound to one
+/// organization changes nothing for the callers of another. Who says nothing is told the same whether or not the
+/// issuer is bound.
+fn meant<'a>(
+    gateway: &Gateway,
+    issuer: &str,
+    audiences: &[&'a str],
+    named: Option<OrganizationId>,
+) -> (Vec<(OrganizationId, &'a str)>, Stranger) {
+    let said = audiences.iter().filter_map(|audience| {
+        let organization = named.or_else(|| bound_organization(audience))?;
+        Some((organization, *audience))
+    });
+    let said = said.collect::<Vec<_>>();
+    if !said.is_empty() {
+        return (said, unfit);
+    }
+    let bound = gateway.config.bound_to(issuer, audiences);
+    let bound =
+        bound.into_iter().flat_map(|organization| audiences.iter().map(move |one| (organization, *one)));
+    (bound.collect(), unbound_token)
 }
 
 /// The organization that a header names.
@@ -110,6 +131,12 @@ fn unfit() -> Refused {
     let message = "no trust rule of the organization fits this token's issuer, audience, claims and signature; \
                    a key that its issuer has just begun to sign with is known here in some seconds";
     Refusal::new(RefusalCause::Unauthenticated, message).code("token_not_trusted")
+}
+
+fn unbound_token() -> Refused {
+    unbound(
+        "neither this token's audience nor its issuer names an organization of this gateway that trusts it",
+    )
 }
 
 fn unbound(what: &str) -> Refused {

@@ -1,7 +1,7 @@
 //! Organizations. The platform lists them all; an organization sees itself.
 
 use tidegate_types::OrganizationId;
-use tidegate_types::resource::{Organization, Resource, ResourceKind};
+use tidegate_types::resource::{BoundIssuer, Organization, Resource, ResourceKind};
 use uuid::Uuid;
 
 use crate::change::Change;
@@ -91,7 +91,56 @@ pub async fn insert(change: &mut Change, organization: &Organization) -> Result<
     Ok(())
 }
 
-/// Stores a new version of the bound organization. `expected`, `tightens`: as for teams.
+/// An organization other than the bound one to which tokens of this issuer, for one of its audiences, are bound
+/// already. Platform roles only: nobody else is told of any. Holds the issuer's place until the change ends.
+///
+/// # Errors
+/// When the database is away.
+pub async fn holder_of(change: &mut Change, issuer: &BoundIssuer) -> Result<Option<OrganizationId>> {
+    let organization = change.organization();
+    let (holder,): (Option<Uuid>,) = sqlx::query_as("SELECT bound_issuer_holder($1, $2, $3)")
+        .bind(organization)
+        .bind(&issuer.issuer)
+        .bind(&issuer.audiences)
+        .fetch_one(change.connection())
+        .await?;
+    Ok(holder.map(OrganizationId::from_uuid))
+}
+
+/// Keeps every issuer's place in the installation: one organization for one issuer and audience.
+async fn bind_issuers(change: &mut Change, bound: &[BoundIssuer]) -> Result<()> {
+    let pairs = bound.iter().flat_map(|one| {
+        let every = one.audiences.is_empty().then_some("");
+        let audiences = one.audiences.iter().map(String::as_str).chain(every);
+        audiences.map(|audience| (one.issuer.as_str(), audience))
+    });
+    let (issuers, audiences): (Vec<&str>, Vec<&str>) = pairs.unzip();
+    let organization = change.organization();
+    sqlx::query(
+        "DELETE FROM bound_issuers WHERE organization_id = $1
+             AND (issuer, audience) NOT IN (SELECT * FROM unnest($2::text[], $3::text[]))",
+    )
+    .bind(organization)
+    .bind(&issuers)
+    .bind(&audiences)
+    .execute(change.connection())
+    .await?;
+    sqlx::query(
+        "INSERT INTO bound_issuers (organization_id, issuer, audience)
+         SELECT DISTINCT $1::uuid, asked.* FROM unnest($2::text[], $3::text[]) AS asked (issuer, audience)
+         WHERE NOT EXISTS (SELECT FROM bound_issuers held WHERE held.organization_id = $1
+                               AND (held.issuer, held.audience) = (asked.issuer, asked.audience))",
+    )
+    .bind(organization)
+    .bind(&issuers)
+    .bind(&audiences)
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+/// Stores a new version of the bound organization; issuers that become bound to it, or cease to be, only for
+/// platform roles. `expected`, `tightens`: as for teams.
 ///
 /// # Errors
 /// [`crate::StoreError::NotFound`], [`crate::StoreError::VersionConflict`], [`crate::StoreError::Taken`].
@@ -102,6 +151,7 @@ pub async fn update(
     tightens: bool,
 ) -> Result<()> {
     document::lock(change, KIND, organization.id, expected).await?;
+    bind_issuers(change, &organization.bound_issuers).await?;
     change.write(Some(organization.id.to_uuid()), &Resource::Organization(organization.clone()), tightens)?;
     sqlx::query("UPDATE organizations SET slug = $2, name = $3, paused = $4 WHERE organization_id = $1")
         .bind(organization.id.to_uuid())

@@ -29,3 +29,10 @@ test(`SDK ${version} signs in with its platform's token and says whose it is`, a
   const issuer = await newIssuer("https://vercel.com/acme");
   await signsIn(issuer, { "x-tidegate-organization": issuer.organization });
 });
+
+test(`SDK ${version} signs in with its platform's token alone where the operator bound its issuer`, async () => {
+  const issuer = await newIssuer("https://vercel.com/acme");
+  await assert.rejects(signsIn(issuer), (error) => /GatewayAuthenticationError/.test(error.name));
+  await issuer.bind();
+  await signsIn(issuer);
+});

@@ -87,5 +87,9 @@ export async function newIssuer(fixedAudience) {
     const signature = sign("sha256", Buffer.from(message), { key: privateKey, dsaEncoding: "ieee-p1363" });
     return `${message}.${signature.toString("base64url")}`;
   };
-  return { key_id, name, organization: me.memberships[0].organization_id, token };
+  const organization = me.memberships[0].organization_id;
+  /** What a platform's operator does: such tokens are then the organization's without a word about it. */
+  const bind = () =>
+    admin("PATCH", `/organizations/${organization}?wait=fleet`, { bound_issuers: { [issuer]: [audience] } });
+  return { key_id, name, organization, token, bind };
 }

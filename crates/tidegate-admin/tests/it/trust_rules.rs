@@ -112,6 +112,68 @@ async fn no_organization_meets_another_ones_rules() {
 }
 
 #[tokio::test]
+async fn only_the_platform_binds_an_issuer_and_only_to_one_organization() {
+    let world = World::start().await;
+    let (a, b) = (world.tenant("a").await, world.tenant("b").await);
+    let at = |tenant: &Tenant| format!("/organizations/{}", tenant.id);
+    let bind = |audiences: Value| json!({"bound_issuers": {ISSUER: audiences}});
+    let one = world.post(&a.owner, "/trust-rules", &rule(&a, "one", "shared", &json!({}))).await.str("/id");
+    let needs_header = async || {
+        let shown = world.get(&a.owner, &format!("/trust-rules/{one}")).await;
+        let listed = world.get(&a.owner, "/trust-rules").await;
+        assert_eq!(shown.body["needs_organization_header"], listed.rows()[0]["needs_organization_header"]);
+        shown.body["needs_organization_header"].clone()
+    };
+    assert_eq!(needs_header().await, true);
+    for tenant in [&a, &b] {
+        world.patch(&tenant.owner, &at(tenant), &bind(json!([]))).await.refused(403, "forbidden");
+    }
+    for (wrong, what) in [
+        (json!({"bound_issuers": {"issuer.example.com": []}}), "no URL"),
+        (json!({"bound_issuers": {ISSUER: [""]}}), "an empty audience"),
+    ] {
+        let refused = world.patch(&world.root, &at(&a), &wrong).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{what}: {}", refused.text);
+    }
+    let bound = world.patch(&world.root, &at(&a), &bind(json!(["shared"]))).await.expect(StatusCode::OK);
+    assert_eq!(bound.body["bound_issuers"], json!({ISSUER: ["shared"]}));
+    assert_eq!(needs_header().await, false);
+    // Other changes leave it as it is, the owner's too; he cannot take it away, nor see that another one has it.
+    world.patch(&a.owner, &at(&a), &json!({"name": "A"})).await.expect(StatusCode::OK);
+    world.patch(&a.owner, &at(&a), &json!({"bound_issuers": {}})).await.expect(StatusCode::OK);
+    world.patch(&a.owner, &at(&a), &bind(Value::Null)).await.refused(403, "forbidden");
+    assert_eq!(world.get(&a.owner, &at(&a)).await.body["bound_issuers"], json!({ISSUER: ["shared"]}));
+    assert_eq!(world.get(&b.owner, &at(&b)).await.body["bound_issuers"], json!({}));
+    let theirs = world.post(&b.owner, "/trust-rules", &rule(&b, "one", "shared", &json!({}))).await;
+    assert_eq!(theirs.expect(StatusCode::CREATED).body["needs_organization_header"], true);
+    world.patch(&b.owner, &at(&b), &bind(json!(["shared"]))).await.refused(403, "forbidden");
+    // Nor does the operator give it to two: for the same audience, or for all of them.
+    for audiences in [json!(["other", "shared"]), json!([])] {
+        let refused = world.patch(&world.root, &at(&b), &bind(audiences)).await.refused(409, "issuer_taken");
+        assert!(refused.text.contains(&a.id) && refused.fields() == ["bound_issuers"], "{}", refused.text);
+    }
+    world.patch(&world.root, &at(&b), &bind(json!(["other"]))).await.expect(StatusCode::OK);
+    world.patch(&world.root, &at(&a), &bind(json!([]))).await.refused(409, "issuer_taken");
+    // Both at the same moment: one.
+    let (race_a, race_b) = (at(&a), at(&b));
+    let race = json!({"bound_issuers": {"https://race.example": []}});
+    let (to_a, to_b) =
+        tokio::join!(world.patch(&world.root, &race_a, &race), world.patch(&world.root, &race_b, &race));
+    let mut outcomes = [to_a.status.as_u16(), to_b.status.as_u16()];
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, [200, 409], "{} {}", to_a.text, to_b.text);
+    // Taken back, it is free; both are in the organization's audit.
+    world.patch(&world.root, &at(&a), &bind(Value::Null)).await.expect(StatusCode::OK);
+    assert_eq!(needs_header().await, true);
+    world.patch(&world.root, &at(&b), &bind(json!([]))).await.expect(StatusCode::OK);
+    let audit = world.get(&a.owner, "/audit?limit=100").await;
+    let told = |entry: &&Value| entry["before"]["bound_issuers"] != entry["after"]["bound_issuers"];
+    let told =
+        audit.rows().iter().filter(|entry| entry["action"] == "organization.update").filter(told).count();
+    assert!(told >= 2, "{}", audit.text);
+}
+
+#[tokio::test]
 async fn pasted_keys_are_public_ones_and_can_be_given_up_for_the_issuers_own() {
     let world = World::start().await;
     let tenant = world.tenant("acme").await;

@@ -68,6 +68,7 @@ impl Tenant {
             label_key: [1; 32],
             limits: tidegate_types::resource::KeyLimits::default(),
             model_limits: Vec::new(),
+            bound_issuers: Vec::new(),
             cache_purges: 0,
         })
     }

@@ -46,6 +46,7 @@ impl World {
             label_key: [7; 32],
             limits: tidegate_types::resource::KeyLimits::default(),
             model_limits: Vec::new(),
+            bound_issuers: Vec::new(),
             cache_purges: 0,
         };
         let actor = SystemActor::new("test").acting_for(organization.id);

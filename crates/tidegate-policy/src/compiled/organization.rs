@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tidegate_types::resource::{KeyLimits, ModelLimits, Organization as Source};
+use tidegate_types::resource::{BoundIssuer, KeyLimits, ModelLimits, Organization as Source};
 use tidegate_types::window::Calendar;
 use tidegate_types::{OrganizationId, Timestamp};
 
-use super::{Piece, text};
+use super::{Piece, text, trust};
 use crate::calendar::OrgCalendar;
 use crate::reason::Reason;
 
@@ -16,6 +16,9 @@ const MAX_STALENESS_SECONDS: u32 = 72 * 3600;
 
 /// Most models with limits of their own.
 const MOST_MODEL_LIMITS: usize = 256;
+
+/// Most issuers that are bound to it, and most audiences of one.
+const MOST_ISSUERS: usize = 64;
 
 /// An organization as calls meet it.
 #[derive(Debug, Clone)]
@@ -38,6 +41,8 @@ pub struct Organization {
     pub limits: KeyLimits,
     /// Rate limits of single models.
     pub model_limits: Box<[ModelLimits]>,
+    /// Issuers whose tokens are its callers where they name no organization.
+    pub(crate) bound_issuers: Box<[BoundIssuer]>,
     pub(crate) calendar: Arc<OrgCalendar>,
     pub(crate) closed: bool,
 }
@@ -69,13 +74,20 @@ impl Piece for Organization {
         if models.len() < source.model_limits.len() {
             faults.push(Reason::new("model_limits", "names a model twice"));
         }
+        bound_issuers(&source.bound_issuers, &mut faults);
         faults
     }
 
     fn weight(source: &Source) -> usize {
         let models =
             source.model_limits.iter().map(|one| size_of::<ModelLimits>() + one.model.as_str().len());
-        source.slug.len() + source.name.len() + source.time_zone.len() + models.sum::<usize>()
+        let issuers = source.bound_issuers.iter().map(|bound| {
+            size_of::<BoundIssuer>()
+                + bound.issuer.len()
+                + bound.audiences.iter().map(String::len).sum::<usize>()
+        });
+        let names = source.slug.len() + source.name.len() + source.time_zone.len();
+        names + models.sum::<usize>() + issuers.sum::<usize>()
     }
 
     fn build(source: Source, _n: u64) -> Self {
@@ -90,6 +102,7 @@ impl Piece for Organization {
             label_key: source.label_key,
             limits: source.limits,
             model_limits: source.model_limits.into(),
+            bound_issuers: source.bound_issuers.into(),
             cache_purges: source.cache_purges,
             calendar: Arc::new(OrgCalendar::new(calendar)),
             closed: false,
@@ -98,5 +111,18 @@ impl Piece for Organization {
 
     fn close(self) -> Self {
         Self { closed: true, ..self }
+    }
+}
+
+fn bound_issuers(bound: &[BoundIssuer], faults: &mut Vec<Reason>) {
+    const FIELD: &str = "bound_issuers";
+    text::at_most(FIELD, bound.len(), MOST_ISSUERS, faults);
+    for (place, one) in bound.iter().enumerate() {
+        trust::issuer(FIELD, &one.issuer, faults);
+        text::at_most(FIELD, one.audiences.len(), MOST_ISSUERS, faults);
+        one.audiences.iter().for_each(|audience| text::token(FIELD, audience, faults));
+        if bound.iter().take(place).any(|earlier| earlier.issuer == one.issuer) {
+            faults.push(Reason::new(FIELD, "names an issuer twice"));
+        }
     }
 }

@@ -17,7 +17,7 @@ impl Piece for TrustRule {
     fn faults(source: &Self) -> Vec<Reason> {
         let mut faults = Vec::new();
         text::name("name", &source.name, &mut faults);
-        issuer(&source.issuer, &mut faults);
+        issuer("issuer", &source.issuer, &mut faults);
         text::token("audience", &source.audience, &mut faults);
         if bound_organization(&source.audience).is_some_and(|named| named != source.organization_id) {
             faults.push(Reason::new("audience", "ends with the id of another organization"));
@@ -61,10 +61,10 @@ impl Piece for TrustRule {
 
 /// An issuer is a URL without query and fragment (OpenID Connect Discovery 1.0 section 3). Plain HTTP is
 /// for issuers that the operator lists as private.
-fn issuer(text: &str, faults: &mut Vec<Reason>) {
-    text::token("issuer", text, faults);
+pub(super) fn issuer(field: &'static str, text: &str, faults: &mut Vec<Reason>) {
+    text::token(field, text, faults);
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(['?', '#', '@'])) {
-        faults.push(Reason::new("issuer", "must be the issuer's URL, without user, query and fragment"));
+        faults.push(Reason::new(field, "must be the issuer's URL, without user, query and fragment"));
     }
 }

@@ -155,6 +155,7 @@ pub(crate) fn organization(id: OrganizationId) -> Resource {
         label_key: [7; 32],
         limits: tidegate_types::resource::KeyLimits::default(),
         model_limits: Vec::new(),
+        bound_issuers: Vec::new(),
         cache_purges: 0,
     })
 }

@@ -39,6 +39,33 @@ fn own_resources_are_seen_by_their_owner_only() {
 }
 
 #[test]
+fn an_issuer_belongs_to_one_organization_and_to_none_while_two_claim_it() {
+    const ISSUER: &str = "https://issuer.example";
+    let mut feed = two_tenants();
+    let claim = |id, audiences: &[&str]| {
+        let Resource::Organization(plain) = organization(id) else { unreachable!() };
+        let audiences = audiences.iter().map(|one| (*one).to_owned()).collect();
+        let bound = BoundIssuer { issuer: ISSUER.into(), audiences };
+        Resource::Organization(Organization { bound_issuers: vec![bound], ..plain })
+    };
+    let bound = |feed: &Feed, audiences: &[&str]| feed.config.bound_to(ISSUER, audiences);
+    assert_eq!(bound(&feed, &["a"]), None);
+    feed.send(vec![claim(ORG, &["a"])]);
+    assert_eq!((bound(&feed, &["a"]), bound(&feed, &["x", "a"])), (Some(ORG), Some(ORG)));
+    assert_eq!((bound(&feed, &["b"]), feed.config.bound_to("https://other.example", &["a"])), (None, None));
+    feed.send(vec![claim(OTHER_ORG, &["b"])]);
+    assert_eq!((bound(&feed, &["b"]), bound(&feed, &["a", "b"])), (Some(OTHER_ORG), None));
+    // It moves: the new one's change may come first.
+    feed.send(vec![claim(OTHER_ORG, &[])]);
+    assert_eq!((bound(&feed, &["a"]), bound(&feed, &["b"])), (None, Some(OTHER_ORG)));
+    feed.send(vec![organization(ORG)]);
+    assert_eq!(bound(&feed, &["a"]), Some(OTHER_ORG));
+    let gone = feed.deletion(&organization(OTHER_ORG));
+    feed.apply_one(gone);
+    assert_eq!(bound(&feed, &["a"]), None);
+}
+
+#[test]
 fn two_organizations_give_the_same_name_to_routes_of_their_own() {
     let mut feed = two_tenants();
     let mine = route(1, "fast", vec![target("openai/gpt-5", 1)], vec![]);

@@ -75,6 +75,17 @@ pub struct Organization {
     pub limits: ::core::option::Option<Limits>,
     #[prost(message, repeated, tag = "22")]
     pub model_limits: ::prost::alloc::vec::Vec<ModelLimits>,
+    #[prost(message, repeated, tag = "23")]
+    pub bound_issuers: ::prost::alloc::vec::Vec<BoundIssuer>,
+}
+/// An issuer whose tokens are the organization's callers where they name no organization.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BoundIssuer {
+    #[prost(string, tag = "1")]
+    pub issuer: ::prost::alloc::string::String,
+    /// None: whatever the audience.
+    #[prost(string, repeated, tag = "2")]
+    pub audiences: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// An organization's rate limits for one model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1,6 +1,8 @@
 //! Organizations, teams and pools.
 
-use tidegate_types::resource::{BudgetEpoch, KeyLimits, ModelLimits, Organization, PoolState, Team};
+use tidegate_types::resource::{
+    BoundIssuer, BudgetEpoch, KeyLimits, ModelLimits, Organization, PoolState, Team,
+};
 
 use crate::config as wire;
 use crate::error::ConvertError;
@@ -21,6 +23,7 @@ impl From<&Organization> for wire::Organization {
             cache_purges: r.cache_purges,
             limits: (!r.limits.is_empty()).then(|| r.limits.into()),
             model_limits: r.model_limits.iter().map(Into::into).collect(),
+            bound_issuers: r.bound_issuers.iter().map(Into::into).collect(),
         }
     }
 }
@@ -42,7 +45,20 @@ impl TryFrom<wire::Organization> for Organization {
             cache_purges: m.cache_purges,
             limits: m.limits.map(Into::into).unwrap_or_default(),
             model_limits: m.model_limits.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            bound_issuers: m.bound_issuers.into_iter().map(Into::into).collect(),
         })
+    }
+}
+
+impl From<&BoundIssuer> for wire::BoundIssuer {
+    fn from(r: &BoundIssuer) -> Self {
+        Self { issuer: r.issuer.clone(), audiences: r.audiences.clone() }
+    }
+}
+
+impl From<wire::BoundIssuer> for BoundIssuer {
+    fn from(m: wire::BoundIssuer) -> Self {
+        Self { issuer: m.issuer, audiences: m.audiences }
     }
 }
 

@@ -43,7 +43,7 @@ fn organization() -> impl Strategy<Value = Organization> {
         any::<bool>(),
         of(any::<u32>()),
         any::<[u8; 32]>(),
-        (limits(), vec((model_name(), limits()), 0..3)),
+        (limits(), vec((model_name(), limits()), 0..3), vec((text(), vec(text(), 0..3)), 0..3)),
     )
         .prop_map(
             |(
@@ -55,8 +55,12 @@ fn organization() -> impl Strategy<Value = Organization> {
                 paused,
                 max_staleness_seconds,
                 label_key,
-                (limits, models),
+                (limits, models, issuers),
             )| Organization {
+                bound_issuers: issuers
+                    .into_iter()
+                    .map(|(issuer, audiences)| BoundIssuer { issuer, audiences })
+                    .collect(),
                 limits,
                 model_limits: models
                     .into_iter()

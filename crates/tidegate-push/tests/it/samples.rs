@@ -29,6 +29,7 @@ pub(crate) fn organization(slug: &str) -> Organization {
         label_key: [7; 32],
         limits: tidegate_types::resource::KeyLimits::default(),
         model_limits: Vec::new(),
+        bound_issuers: Vec::new(),
         cache_purges: 0,
     }
 }

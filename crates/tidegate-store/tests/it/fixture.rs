@@ -60,6 +60,7 @@ pub(crate) async fn tenant(store: &Store, slug: &str) -> Tenant {
         label_key: [7; 32],
         limits: tidegate_types::resource::KeyLimits::default(),
         model_limits: Vec::new(),
+        bound_issuers: Vec::new(),
         cache_purges: 0,
     };
     let actor = SystemActor::new("test").acting_for(organization.id);

@@ -63,6 +63,7 @@ async fn populate(f: &Fixture, tenant: &Tenant) {
         "INSERT INTO charge_adjustments SELECT e.organization_id, e.day, e.call_id, e.attempt, 1, e.kind, 1, NULL, now(), 'x', 'r', b.batch_id FROM billing_events e JOIN ledger_batches b USING (organization_id) WHERE e.organization_id = $1 LIMIT 1",
         "INSERT INTO exporters (organization_id, exporter_id, name, url, enabled, header_names, secret, secret_version, data_key_version, created_at, updated_at) SELECT organization_id, budget_id, 'e', 'https://x', false, '{}', '', 1, 1, now(), now() FROM budgets WHERE organization_id = $1",
         "INSERT INTO trust_rules (organization_id, trust_rule_id, name, key_id, issuer, audience, claims, discovered, next_at) SELECT organization_id, key_id, 't', key_id, 'https://x', $1::text, '{}', false, now() FROM virtual_keys WHERE organization_id = $1 LIMIT 1",
+        "INSERT INTO bound_issuers SELECT $1, 'https://x', $1::text",
         "INSERT INTO trace_queue SELECT organization_id, exporter_id, exporter_id, 0, now() FROM exporters WHERE organization_id = $1",
         "INSERT INTO webhook_deliveries SELECT organization_id, budget_id, budget_id, 'pending', 0, now() FROM budgets WHERE organization_id = $1",
         "INSERT INTO credential_failures SELECT organization_id, credential_id, 401, now(), now(), NULL, 1 FROM credentials WHERE organization_id = $1",
@@ -177,7 +178,7 @@ async fn every_table_forces_row_level_security_on_its_owner_too() {
         "SELECT string_agg(conname, ', ') FROM pg_constraint con
          JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attname = 'organization_id'
          WHERE con.contype IN ('p', 'u') AND con.connamespace = 'public'::regnamespace
-             AND con.conkey[1] <> a.attnum AND con.conname <> 'organizations_slug'",
+             AND con.conkey[1] <> a.attnum AND con.conname NOT IN ('organizations_slug', 'bound_issuers_once')",
     )
     .fetch_one(&superuser)
     .await

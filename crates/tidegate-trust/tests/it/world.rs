@@ -63,6 +63,7 @@ impl World {
             label_key: [7; 32],
             limits: KeyLimits::default(),
             model_limits: Vec::new(),
+            bound_issuers: Vec::new(),
             cache_purges: 0,
         };
         let team_id = new_id();

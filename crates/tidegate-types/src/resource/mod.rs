@@ -39,7 +39,7 @@ pub use organization::{ModelLimits, Organization, Team};
 pub use policy::{Policy, PolicyScope, Privacy, ZdrTier};
 pub use price::{Price, PriceTier, Unit, UnitPrice};
 pub use route::{Route, RouteTarget};
-pub use trust::{IssuerKey, IssuerKeyMaterial, TrustRule, bound_organization};
+pub use trust::{BoundIssuer, IssuerKey, IssuerKeyMaterial, TrustRule, bound_organization};
 
 use crate::id::OrganizationId;
 use crate::revision::Revision;

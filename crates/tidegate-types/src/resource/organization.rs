@@ -34,6 +34,9 @@ pub struct Organization {
     /// Rate limits of single models, each shared by all of its keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub model_limits: Vec<ModelLimits>,
+    /// Issuers whose tokens are its callers where they name no organization.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bound_issuers: Vec<super::BoundIssuer>,
 }
 
 /// An organization's rate limits for one model.

@@ -75,6 +75,27 @@ pub struct TrustRule {
     pub keys: Vec<IssuerKey>,
 }
 
+/// An issuer whose tokens are one organization's callers where they say nothing else: the platform's operator says
+/// so, never an organization, so that nobody can take another one's callers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoundIssuer {
+    /// `iss`, compared as it is.
+    pub issuer: String,
+    /// Of these audiences only; none: whatever the audience.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audiences: Vec<String>,
+}
+
+impl BoundIssuer {
+    /// Whether it speaks of this issuer's tokens for this audience.
+    #[must_use]
+    pub fn covers(&self, issuer: &str, audience: &str) -> bool {
+        self.issuer == issuer
+            && (self.audiences.is_empty() || self.audiences.iter().any(|own| own == audience))
+    }
+}
+
 /// The organization that an audience is bound to: the one whose id it ends with. A token's audience is chosen
 /// by whoever asks for the token, so that nobody's rule can take the callers of another organization.
 #[must_use]
@@ -83,10 +104,14 @@ pub fn bound_organization(audience: &str) -> Option<OrganizationId> {
 }
 
 impl TrustRule {
-    /// Whether its audience names its organization; else callers name it beside their tokens.
+    /// Whether its tokens name its organization, by their audience or by an issuer that is bound to it; else callers
+    /// name it beside their tokens.
     #[must_use]
-    pub fn is_bound(&self) -> bool {
-        bound_organization(&self.audience) == Some(self.organization_id)
+    pub fn is_bound(&self, issuers: &[BoundIssuer]) -> bool {
+        match bound_organization(&self.audience) {
+            Some(named) => named == self.organization_id,
+            None => issuers.iter().any(|bound| bound.covers(&self.issuer, &self.audience)),
+        }
     }
 }
 

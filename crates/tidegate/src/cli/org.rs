@@ -39,6 +39,21 @@ pub(crate) struct Flags {
     json: JsonArg,
 }
 
+/// Whose signed tokens are the organization's callers without a word about it.
+#[derive(Debug, Args)]
+pub(crate) struct IssuerFlags {
+    /// Tokens of this issuer that name no organization are callers of this one (platform administrators); may be
+    /// given several times.
+    #[arg(long, value_name = "URL")]
+    bind_issuer: Vec<String>,
+    /// Of the issuers of --bind-issuer, tokens for this audience only; may be given several times.
+    #[arg(long, value_name = "AUDIENCE", requires = "bind_issuer")]
+    bind_audience: Vec<String>,
+    /// Takes such a word back; may be given several times.
+    #[arg(long, value_name = "URL")]
+    unbind_issuer: Vec<String>,
+}
+
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -62,6 +77,8 @@ pub(crate) enum Verb {
         id: String,
         #[command(flatten)]
         flags: Flags,
+        #[command(flatten)]
+        issuers: IssuerFlags,
     },
     /// Refuses every call of it until resumed.
     Pause {
@@ -88,6 +105,14 @@ impl Flags {
         }
         body.set_object("model_limits", Body::of(models));
         Ok(body)
+    }
+}
+
+impl IssuerFlags {
+    fn put_into(self, body: &mut Body) {
+        let gone = self.unbind_issuer.into_iter().map(|issuer| (issuer, Value::Null));
+        let bound = self.bind_issuer.into_iter().map(|issuer| (issuer, self.bind_audience.clone().into()));
+        body.set_object("bound_issuers", Body::of(gone.chain(bound).collect()));
     }
 }
 
@@ -120,7 +145,11 @@ impl Verb {
                 Request::post("/organizations", flags.body()?.set("slug", Some(slug)).value(), COLUMNS)
             }
             Self::Get { id } => Request::get(one(&id), COLUMNS),
-            Self::Update { id, flags } => Request::patch(one(&id), flags.body()?.change()?, COLUMNS),
+            Self::Update { id, flags, issuers } => {
+                let mut body = flags.body()?;
+                issuers.put_into(&mut body);
+                Request::patch(one(&id), body.change()?, COLUMNS)
+            }
             Self::Pause { id } => paused(&id, true),
             Self::Resume { id } => paused(&id, false),
         })

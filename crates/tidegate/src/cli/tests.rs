@@ -32,6 +32,8 @@ org list
 org create acme --name Acme
 org get ID
 org update ID --time-zone Europe/Berlin
+org update ID --bind-issuer https://oidc.vercel.com/acme --bind-audience https://vercel.com/acme
+org update ID --unbind-issuer https://oidc.vercel.com/acme
 org pause ID
 org resume ID
 team list --limit 5

@@ -224,6 +224,75 @@ async fn no_organization_takes_another_ones_callers_or_learns_whom_it_trusts() {
     assert_eq!(answers.first().unwrap().0, "token_not_trusted");
 }
 
+/// The operator's word leads callers that say nothing to the one organization it names, and changes nothing for any
+/// other; whoever cannot sign does not learn that there is such a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_bound_by_the_operator_leads_to_its_organization_and_to_no_other() {
+    let issuer = Issuer::start().await.unwrap();
+    let installation = installation(&issuer).await;
+    let platform = &installation.admin;
+    let other = platform.post("/organizations", &json!({"slug": "other", "name": "other"})).await.unwrap();
+    let other = other["id"].as_str().unwrap();
+    let theirs = format!("organization={other}");
+    let team = platform.post(&format!("/teams?{theirs}"), &json!({"name": "theirs"})).await.unwrap();
+    let wish = |name: &str, team: &Value| json!({"name": name, "team_id": team, "issuer": issuer.url(), "audience": AUDIENCE, "claims": {"sub": [SUBJECT]}});
+    let own = rule(&installation, "", &wish("ours", &json!(installation.team))).await;
+    rule(&installation, &format!("&{theirs}"), &wish("theirs", &team["id"])).await;
+    let token = issuer.token("first", claims(SUBJECT)).unwrap();
+    let silent = stranger(&installation, &token);
+    let is = async |app: &App, name: &str| {
+        until(name, seconds(20), || async {
+            app.get("/v1/key").await.is_ok_and(|(status, key)| status == 200 && key["name"] == name)
+        })
+        .await;
+    };
+    is(&bearer(&installation, &token), "ours").await;
+    is(&within(silent.clone(), other), "theirs").await;
+    let unbound = refused(&silent).await;
+    assert_eq!(unbound.0, "token_unbound");
+
+    let bind = async |organization: &str, audiences: Value| {
+        let body = json!({"bound_issuers": {issuer.url(): audiences}});
+        platform.patch(&format!("/organizations/{organization}?wait=fleet"), &body).await.unwrap()
+    };
+    bind(&installation.organization, json!([AUDIENCE])).await;
+    assert_eq!(silent.get("/v1/key").await.unwrap().1["name"], "ours");
+    for ask in Ask::all("Hello") {
+        silent.expect(&ask, 200).await;
+    }
+    // A caller that says whose it is is that organization's, as before.
+    is(&within(silent.clone(), other), "theirs").await;
+    // The rules decide as ever, and only for what is bound; whoever does not fit hears what he heard before.
+    let forged = Issuer::start().await.unwrap();
+    let mut claimed = claims(SUBJECT);
+    claimed["iss"] = json!(issuer.url());
+    let header = json!({"alg": "ES256", "kid": "first"});
+    let strangers = [
+        ("another audience", issuer.token("first", with("aud", json!("https://elsewhere.example"))).unwrap()),
+        ("another subject", issuer.token("first", claims("nobody")).unwrap()),
+        ("another issuer", forged.token("first", claims(SUBJECT)).unwrap()),
+        ("forged", forged.sign("first", &header, &claimed).unwrap()),
+    ];
+    for (whose, token) in &strangers {
+        assert_eq!(refused(&stranger(&installation, token)).await, unbound, "{whose}");
+    }
+    // Who can sign hears what is wrong.
+    let late = issuer.token("first", with("exp", json!(now() - 60))).unwrap();
+    assert_eq!(refused(&stranger(&installation, &late)).await.0, "token_expired");
+
+    // Without a rule of its own it leads nowhere, and never to the other one's.
+    let path = format!("/trust-rules/{}?wait=fleet", own["id"].as_str().unwrap());
+    platform.delete(&path).await.unwrap();
+    assert_eq!(refused(&silent).await, unbound);
+    // It is taken back, and may go to the other one then.
+    bind(&installation.organization, Value::Null).await;
+    assert_eq!(refused(&silent).await, unbound);
+    bind(other, json!([])).await;
+    assert_eq!(silent.get("/v1/key").await.unwrap().1["name"], "theirs");
+    bind(other, Value::Null).await;
+    assert_eq!(refused(&silent).await, unbound);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_of_the_issuers_keys_refuses_nobody_for_long() {
     let issuer = Issuer::start().await.unwrap();

@@ -1,5 +1,7 @@
 //! `POST /organizations`
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use tidegate_store::{organizations, placement};
 use tidegate_telemetry::entropy;
@@ -54,6 +56,7 @@ fn new(asked: OrganizationCreate, id: OrganizationId, pools: &[String]) -> Resul
         pools: pools.to_vec(),
         limits: asked.limits,
         model_limits: asked.model_limits,
+        bound_issuers: BTreeMap::new(),
     };
     spec.check()?;
     let mut label_key = [0; 32];
@@ -69,6 +72,7 @@ fn new(asked: OrganizationCreate, id: OrganizationId, pools: &[String]) -> Resul
         label_key,
         limits: spec.limits,
         model_limits: super::model_limits(spec.model_limits),
+        bound_issuers: Vec::new(),
         cache_purges: 0,
     })
 }

@@ -1,5 +1,6 @@
 //! `/organizations`. Made and paused by the platform; an owner may rename its own.
 
+mod bind;
 mod create;
 mod get;
 mod list;
@@ -9,7 +10,7 @@ mod update;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tidegate_types::resource::{KeyLimits, ModelLimits, Organization};
+use tidegate_types::resource::{BoundIssuer, KeyLimits, ModelLimits, Organization};
 use tidegate_types::window::WeekStart;
 use tidegate_types::{ModelName, OrganizationId, Timestamp};
 use utoipa::ToSchema;
@@ -86,6 +87,12 @@ pub(crate) struct OrganizationSpec {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, LimitsSchema>)]
     model_limits: BTreeMap<ModelName, KeyLimits>,
+    /// Issuers of signed tokens that are its callers although neither audience nor header says so, each with the
+    /// audiences that are meant; an empty list: every audience. One organization for one issuer and audience.
+    /// Platform administrators only.
+    #[serde(default)]
+    #[schema(example = json!({"https://oidc.vercel.com/acme": ["https://vercel.com/acme"]}))]
+    bound_issuers: BTreeMap<String, Vec<String>>,
 }
 
 /// An organization.
@@ -135,6 +142,9 @@ impl OrganizationSpec {
         organization.max_staleness_seconds = self.max_staleness_seconds;
         organization.limits = self.limits;
         organization.model_limits = model_limits(self.model_limits);
+        let bound = self.bound_issuers.into_iter();
+        organization.bound_issuers =
+            bound.map(|(issuer, audiences)| BoundIssuer { issuer, audiences }).collect();
     }
 }
 
@@ -152,6 +162,11 @@ impl OrganizationSpec {
                 .model_limits
                 .iter()
                 .map(|own| (own.model.clone(), own.limits))
+                .collect(),
+            bound_issuers: organization
+                .bound_issuers
+                .iter()
+                .map(|bound| (bound.issuer.clone(), bound.audiences.clone()))
                 .collect(),
         }
     }

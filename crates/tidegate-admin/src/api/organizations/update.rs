@@ -4,7 +4,7 @@ use axum::extract::State;
 use tidegate_store::{PlatformRole, organizations, placement};
 use tidegate_types::resource::Resource;
 
-use super::{OrganizationSpec, OrganizationView};
+use super::{OrganizationSpec, OrganizationView, bind};
 use crate::actor::Caller;
 use crate::etag::IfMatch;
 use crate::patch::MergePatch;
@@ -13,7 +13,7 @@ use crate::state::App;
 use crate::tightens;
 use crate::write::{Done, Write};
 
-/// Changes an organization: merge patch. `paused` and `pools` are for platform administrators.
+/// Changes an organization: merge patch. `paused`, `pools` and `bound_issuers` are for platform administrators.
 #[utoipa::path(patch, path = "/organizations/{id}", tag = "organizations", operation_id = "organizations_update",
     request_body = OrganizationSpec, params(("id" = String, Path, description = "Its id")),
     responses((status = OK, description = "The organization as it is now", body = OrganizationView)))]
@@ -31,7 +31,8 @@ pub(super) async fn update(
     let spec: OrganizationSpec = patch.apply(&OrganizationSpec::of(before, served.clone()))?;
     spec.check()?;
     let moved = Some(spec.pools.clone()).filter(|pools| *pools != served);
-    if caller.actor().platform() != Some(PlatformRole::PlatformAdmin) {
+    let is_platform = caller.actor().platform() == Some(PlatformRole::PlatformAdmin);
+    if !is_platform {
         if spec.paused != before.paused {
             return Err(Problem::forbidden("Only a platform administrator may pause an organization.").into());
         }
@@ -45,7 +46,14 @@ pub(super) async fn update(
     let mut after = before.clone();
     spec.put_into(&mut after);
     write.compile(&Resource::Organization(after.clone())).await?;
+    if after.bound_issuers != before.bound_issuers {
+        if !is_platform {
+            return Err(Problem::forbidden("Only a platform administrator may bind an issuer.").into());
+        }
+        bind::refuse_taken(&mut write, &after.bound_issuers).await?;
+    }
     let tightens = after.paused && !before.paused
+        || bind::unbinds(before, &after)
         || after.max_staleness_seconds != before.max_staleness_seconds
         || tightens::organization_limits(before, &after);
     organizations::update(&mut write, &after, Some(stored.version), tightens).await?;

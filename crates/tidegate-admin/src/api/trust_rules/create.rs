@@ -11,7 +11,7 @@ use tidegate_types::resource::{AllowList, KeyLimits, KeyStatus, Resource, TrustR
 use tidegate_types::{KeyId, OrganizationId, TeamId, TrustRuleId};
 use utoipa::ToSchema;
 
-use super::{TrustRuleSpec, TrustRuleView, name_principals, one_day, refuse_overlap};
+use super::{TrustRuleSpec, TrustRuleView, bound_issuers, name_principals, one_day, refuse_overlap};
 use crate::idempotency::Posted;
 use crate::problem::Problem;
 use crate::state::App;
@@ -101,7 +101,8 @@ pub(super) async fn create(State(app): State<App>, posted: Posted<NewTrustRule>)
     refuse_overlap(&mut write, &rule).await?;
     name_principals(&mut write, &rule).await?;
     trust_rules::insert(&mut write, &rule).await?;
-    let view = TrustRuleView::of(&rule, Fetching::default());
+    let bound = bound_issuers(&mut write).await?;
+    let view = TrustRuleView::of(&rule, Fetching::default(), &bound);
     write.created("trust_rule.create", rule.id.to_string(), view).await
 }
 

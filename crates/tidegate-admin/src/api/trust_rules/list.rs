@@ -5,7 +5,7 @@ use axum::extract::State;
 use tidegate_store::trust_rules;
 use tidegate_types::TrustRuleId;
 
-use super::TrustRuleView;
+use super::{TrustRuleView, bound_issuers};
 use crate::actor::Caller;
 use crate::body::Query;
 use crate::page::{Page, PageQuery};
@@ -24,9 +24,10 @@ pub(super) async fn list(
     let rows = trust_rules::list(&mut tx, page.after()?, page.limit()?).await?;
     let ids: Vec<TrustRuleId> = rows.data.iter().map(|stored| stored.value.id).collect();
     let fetchings = trust_rules::fetchings(&mut tx, &ids).await?;
+    let bound = bound_issuers(&mut tx).await?;
     let both: Vec<_> = rows.data.iter().zip(fetchings).collect();
     let view = |(stored, fetching): &(&tidegate_store::Stored<_>, _)| {
-        TrustRuleView::of(&stored.value, Clone::clone(fetching))
+        TrustRuleView::of(&stored.value, Clone::clone(fetching), &bound)
     };
     Ok(Json(Page::from_rows(&both, rows.has_more, |(stored, _)| stored.value.id, view)))
 }

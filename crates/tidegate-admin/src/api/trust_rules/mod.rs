@@ -14,7 +14,7 @@ use serde_json::Value;
 use tidegate_secrets::caller_token::jwks;
 use tidegate_store::trust_rules::{self, Fetching};
 use tidegate_store::{Stored, TenantTx, labels, organizations};
-use tidegate_types::resource::{IssuerKey, IssuerKeyMaterial, TrustRule};
+use tidegate_types::resource::{BoundIssuer, IssuerKey, IssuerKeyMaterial, TrustRule};
 use tidegate_types::{KeyId, LabelHash, LabelKind, Timestamp, TrustRuleId};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -94,7 +94,8 @@ pub(crate) struct TrustRuleView {
     /// What was said about it.
     #[serde(flatten)]
     spec: TrustRuleSpec,
-    /// Whether callers must send `x-tidegate-organization`: the audience does not end with the organization's id.
+    /// Whether callers must send `x-tidegate-organization`: the audience does not end with the organization's id, and
+    /// the operator has not bound the issuer to the organization.
     needs_organization_header: bool,
     /// The issuer's keys that are known; none: every token is refused.
     keys: Vec<IssuerKeyView>,
@@ -161,12 +162,12 @@ impl From<&TrustRule> for TrustRuleSpec {
 }
 
 impl TrustRuleView {
-    fn of(rule: &TrustRule, fetching: Fetching) -> Self {
+    fn of(rule: &TrustRule, fetching: Fetching, bound: &[BoundIssuer]) -> Self {
         Self {
             id: rule.id,
             key_id: rule.key_id,
             spec: rule.into(),
-            needs_organization_header: !rule.is_bound(),
+            needs_organization_header: !rule.is_bound(bound),
             keys: rule.keys.iter().map(Into::into).collect(),
             keys_fetched_at: fetching.fetched_at,
             keys_failed_at: fetching.failed_at,
@@ -190,7 +191,13 @@ impl From<&IssuerKey> for IssuerKeyView {
 /// The view of a stored rule, with how the fetching of its keys stands.
 async fn view(tx: &mut TenantTx, stored: &Stored<TrustRule>) -> Result<TrustRuleView, Problem> {
     let fetching = trust_rules::fetchings(tx, &[stored.value.id]).await?.pop();
-    Ok(TrustRuleView::of(&stored.value, fetching.unwrap_or_default()))
+    let bound = bound_issuers(tx).await?;
+    Ok(TrustRuleView::of(&stored.value, fetching.unwrap_or_default(), &bound))
+}
+
+/// The issuers that the operator bound to the organization.
+async fn bound_issuers(tx: &mut TenantTx) -> Result<Vec<BoundIssuer>, Problem> {
+    Ok(organizations::get(tx).await?.value.bound_issuers)
 }
 
 /// Notes the readable form of the principals that a rule names one by one, for usage.

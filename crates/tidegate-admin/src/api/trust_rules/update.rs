@@ -5,7 +5,7 @@ use tidegate_store::trust_rules;
 use tidegate_types::TrustRuleId;
 use tidegate_types::resource::{Resource, TrustRule};
 
-use super::{TrustRuleSpec, TrustRuleView, name_principals, refuse_overlap, view};
+use super::{TrustRuleSpec, TrustRuleView, bound_issuers, name_principals, refuse_overlap, view};
 use crate::actor::Caller;
 use crate::body::Path;
 use crate::etag::IfMatch;
@@ -40,7 +40,7 @@ pub(super) async fn update(
     trust_rules::update(&mut write, &after, Some(stored.version), tightens).await?;
     let view = TrustRuleView {
         spec: (&after).into(),
-        needs_organization_header: !after.is_bound(),
+        needs_organization_header: !after.is_bound(&bound_issuers(&mut write).await?),
         keys: after.keys.iter().map(Into::into).collect(),
         ..shown.clone()
     };
