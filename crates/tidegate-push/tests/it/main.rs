@@ -1,6 +1,7 @@
 //! The push plane as nodes meet it: a real database, real TLS, a fake node.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod backlog;
 mod enrolment;
 mod epochs;
 mod fake_node;

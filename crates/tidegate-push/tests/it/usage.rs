@@ -69,7 +69,7 @@ pub(crate) fn call(sequence: u64, call: &CallRecord) -> JournalRecord {
 }
 
 pub(crate) struct Reporter {
-    say: mpsc::Sender<ReportRequest>,
+    pub(crate) say: mpsc::Sender<ReportRequest>,
     answers: Streaming<ReportResponse>,
 }
 

@@ -7,6 +7,7 @@ mod books;
 mod check;
 mod correct;
 mod foreign;
+mod insert;
 mod lanes;
 mod rows;
 mod write;
@@ -194,7 +195,7 @@ async fn store_events(
         write::stepped(connection, &steps, books).await?;
         return Ok(HashSet::new());
     }
-    let inserted = write::events(connection, &rows).await?;
+    let inserted = insert::events(connection, &rows).await?;
     let touched: HashSet<rows::AttemptKey> =
         rows.iter().filter(|row| inserted.contains(&row.key())).map(rows::EventRow::attempt_key).collect();
     let attempts = write::attempts(connection, &touched).await?;
@@ -237,7 +238,7 @@ async fn store_calls(
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let inserted = write::calls(connection, &rows).await?;
+    let inserted = insert::calls(connection, &rows).await?;
     let mut refusals = BTreeMap::new();
     for call in inserted.iter().filter_map(|key| calls.get(key)) {
         books.count_call(call);

@@ -1,4 +1,4 @@
-//! Records as rows: handed to Postgres as one JSON array for each batch.
+//! Records as rows, in the types of their columns.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -40,44 +40,42 @@ impl HoldRow {
 }
 
 /// A row of `billing_events`.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct EventRow {
-    organization_id: Uuid,
-    day: NaiveDate,
-    call_id: Uuid,
-    attempt: i32,
-    kind: String,
-    at: DateTime<Utc>,
-    node_id: Uuid,
-    boot: i64,
-    lane: i32,
-    sequence: i64,
-    team_id: Uuid,
-    key_id: Uuid,
-    model_id: Uuid,
-    provider_id: Uuid,
-    offering_id: Uuid,
-    credential_id: Option<Uuid>,
-    credential_type: String,
-    price_id: Option<Uuid>,
-    ceiling_pico: Option<i64>,
-    epoch: i64,
-    holds: Vec<HoldRow>,
-    deadline: DateTime<Utc>,
-    outcome: String,
-    method: String,
-    #[serde(flatten)]
-    usage: Usage,
-    cost: i64,
-    node_cost: i64,
-    shard: i16,
-    revision_n: i64,
-    end_user: Option<String>,
-    tags: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cached_percent: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    in_advance: Option<bool>,
+    pub(super) organization_id: Uuid,
+    pub(super) day: NaiveDate,
+    pub(super) call_id: Uuid,
+    pub(super) attempt: i32,
+    pub(super) kind: String,
+    pub(super) at: DateTime<Utc>,
+    pub(super) node_id: Uuid,
+    pub(super) boot: i64,
+    pub(super) lane: i32,
+    pub(super) sequence: i64,
+    pub(super) team_id: Uuid,
+    pub(super) key_id: Uuid,
+    pub(super) model_id: Uuid,
+    pub(super) provider_id: Uuid,
+    pub(super) offering_id: Uuid,
+    pub(super) credential_id: Option<Uuid>,
+    pub(super) credential_type: String,
+    pub(super) price_id: Option<Uuid>,
+    pub(super) ceiling_pico: Option<i64>,
+    pub(super) epoch: i64,
+    pub(super) holds: Vec<HoldRow>,
+    pub(super) deadline: DateTime<Utc>,
+    pub(super) outcome: String,
+    pub(super) method: String,
+    pub(super) usage: Usage,
+    pub(super) cost: i64,
+    pub(super) node_cost: i64,
+    pub(super) shard: i16,
+    pub(super) revision_n: i64,
+    pub(super) end_user: Option<String>,
+    /// An array of `bytea`, as text.
+    pub(super) tags: String,
+    pub(super) cached_percent: Option<i16>,
+    pub(super) in_advance: Option<bool>,
 }
 
 impl EventRow {
@@ -113,8 +111,8 @@ impl EventRow {
             shard: shard_index(event.revision.shard),
             revision_n: signed(event.revision.n),
             end_user: event.end_user.as_ref().map(bytea),
-            tags: event.tags.iter().map(bytea).collect(),
-            cached_percent: event.cached_percent,
+            tags: list(&event.tags),
+            cached_percent: event.cached_percent.map(i16::from),
             in_advance: event.in_advance.then_some(true),
         })
     }
@@ -134,42 +132,39 @@ impl EventRow {
 }
 
 /// A row of `call_records`.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct CallRow {
-    organization_id: Uuid,
-    day: NaiveDate,
-    call_id: Uuid,
-    at: DateTime<Utc>,
-    node_id: Uuid,
-    team_id: Uuid,
-    key_id: Uuid,
-    surface: String,
-    stream: bool,
-    model_id: Option<Uuid>,
-    route_id: Option<Uuid>,
-    status: i32,
-    outcome: Value,
-    attempts: Value,
-    usage: Value,
-    cost: i64,
-    ttft_ms: Option<i64>,
-    duration_ms: i64,
-    overhead_us: i64,
-    end_user: Option<String>,
-    session: Option<String>,
-    app: Option<String>,
-    tags: Vec<String>,
-    shard: i16,
-    revision_n: i64,
-    zdr: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    plan: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_parent: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cached_from: Option<Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    inference_regions: Option<String>,
+    pub(super) organization_id: Uuid,
+    pub(super) day: NaiveDate,
+    pub(super) call_id: Uuid,
+    pub(super) at: DateTime<Utc>,
+    pub(super) node_id: Uuid,
+    pub(super) team_id: Uuid,
+    pub(super) key_id: Uuid,
+    pub(super) surface: String,
+    pub(super) stream: bool,
+    pub(super) model_id: Option<Uuid>,
+    pub(super) route_id: Option<Uuid>,
+    pub(super) status: i32,
+    pub(super) outcome: Value,
+    pub(super) attempts: Value,
+    pub(super) usage: Value,
+    pub(super) cost: i64,
+    pub(super) ttft_ms: Option<i64>,
+    pub(super) duration_ms: i64,
+    pub(super) overhead_us: i64,
+    pub(super) end_user: Option<String>,
+    pub(super) session: Option<String>,
+    pub(super) app: Option<String>,
+    /// An array of `bytea`, as text.
+    pub(super) tags: String,
+    pub(super) shard: i16,
+    pub(super) revision_n: i64,
+    pub(super) zdr: String,
+    pub(super) plan: Option<Value>,
+    pub(super) trace_parent: Option<String>,
+    pub(super) cached_from: Option<Uuid>,
+    pub(super) inference_regions: Option<String>,
 }
 
 impl CallRow {
@@ -197,7 +192,7 @@ impl CallRow {
             end_user: call.end_user.as_ref().map(bytea),
             session: call.session.as_ref().map(bytea),
             app: call.app.as_ref().map(bytea),
-            tags: call.tags.iter().map(bytea).collect(),
+            tags: list(&call.tags),
             shard: shard_index(call.revision.shard),
             revision_n: signed(call.revision.n),
             zdr: name_of(&call.zdr)?,
@@ -231,4 +226,10 @@ fn bytea(hash: &LabelHash) -> String {
 
 fn bytes(bytes: &[u8]) -> String {
     format!("\\x{}", hex::encode(bytes))
+}
+
+/// As Postgres reads an array of `bytea`: an array of arrays would have to be rectangular.
+fn list(hashes: &[LabelHash]) -> String {
+    let quoted: Vec<String> = hashes.iter().map(|hash| format!("\"\\{}\"", bytea(hash))).collect();
+    format!("{{{}}}", quoted.join(","))
 }

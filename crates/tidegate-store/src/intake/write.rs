@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use tidegate_types::usage::BillingEvent;
 use tidegate_types::{NodeId, Timestamp};
 use uuid::Uuid;
 
+use super::Shipped;
 use super::books::{Advance, Books, Known, Spend, UsageChange, UsageKey, WindowKey};
-use super::rows::{AttemptKey, CallRow, EventRow, HoldRow};
-use super::{EventKey, Shipped};
+use super::rows::{AttemptKey, HoldRow};
 use crate::convert::{from_json, signed, time, to_json};
 use crate::{Result, credits, notices};
 
@@ -42,51 +41,6 @@ pub(super) async fn refused(
         .await?;
     }
     Ok(())
-}
-
-fn rows_json<T: Serialize>(rows: &[T]) -> Result<Value> {
-    to_json(&rows, "rows")
-}
-
-/// Inserts events that are not stored yet; returns the keys of those.
-pub(super) async fn events(connection: &mut PgConnection, rows: &[EventRow]) -> Result<HashSet<EventKey>> {
-    let inserted: Vec<EventKey> = sqlx::query_as(
-        "INSERT INTO billing_events (organization_id, day, call_id, attempt, kind, at, node_id, boot, lane, sequence,
-             team_id, key_id, model_id, provider_id, offering_id, credential_id, credential_type, price_id,
-             ceiling_pico, epoch, holds, deadline, outcome, method, input_tokens, output_tokens, cached_input_tokens,
-             cache_creation_input_tokens, reasoning_tokens, requests, cache_creation_1h_input_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens,
-             images, audio_seconds, characters, searches, video_seconds, cost, node_cost, shard, revision_n, end_user, tags, cached_percent,
-             in_advance)
-         SELECT organization_id, day, call_id, attempt, kind, at, node_id, boot, lane, sequence,
-             team_id, key_id, model_id, provider_id, offering_id, credential_id, credential_type, price_id,
-             ceiling_pico, epoch, holds, deadline, outcome, method, input_tokens, output_tokens, cached_input_tokens,
-             cache_creation_input_tokens, reasoning_tokens, requests, cache_creation_1h_input_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens,
-             images, audio_seconds, characters, searches, video_seconds, cost, node_cost, shard, revision_n, end_user, tags, cached_percent,
-             in_advance
-         FROM jsonb_populate_recordset(NULL::billing_events, $1)
-         ON CONFLICT DO NOTHING RETURNING organization_id, call_id, attempt, kind",
-    )
-    .bind(rows_json(rows)?)
-    .fetch_all(connection)
-    .await?;
-    Ok(inserted.into_iter().collect())
-}
-
-/// Inserts call records that are not stored yet; returns organization and call of those.
-pub(super) async fn calls(connection: &mut PgConnection, rows: &[CallRow]) -> Result<Vec<(Uuid, Uuid)>> {
-    Ok(sqlx::query_as(
-        "INSERT INTO call_records (organization_id, day, call_id, at, node_id, team_id, key_id, surface, stream, model_id,
-             route_id, status, outcome, attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session,
-             app, tags, shard, revision_n, zdr, plan, trace_parent, cached_from, inference_regions)
-         SELECT organization_id, day, call_id, at, node_id, team_id, key_id, surface, stream, model_id,
-             route_id, status, outcome, attempts, usage, cost, ttft_ms, duration_ms, overhead_us, end_user, session,
-             app, tags, shard, revision_n, zdr, plan, trace_parent, cached_from, inference_regions
-         FROM jsonb_populate_recordset(NULL::call_records, $1)
-         ON CONFLICT DO NOTHING RETURNING organization_id, call_id",
-    )
-    .bind(rows_json(rows)?)
-    .fetch_all(connection)
-    .await?)
 }
 
 /// Everything that is stored of these attempts.
