@@ -135,7 +135,11 @@ impl Account {
         if refused || idle {
             return 0;
         }
-        self.rate.max(self.largest.saturating_mul(LEAST_CALLS)).min(rate::PERIOD_MICROS)
+        let used = self.rate.max(self.largest.saturating_mul(LEAST_CALLS));
+        // What the store's bucket does not cover goes by like time does: of a limit far above its traffic,
+        // whose calls take microseconds of the bucket, nothing would be left before it is used.
+        let covered = (self.covered - (now - self.told_at)).clamp(0, AHEAD);
+        used.saturating_add(AHEAD - covered).min(rate::PERIOD_MICROS)
     }
 }
 

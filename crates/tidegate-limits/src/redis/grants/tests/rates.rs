@@ -217,3 +217,24 @@ fn every_rule_that_is_left_out_is_found() {
     }
     assert!(granted[1] > granted[0], "{granted:?}");
 }
+
+#[test]
+fn of_a_limit_far_above_its_traffic_what_is_here_lasts_between_two_exchanges() {
+    let settings = GrantSettings::default();
+    for (per_minute, units) in [(100_000_000, 1), (4_000_000_000, 2_000), (60_000, 1)] {
+        let mut store = Store { fault: None, tat: 0, records: BTreeMap::new() };
+        let (mut book, mut now, mut missed) = (RateBook::default(), 1_000_000_000, 0);
+        let bucket = Bucket { per_minute, ..bucket(units) };
+        for round in 0..100 {
+            for _ in 0..100 {
+                now += 500;
+                missed += u32::from(book.take(&[bucket], now).is_none() && round > 1);
+            }
+            if let Some(exchange) = book.exchange(false, now, 2, &settings) {
+                let told = store.exchange(0, &exchange, now);
+                book.answered(&exchange, &[told]);
+            }
+        }
+        assert_eq!(missed, 0, "{per_minute}");
+    }
+}
