@@ -14,8 +14,26 @@ pub const NAMES_KINDS: &str = "names_unknown_kinds";
 /// Kinds that releases without [`NAMES_KINDS`] may not know.
 pub const KINDS_PASSED_OVER: &[ResourceKind] = &[ResourceKind::TrustRule];
 
+/// How the word of `Hello.features` begins by which a node says what kinds it knows. One that does not say it knows
+/// none that this release does not.
+const KNOWS: &str = "kinds:";
+
 /// Longest name of a kind, longest id: more is not a resource of a later release.
 const LONGEST: usize = 200;
+
+/// The word of `Hello.features` that names the kinds that this release knows.
+#[must_use]
+pub fn known_kinds() -> String {
+    KNOWS.to_owned() + &ResourceKind::ALL.map(ResourceKind::as_str).join(",")
+}
+
+/// Whether a node with these features knows kinds that this release does not, and may hold resources of them that
+/// another control plane sent it.
+#[must_use]
+pub fn knows_more(features: &[String]) -> bool {
+    let named = features.iter().filter_map(|feature| feature.strip_prefix(KNOWS));
+    named.flat_map(|kinds| kinds.split(',')).any(|kind| ResourceKind::parse(kind).is_none())
+}
 
 /// The text in digests of the key of a resource whose kind only a later release knows; `None` for any other.
 #[must_use]

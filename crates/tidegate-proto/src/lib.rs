@@ -17,7 +17,7 @@ mod usage_records;
 mod versioned;
 
 pub use error::{ConvertError, Problem};
-pub use kinds::{KINDS_PASSED_OVER, NAMES_KINDS, key_of_unknown_kind, reading};
+pub use kinds::{KINDS_PASSED_OVER, NAMES_KINDS, key_of_unknown_kind, known_kinds, knows_more, reading};
 pub use usage_decision::decision_of;
 pub use usage_encode::{encode_call, encode_event};
 pub use versioned::{

@@ -13,6 +13,7 @@ use tidegate_types::{Digest, Revision, Shard};
 use tokio::time::Instant;
 
 use crate::assemble::is_for_pool;
+use crate::fleet::Knows;
 
 /// A shard is read at most this often for comparing digests.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -22,12 +23,12 @@ const PERIOD: Duration = Duration::from_secs(2);
 struct Reading {
     at: Instant,
     n: u64,
-    // With nothing rejected.
+    // With nothing rejected. Of kinds that this release does not know, what a node names is in it.
     digest: Digest,
-    // The same as nodes see it that pass kinds over which they do not know, and what they pass over.
+    // With all of those kinds too; `None`: there are none.
+    beyond: Option<Digest>,
+    // As nodes see it that pass kinds over which they do not know, and what they pass over.
     without: (Digest, Arc<[(ResourceKey, u64)]>),
-    // Something in it is of a kind that this release does not know.
-    beyond: bool,
 }
 
 /// What the comparison came to.
@@ -39,7 +40,8 @@ pub(crate) enum Compared {
     Differs,
     /// The shard has moved on: the node's next acknowledgement will tell.
     Outdated,
-    /// There are kinds that only a later release knows: nodes may have them from its control planes, or not.
+    /// There are kinds that only a later release knows, the node among others: what it has of them nobody here can tell,
+    /// and sending it the shard anew would take them away.
     Unknown,
     /// Read too recently: ask again later.
     NotNow,
@@ -48,23 +50,46 @@ pub(crate) enum Compared {
 /// The digests of all shards, per pool.
 pub(crate) struct Digests {
     store: Store,
-    readings: Mutex<HashMap<(Shard, String), Reading>>,
+    readings: Mutex<HashMap<Place, Reading>>,
+    // Being read at this moment.
+    looking: Mutex<HashSet<Place>>,
+}
+
+/// A shard as a pool's nodes see it.
+type Place = (Shard, String);
+
+/// A look at the store; nobody else begins the same one before it ends.
+struct Looking<'a> {
+    all: &'a Mutex<HashSet<Place>>,
+    place: Place,
+}
+
+impl<'a> Looking<'a> {
+    fn begin(all: &'a Mutex<HashSet<Place>>, place: &Place) -> Option<Self> {
+        all.lock().insert(place.clone()).then(|| Self { all, place: place.clone() })
+    }
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.all.lock().remove(&self.place);
+    }
 }
 
 impl Digests {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, readings: Mutex::default() }
+        Self { store, readings: Mutex::default(), looking: Mutex::default() }
     }
 
     /// Compares what a node of `pool` holds of a shard at `n`, having rejected these resources
-    /// (their texts in digests, and which version). `names_kinds`: the node would name a kind that it does not know.
+    /// (their texts in digests, and which version).
     pub(crate) async fn compare(
         &self,
         pool: &str,
         at: Revision,
         rejected: &HashSet<(String, u64)>,
         found: Digest,
-        names_kinds: bool,
+        knows: Knows,
     ) -> Result<Compared, StoreError> {
         let place = (at.shard, pool.to_owned());
         let known = self.readings.lock().get(&place).cloned();
@@ -73,6 +98,10 @@ impl Digests {
             Some(reading) if reading.n == at.n && rejected.is_empty() => reading,
             Some(reading) if reading.at.elapsed() < PERIOD => return Ok(Compared::NotNow),
             _ => {
+                // Many nodes ask at once when a control plane starts: one of them looks.
+                let Some(_looking) = Looking::begin(&self.looking, &place) else {
+                    return Ok(Compared::NotNow);
+                };
                 let (n, resources) = watch::hashes(&self.store, at.shard, pool).await?;
                 let plain = Reading::of(n, &resources, at.shard, pool, &HashSet::new());
                 self.readings.lock().insert(place, plain.clone());
@@ -85,8 +114,9 @@ impl Digests {
         let (without, passed_over) = expected.without;
         Ok(match found {
             _ if found == expected.digest => Compared::Equal,
-            _ if !names_kinds && found == without => Compared::EqualWithout(passed_over),
-            _ if expected.beyond => Compared::Unknown,
+            _ if !knows.names_unknown && found == without => Compared::EqualWithout(passed_over),
+            _ if knows.more && expected.beyond == Some(found) => Compared::Equal,
+            _ if knows.more && expected.beyond.is_some() => Compared::Unknown,
             _ => Compared::Differs,
         })
     }
@@ -95,13 +125,21 @@ impl Digests {
 impl Reading {
     fn of(n: u64, resources: &[Hashed], shard: Shard, pool: &str, rejected: &HashSet<(String, u64)>) -> Self {
         let (mut digest, mut without, mut passed_over) = (Digest::default(), Digest::default(), Vec::new());
-        let beyond = resources.iter().any(|resource| ResourceKind::parse(&resource.kind).is_none());
+        let mut unnamed = Digest::default();
+        let mut beyond = false;
         for resource in resources.iter().filter(|r| is_for_pool(&r.kind, &r.id, pool)) {
             let revision = Revision { shard, n: resource.n };
             let applied = rejected.is_empty() || !rejected.contains(&(resource.key.clone(), resource.n));
             let member = Digest::of_member(&resource.key, revision, &resource.content_hash, applied);
+            let kind = ResourceKind::parse(&resource.kind);
+            beyond |= kind.is_none();
+            // A node that cannot apply it either names it, if another control plane sent it.
+            if kind.is_none() && applied {
+                unnamed.add(member);
+                continue;
+            }
             digest.add(member);
-            match ResourceKind::parse(&resource.kind) {
+            match kind {
                 Some(kind) if KINDS_PASSED_OVER.contains(&kind) => {
                     let organization = resource.key.split('/').next().and_then(|text| text.parse().ok());
                     let key = organization.map(|organization_id| ResourceKey {
@@ -114,6 +152,8 @@ impl Reading {
                 _ => without.add(member),
             }
         }
-        Self { at: Instant::now(), n, digest, without: (without, passed_over.into()), beyond }
+        unnamed.add(digest);
+        let beyond = beyond.then_some(unnamed);
+        Self { at: Instant::now(), n, digest, beyond, without: (without, passed_over.into()) }
     }
 }

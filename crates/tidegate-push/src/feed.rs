@@ -89,11 +89,16 @@ impl Feed {
         Some((recent.items.iter().skip(after).cloned().collect(), recent.head))
     }
 
-    /// Reports the items that cannot be read, each version once.
+    /// Reports the items that cannot be read, each version once, and forgets those of which a later version can, or
+    /// is a deletion.
     pub(crate) fn note_unreadable(&self, items: &[Item]) {
         for item in items {
             let (key, revision) = (&item.versioned.key, item.versioned.revision);
             if !item.is_unreadable() {
+                let mut unreadable = self.unreadable.lock();
+                if unreadable.get(key).is_some_and(|noted| noted.n < revision.n) {
+                    unreadable.remove(key);
+                }
                 continue;
             }
             if self.unreadable.lock().insert(key.clone(), revision) != Some(revision) {

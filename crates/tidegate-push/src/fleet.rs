@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use tidegate_proto::{ConvertError, NAMES_KINDS, config as wire, digest_from_wire, positions_from_wire};
+use tidegate_proto::{
+    ConvertError, NAMES_KINDS, config as wire, digest_from_wire, knows_more, positions_from_wire,
+};
 use tidegate_store::fleet::{Heartbeat, Rejection};
 use tidegate_types::resource::ResourceKey;
 use tidegate_types::{Digest, Position, Revision, Shard};
@@ -25,14 +27,23 @@ pub(crate) struct Acknowledged {
     pub(crate) rejected: HashSet<(String, u64)>,
 }
 
+/// What a node knows of kinds of resources.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Knows {
+    /// It would name one that it does not know.
+    pub(crate) names_unknown: bool,
+    /// It knows some that this release does not, and may hold resources of them.
+    pub(crate) more: bool,
+}
+
 /// One node's state.
 pub(crate) struct NodeStatus {
     said: Heartbeat,
     rejections: BTreeMap<Shard, Vec<Rejection>>,
     /// What the node's release passes over in silence: told on its behalf.
     passed_over: BTreeMap<Shard, Vec<Rejection>>,
-    /// Whether it would name what it does not know.
-    pub(crate) names_kinds: bool,
+    /// What it knows of kinds.
+    pub(crate) knows: Knows,
     compare: HashMap<Shard, Acknowledged>,
     changed: bool,
     written_at: Option<Instant>,
@@ -52,7 +63,10 @@ impl NodeStatus {
             said,
             rejections: BTreeMap::new(),
             passed_over: BTreeMap::new(),
-            names_kinds: hello.features.iter().any(|feature| feature == NAMES_KINDS),
+            knows: Knows {
+                names_unknown: hello.features.iter().any(|feature| feature == NAMES_KINDS),
+                more: knows_more(&hello.features),
+            },
             compare: HashMap::new(),
             changed: true,
             written_at: None,

@@ -176,7 +176,7 @@ async fn report(
     status: &Mutex<NodeStatus>,
     heal: &mpsc::Sender<Shard>,
 ) -> Status {
-    let names_kinds = status.lock().names_kinds;
+    let knows = status.lock().knows;
     let mut healed: HashMap<Shard, Instant> = HashMap::new();
     let mut tick = tokio::time::interval(EAGER);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -207,7 +207,7 @@ async fn report(
                     acknowledged.revision,
                     &acknowledged.rejected,
                     acknowledged.digest,
-                    names_kinds,
+                    knows,
                 )
                 .await;
             let differs = match compared {

@@ -11,7 +11,7 @@ use tidegate_proto::config::control_message::Message as Control;
 use tidegate_proto::config::node_message::Message as Said;
 use tidegate_proto::config::{Command, CommandResult, Delta, Hello, NodeMessage, PoolKey, command};
 use tidegate_proto::{
-    MAX_MESSAGE_BYTES, NAMES_KINDS, PROTOCOL_VERSION, SUPPORTED_FEATURES, positions_to_wire,
+    MAX_MESSAGE_BYTES, NAMES_KINDS, PROTOCOL_VERSION, SUPPORTED_FEATURES, known_kinds, positions_to_wire,
 };
 use tidegate_proxy::{Gateway, Trial};
 use tidegate_types::{CredentialId, OrganizationId};
@@ -109,7 +109,7 @@ impl Client {
             software_version: self.about.software_version.clone(),
             boot: self.about.boot,
             positions: positions_to_wire(&self.handle.position()),
-            features: SUPPORTED_FEATURES.iter().chain([&NAMES_KINDS]).map(|one| (*one).to_owned()).collect(),
+            features: features(),
             gateway_address: self.about.gateway_address.clone(),
         }
     }
@@ -152,7 +152,7 @@ impl Client {
                         say(out, Said::Ack(ack)).await?;
                     }
                     if synchronised {
-                        self.tell_rejections(out).await?;
+                        self.tell_standing(out).await?;
                     }
                 }
                 Some(Control::Current(_)) => self.confirm().await?,
@@ -182,10 +182,10 @@ impl Client {
         })
     }
 
-    async fn tell_rejections(&self, out: &mpsc::Sender<NodeMessage>) -> Result<(), Status> {
+    async fn tell_standing(&self, out: &mpsc::Sender<NodeMessage>) -> Result<(), Status> {
         let handle = Arc::clone(&self.handle);
         let standing = tokio::task::spawn_blocking(move || handle.standing()).await;
-        for ack in standing.map_err(|_| Status::internal("looking at what is rejected failed"))? {
+        for ack in standing.map_err(|_| Status::internal("looking at what is held failed"))? {
             say(out, Said::Ack(ack)).await?;
         }
         Ok(())
@@ -246,6 +246,12 @@ impl Client {
             let _ = say(&out, Said::CommandResult(result)).await;
         });
     }
+}
+
+/// What this release can do and knows.
+fn features() -> Vec<String> {
+    let words = SUPPORTED_FEATURES.iter().chain([&NAMES_KINDS]).map(|one| (*one).to_owned());
+    words.chain([known_kinds()]).collect()
 }
 
 async fn say(out: &mpsc::Sender<NodeMessage>, message: Said) -> Result<(), Status> {

@@ -179,16 +179,16 @@ impl Handle {
         ack
     }
 
-    /// What is rejected at this moment, shard by shard: a control plane that has only just met this node does not
-    /// know of it.
+    /// What is held at this moment, shard by shard: a control plane that has only just met this node does not know what
+    /// is rejected, nor whether the one before it could send everything.
     pub(crate) fn standing(&self) -> Vec<Ack> {
         let places = self.shards.lock().clone();
-        let of = |(shard, place): (Shard, ShardPlace)| {
+        let held = Shard::all().zip(places).filter(|(_, place)| place.n > 0);
+        held.map(|(shard, place)| {
             let applied = self.config.apply(shard, Vec::new(), Part::Delta);
-            Some(self.acknowledge(shard, place.n, applied))
-                .filter(|ack| place.n > 0 && !ack.rejected.is_empty())
-        };
-        Shard::all().zip(places).filter_map(of).collect()
+            self.acknowledge(shard, place.n, applied)
+        })
+        .collect()
     }
 
     /// The control plane says that this is all there is. May wait for the disk.

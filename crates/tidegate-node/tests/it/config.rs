@@ -166,6 +166,26 @@ async fn a_node_resumes_where_it_was() {
     end(node).await;
 }
 
+/// The control plane that it comes to may be of another release than the one before, and compare differently.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_stream_begins_with_what_is_held_of_every_shard_though_nothing_changed() {
+    let mut control = FakeControl::start().await;
+    let (state, tenant) = (TempDir::new().unwrap(), Tenant::new());
+    tenant.publish(&control);
+    let node = start_ready(&control, state.path()).await;
+    let shard = Shard::of(tenant.organization);
+    until("it is there", || tenant.is_known_to(&node)).await;
+    control.stop().await;
+    control.shared.acks.lock().clear();
+    control.restart().await;
+    let told = || control.shared.acks.lock().iter().find(|ack| ack.shard as usize == shard.index()).cloned();
+    until("it is acknowledged once more", || told().is_some()).await;
+    let ack = told().unwrap();
+    assert_eq!((ack.n, ack.rejected.len()), (3, 0));
+    assert_eq!(ack.digest, node.config().digest(shard).to_u128().to_be_bytes());
+    end(node).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shard_that_differs_is_healed() {
     let control = FakeControl::start().await;

@@ -132,3 +132,69 @@ async fn what_only_a_later_release_understands_is_passed_on_as_what_nobody_can_a
         .await;
     assert_eq!((plane.metrics.heals.get(), plane.metrics.unreadable.get()), (0, 1));
 }
+
+/// The team as this release could have stored it, once more.
+fn take_back(plane: &Plane, organization: OrganizationId, team: TeamId) {
+    let shard = Shard::of(organization).index();
+    plane.tamper(&format!(
+        "BEGIN; UPDATE feed_head SET n = n + 1 WHERE shard = {shard};
+         UPDATE config_resources SET requires = NULL, content = content - 'tomorrow',
+             n = (SELECT n FROM feed_head WHERE shard = {shard}) WHERE id = '{team}'; COMMIT"
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_is_healed_again_once_everything_in_it_can_be_read_whatever_a_later_release_has_there() {
+    let plane = Plane::start().await;
+    let (organization, team) = plane.organization("acme").await;
+    let shard = Shard::of(organization);
+    let node = FakeNode::enrol(&plane).await;
+    let mut stream = node.synchronised().await;
+    let known = stream.held.resources.keys().find(|key| key.kind == ResourceKind::Team).unwrap().clone();
+    store_as_a_later_release(&plane, organization, team);
+    stream.until("the team is refused", |stream| stream.held.refused.contains_key(&known)).await;
+    take_back(&plane, organization, team);
+    stream.until("the team is back", |stream| !stream.held.refused.contains_key(&known)).await;
+    assert_eq!(plane.metrics.heals.get(), 0);
+
+    // It loses something: the kind that only a later release knows is still there.
+    stream.held.resources.remove(&known);
+    let n = stream.held.position.get(shard);
+    stream.acknowledge(shard, n).await;
+    stream.until("it is healed", |stream| stream.held.resources.contains_key(&known)).await;
+    assert_eq!(plane.metrics.heals.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_of_a_later_release_keeps_what_only_its_own_control_planes_can_send() {
+    let plane = Plane::start().await;
+    let (organization, team) = plane.organization("acme").await;
+    let shard = Shard::of(organization);
+    store_as_a_later_release(&plane, organization, team);
+    take_back(&plane, organization, team);
+    let node = FakeNode::enrol(&plane).await;
+    let later = tidegate_proto::known_kinds() + ",quota_of_tomorrow";
+    let features = vec![tidegate_proto::NAMES_KINDS.to_owned(), later];
+    let held = Held { features, ..Held::default() };
+    let mut stream = node.stream_from(held, node.channel.clone()).await.unwrap();
+    stream.until("synchronised", |stream| stream.synchronised).await;
+
+    // It has a version of the later kind that is not in the store any more: nobody here can say what it should be.
+    stream.held.error = 5;
+    let n = stream.held.position.get(shard);
+    stream.acknowledge(shard, n).await;
+    // What it acknowledges after that is compared after it.
+    stream.held.error = 0;
+    let compared = plane.metrics.compared.get();
+    stream.acknowledge(Shard::SYSTEM, stream.held.position.get(Shard::SYSTEM)).await;
+    eventually("the next one is compared", || async { plane.metrics.compared.get() > compared }).await;
+    assert_eq!(plane.metrics.heals.get(), 0);
+
+    // Positive control: a node that does not know of it is healed of the same.
+    let plain = FakeNode::enrol(&plane).await;
+    let mut stream = plain.synchronised().await;
+    stream.held.error = 5;
+    stream.acknowledge(shard, n).await;
+    stream.until("it is sent anew", |stream| !stream.healed.is_empty()).await;
+    assert_eq!(plane.metrics.heals.get(), 1, "and the other one was not");
+}
