@@ -8,7 +8,7 @@ use tidegate_types::{OrganizationId, Timestamp};
 use uuid::Uuid;
 
 use crate::change::Change;
-use crate::convert::{from_json, timestamp};
+use crate::convert::timestamp;
 use crate::tenant::TenantTx;
 use crate::{Result, StoreError, later};
 
@@ -61,7 +61,7 @@ pub(crate) type Unwrap<T> = fn(Resource) -> Option<T>;
 
 fn read<T>(row: Row, unwrap: Unwrap<T>) -> Result<Stored<T>> {
     let (content, version, created_at, updated_at) = row;
-    let value = unwrap(from_json(content, "resource")?).ok_or(StoreError::Unreadable("resource"))?;
+    let value = unwrap(later::read(content)?).ok_or(StoreError::Unreadable("resource"))?;
     Ok(Stored { value, version, created_at: timestamp(created_at), updated_at: timestamp(updated_at) })
 }
 
@@ -164,20 +164,23 @@ pub(crate) fn remove<K: IdKind>(change: &mut Change, kind: ResourceKind, id: Id<
 }
 
 /// Every resource of the bound organization, and of the shared catalogue: what a new version is
-/// checked against before it is stored. Parents come before children.
+/// checked against before it is stored. Parents come before children. What of the catalogue only a later release can
+/// read is left out, as this release's nodes do: it is in no organization's way.
 ///
 /// # Errors
-/// When the database is away.
+/// When the database is away; [`StoreError::Later`] for what is the organization's own.
 pub async fn resources(tx: &mut TenantTx, kinds: &[ResourceKind]) -> Result<Vec<Resource>> {
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
-    let rows: Vec<(Value,)> = sqlx::query_as(
-        "SELECT content FROM config_resources
+    let own = tx.organization();
+    let rows: Vec<(Uuid, Value)> = sqlx::query_as(
+        "SELECT organization_id, content FROM config_resources
          WHERE organization_id IN ($1, '00000000-0000-0000-0000-000000000000') AND kind = ANY($2) AND content IS NOT NULL
          ORDER BY array_position($2, kind), id",
     )
-    .bind(tx.organization())
+    .bind(own)
     .bind(&kinds)
     .fetch_all(tx.connection())
     .await?;
-    rows.into_iter().map(|(content,)| from_json(content, "resource")).collect()
+    let read = rows.into_iter().map(|(owner, content)| (owner == own, later::read(content)));
+    read.filter(|(is_own, read)| *is_own || read.is_ok()).map(|(_, read)| read).collect()
 }

@@ -43,6 +43,15 @@ pub enum StoreError {
     Database(#[source] sqlx::Error),
 }
 
+impl StoreError {
+    /// Whether it concerns what was worked on and says nothing of anything else: work on one organization after the
+    /// other goes on with the next.
+    #[must_use]
+    pub const fn is_of_one(&self) -> bool {
+        matches!(self, Self::NotFound | Self::Later(_) | Self::Unreadable(_))
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let Some(database) = error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>())

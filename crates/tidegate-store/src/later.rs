@@ -8,15 +8,25 @@ use tidegate_types::resource::{Resource, unknown_features};
 use crate::convert::{from_json, to_json};
 use crate::{Result, StoreError};
 
+/// Reads a stored resource. Each release stores nothing that it cannot read: what cannot be read, a later one wrote.
+///
+/// # Errors
+/// [`StoreError::Later`] naming the kind.
+pub(crate) fn read(content: Value) -> Result<Resource> {
+    let kind = content.get("resource").and_then(Value::as_str).unwrap_or("resource");
+    let what = format!("a value of this {}", kind.replace('_', " "));
+    from_json(content, "resource").map_err(|_| StoreError::Later(what))
+}
+
 /// Refuses where writing the document over would lose something.
 ///
 /// # Errors
-/// [`StoreError::Later`] naming what; [`StoreError::Unreadable`].
+/// [`StoreError::Later`] naming what.
 pub(crate) fn refuse(content: &Value, requires: Option<&[String]>) -> Result<()> {
     if let Some(feature) = requires.into_iter().flat_map(unknown_features).next() {
         return Err(StoreError::Later(feature.to_owned()));
     }
-    let resource: Resource = from_json(content.clone(), "resource")?;
+    let resource = read(content.clone())?;
     match lost(content, &to_json(&resource, "resource")?, "") {
         Some(field) => Err(StoreError::Later(field)),
         None => Ok(()),

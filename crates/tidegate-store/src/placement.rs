@@ -11,7 +11,7 @@ use tidegate_types::{OrganizationId, Shard, Timestamp};
 
 use crate::change::Change;
 use crate::connect::Store;
-use crate::convert::{from_json, shard_index, time, timestamp, unsigned};
+use crate::convert::{shard_index, time, timestamp, unsigned};
 use crate::tenant::TenantTx;
 use crate::{Result, StoreError, epochs};
 
@@ -203,21 +203,15 @@ async fn burn_elsewhere(change: &mut Change, home: &str) -> Result<()> {
 /// When the database is away.
 pub async fn hard_budgets(tx: &mut TenantTx) -> Result<Vec<String>> {
     let organization = tx.organization();
-    let rows: Vec<(serde_json::Value,)> = sqlx::query_as(
-        "SELECT content FROM config_resources WHERE organization_id = $1 AND kind = $2
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "SELECT coalesce(content ->> 'name', '') FROM config_resources WHERE organization_id = $1 AND kind = $2
              AND content @> '{\"enforcement\": \"hard\"}' ORDER BY id",
     )
     .bind(organization)
     .bind(ResourceKind::Budget.as_str())
     .fetch_all(tx.connection())
     .await?;
-    let budgets = rows.into_iter().map(|(content,)| from_json(content, "resource"));
-    budgets
-        .map(|budget| match budget? {
-            Resource::Budget(budget) => Ok(budget.name),
-            _ => Err(StoreError::Unreadable("budget")),
-        })
-        .collect()
+    Ok(rows.into_iter().map(|(name,)| name).collect())
 }
 
 /// Whether every node of the organization's other pools has shipped what it had when counters

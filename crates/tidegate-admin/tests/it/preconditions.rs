@@ -61,3 +61,26 @@ async fn what_a_later_release_wrote_is_not_changed_but_may_be_removed() {
     assert_eq!(world.get(&tenant.owner, &path).await.body["name"], "a");
     world.delete(&tenant.owner, &path).await.expect(StatusCode::NO_CONTENT);
 }
+
+#[tokio::test]
+async fn a_value_that_only_a_later_release_can_read_is_told_as_such_and_is_in_no_others_way() {
+    let world = World::start().await;
+    world.catalogue().await;
+    let (tenant, other) = (world.tenant("acme").await, world.tenant("other").await);
+    let made =
+        world.post(&tenant.owner, "/policies", &json!({"name": "a"})).await.expect(StatusCode::CREATED);
+    let path = format!("/policies/{}", made.str("/id"));
+    let mut owner = sqlx::PgConnection::connect(&world.database.superuser_url).await.unwrap();
+    for sql in [
+        "UPDATE config_resources SET content = jsonb_set(content, '{privacy,zdr}', '\"tomorrow\"') WHERE kind = 'policy'",
+        "UPDATE config_resources SET content = jsonb_set(content, '{dialect}', '\"tomorrow\"') WHERE kind = 'provider'",
+    ] {
+        let changed = sqlx::query(sql).execute(&mut owner).await.unwrap();
+        assert_eq!(changed.rows_affected(), 1);
+    }
+    world.patch(&tenant.owner, &path, &json!({"name": "b"})).await.refused(409, "later_release");
+    world.get(&tenant.owner, &path).await.refused(409, "later_release");
+    world.get(&tenant.owner, "/policies").await.refused(409, "later_release");
+    // What of the shared catalogue cannot be read is nobody's fault, and holds nobody up.
+    world.post(&other.owner, "/policies", &json!({"name": "a"})).await.expect(StatusCode::CREATED);
+}

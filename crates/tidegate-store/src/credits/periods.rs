@@ -39,25 +39,31 @@ pub async fn roll(store: &Store, now: Timestamp) -> Result<usize> {
     .await?;
     for (organization,) in &due {
         let organization = OrganizationId::from_uuid(*organization);
-        let mut change = store.change(&SystemActor::new("credits").acting_for(organization), now).await?;
-        if account(&mut change, true).await?.is_none() {
-            continue;
-        }
-        settle(&mut change).await?;
-        match cap::write(&mut change).await {
+        match roll_one(store, organization, now).await {
             // The control plane of the later release does it.
-            Err(StoreError::Later(_)) => continue,
-            written => written?,
-        };
-        let after = match account(&mut change, false).await? {
-            Some(account) => Some(cap::told(&cap::state(&mut change, &account, now).await?)),
-            None => None,
-        };
-        let note =
-            AuditNote { action: "credit.period", object: organization.to_string(), before: None, after };
-        change.commit(note).await?;
+            Err(error) if error.is_of_one() => {
+                tracing::debug!(%organization, %error, "an allowance is not looked at");
+            }
+            rolled => rolled?,
+        }
     }
     Ok(due.len())
+}
+
+async fn roll_one(store: &Store, organization: OrganizationId, now: Timestamp) -> Result<()> {
+    let mut change = store.change(&SystemActor::new("credits").acting_for(organization), now).await?;
+    if account(&mut change, true).await?.is_none() {
+        return Ok(());
+    }
+    settle(&mut change).await?;
+    cap::write(&mut change).await?;
+    let after = match account(&mut change, false).await? {
+        Some(account) => Some(cap::told(&cap::state(&mut change, &account, now).await?)),
+        None => None,
+    };
+    let note = AuditNote { action: "credit.period", object: organization.to_string(), before: None, after };
+    change.commit(note).await?;
+    Ok(())
 }
 
 /// Ends what has ended, counts again what ended lately, begins what has begun. The account is locked.

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::{Notice, NoticeKind, raise};
 use crate::change::Change;
-use crate::convert::{from_json, from_name, time};
-use crate::{Result, StoreError};
+use crate::convert::{from_name, time};
+use crate::{Result, later};
 
 /// A budget's window and what it has used by now, as the books just wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
@@ -113,9 +113,9 @@ pub(crate) async fn exhausted(
         .await?;
         // A budget that is gone by now tells nobody anything.
         let Some((content, zone, week_start)) = row else { continue };
-        let week_start: WeekStart = from_name(&week_start)?;
-        let calendar = Calendar::new(&zone, week_start).map_err(|_| StoreError::Unreadable("time zone"))?;
-        let Some(budget) = budget(content)? else { continue };
+        let calendar = from_name::<WeekStart>(&week_start).ok();
+        let calendar = calendar.and_then(|week_start| Calendar::new(&zone, week_start).ok());
+        let (Some(calendar), Some(budget)) = (calendar, budget(content)) else { continue };
         let Some(window) = calendar.window(budget.window, *at) else { continue };
         let used: Option<Window> = sqlx::query_as(
             "SELECT organization_id, budget_id, window_start, window_end, spent, unresolved FROM budget_spend
@@ -169,11 +169,12 @@ fn told(budget: &Budget, window: &Window, percent: Option<u8>, now: Timestamp) -
     data
 }
 
-fn budget(content: Value) -> Result<Option<Budget>> {
-    Ok(match from_json(content, "resource")? {
+/// The budget; `None` for one that only a later release can read. It must not hold up what others used.
+fn budget(content: Value) -> Option<Budget> {
+    match later::read(content).ok()? {
         Resource::Budget(budget) => Some(budget),
         _ => None,
-    })
+    }
 }
 
 /// The budgets of these windows that ask for alerts.
@@ -194,8 +195,7 @@ async fn with_alerts(connection: &mut PgConnection, windows: &[&Window]) -> Resu
     .bind(&ids)
     .fetch_all(connection)
     .await?;
-    let budgets: Result<Vec<Option<Budget>>> = rows.into_iter().map(|(content,)| budget(content)).collect();
-    Ok(budgets?.into_iter().flatten().collect())
+    Ok(rows.into_iter().filter_map(|(content,)| budget(content)).collect())
 }
 
 type AlertKey = (Uuid, Uuid, i64, i16);

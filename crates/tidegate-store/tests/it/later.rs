@@ -1,11 +1,16 @@
 //! What a later release wrote is not lost by a control plane of this one.
 
 use sqlx::{AssertSqlSafe, PgPool};
-use tidegate_store::{StoreError, keys, policies};
-use tidegate_types::resource::{KeyStatus, Policy, VirtualKey};
+use tidegate_store::credits::{self, Allowance, Setup};
+use tidegate_store::intake::ingest;
+use tidegate_store::{StoreError, budgets, keys, policies};
+use tidegate_types::resource::{Budget, KeyStatus, Policy, Scope, VirtualKey};
+use tidegate_types::usage::{EventKind, Outcome};
+use tidegate_types::window::Every;
+use tidegate_types::{NanoUsd, Timestamp};
 
-use crate::fixture::{Fixture, NOW, commit};
-use crate::samples;
+use crate::fixture::{Fixture, NOW, Tenant, commit, new_id};
+use crate::samples::{self, billed, event, node, shipped};
 
 struct Later {
     fixture: Fixture,
@@ -90,4 +95,84 @@ async fn what_takes_everything_away_needs_to_know_nothing_of_it() {
     policies::delete(&mut change, later.policy.id, None).await.unwrap();
     commit(change).await;
     assert_eq!(later.stored("key").await["status"], "revoked");
+}
+
+/// Budgets of a kind that only a later release can read, or what they were.
+async fn budgets_are(superuser: &PgPool, tenant: &Tenant, enforcement: &str) {
+    let sql = "UPDATE config_resources SET content = jsonb_set(content, '{enforcement}', to_jsonb($1::text))
+               WHERE kind = 'budget' AND organization_id = $2";
+    let query = sqlx::query(sql).bind(enforcement).bind(tenant.organization.id.to_uuid());
+    query.execute(superuser).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_value_that_only_a_later_release_can_read_is_told_as_such() {
+    let f = Fixture::new().await;
+    let superuser = PgPool::connect(&f.database.superuser_url).await.unwrap();
+    let made = samples::budget(f.acme.organization.id, f.acme.team.id);
+    let mut change = f.store.change(&f.acme.actor, NOW).await.unwrap();
+    budgets::insert(&mut change, &made).await.unwrap();
+    commit(change).await;
+    budgets_are(&superuser, &f.acme, "gentle").await;
+    let later = |error: Option<StoreError>| matches!(error, Some(StoreError::Later(what)) if what == "a value of this budget");
+    let mut change = f.store.change(&f.acme.actor, NOW).await.unwrap();
+    assert!(later(budgets::get(&mut change, made.id).await.err()));
+    assert!(later(budgets::list(&mut change, None, 10).await.err()));
+    assert!(later(budgets::update(&mut change, &made, None, false).await.err()));
+}
+
+#[tokio::test]
+async fn what_one_organization_has_of_a_later_release_stops_no_other_ones_counts() {
+    let f = Fixture::new().await;
+    let superuser = PgPool::connect(&f.database.superuser_url).await.unwrap();
+    let node = node(&f.store).await;
+    let tenants = [&f.acme, &f.umbrella];
+    let mut made = Vec::new();
+    for tenant in tenants {
+        let scope = Scope { team: Some(tenant.team.id), ..Scope::default() };
+        let budget = Budget { scope, ..samples::budget(tenant.organization.id, tenant.team.id) };
+        let mut change = f.store.change(&tenant.actor, NOW).await.unwrap();
+        let past = budgets::count_past(&mut change, &budget).await.unwrap();
+        let budget = Budget { past, ..budget };
+        budgets::insert(&mut change, &budget).await.unwrap();
+        commit(change).await;
+        made.push(budget);
+    }
+    // Whichever of the two comes first.
+    for (round, broken) in [(1, 0), (2, 1)] {
+        budgets_are(&superuser, tenants[broken], "gentle").await;
+        let late = tenants.map(|tenant| event(tenant, new_id(), EventKind::Final, Outcome::Completed, 11));
+        ingest(&f.store, node, &shipped(node, round, late.map(billed)), NOW).await.unwrap();
+        let at = NOW.plus_millis(i64::try_from(round).unwrap() * 60_000);
+        assert_eq!(budgets::recount_pasts(&f.store, at).await.unwrap(), 1, "round {round}");
+        let (other, id) = (tenants[1 - broken], made[1 - broken].id);
+        let mut tx = f.store.begin(&other.actor).await.unwrap();
+        let past = budgets::get(&mut tx, id).await.unwrap().value.past;
+        assert_eq!(past.map(|past| past.amount.get()), Some(11 * i64::try_from(round).unwrap()));
+        budgets_are(&superuser, tenants[broken], "hard").await;
+    }
+}
+
+#[tokio::test]
+async fn what_one_organization_has_of_a_later_release_stops_no_other_ones_allowance() {
+    let f = Fixture::new().await;
+    let superuser = PgPool::connect(&f.database.superuser_url).await.unwrap();
+    let tenants = [&f.acme, &f.umbrella];
+    let allowance = Allowance { amount: NanoUsd::new(1_000), every: Every::Month, ends_with_top_up: true };
+    for tenant in tenants {
+        let mut change = f.store.change(&tenant.actor, NOW).await.unwrap();
+        let setup = Setup { markup_bps: 0, allowance: Some(allowance) };
+        credits::set_up(&mut change, &setup, None).await.unwrap();
+        commit(change).await;
+    }
+    // The first of December, the first of January.
+    for (at, broken) in [(1_796_083_200, 0), (1_798_761_600, 1)] {
+        let at = Timestamp::from_seconds(at);
+        budgets_are(&superuser, tenants[broken], "gentle").await;
+        assert_eq!(credits::roll(&f.store, at).await.unwrap(), 2, "both are due");
+        let mut tx = f.store.begin(&tenants[1 - broken].actor).await.unwrap();
+        let left = credits::get(&mut tx, at).await.unwrap().unwrap();
+        assert_eq!(left.allowance_left.get(), 1_000, "the other one's has begun");
+        budgets_are(&superuser, tenants[broken], "hard").await;
+    }
 }
