@@ -10,13 +10,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use crate::host::Host;
-use crate::process::{signal, wait_until, watch};
+use crate::process::{PATIENCE, signal, wait_until, watch};
 use crate::{binaries, port, shared};
 
 const SUPERUSER: &str = "postgres";
@@ -103,17 +103,25 @@ impl Server {
     /// When it does not start.
     pub fn start_again(&mut self) -> Result<()> {
         self.stop();
-        // What is left of a killed server may have its memory for a moment more.
-        for _ in 0..100 {
+        let (program, deadline) = (binaries::find("pg_isready")?, Instant::now() + PATIENCE);
+        loop {
             let mut child = run(self.folder.path(), self.address.port, &self.host)?;
-            std::thread::sleep(Duration::from_millis(50));
-            if child.try_wait()?.is_none() {
-                watch(std::process::id(), child.id(), self.folder.path())?;
+            watch(std::process::id(), child.id(), self.folder.path())?;
+            let mut ended = false;
+            wait_until("postgres takes connections", || {
+                ended = !matches!(child.try_wait(), Ok(None));
+                ended || is_ready(&program, &self.address)
+            })?;
+            if !ended {
                 self.child = Some(child);
-                return wait_until_ready(&self.address);
+                return Ok(());
             }
+            // What is left of a killed server has its memory until it notices: later on a busy machine.
+            if Instant::now() > deadline {
+                bail!("postgres does not start: {}", fs::read_to_string(self.folder.path().join("log"))?);
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
-        bail!("postgres does not start: {}", fs::read_to_string(self.folder.path().join("log"))?)
     }
 
     /// `kill -9` of the server's first process; the others end when they notice.
@@ -200,12 +208,15 @@ pub(crate) fn run(folder: &Path, port: u16, host: &Host) -> Result<Child> {
 
 /// Waits until the server takes connections.
 pub(crate) fn wait_until_ready(address: &Address) -> Result<()> {
-    let is_ready = binaries::find("pg_isready")?;
+    let program = binaries::find("pg_isready")?;
+    wait_until("postgres takes connections", || is_ready(&program, address))
+}
+
+/// Whether the server takes connections.
+fn is_ready(program: &Path, address: &Address) -> bool {
     let (host, port) = (address.host.to_string(), address.port.to_string());
-    wait_until("postgres takes connections", || {
-        let asked = Command::new(&is_ready).args(["-q", "-h", &host, "-p", &port]).status();
-        asked.is_ok_and(|status| status.success())
-    })
+    let asked = Command::new(program).args(["-q", "-h", &host, "-p", &port]).status();
+    asked.is_ok_and(|status| status.success())
 }
 
 /// The command itself; for root, as another user to whom `folder` belongs: neither PostgreSQL nor what belongs to
