@@ -281,12 +281,12 @@ ca_file = "/run/secrets/{{ $prefix }}kms/ca.crt"
 {{- end }}
 {{- end }}
 
-{{/* Ports of the pools' Sentinels, a JSON list. */}}
+{{/* Ports of the pools' Sentinels and of the nodes of their clusters, a JSON list. */}}
 {{- define "tidegate.sentinelPorts" -}}
 {{- $found := list }}
 {{- range .Values.pools }}
 {{- $pool := include "tidegate.pool" (list $ .) | fromJson }}
-{{- range $pool.redis.sentinel.addresses }}{{ $found = append $found (regexFind "[0-9]+$" . | int) }}{{ end }}
+{{- range concat (default (list) $pool.redis.sentinel.addresses) (default (list) $pool.redis.cluster.addresses) }}{{ $found = append $found (regexFind "[0-9]+$" . | int) }}{{ end }}
 {{- end }}
 {{- $found | uniq | toJson }}
 {{- end }}
@@ -461,6 +461,10 @@ resources: {{- toYaml .Values.migrations.resources | nindent 2 }}
 {{- if ne (not .addresses) (not .group) }}{{ fail (printf "pools: %q: redis.sentinel needs both addresses and group" $pool.name) }}{{ end }}
 {{- if and .addresses (not $pool.redis.existingSecret) }}{{ fail (printf "pools: %q: redis.sentinel needs redis.existingSecret, a Secret with the URL whose user and password the servers take" $pool.name) }}{{ end }}
 {{- end }}
+{{- if $pool.redis.cluster.addresses }}
+{{- if $pool.redis.sentinel.addresses }}{{ fail (printf "pools: %q: give one of redis.sentinel and redis.cluster" $pool.name) }}{{ end }}
+{{- if not $pool.redis.existingSecret }}{{ fail (printf "pools: %q: redis.cluster needs redis.existingSecret, a Secret with the URL whose user and password its nodes take" $pool.name) }}{{ end }}
+{{- end }}
 {{- if and $pool.redis.caSecret (not $pool.redis.existingSecret) }}{{ fail (printf "pools: %q: redis.caSecret needs redis.existingSecret" $pool.name) }}{{ end }}
 {{- if include "tidegate.byAccount" $ }}
 {{- $account := include "tidegate.nodeAccount" (list $ $pool) }}
@@ -507,6 +511,27 @@ http = true
 {{- end }}
 {{- with .organizations }}
 organizations = {{ toJson . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* `helm upgrade --reuse-values` brings the defaults of the chart before: what they lack is taken from this
+one's. A release that was made with this chart's own values is left as it is, with what was set to null too. */}}
+{{- define "tidegate.fresh" }}
+{{- $defaults := .Files.Get "files/defaults.yaml" | fromYaml }}
+{{- if ne (get .Values "valuesOf" | toString) $defaults.valuesOf }}
+{{- include "tidegate.fill" (list .Values $defaults) }}
+{{- $_ := set .Values "valuesOf" $defaults.valuesOf }}
+{{- end }}
+{{- end }}
+
+{{- define "tidegate.fill" }}
+{{- $values := index . 0 }}
+{{- range $name, $default := index . 1 }}
+{{- if not (hasKey $values $name) }}
+{{- $_ := set $values $name $default }}
+{{- else if and (kindIs "map" $default) (kindIs "map" (get $values $name)) }}
+{{- include "tidegate.fill" (list (get $values $name) $default) }}
 {{- end }}
 {{- end }}
 {{- end }}
