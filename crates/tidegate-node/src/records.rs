@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tidegate_proxy::{JournalFull, Record, Records};
+use tidegate_proxy::{JournalFull, Record, Records, Staged};
 use tidegate_types::usage::{BillingEvent, CallRecord, EventKind};
 
 use crate::journal::{Entry, Journal, JournalError};
@@ -26,12 +26,7 @@ impl JournalRecords {
     }
 
     fn write(&self, entries: &[Entry]) -> Result<(), JournalFull> {
-        self.journal.append_entries(entries).map_err(|error| {
-            if let JournalError::Io(error) = error {
-                tracing::error!(%error, "a record could not be written to the journal");
-            }
-            JournalFull
-        })
+        self.journal.append_entries(entries).map_err(refused)
     }
 
     fn count(&self, record: Record<'_>) {
@@ -56,11 +51,29 @@ impl Records for JournalRecords {
         Ok(())
     }
 
+    fn stage(&self, intent: &BillingEvent) -> Result<Staged, JournalFull> {
+        let (lane, ticket) = self.journal.stage(Entry::event(intent)).map_err(refused)?;
+        Ok(Staged { lane, ticket })
+    }
+
+    fn land(&self, staged: Staged) -> Result<(), JournalFull> {
+        self.journal.land(staged.lane, staged.ticket).map_err(refused)?;
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn append_last(&self, event: &BillingEvent, call: &CallRecord) -> Result<(), JournalFull> {
         self.write(&[Entry::event(event), Entry::call(call)])?;
         self.count(Record::Event(event));
         Ok(())
     }
+}
+
+fn refused(error: JournalError) -> JournalFull {
+    if let JournalError::Io(error) = error {
+        tracing::error!(%error, "a record could not be written to the journal");
+    }
+    JournalFull
 }
 
 fn entry(record: Record<'_>) -> Entry {

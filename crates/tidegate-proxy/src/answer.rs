@@ -28,6 +28,9 @@ pub(crate) fn answered(
     underway: Underway,
 ) -> Response<AnswerBody> {
     let streams = !matches!(answer.content, Content::Whole(_));
+    if gateway.is_crowded() {
+        underway.gather();
+    }
     let (body, content_type) = match answer.content {
         Content::Whole(payload) => {
             account.note_outcome(200, CallOutcome::Answered);

@@ -19,7 +19,7 @@ use tidegate_upstream::{Endpoint, RequestBody, ResponseBody, SignIn, Unsent};
 
 use crate::cache::Keep;
 use crate::failed::Failed;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, gather};
 use crate::relay::Live;
 use crate::settle::Attempt;
 
@@ -139,15 +139,19 @@ async fn send(
     owner: OrganizationId,
     mut request: http::Request<RequestBody>,
 ) -> Result<Response<ResponseBody>, Failed> {
-    gateway.gather().await;
     for _ in 0..3 {
         let line = gateway.upstreams.line(endpoint, owner).await.map_err(|error| {
             attempt.not_sent();
             Failed::NotSent(error)
         })?;
+        let prepared = line.prepare(request);
+        if gateway.is_crowded() {
+            attempt.stage_intent()?;
+            gather().await;
+        }
         attempt.intend()?;
         attempt.mark_sent();
-        match line.send(request).await {
+        match prepared.send().await {
             Ok(response) => return Ok(response),
             Err(Unsent { request: Some(back), .. }) => {
                 attempt.mark_unsent();

@@ -26,6 +26,15 @@ pub enum Record<'a> {
 #[error("the journal is full")]
 pub struct JournalFull;
 
+/// A record's place among those that are written together. 0: it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Staged {
+    /// Which lane of the journal.
+    pub lane: u16,
+    /// Which of that lane's records.
+    pub ticket: u64,
+}
+
 /// The journal.
 pub trait Records: Send + Sync + 'static {
     /// Writes a record, at once and without waiting for the disk. Called on the request's
@@ -35,6 +44,24 @@ pub trait Records: Send + Sync + 'static {
     /// # Errors
     /// [`JournalFull`] when there is no room; an intent that is refused stops the call.
     fn append(&self, record: Record<'_>) -> Result<(), JournalFull>;
+
+    /// Takes an intent that [`Self::land`] writes, with those of other calls that were taken by then: one
+    /// write for all of them. Whoever stages must land, also to give up.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    fn stage(&self, intent: &BillingEvent) -> Result<Staged, JournalFull> {
+        self.append(Record::Event(intent))?;
+        Ok(Staged::default())
+    }
+
+    /// Returns when what was staged is written, as [`Self::append`] does.
+    ///
+    /// # Errors
+    /// As [`Self::append`]: then it is not written.
+    fn land(&self, _staged: Staged) -> Result<(), JournalFull> {
+        Ok(())
+    }
 
     /// Writes the end of a call's last attempt and the call's record together: both or neither.
     ///

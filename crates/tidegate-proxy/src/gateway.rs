@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -227,12 +228,9 @@ impl Gateway {
         self.tasks.wait().await;
     }
 
-    /// Before something is written, where many calls are under way: lets those that are ready come as
-    /// far. Who writes to a process that sleeps pays for waking it; of writes in a row only the first.
-    pub(crate) async fn gather(&self) {
-        if self.meters.in_flight.get() >= CROWD {
-            tokio::task::yield_now().await;
-        }
+    /// Whether so many calls are under way that whoever is about to write should [`gather`] before.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.meters.in_flight.get() >= CROWD
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -248,6 +246,21 @@ impl Gateway {
     pub(crate) fn new_id<K: IdKind>(&self, now: Timestamp) -> Id<K> {
         Id::from_parts(u64::try_from(now.as_millis()).unwrap_or(0), (self.entropy)())
     }
+}
+
+/// Where many calls are under way, when all is done but the writing: lets those that are ready come as far.
+/// Who writes to a process that sleeps pays for waking it; of writes in a row only the first. The turn comes
+/// again behind what is ready now, before anybody looks for more.
+pub(crate) async fn gather() {
+    let mut waited = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Closes connections to providers that nobody uses any more.

@@ -27,6 +27,7 @@ mod grant;
 mod half_open;
 mod headers;
 mod health;
+mod intent;
 mod job;
 mod listing;
 mod meter;
@@ -56,7 +57,7 @@ mod waiting;
 pub use connection::serve_connection;
 pub use edges::{
     AttemptStep, Authority, Generation, JournalFull, NoAnswer, PlannedStep, Questions, Record, Records,
-    RemovedStep, ReportQuery, ReportRow, Unavailable, Vault,
+    RemovedStep, ReportQuery, ReportRow, Staged, Unavailable, Vault,
 };
 pub use gateway::{Gateway, Parts, Settings};
 pub use tidegate_upstream::SignIn;

@@ -46,11 +46,7 @@ where
     let endpoint = find(&head.method, head.uri.path());
     let mut response = match endpoint {
         // In a place of its own until it is answered: a connection that waits or streams is small.
-        Endpoint::Call(face) => {
-            let answer = Box::pin(call(gateway, arrival, face, underway, &head, body)).await;
-            gateway.gather().await;
-            answer
-        }
+        Endpoint::Call(face) => Box::pin(call(gateway, arrival, face, underway, &head, body)).await,
         Endpoint::Job => {
             let found = job::status(gateway, arrival, &head, body).await;
             let voice = crate::endpoint::voice(head.uri.path(), &head.headers);

@@ -12,19 +12,19 @@ use tidegate_policy::{Candidate, Vouched};
 use tidegate_pricing::Tariff;
 use tidegate_types::resource::{AbortBilling, DialectName, Operation};
 use tidegate_types::usage::{
-    AttemptRecord, BillingEvent, CallRecord, CredentialType, EventKind, Evidence, HeldBudget, MeterMethod,
-    Outcome, Usage,
+    AttemptRecord, BillingEvent, CallRecord, EventKind, Evidence, MeterMethod, Outcome, Usage,
 };
-use tidegate_types::{CallId, LabelHash, NanoUsd, Timestamp};
+use tidegate_types::{CallId, NanoUsd, Timestamp};
 
 use crate::account::{Account, millis};
 use crate::admit::Held;
 use crate::authenticate::Caller;
-use crate::edges::Record;
+use crate::edges::{JournalFull, Record, Staged};
 use crate::failed::Failed;
 use crate::gateway::Gateway;
 use crate::gen_ai::{Fault, Sample};
 use crate::grant::Grant;
+use crate::intent::intent;
 use crate::meter;
 use crate::quota_headers;
 use crate::read_call::Labels;
@@ -70,6 +70,8 @@ pub(crate) struct Attempt {
     output_visible: bool,
     abort_billing: AbortBilling,
     stage: Stage,
+    /// The intent, while it waits for the write that takes it.
+    staged: Option<Staged>,
     began: Instant,
     status: u16,
 }
@@ -110,17 +112,25 @@ impl Attempt {
             output_visible: candidate.offering.output_visible,
             abort_billing: candidate.provider.abort_billing,
             stage: Stage::Held,
+            staged: None,
             began: Instant::now(),
             status: 0,
         }
     }
 
+    /// Hands the intent over: it is written with [`Self::intend`], of this attempt or of another.
+    pub(crate) fn stage_intent(&mut self) -> Result<(), Failed> {
+        if self.stage == Stage::Held && self.staged.is_none() {
+            self.event.at = self.gateway.now();
+            self.staged = Some(self.gateway.records.stage(&self.event)?);
+        }
+        Ok(())
+    }
+
     /// Writes the intent. Nothing may be sent before, nor under counters that are burnt.
     pub(crate) fn intend(&mut self) -> Result<(), Failed> {
         if self.stage == Stage::Held {
-            self.event.at = self.gateway.now();
-            self.gateway.records.append(Record::Event(&self.event))?;
-            self.stage = Stage::Intended;
+            self.write_intent()?;
             // Looked at after the intent is written: one that was there before the node applied
             // the next epoch is shipped before that opens, a later one is unknown to it.
             if self.is_burnt() {
@@ -128,6 +138,17 @@ impl Attempt {
                 return Err(Failed::Burnt);
             }
         }
+        Ok(())
+    }
+
+    fn write_intent(&mut self) -> Result<(), JournalFull> {
+        if let Some(staged) = self.staged.take() {
+            self.gateway.records.land(staged)?;
+        } else {
+            self.event.at = self.gateway.now();
+            self.gateway.records.append(Record::Event(&self.event))?;
+        }
+        self.stage = Stage::Intended;
         Ok(())
     }
 
@@ -289,6 +310,10 @@ impl Attempt {
     }
 
     fn finish(&mut self, outcome: Outcome, method: MeterMethod, usage: Usage, place: Place) {
+        if self.staged.is_some() {
+            // Where that fails it is not in the journal, and needs no end there.
+            let _ = self.write_intent();
+        }
         let stage = std::mem::replace(&mut self.stage, Stage::Ended);
         if stage == Stage::Ended {
             return;
@@ -427,59 +452,6 @@ impl Drop for Attempt {
 pub(crate) fn deadline(gateway: &Gateway, now: Timestamp) -> Timestamp {
     let life = gateway.settings.total_timeout + gateway.settings.max_stream;
     now.plus_millis(i64::try_from(life.as_millis()).unwrap_or(i64::MAX))
-}
-
-fn intent(
-    account: &Account,
-    whose: Whose<'_>,
-    candidate: &Candidate,
-    attempt: u16,
-    hold: Option<&Hold>,
-    epoch: u64,
-    deadline: Timestamp,
-) -> BillingEvent {
-    let view = &whose.caller.view;
-    let tags: &[LabelHash] = &whose.labels.tags;
-    let holds = hold.into_iter().flat_map(|hold| &hold.budgets).map(|part| HeldBudget {
-        budget_id: part.budget_id,
-        window_start: part.window.start,
-        window_end: part.window.end,
-        amount: part.amount,
-    });
-    BillingEvent {
-        call_id: account.arrival.call_id,
-        attempt,
-        kind: EventKind::Intent,
-        step: 0,
-        at: account.arrival.at,
-        organization_id: view.organization_id(),
-        team_id: view.team_id(),
-        key_id: view.key_id(),
-        model_id: candidate.model.id,
-        provider_id: candidate.provider.id,
-        offering_id: candidate.offering.id,
-        // One of the request's own is nobody's but that request's.
-        credential_id: candidate
-            .credential
-            .as_ref()
-            .filter(|_| candidate.credential_type != CredentialType::Client)
-            .map(|credential| credential.id),
-        credential_type: candidate.credential_type,
-        price_id: candidate.tariff.price_id(),
-        ceiling_pico: candidate.tariff.ceiling_pico(),
-        epoch,
-        holds: holds.collect(),
-        deadline,
-        outcome: Outcome::Open,
-        method: MeterMethod::Nothing,
-        usage: Usage::default(),
-        cost: NanoUsd::ZERO,
-        revision: view.revision(),
-        end_user: whose.labels.end_user,
-        tags: tags.to_vec(),
-        cached_percent: None,
-        in_advance: false,
-    }
 }
 
 const fn outcome_name(outcome: Outcome) -> &'static str {

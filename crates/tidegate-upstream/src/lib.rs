@@ -39,6 +39,6 @@ pub use percent::{fill_path, segment, with_query};
 pub use private::PrivateTarget;
 pub use proxy::EgressProxy;
 pub use resolve::Resolver;
-pub use send::{Line, RequestBody, Unsent, Upstreams, get, post};
+pub use send::{Line, Prepared, RequestBody, Unsent, Upstreams, get, post};
 pub use sigv4::{Keys as AwsKeys, Subject as AwsSubject};
 pub use target::origin_and_tail;

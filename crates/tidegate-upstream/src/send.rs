@@ -188,19 +188,53 @@ pub struct Line {
 }
 
 impl Line {
+    /// Does all that can be done before the first byte is written.
+    #[must_use]
+    pub fn prepare(self, mut request: Request<RequestBody>) -> Prepared {
+        let out = match &self.connection {
+            Connection::H1(_) => Some(Outgoing::new(&request, &self.endpoint.host_header)),
+            Connection::H2(_) => {
+                if let Some(path) = request.uri().path_and_query().cloned() {
+                    *request.uri_mut() = self.endpoint.absolute(path);
+                }
+                None
+            }
+        };
+        Prepared { line: self, request, out }
+    }
+
     /// Sends the request; resolves when the head of the answer is there. Dropping the future
     /// aborts.
     ///
     /// # Errors
     /// [`Unsent`], with the request when it was never written.
-    pub async fn send(self, mut request: Request<RequestBody>) -> Result<Response<ResponseBody>, Unsent> {
-        match self.connection {
-            Connection::H1(h1) => over_h1(h1, request, self.endpoint, self.max_idle).await,
+    pub async fn send(self, request: Request<RequestBody>) -> Result<Response<ResponseBody>, Unsent> {
+        self.prepare(request).send().await
+    }
+}
+
+/// A request with its connection, of which nothing has been written.
+pub struct Prepared {
+    line: Line,
+    request: Request<RequestBody>,
+    /// As bytes, where the connection takes those.
+    out: Option<Outgoing>,
+}
+
+impl Prepared {
+    /// As [`Line::send`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send(self) -> Result<Response<ResponseBody>, Unsent> {
+        let Self { line: Line { connection, endpoint, max_idle }, request, out } = self;
+        match connection {
+            Connection::H1(h1) => {
+                let out = out.unwrap_or_else(|| Outgoing::new(&request, &endpoint.host_header));
+                over_h1(h1, (request, out), endpoint, max_idle).await
+            }
             Connection::H2(mut h2) => {
-                if let Some(path) = request.uri().path_and_query().cloned() {
-                    *request.uri_mut() = self.endpoint.absolute(path);
-                }
-                self.endpoint.pool.share(&h2);
+                endpoint.pool.share(&h2);
                 let answer = h2.sender.try_send_request(request).await.map_err(Unsent::from_hyper)?;
                 Ok(answer.map(ResponseBody::h2))
             }
@@ -210,11 +244,10 @@ impl Line {
 
 async fn over_h1(
     mut h1: Box<H1>,
-    request: Request<RequestBody>,
+    (request, mut out): (Request<RequestBody>, Outgoing),
     home: Arc<Endpoint>,
     max_idle: usize,
 ) -> Result<Response<ResponseBody>, Unsent> {
-    let mut out = Outgoing::new(&request, &home.host_header);
     match std::future::poll_fn(|cx| h1.poll_answer(cx, &mut out)).await {
         Ok(head) => Ok(Response::from_parts(head, ResponseBody::h1(h1, home, max_idle))),
         Err(error) => Err(Unsent { error, request: (!out.has_begun()).then(|| Box::new(request)) }),
@@ -239,6 +272,12 @@ impl Unsent {
             None => SendError::Broken,
         };
         Self { error, request }
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Prepared")
     }
 }
 

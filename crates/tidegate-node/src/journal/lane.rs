@@ -15,6 +15,7 @@ use super::disk::Disk;
 use super::entry::{AttemptKey, Entry, Meaning};
 use super::frame;
 use super::segment::{Name, Segment};
+use super::staged::Staged;
 use super::stream::Stream;
 
 /// One lane.
@@ -33,6 +34,7 @@ struct Writer {
     last_sequence: u64,
     last_number: u64,
     frames: Vec<u8>,
+    staged: Staged,
     unsynced: Vec<Unsynced>,
     /// Bytes that the last commit made durable: the next one's are likely to be as many.
     usual: usize,
@@ -64,8 +66,47 @@ impl Lane {
     /// Appends records in one write, all or none, and returns the bytes they took. `fresh`: they
     /// begin new work and must leave room for the ends of work that has begun.
     pub(crate) fn append(&self, entries: &[Entry], fresh: bool) -> io::Result<usize> {
+        self.write(&mut self.writer.lock(), entries, fresh)
+    }
+
+    /// Takes the beginning of new work, to be written by [`Self::land`] together with what others have
+    /// staged by then. Its ticket.
+    pub(crate) fn stage(&self, entry: Entry) -> u64 {
         let mut writer = self.writer.lock();
-        let writer = &mut *writer;
+        if writer.staged.is_much() {
+            self.write_staged(&mut writer);
+        }
+        writer.staged.push(entry)
+    }
+
+    /// Makes sure that what was staged is written. Whoever comes first writes for all: in one write, and
+    /// each alone where that fails. The bytes written since this was last asked.
+    pub(crate) fn land(&self, ticket: u64) -> io::Result<usize> {
+        let mut writer = self.writer.lock();
+        if !writer.staged.is_decided(ticket) {
+            self.write_staged(&mut writer);
+        }
+        writer.staged.outcome(ticket)
+    }
+
+    fn write_staged(&self, writer: &mut Writer) {
+        let (first, entries) = writer.staged.take();
+        match self.write(writer, &entries, true) {
+            Ok(length) => writer.staged.note_written(length),
+            Err(error) if entries.len() <= 1 => writer.staged.note_lost(first, error),
+            Err(_) => {
+                for (ticket, entry) in (first..).zip(&entries) {
+                    match self.write(writer, std::slice::from_ref(entry), true) {
+                        Ok(length) => writer.staged.note_written(length),
+                        Err(error) => writer.staged.note_lost(ticket, error),
+                    }
+                }
+            }
+        }
+        writer.staged.reuse(entries);
+    }
+
+    fn write(&self, writer: &mut Writer, entries: &[Entry], fresh: bool) -> io::Result<usize> {
         if writer.failed && fresh {
             return Err(io::Error::other("the journal waits for a sound segment"));
         }

@@ -14,6 +14,7 @@ mod lane;
 mod recover;
 mod resume;
 mod segment;
+mod staged;
 mod status;
 mod stream;
 
@@ -225,6 +226,23 @@ impl Journal {
         self.shared.append(entries)
     }
 
+    /// Takes the beginning of new work, which [`Self::land`] writes together with that of others: its
+    /// lane and ticket there. Whoever stages must land.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub(crate) fn stage(&self, entry: Entry) -> Result<(u16, u64), JournalError> {
+        self.shared.stage(entry)
+    }
+
+    /// What was staged is in the kernel when this returns, as with [`Self::append`].
+    ///
+    /// # Errors
+    /// As [`Self::append`]; then it is not written.
+    pub(crate) fn land(&self, lane: u16, ticket: u64) -> Result<(), JournalError> {
+        self.shared.land(lane, ticket)
+    }
+
     /// Waits until everything appended before is durable.
     ///
     /// # Errors
@@ -335,18 +353,41 @@ impl Shared {
     /// Appends what belongs to one call in one write.
     fn append(&self, entries: &[Entry]) -> Result<(), JournalError> {
         let Some(first) = entries.first() else { return Ok(()) };
-        if first.fresh && self.used_bytes.load(Ordering::Relaxed) >= self.limit_bytes / 100 * 95 {
+        let (index, lane) = self.lane_for(first)?;
+        self.note_appended(index, lane.append(entries, first.fresh))
+    }
+
+    fn stage(&self, entry: Entry) -> Result<(u16, u64), JournalError> {
+        let (index, lane) = self.lane_for(&entry)?;
+        let index = u16::try_from(index).map_err(|_| JournalError::Full)?;
+        Ok((index, lane.stage(entry)))
+    }
+
+    fn land(&self, lane: u16, ticket: u64) -> Result<(), JournalError> {
+        let index = usize::from(lane);
+        let lane = self.lanes.get(index).ok_or(JournalError::Full)?;
+        self.note_appended(index, lane.land(ticket))
+    }
+
+    /// The lane of a record's call, where there is room for what it begins.
+    fn lane_for(&self, entry: &Entry) -> Result<(usize, &Lane), JournalError> {
+        if entry.fresh && self.used_bytes.load(Ordering::Relaxed) >= self.limit_bytes / 100 * 95 {
             return Err(JournalError::Full);
         }
-        let index = first.call as usize % self.lanes.len().max(1);
-        let Some(lane) = self.lanes.get(index) else { return Err(JournalError::Full) };
-        let length = lane.append(entries, first.fresh).map_err(|error| match error.kind() {
+        let index = entry.call as usize % self.lanes.len().max(1);
+        self.lanes.get(index).map(|lane| (index, lane)).ok_or(JournalError::Full)
+    }
+
+    fn note_appended(&self, lane: usize, appended: io::Result<usize>) -> Result<(), JournalError> {
+        let length = appended.map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull => JournalError::Full,
             _ => JournalError::Io(error),
         })? as u64;
-        self.used_bytes.fetch_add(length, Ordering::Relaxed);
-        self.appended_bytes.fetch_add(length, Ordering::Relaxed);
-        self.wake(index);
+        if length > 0 {
+            self.used_bytes.fetch_add(length, Ordering::Relaxed);
+            self.appended_bytes.fetch_add(length, Ordering::Relaxed);
+            self.wake(lane);
+        }
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(crate) struct Patience {
 pub(crate) struct Traffic {
     begun: AtomicU32,
     ended: AtomicU32,
+    /// The next write is to let others come as far.
+    gathers: AtomicBool,
 }
 
 /// A request under way; ends with its answer's body.
@@ -40,6 +42,13 @@ impl Traffic {
     pub(crate) fn begin(self: &Arc<Self>) -> Underway {
         self.begun.fetch_add(1, Ordering::Relaxed);
         Underway(self.clone())
+    }
+}
+
+impl Underway {
+    /// The answer's first bytes are written when what else is ready has come as far ([`crate::gateway::gather`]).
+    pub(crate) fn gather(&self) {
+        self.0.gathers.store(true, Ordering::Relaxed);
     }
 }
 
@@ -124,6 +133,16 @@ impl<I> Wire<I> {
         }
     }
 
+    /// Whether this write is to be tried again when others have had their turn.
+    fn gathers(&self, cx: &Context<'_>) -> bool {
+        let gathers = self.traffic.gathers.load(Ordering::Relaxed);
+        if gathers {
+            self.traffic.gathers.store(false, Ordering::Relaxed);
+            cx.waker().wake_by_ref();
+        }
+        gathers
+    }
+
     /// Passes the outcome of a write on; an error when nothing could be written for too long.
     fn judge_write<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
@@ -188,6 +207,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for Wire<I> {
 impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.gathers(cx) {
+            return Poll::Pending;
+        }
         let written = Pin::new(&mut this.io).poll_write(cx, buf);
         this.judge_write(cx, written)
     }
@@ -198,6 +220,9 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.gathers(cx) {
+            return Poll::Pending;
+        }
         let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
         this.judge_write(cx, written)
     }
