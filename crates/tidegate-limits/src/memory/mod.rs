@@ -7,6 +7,7 @@ pub(crate) mod budgets;
 mod rates;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
@@ -23,6 +24,9 @@ use crate::left::{Ended, LeftHold, Process};
 use crate::settings::Timing;
 
 const SHARDS: usize = 64;
+/// Longest time for which an ended attempt is remembered: no question to this store is under way for longer
+/// than a function call, and each of them takes room that is looked through with every call.
+const REMEMBERED: Duration = Duration::from_secs(2);
 
 /// All organizations of one process.
 pub(crate) struct MemoryStore {
@@ -48,7 +52,7 @@ impl MemoryStore {
             run_id,
             clock,
             grace_micros: i64::try_from(timing.grace.as_micros()).unwrap_or(i64::MAX),
-            ended_micros: i64::try_from(timing.ended.as_micros()).unwrap_or(i64::MAX),
+            ended_micros: i64::try_from(timing.ended.min(REMEMBERED).as_micros()).unwrap_or(i64::MAX),
             hasher: RandomState::new(),
             process: Mutex::default(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
