@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tidegate_limits::{LimitError, Limiter, Process};
 use tidegate_proto::budget::budget_service_client::BudgetServiceClient;
-use tidegate_proto::budget::{EndedGrants, ReturnGrantsRequest, ReviewGrantsRequest};
+use tidegate_proto::budget::{EndedGrants, ReturnGrantsOfRequest, ReviewGrantsRequest};
 use tidegate_types::resource::OpeningBalance;
 use tidegate_types::{NodeId, OrganizationId};
 use tokio::time::timeout;
@@ -110,9 +110,10 @@ impl LeftGrants<'_> {
             Err(LimitError::NoEpoch { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        let request = ReturnGrantsRequest { boot, organization_id: Some(organization.to_string()) };
+        // One of an earlier release does not know this call; it is made again, until one that does answers.
+        let request = ReturnGrantsOfRequest { boot, organization_id: organization.to_string() };
         let mut client = self.client();
-        match timeout(ANSWER, client.return_grants(request)).await.map_err(|_| NotBack::ControlAway)? {
+        match timeout(ANSWER, client.return_grants_of(request)).await.map_err(|_| NotBack::ControlAway)? {
             Ok(_) => Ok(()),
             Err(status) => Err(NotBack::Refused(status.code())),
         }

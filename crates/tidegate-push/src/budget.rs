@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tidegate_proto::budget::budget_service_server::BudgetService;
 use tidegate_proto::budget::{
     self as wire, AllowGrantsRequest, AllowGrantsResponse, ConfirmEpochRequest, ConfirmEpochResponse,
-    OpenEpochRequest, OpenEpochResponse, ReturnGrantsRequest, ReturnGrantsResponse, ReviewGrantsRequest,
-    ReviewGrantsResponse, ReviewHoldsRequest, ReviewHoldsResponse, open_epoch_response::Outcome,
+    OpenEpochRequest, OpenEpochResponse, ReturnGrantsOfRequest, ReturnGrantsRequest, ReturnGrantsResponse,
+    ReviewGrantsRequest, ReviewGrantsResponse, ReviewHoldsRequest, ReviewHoldsResponse,
+    open_epoch_response::Outcome,
 };
 use tidegate_store::epochs::{self, Asked, Asking, Decision, Known, Opening, Wait};
 use tidegate_store::{Store, StoreError};
@@ -108,6 +109,17 @@ impl BudgetService for Authority {
         let asking = asking(&node, request.boot)?;
         let of = request.organization_id.as_deref().map(organization).transpose()?;
         epochs::return_grants(&self.store, &asking, of).await.map_err(|error| refusal(&error))?;
+        Ok(Response::new(ReturnGrantsResponse {}))
+    }
+
+    async fn return_grants_of(
+        &self,
+        request: Request<ReturnGrantsOfRequest>,
+    ) -> Result<Response<ReturnGrantsResponse>, Status> {
+        let node = self.nodes.admit(peer::identity(&request)?).await?;
+        let request = request.into_inner();
+        let (asking, of) = (asking(&node, request.boot)?, organization(&request.organization_id)?);
+        epochs::return_grants(&self.store, &asking, Some(of)).await.map_err(|error| refusal(&error))?;
         Ok(Response::new(ReturnGrantsResponse {}))
     }
 

@@ -12,8 +12,8 @@ use futures_util::Stream;
 use parking_lot::Mutex;
 use tidegate_proto::budget::budget_service_server::BudgetServiceServer;
 use tidegate_proto::budget::{
-    AttemptEnd, ConfirmEpochRequest, EndedGrants, OpenEpochRequest, OpeningBalance, ReturnGrantsRequest,
-    ReviewHoldsRequest,
+    AttemptEnd, ConfirmEpochRequest, EndedGrants, OpenEpochRequest, OpeningBalance, ReturnGrantsOfRequest,
+    ReturnGrantsRequest, ReviewHoldsRequest,
 };
 use tidegate_proto::config::config_service_server::{ConfigService, ConfigServiceServer};
 use tidegate_proto::config::control_message::Message as Control;
@@ -78,6 +78,11 @@ pub(crate) struct Shared {
     /// Dead processes of which the books know everything; who says that theirs is back is taken off.
     pub(crate) ended_grants: Mutex<Vec<EndedGrants>>,
     pub(crate) returned: Mutex<Vec<ReturnGrantsRequest>>,
+    pub(crate) returned_of: Mutex<Vec<ReturnGrantsOfRequest>>,
+    /// How often it was asked what of them is known.
+    pub(crate) reviewed_grants: AtomicU64,
+    /// Knows no grants of single organizations.
+    pub(crate) is_of_an_earlier_release: AtomicBool,
     tasks: TaskTracker,
 }
 
@@ -129,6 +134,9 @@ impl FakeControl {
             reviewed: Mutex::default(),
             ended_grants: Mutex::default(),
             returned: Mutex::default(),
+            returned_of: Mutex::default(),
+            reviewed_grants: AtomicU64::new(0),
+            is_of_an_earlier_release: AtomicBool::new(false),
             tasks: TaskTracker::new(),
         };
         let address = free_address();

@@ -126,9 +126,16 @@ pub struct AllowGrantsResponse {
 pub struct ReturnGrantsRequest {
     #[prost(uint64, tag = "1")]
     pub boot: u64,
-    /// What it had of this organization's budgets; absent: of all.
+    /// What it had of this organization's budgets; absent: of all. Nodes say it by ReturnGrantsOf.
     #[prost(string, optional, tag = "2")]
     pub organization_id: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReturnGrantsOfRequest {
+    #[prost(uint64, tag = "1")]
+    pub boot: u64,
+    #[prost(string, tag = "2")]
+    pub organization_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReturnGrantsResponse {}
@@ -402,6 +409,34 @@ pub mod budget_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Said by a node's next process of what a dead one had of one organization's budgets. A call of its own: a control
+        /// plane of a release that does not know of organizations here would take it for all of them.
+        pub async fn return_grants_of(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReturnGrantsOfRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnGrantsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tidegate.budget.v1.BudgetService/ReturnGrantsOf",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("tidegate.budget.v1.BudgetService", "ReturnGrantsOf"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Asked of attempts whose process died, once its journal is shipped: how they ended, and which of them were
         /// never journalled.
         pub async fn review_holds(
@@ -501,6 +536,15 @@ pub mod budget_service_server {
         async fn return_grants(
             &self,
             request: tonic::Request<super::ReturnGrantsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnGrantsResponse>,
+            tonic::Status,
+        >;
+        /// Said by a node's next process of what a dead one had of one organization's budgets. A call of its own: a control
+        /// plane of a release that does not know of organizations here would take it for all of them.
+        async fn return_grants_of(
+            &self,
+            request: tonic::Request<super::ReturnGrantsOfRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReturnGrantsResponse>,
             tonic::Status,
@@ -765,6 +809,52 @@ pub mod budget_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReturnGrantsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tidegate.budget.v1.BudgetService/ReturnGrantsOf" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReturnGrantsOfSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::ReturnGrantsOfRequest>
+                    for ReturnGrantsOfSvc<T> {
+                        type Response = super::ReturnGrantsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReturnGrantsOfRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::return_grants_of(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReturnGrantsOfSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -95,6 +95,8 @@ fn understand(side: &Side) -> BTreeSet<String> {
             ("budget.v1.BudgetService.AllowGrants", false) => keeps::<budget::AllowGrantsResponse>(bytes),
             ("budget.v1.BudgetService.ReturnGrants", true) => keeps::<budget::ReturnGrantsRequest>(bytes),
             ("budget.v1.BudgetService.ReturnGrants", false) => keeps::<budget::ReturnGrantsResponse>(bytes),
+            ("budget.v1.BudgetService.ReturnGrantsOf", true) => keeps::<budget::ReturnGrantsOfRequest>(bytes),
+            ("budget.v1.BudgetService.ReturnGrantsOf", false) => keeps::<budget::ReturnGrantsResponse>(bytes),
             ("budget.v1.BudgetService.ReviewHolds", true) => keeps::<budget::ReviewHoldsRequest>(bytes),
             ("budget.v1.BudgetService.ReviewHolds", false) => keeps::<budget::ReviewHoldsResponse>(bytes),
             ("query.v1.QueryService.Credits", true) => keeps::<query::CreditsRequest>(bytes),

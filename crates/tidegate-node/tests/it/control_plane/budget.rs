@@ -1,11 +1,13 @@
 //! Its part for budgets: epochs that open when asked for, and what the books know of dead processes.
 
+use std::sync::atomic::Ordering;
+
 use tidegate_proto::budget::budget_service_server::BudgetService;
 use tidegate_proto::budget::{
     AllowGrantsRequest, AllowGrantsResponse, ConfirmEpochRequest, ConfirmEpochResponse, EndedGrants,
-    HeldAttempt, OpenEpochRequest, OpenEpochResponse, OpenWith, RetryLater, ReturnGrantsRequest,
-    ReturnGrantsResponse, ReviewGrantsRequest, ReviewGrantsResponse, ReviewHoldsRequest, ReviewHoldsResponse,
-    open_epoch_response::Outcome,
+    HeldAttempt, OpenEpochRequest, OpenEpochResponse, OpenWith, RetryLater, ReturnGrantsOfRequest,
+    ReturnGrantsRequest, ReturnGrantsResponse, ReviewGrantsRequest, ReviewGrantsResponse, ReviewHoldsRequest,
+    ReviewHoldsResponse, open_epoch_response::Outcome,
 };
 use tonic::{Request, Response, Status};
 
@@ -44,11 +46,23 @@ impl BudgetService for Service {
         request: Request<ReturnGrantsRequest>,
     ) -> Result<Response<ReturnGrantsResponse>, Status> {
         let request = request.into_inner();
-        let of = |ended: &EndedGrants| {
-            request.organization_id.as_ref().is_none_or(|id| *id == ended.organization_id)
-        };
-        self.shared.ended_grants.lock().retain(|ended| ended.boot != request.boot || !of(ended));
+        // As the first release did: whatever organization is named.
+        self.shared.ended_grants.lock().retain(|ended| ended.boot != request.boot);
         self.shared.returned.lock().push(request);
+        Ok(Response::new(ReturnGrantsResponse {}))
+    }
+
+    async fn return_grants_of(
+        &self,
+        request: Request<ReturnGrantsOfRequest>,
+    ) -> Result<Response<ReturnGrantsResponse>, Status> {
+        if self.shared.is_of_an_earlier_release.load(Ordering::SeqCst) {
+            return Err(Status::unimplemented("an earlier release"));
+        }
+        let told = request.into_inner();
+        let of = |ended: &EndedGrants| ended.organization_id == told.organization_id;
+        self.shared.ended_grants.lock().retain(|ended| ended.boot != told.boot || !of(ended));
+        self.shared.returned_of.lock().push(told);
         Ok(Response::new(ReturnGrantsResponse {}))
     }
 
@@ -57,6 +71,7 @@ impl BudgetService for Service {
         request: Request<ReviewGrantsRequest>,
     ) -> Result<Response<ReviewGrantsResponse>, Status> {
         node_of(&request)?;
+        self.shared.reviewed_grants.fetch_add(1, Ordering::SeqCst);
         let asked = request.into_inner();
         let of = |ended: &&EndedGrants| (asked.from_boot..asked.before_boot).contains(&ended.boot);
         // One of several in each answer.
