@@ -60,11 +60,13 @@ pub(super) struct CandidateView {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     ejected: bool,
-    /// How its credential shares calls with others of its order: its `weight`, and `of`, the weights of all.
+    /// How its credential shares calls with others of its order: its `weight`, and `of`, the weights of all. Of the
+    /// organization's own credentials only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     share: Option<CallShare>,
-    /// How many tenths of its share it got, for its provider had said that little of its quota was left.
+    /// How many tenths of its share it got, for its provider had said that little of its quota was left. Of the
+    /// organization's own credentials only.
     #[serde(skip_serializing_if = "Option::is_none")]
     quota_tenths: Option<u8>,
 }
@@ -132,6 +134,8 @@ impl From<&PlanRecord> for PlanView {
 
 impl From<&PlannedCandidate> for CandidateView {
     fn from(planned: &PlannedCandidate) -> Self {
+        // How many accounts the operator has, and how full they are, is the operator's.
+        let is_own = planned.credential_type != CredentialType::System;
         Self {
             offering_id: planned.offering_id,
             model: None,
@@ -142,8 +146,8 @@ impl From<&PlannedCandidate> for CandidateView {
             place: planned.place,
             standing: planned.standing,
             ejected: planned.ejected,
-            share: planned.share,
-            quota_tenths: planned.quota_tenths,
+            share: planned.share.filter(|_| is_own),
+            quota_tenths: planned.quota_tenths.filter(|_| is_own),
         }
     }
 }
@@ -158,5 +162,31 @@ impl From<&RemovedCandidate> for RemovedView {
             credential_id: removed.credential_id,
             filter: removed.filter,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_the_operators_accounts_share_and_how_full_they_are_is_not_told() {
+        let planned = |credential_type| PlannedCandidate {
+            offering_id: OfferingId::from_u128(1),
+            credential_id: Some(CredentialId::from_u128(2)),
+            credential_type,
+            role: PlannedRole::Named,
+            place: None,
+            standing: Standing::Fine,
+            ejected: false,
+            share: Some(CallShare { weight: 1, of: 4 }),
+            quota_tenths: Some(3),
+        };
+        let told = |credential_type| {
+            let view = CandidateView::from(&planned(credential_type));
+            (view.share.is_some(), view.quota_tenths)
+        };
+        assert_eq!(told(CredentialType::System), (false, None));
+        assert_eq!(told(CredentialType::Byok), (true, Some(3)));
     }
 }
