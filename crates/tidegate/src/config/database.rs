@@ -24,8 +24,18 @@ pub(crate) struct Redis {
     pub(crate) ca_file: Option<std::path::PathBuf>,
     /// Sentinels that say where the primary is, in place of the URL's host and port.
     pub(crate) sentinel: Option<Sentinel>,
+    /// Nodes of a Redis Cluster, in place of the URL's host and port.
+    pub(crate) cluster: Option<RedisCluster>,
     /// How long Redis may be silent before calls go on without it, in milliseconds.
     pub(crate) decision_timeout_ms: u64,
+}
+
+/// A Redis Cluster.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RedisCluster {
+    /// `host:port` of some of its nodes: any that answers says where the others are.
+    pub(crate) addresses: Vec<String>,
 }
 
 /// Sentinels that watch over a group of servers.
@@ -48,6 +58,6 @@ pub(crate) struct Sentinel {
 
 impl Default for Redis {
     fn default() -> Self {
-        Self { url: None, ca_file: None, sentinel: None, decision_timeout_ms: 25 }
+        Self { url: None, ca_file: None, sentinel: None, cluster: None, decision_timeout_ms: 25 }
     }
 }

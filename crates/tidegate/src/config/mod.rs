@@ -159,6 +159,7 @@ mod tests {
         // What is absent by default has keys of its own.
         whole.node.tls = Some(Tls { certificate_file: "c".into(), key_file: "k".into() });
         whole.redis.sentinel = Some(Sentinel::default());
+        whole.redis.cluster = Some(database::RedisCluster::default());
         whole.control_plane.kubernetes = Some(Kubernetes::default());
         let mut read = BTreeSet::new();
         keys(&serde_json::to_value(whole).unwrap(), "", &mut read);

@@ -106,6 +106,7 @@ pub(crate) fn redis_settings(redis: &config::Redis) -> Result<Option<RedisSettin
     let Some(url) = &redis.url else {
         ensure!(redis.ca_file.is_none(), "configuration: redis.ca_file is given without redis.url");
         ensure!(redis.sentinel.is_none(), "configuration: redis.sentinel is given without redis.url");
+        ensure!(redis.cluster.is_none(), "configuration: redis.cluster is given without redis.url");
         return Ok(None);
     };
     ensure!(
@@ -119,7 +120,8 @@ pub(crate) fn redis_settings(redis: &config::Redis) -> Result<Option<RedisSettin
         settings.ca = Some(roots.with_context(|| format!("read redis.ca_file {}", file.display()))?);
     }
     settings.sentinel = redis.sentinel.as_ref().map(sentinels).transpose()?;
-    settings.check().context("configuration: redis.url, redis.ca_file, redis.sentinel")?;
+    settings.cluster = redis.cluster.as_ref().map(|cluster| cluster.addresses.clone());
+    settings.check().context("configuration: redis.url, redis.ca_file, redis.sentinel, redis.cluster")?;
     Ok(Some(settings))
 }
 

@@ -11,6 +11,7 @@ mod budget;
 mod canary;
 mod changes;
 mod chaos;
+mod cluster;
 mod configuration;
 mod control_planes;
 mod credential_sharing;

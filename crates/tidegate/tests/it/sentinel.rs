@@ -15,14 +15,17 @@ const LIMIT: &str = "0.01";
 
 /// From now on a node finds Redis by these Sentinels.
 async fn find_by(installation: &mut Installation, node: usize, sentinels: &Sentinels) {
+    let named = format!("sentinel = {{addresses = {:?}, group = \"tidegate\"}}", sentinels.addresses());
+    find(installation, node, &named).await;
+}
+
+/// From now on a node finds Redis by what this line names.
+pub(crate) async fn find(installation: &mut Installation, node: usize, named: &str) {
     let file = installation.folder().join(format!("node-{node}.toml"));
     let text = std::fs::read_to_string(&file).unwrap();
     let url = text.lines().find(|line| line.starts_with("url = ")).unwrap();
-    // Nobody listens there: the Sentinels say where.
-    let by_name = format!(
-        "url = \"redis://127.0.0.1:1\"\nsentinel = {{addresses = {:?}, group = \"tidegate\"}}",
-        sentinels.addresses()
-    );
+    // Nobody listens there: others say where.
+    let by_name = format!("url = \"redis://127.0.0.1:1\"\n{named}");
     std::fs::write(&file, text.replace(url, &by_name)).unwrap();
     installation.nodes[node].signal("TERM");
     installation.nodes[node].wait(seconds(30)).await.unwrap();
@@ -30,7 +33,7 @@ async fn find_by(installation: &mut Installation, node: usize, sentinels: &Senti
 }
 
 /// Calls until `stop`; counts those that were served.
-async fn load(app: &App, served: &AtomicUsize, stop: &AtomicBool) {
+pub(crate) async fn load(app: &App, served: &AtomicUsize, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         match app.call(&Ask::chat("Hello").at_most(20)).await {
             Ok(reply) if reply.status == 200 => {

@@ -31,11 +31,19 @@ pub(super) async fn look(redis: &Redis, findings: &mut Findings) {
         // Said of the configuration already.
         Err(_) => return,
     };
+    if settings.cluster.is_some() {
+        encryption(redis, findings);
+        return super::cluster::look(&settings, findings).await;
+    }
     if settings.sentinel.is_some() {
         sentinels(tidegate_limits::survey_sentinels(&settings).await, findings);
     }
     match tidegate_limits::survey(&settings, &SystemClock).await {
-        Ok(seen) => fit(redis, &seen, findings),
+        Ok(seen) => {
+            findings.ok("redis.url reachable", format!("Redis {}, {}", seen.version, seen.mode));
+            encryption(redis, findings);
+            fit(None, &seen, findings);
+        }
         Err(why) => findings.failed(
             "redis.url reachable",
             why,
@@ -44,11 +52,12 @@ pub(super) async fn look(redis: &Redis, findings: &mut Findings) {
     }
 }
 
-fn fit(redis: &Redis, seen: &Survey, findings: &mut Findings) {
-    findings.ok("redis.url reachable", format!("Redis {}, {}", seen.version, seen.mode));
+/// Whether others can read what goes there.
+fn encryption(redis: &Redis, findings: &mut Findings) {
     let encrypted = redis.url.as_deref().is_some_and(|url| url.starts_with("rediss://"));
-    // Sentinels name the server, whatever host the URL has.
-    let local = redis.sentinel.is_none() && redis.url.as_deref().is_some_and(is_local);
+    // Sentinels and the nodes of a cluster name the server, whatever host the URL has.
+    let named = redis.sentinel.is_some() || redis.cluster.is_some();
+    let local = !named && redis.url.as_deref().is_some_and(is_local);
     match (encrypted, local) {
         (true, _) => findings.ok("redis.url tls", "certificate and name are checked"),
         (false, true) => findings.ok("redis.url tls", "none, and none needed: the server is on this machine"),
@@ -58,33 +67,48 @@ fn fit(redis: &Redis, seen: &Survey, findings: &mut Findings) {
             "rediss://… and redis.ca_file, unless something else encrypts the way",
         ),
     }
+}
+
+/// The name of a check of a server, which is one of several where its address is given.
+fn named(check: &str, at: Option<&str>) -> String {
+    at.map_or_else(|| check.to_owned(), |at| format!("{check} ({at})"))
+}
+
+/// Whether a server may count. `at`: it is this primary of a cluster.
+pub(super) fn fit(at: Option<&str>, seen: &Survey, findings: &mut Findings) {
     let version: Vec<u32> = seen.version.split('.').filter_map(|part| part.parse().ok()).collect();
     if version < vec![6, 2] {
-        findings.failed("redis version", &seen.version, "6.2 or later is needed");
+        findings.failed(named("redis version", at), &seen.version, "6.2 or later is needed");
     } else {
-        findings.ok("redis version", &seen.version);
+        findings.ok(named("redis version", at), &seen.version);
     }
+    let role = named("redis role", at);
     match (seen.mode.as_str(), seen.role.as_str()) {
-        (mode @ ("cluster" | "sentinel"), _) => findings.failed(
-            "redis role",
-            format!("it runs in {mode} mode"),
-            "one endpoint that leads to the primary",
+        ("cluster", "master") if at.is_some() => findings.ok(role, "a primary"),
+        ("cluster", _) if at.is_none() => findings.failed(
+            role,
+            "it runs in cluster mode",
+            "name nodes of the cluster in redis.cluster.addresses",
         ),
-        (_, "master") => findings.ok("redis role", "the primary"),
-        (_, role) => findings.failed("redis role", format!("it is a {role}"), "lead the URL to the primary"),
+        ("sentinel", _) => {
+            findings.failed(role, "it runs in sentinel mode", "name it in redis.sentinel.addresses");
+        }
+        (_, "master") => findings.ok(role, "the primary"),
+        (_, other) => findings.failed(role, format!("it is a {other}"), "lead the URL to the primary"),
     }
+    let eviction = named("redis maxmemory-policy", at);
     match seen.eviction.as_str() {
-        "noeviction" => findings.ok("redis maxmemory-policy", "noeviction"),
+        "noeviction" => findings.ok(eviction, "noeviction"),
         other => findings.failed(
-            "redis maxmemory-policy",
+            eviction,
             other,
             "CONFIG SET maxmemory-policy noeviction: a counter that is evicted would be spent twice",
         ),
     }
-    memory(seen, findings);
-    disk(seen, findings);
-    commands(seen, findings);
-    clock::note("redis clock".to_owned(), seen.clock_ahead, seen.clock_error, findings);
+    memory(&named("redis memory", at), seen, findings);
+    disk(&named("redis persistence", at), seen, findings);
+    commands(&named("redis commands", at), seen, findings);
+    clock::note(named("redis clock", at), seen.clock_ahead, seen.clock_error, findings);
 }
 
 /// They answer, and agree.
@@ -125,46 +149,46 @@ fn is_local(url: &str) -> bool {
     url.scheme() == "unix" || host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-fn memory(seen: &Survey, findings: &mut Findings) {
+fn memory(check: &str, seen: &Survey, findings: &mut Findings) {
     let mib = |bytes: u64| bytes >> 20;
     let used = mib(seen.used_memory);
     match seen.most_memory {
-        0 => findings.ok("redis memory", format!("{used} MiB in use, no maxmemory")),
+        0 => findings.ok(check, format!("{used} MiB in use, no maxmemory")),
         most if seen.used_memory > most / 10 * 8 => findings.warning(
-            "redis memory",
+            check,
             format!("{used} of {} MiB in use", mib(most)),
             "raise maxmemory: a full Redis refuses what takes money",
         ),
-        most => findings.ok("redis memory", format!("{used} of {} MiB in use", mib(most))),
+        most => findings.ok(check, format!("{used} of {} MiB in use", mib(most))),
     }
 }
 
-fn disk(seen: &Survey, findings: &mut Findings) {
+fn disk(check: &str, seen: &Survey, findings: &mut Findings) {
     if !seen.writes_to_disk {
         findings.failed(
-            "redis persistence",
+            check,
             "its last copy or append did not reach the disk; it may refuse writes",
             "look at its disk and its log, or turn persistence off: counters open again from the books",
         );
     } else if seen.appends {
-        findings.ok("redis persistence", "appends to a file; not needed, counters open again from the books");
+        findings.ok(check, "appends to a file; not needed, counters open again from the books");
     } else {
-        findings.ok("redis persistence", "none is needed: counters open again from the books");
+        findings.ok(check, "none is needed: counters open again from the books");
     }
 }
 
-fn commands(seen: &Survey, findings: &mut Findings) {
+fn commands(check: &str, seen: &Survey, findings: &mut Findings) {
     let (less, needed): (Vec<&str>, Vec<&str>) =
         seen.refused.iter().map(String::as_str).partition(|command| LESS.contains(command));
     let advice = "ACL SETUSER … ~tg:* +… as the head of crates/tidegate-limits/src/settings.rs lists";
     if !needed.is_empty() {
-        findings.failed("redis commands", format!("refused: {}", needed.join(", ")), advice);
+        findings.failed(check, format!("refused: {}", needed.join(", ")), advice);
     } else if !less.is_empty() {
         let saw =
             format!("refused: {}; nodes hear nothing of what others know of providers", less.join(", "));
-        findings.warning("redis commands", saw, advice);
+        findings.warning(check, saw, advice);
     } else {
-        findings.ok("redis commands", "every one is allowed");
+        findings.ok(check, "every one is allowed");
     }
 }
 

@@ -3,6 +3,7 @@
 //! configuration or the caller names.
 
 mod clock;
+mod cluster;
 mod counters;
 mod database;
 mod files;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
+use tidegate_testkit::cluster::{Cluster, Shape};
 use tidegate_testkit::installation::Installation;
 use tidegate_testkit::{port, redis};
 
@@ -194,15 +195,49 @@ fn in_redis(installation: &mut Installation) {
         "warning",
         "cannot be reached",
     );
-    // Its second port, 10,000 above the first, may be somebody's.
-    let cluster = || redis::Server::start_with(&["--cluster-enabled", "yes"]).ok();
-    let cluster = std::iter::repeat_with(cluster).take(10).flatten().next().unwrap();
-    let url = format!("url = {:?}", cluster.url());
-    look(&ill(installation, "node-0.toml", &[("url", url)]), &[]).assert("redis role", "failed", "cluster");
+    clusters(installation);
     installation.redis.as_mut().unwrap().stop();
     let said = look(&ill(installation, "node-0.toml", &[]), &[]);
     said.assert("redis.url reachable", "failed", "refused");
     said.assert("node.control_plane_url", "ok", "vouched for");
+}
+
+/// A cluster in order, and what may be wrong with one.
+fn clusters(installation: &Installation) {
+    let mut cluster = Cluster::start(&Shape::default()).unwrap();
+    let at = cluster.addresses();
+    let url = format!("url = {:?}", cluster.primaries[0].url());
+    let said = look(&ill(installation, "node-0.toml", &[("url", url)]), &[]);
+    said.assert("redis role", "failed", "cluster");
+    assert!(said.text.contains("redis.cluster.addresses"), "{}", said.text);
+    let by = |addresses: &[String]| {
+        let url = format!("url = \"redis://127.0.0.1:1\"\ncluster = {{addresses = {addresses:?}}}");
+        look(&ill(installation, "node-0.toml", &[("url", url)]), &[])
+    };
+    let said = by(&at);
+    said.assert("redis.cluster", "ok", "3 of 3 named");
+    said.assert("redis.cluster slots", "ok", "16384 of 16384 are served, by 3");
+    said.assert("redis.cluster coverage", "ok", "is no");
+    said.assert("redis.url tls", "warning", "not encrypted");
+    for primary in &at {
+        said.assert(&format!("redis role ({primary})"), "ok", "a primary");
+        said.assert(&format!("redis maxmemory-policy ({primary})"), "ok", "noeviction");
+        said.assert(&format!("redis commands ({primary})"), "ok", "every one");
+        said.assert(&format!("redis clock ({primary})"), "ok", "give or take");
+    }
+    cluster.primaries[2].command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).unwrap();
+    cluster.primaries[1].command(&["CONFIG", "SET", "cluster-require-full-coverage", "yes"]).unwrap();
+    cluster.primaries[1].command(&["CLUSTER", "DELSLOTSRANGE", "8000", "8009"]).unwrap();
+    let said = by(&at[1..2]);
+    said.assert(&format!("redis maxmemory-policy ({})", at[2]), "failed", "allkeys-lru");
+    said.assert("redis.cluster coverage", "warning", "is yes");
+    said.assert("redis.cluster slots", "failed", "16374 of 16384");
+    cluster.primaries[0].stop();
+    let said = by(&at);
+    said.assert("redis.cluster", "warning", "2 of 3 named nodes answer");
+    said.assert(&format!("redis primary ({})", at[0]), "failed", "refused");
+    let plain = installation.redis.as_ref().unwrap().port();
+    by(&[format!("127.0.0.1:{plain}")]).assert("redis.cluster", "failed", "no node of a cluster");
 }
 
 /// Passes everything on, but for the seconds of Redis' TIME, of which it takes a hundred away.
