@@ -71,7 +71,7 @@ pub(crate) async fn tokens_are_reserved_refunded_and_owed() {
         bench.settled().await;
         let second = bench.limiter.admit(&admit(call(), &scopes, 800, None)).await.unwrap();
         let left = second.rates.tokens.unwrap().remaining;
-        assert!((100..=120).contains(&left) || bench.is_granted(), "900 refunded to, 800 taken: {left}");
+        assert!((100..200).contains(&left) || bench.is_granted(), "900 refunded to, 800 taken: {left}");
 
         bench.limiter.release(Release { permit: second.permit, tokens_used: Some(2000) });
         bench.settled().await;
@@ -128,12 +128,19 @@ pub(crate) async fn a_refusal_by_one_limit_takes_nothing_from_the_others() {
             let rates = probe.unwrap().rates;
             (rates.requests.unwrap().remaining, rates.tokens.unwrap().remaining)
         };
+        // On a slow machine some comes back meanwhile.
+        let began = std::time::Instant::now();
         for _ in 0..2 {
             drop(bench.limiter.admit(&admit(call(), &scopes, 100, None)).await.unwrap());
         }
+        let within = |told: u32, exactly: u32, per_minute: u128| {
+            let back = u32::try_from(began.elapsed().as_millis() * per_minute / 60_000).unwrap() + 1;
+            let least = if bench.is_granted() { 0 } else { exactly };
+            assert!((least..=exactly + back).contains(&told), "{told} left, not {exactly}");
+        };
         let assert_left = |told: (u32, u32), requests, tokens| {
-            bench.assert_left(told.0, requests);
-            bench.assert_left(told.1, tokens);
+            within(told.0, requests, 10);
+            within(told.1, tokens, 1_000);
         };
         assert_left(state().await, 7, 800);
         // The team's requests are used up, then a budget is.
