@@ -147,7 +147,8 @@ fn answer(ask: &Ask, faults: &Faults, index: u64) -> Answer {
     if let Some(tokens) = faults.output_tokens {
         pieces = (0..tokens).map(|i| if i == 0 { "word".to_owned() } else { " word".to_owned() }).collect();
     }
-    let room = ask.limit.map_or(usize::MAX, |limit| limit.saturating_sub(spent) as usize);
+    let limit = ask.limit.filter(|_| !faults.ignores_limit);
+    let room = limit.map_or(usize::MAX, |limit| limit.saturating_sub(spent) as usize);
     if pieces.len() > room {
         pieces.truncate(room);
         return Answer { pieces, calls: vec![], finish: Finish::Length, stopped_by: None, thinking };

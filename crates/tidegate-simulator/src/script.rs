@@ -68,6 +68,8 @@ pub struct Faults {
     pub text: Option<String>,
     /// Answer with so many tokens (before the limit).
     pub output_tokens: Option<u64>,
+    /// Answer, and bill, beyond the limit that the caller set.
+    pub ignores_limit: bool,
 }
 
 impl Default for Faults {
@@ -88,6 +90,7 @@ impl Default for Faults {
             bill_after_abort: true,
             text: None,
             output_tokens: None,
+            ignores_limit: false,
         }
     }
 }

@@ -60,6 +60,7 @@ pub(super) fn node(
     let private = if host.is_loopback() { "127.0.0.0/8" } else { "10.77.0.0/16" };
     let lead = lead(shape);
     let workers = shape.workers.map(|n| format!("workers = {n}\n")).unwrap_or_default();
+    let journal = shape.journal_max_bytes.map(|n| format!("journal_max_bytes = {n}\n")).unwrap_or_default();
     let drain = shape.drain_timeout_seconds;
     let patience =
         shape.decision_timeout_ms.map(|ms| format!("decision_timeout_ms = {ms}\n")).unwrap_or_default();
@@ -67,7 +68,7 @@ pub(super) fn node(
     let content = format!(
         "log.format = \"text\"\n\n{redis}[node]\nlisten = \"{host}:{gateway}\"\nmetrics_listen = \"{host}:{metrics}\"\n\
          state_dir = {:?}\ncontrol_plane_url = {control_plane:?}\njoin_token = {:?}\ntrust_roots_file = {roots:?}\n\
-         name = \"node-{index}\"\ndrain_timeout_seconds = {drain}\n{lead}{workers}\n\
+         name = \"node-{index}\"\ndrain_timeout_seconds = {drain}\n{lead}{workers}{journal}\n\
          [[upstream.private]]\ncidr = \"{private}\"\nports = {upstream_ports:?}\nhttp = true\n",
         folder.join(format!("node-{index}-state")),
         text(token, "token")?,

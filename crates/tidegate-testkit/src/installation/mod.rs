@@ -47,6 +47,8 @@ pub struct Shape {
     pub grant_percent: Option<u8>,
     /// `control_plane.reclaim_after_seconds`; `None`: as the executable has it.
     pub reclaim_after_seconds: Option<u64>,
+    /// `node.journal_max_bytes`; `None`: as the executable has it.
+    pub journal_max_bytes: Option<u64>,
     /// Lines between the parts can be cut: see [`Lines`].
     pub lines: bool,
     /// Hosts by the name of what runs there (`postgres`, `redis`, `simulator`, `control-0`, `node-0`); what
@@ -70,6 +72,7 @@ impl Default for Shape {
             decision_timeout_ms: Some(1_000),
             grant_percent: None,
             reclaim_after_seconds: None,
+            journal_max_bytes: None,
             lines: false,
             hosts: BTreeMap::new(),
             node_wrapper: vec![],

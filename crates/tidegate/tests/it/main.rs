@@ -28,6 +28,7 @@ mod fleet_health;
 mod garbage;
 mod granted;
 mod issuers;
+mod lateness;
 mod left_holds;
 mod money;
 mod monitoring;
