@@ -10,6 +10,7 @@ use super::Fault;
 
 /// Ids, enumerations, counts, times and errors of ours, which hold none of the rest.
 const FIELDS: &[&str] = &[
+    "at",
     "attempt",
     "audit",
     "away_seconds",
@@ -41,12 +42,14 @@ const FIELDS: &[&str] = &[
     "nano_usd",
     "node",
     "node_id",
+    "nodes",
     "not_after",
     "notice",
     "offset",
     "organization",
     "path",
     "pool",
+    "primaries",
     "provider",
     "reaped",
     "records",
