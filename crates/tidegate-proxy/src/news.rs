@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tidegate_limits::{Heard, Limiter};
 use tidegate_policy::Quota;
-use tidegate_types::{CredentialId, ModelId, OfferingId, ProviderId, Timestamp};
+use tidegate_types::{CredentialId, ModelId, OfferingId, OrganizationId, ProviderId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::health::{Health, LONGEST};
@@ -53,10 +53,18 @@ struct Cool {
 struct Left {
     credential: CredentialId,
     offering: OfferingId,
+    /// Whose credential it is; absent: a node of an earlier release does not say.
+    #[serde(default = "nobody")]
+    owner: OrganizationId,
     /// How many tenths of its share it gets; 10: all of it.
     tenths: u8,
     /// In the store's time.
     until: Timestamp,
+}
+
+/// The owner of what comes without one: they share the room of one organization.
+const fn nobody() -> OrganizationId {
+    OrganizationId::from_u128(u128::MAX)
 }
 
 /// How a model fared at a provider since the last time.
@@ -101,9 +109,10 @@ fn news(health: &Health, from: u64, now: Timestamp, vitals: bool) -> Option<Vec<
     let cool = |((credential, offering), until): ((Option<CredentialId>, OfferingId), Option<Instant>)| {
         Cool { credential, offering, until: until.map(at) }
     };
-    let left = |((credential, offering), quota, until): Change| Left {
+    let left = |((credential, offering), owner, quota, until): Change| Left {
         credential,
         offering,
+        owner,
         tenths: quota.tenths(),
         until: at(until),
     };
@@ -135,9 +144,10 @@ fn hear(health: &Health, note: Note, now: Timestamp, entropy: fn() -> u128) {
             health.cool_place(place, present + left + jitter);
         }
     }
-    for Left { credential, offering, tenths, until } in note.left {
+    for Left { credential, offering, owner, tenths, until } in note.left {
         let left = Duration::from_millis(u64::try_from(until.millis_since(now)).unwrap_or(0));
-        health.quotas.hear(((credential, offering), Quota::of_tenths(tenths), present + left.min(LONGEST)));
+        let (account, until) = ((credential, offering), present + left.min(LONGEST));
+        health.quotas.hear((account, owner, Quota::of_tenths(tenths), until));
     }
     if now.millis_since(note.at) > RECENT_MS {
         return;
@@ -202,14 +212,18 @@ mod tests {
     fn a_credential_that_has_little_left_on_one_node_has_little_left_on_all() {
         let (one, other) = (Health::default(), Health::default());
         let account = (CredentialId::from_u128(1), OfferingId::from_u128(2));
-        one.quotas.note(account, &Left::Little(Quota::of_tenths(2), Duration::from_secs(60)));
+        one.quotas.note(
+            OrganizationId::SYSTEM,
+            account,
+            &Left::Little(Quota::of_tenths(2), Duration::from_secs(60)),
+        );
         let note = news(&one, 1, NOW, false).unwrap();
         let heard = |at| hear(&other, serde_json::from_slice(&note).unwrap(), at, || 0);
         heard(NOW.plus_millis(61_000));
         assert_eq!(other.quotas.of(account), Quota::FULL, "that was over");
         heard(NOW);
         assert_eq!(other.quotas.of(account), Quota::of_tenths(2));
-        one.quotas.note(account, &Left::Plenty);
+        one.quotas.note(OrganizationId::SYSTEM, account, &Left::Plenty);
         let note = news(&one, 1, NOW, false).unwrap();
         hear(&other, serde_json::from_slice(&note).unwrap(), NOW, || 0);
         assert_eq!(other.quotas.of(account), Quota::FULL);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ahash::AHashMap;
 use parking_lot::{Mutex, RwLock};
 use tidegate_policy::Quota;
-use tidegate_types::{CredentialId, OfferingId};
+use tidegate_types::{CredentialId, OfferingId, OrganizationId};
 
 use crate::health::LONGEST;
 use crate::quota_headers::Left;
@@ -27,18 +27,23 @@ pub(crate) struct Quotas {
     told: Mutex<Vec<Change>>,
 }
 
-/// Those that have little left, until when, and when those whose time is over were last looked for.
+/// Those that have little left, until when and whose they are, and when those whose time is over were last looked for.
 #[derive(Debug, Default)]
 struct Short {
-    accounts: AHashMap<Account, (Quota, Instant)>,
+    accounts: AHashMap<Account, (Quota, Instant, OrganizationId)>,
+    /// How many each owner has there.
+    of: AHashMap<OrganizationId, usize>,
     swept: Option<Instant>,
 }
 
-/// A credential that has less than before, or enough again.
-pub(crate) type Change = (Account, Quota, Instant);
+/// A credential, and its owner's, that has less than before, or enough again.
+pub(crate) type Change = (Account, OrganizationId, Quota, Instant);
 
-/// Most that are remembered, and most that wait to be told.
-const MOST: usize = 10_000;
+/// Most that are remembered of all organizations, of one of them, and of the operator, whose room nobody else takes.
+const MOST: usize = 100_000;
+const MOST_OF_ONE: usize = 1_000;
+const MOST_OF_OPERATOR: usize = 10_000;
+/// Most that wait to be told.
 const MOST_TOLD: usize = 1_000;
 /// How long those whose time is over may stay where room is short.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -50,13 +55,13 @@ impl Quotas {
             return Quota::FULL;
         }
         match self.short.read().accounts.get(&account) {
-            Some((quota, until)) if *until > Instant::now() => *quota,
+            Some((quota, until, _)) if *until > Instant::now() => *quota,
             _ => Quota::FULL,
         }
     }
 
     /// What its provider just said of it. Silence changes nothing: an edge's error knows of no quota.
-    pub(crate) fn note(&self, account: Account, left: &Left) {
+    pub(crate) fn note(&self, owner: OrganizationId, account: Account, left: &Left) {
         let (quota, wait) = match left {
             Left::Silent => return,
             Left::Plenty if !self.is_short(account) => return,
@@ -64,17 +69,17 @@ impl Quotas {
             Left::Little(quota, wait) => (*quota, *wait),
         };
         let until = Instant::now() + wait.min(LONGEST);
-        if self.keep(account, quota, until) {
+        if self.keep((account, owner, quota, until)) {
             let mut told = self.told.lock();
             if told.len() < MOST_TOLD {
-                told.push((account, quota, until));
+                told.push((account, owner, quota, until));
             }
         }
     }
 
     /// What another node was told.
-    pub(crate) fn hear(&self, (account, quota, until): Change) {
-        self.keep(account, quota, until);
+    pub(crate) fn hear(&self, change: Change) {
+        self.keep(change);
     }
 
     /// What the other nodes are to be told.
@@ -87,12 +92,13 @@ impl Quotas {
     }
 
     /// Whether its share changed by it.
-    fn keep(&self, account: Account, quota: Quota, until: Instant) -> bool {
+    fn keep(&self, (account, owner, quota, until): Change) -> bool {
         let now = Instant::now();
         let mut short = self.short.write();
-        let before = short.accounts.remove(&account).filter(|(_, until)| *until > now);
-        if quota < Quota::FULL && short.has_room(now) {
-            short.accounts.insert(account, (quota, until));
+        let before = short.take(account).filter(|(_, until)| *until > now);
+        if quota < Quota::FULL && short.has_room(owner, now) {
+            short.accounts.insert(account, (quota, until, owner));
+            *short.of.entry(owner).or_default() += 1;
         }
         self.count.store(short.accounts.len(), Ordering::Relaxed);
         before.map_or(Quota::FULL, |(quota, _)| quota) != quota
@@ -100,12 +106,34 @@ impl Quotas {
 }
 
 impl Short {
-    fn has_room(&mut self, now: Instant) -> bool {
-        if self.accounts.len() >= MOST && self.swept.is_none_or(|swept| now - swept >= SWEEP) {
-            self.accounts.retain(|_, (_, until)| *until > now);
+    fn take(&mut self, account: Account) -> Option<(Quota, Instant)> {
+        let (quota, until, owner) = self.accounts.remove(&account)?;
+        match self.of.get_mut(&owner) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.of.remove(&owner)),
+        }
+        Some((quota, until))
+    }
+
+    fn has_room(&mut self, owner: OrganizationId, now: Instant) -> bool {
+        if !self.fits(owner) && self.swept.is_none_or(|swept| now - swept >= SWEEP) {
+            let over = self.accounts.iter().filter(|(_, (_, until, _))| *until <= now);
+            let over: Vec<Account> = over.map(|(account, _)| *account).collect();
+            for account in over {
+                self.take(account);
+            }
             self.swept = Some(now);
         }
-        self.accounts.len() < MOST
+        self.fits(owner)
+    }
+
+    fn fits(&self, owner: OrganizationId) -> bool {
+        let own = |owner| self.of.get(&owner).copied().unwrap_or(0);
+        let operators = own(OrganizationId::SYSTEM);
+        if owner == OrganizationId::SYSTEM {
+            return operators < MOST_OF_OPERATOR;
+        }
+        own(owner) < MOST_OF_ONE && self.accounts.len() - operators < MOST
     }
 }
 
@@ -114,6 +142,7 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
+    const OWNER: OrganizationId = OrganizationId::from_u128(1);
 
     fn account(id: u128) -> Account {
         (CredentialId::from_u128(id), OfferingId::from_u128(9))
@@ -123,11 +152,11 @@ mod tests {
     fn what_is_said_holds_until_the_reset_or_the_next_word_and_changes_are_told_once() {
         let quotas = Quotas::default();
         assert_eq!(quotas.of(account(1)), Quota::FULL);
-        quotas.note(account(1), &Left::Plenty);
+        quotas.note(OWNER, account(1), &Left::Plenty);
         assert!(quotas.take_told().is_empty());
-        quotas.note(account(1), &Left::Little(Quota::of_tenths(3), MINUTE));
-        quotas.note(account(1), &Left::Little(Quota::of_tenths(3), MINUTE));
-        quotas.note(account(2), &Left::Little(Quota::SPENT, Duration::ZERO));
+        quotas.note(OWNER, account(1), &Left::Little(Quota::of_tenths(3), MINUTE));
+        quotas.note(OWNER, account(1), &Left::Little(Quota::of_tenths(3), MINUTE));
+        quotas.note(OWNER, account(2), &Left::Little(Quota::SPENT, Duration::ZERO));
         assert_eq!((quotas.of(account(1)), quotas.of(account(2))), (Quota::of_tenths(3), Quota::FULL));
         let told = quotas.take_told();
         assert_eq!(told.iter().filter(|(told, ..)| *told == account(1)).count(), 1);
@@ -135,9 +164,9 @@ mod tests {
         told.into_iter().for_each(|change| other.hear(change));
         assert_eq!(other.of(account(1)), Quota::of_tenths(3));
         assert!(other.take_told().is_empty(), "what was heard is not told on");
-        quotas.note(account(1), &Left::Silent);
+        quotas.note(OWNER, account(1), &Left::Silent);
         assert_eq!(quotas.of(account(1)), Quota::of_tenths(3), "silence is no word");
-        quotas.note(account(1), &Left::Plenty);
+        quotas.note(OWNER, account(1), &Left::Plenty);
         assert_eq!(quotas.of(account(1)), Quota::FULL);
         assert_eq!(quotas.take_told().len(), 1);
     }
@@ -145,9 +174,25 @@ mod tests {
     #[test]
     fn nobody_is_left_out_for_longer_than_five_minutes() {
         let quotas = Quotas::default();
-        quotas.note(account(1), &Left::Little(Quota::SPENT, Duration::from_secs(86_400)));
-        let (_, quota, until) = quotas.take_told().remove(0);
+        quotas.note(OWNER, account(1), &Left::Little(Quota::SPENT, Duration::from_secs(86_400)));
+        let (_, _, quota, until) = quotas.take_told().remove(0);
         assert_eq!(quota, Quota::SPENT);
         assert!(until <= Instant::now() + LONGEST);
+    }
+
+    #[test]
+    fn no_organization_takes_the_room_of_another_or_of_the_operator() {
+        let quotas = Quotas::default();
+        let note = |owner: u128, id: u128, wait| {
+            let account = account(owner << 64 | id);
+            quotas.note(OrganizationId::from_u128(owner), account, &Left::Little(Quota::SPENT, wait));
+            quotas.of(account) == Quota::SPENT
+        };
+        assert!((0..MOST_OF_ONE as u128).all(|id| note(1, id, MINUTE)));
+        assert!(!note(1, 5_000_000, MINUTE), "it has as much as one may have");
+        assert!(note(2, 1, MINUTE) && note(1, 7, MINUTE), "others have room, and what is known may change");
+        assert!((0..2 * MOST_OF_ONE as u128).all(|id| note(0, id, MINUTE)), "the operator has more");
+        quotas.note(OWNER, account(1 << 64 | 3), &Left::Plenty);
+        assert!(note(1, 5_000_001, MINUTE), "what is whole again makes room");
     }
 }

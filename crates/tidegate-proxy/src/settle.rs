@@ -12,9 +12,9 @@ use tidegate_policy::{Candidate, Vouched};
 use tidegate_pricing::Tariff;
 use tidegate_types::resource::{AbortBilling, DialectName, Operation};
 use tidegate_types::usage::{
-    AttemptRecord, BillingEvent, CallRecord, EventKind, Evidence, MeterMethod, Outcome, Usage,
+    AttemptRecord, BillingEvent, CallRecord, CredentialType, EventKind, Evidence, MeterMethod, Outcome, Usage,
 };
-use tidegate_types::{CallId, NanoUsd, Timestamp};
+use tidegate_types::{CallId, NanoUsd, OrganizationId, Timestamp};
 
 use crate::account::{Account, millis};
 use crate::admit::Held;
@@ -220,7 +220,9 @@ impl Attempt {
         let counts = self.account.surface.operation() == Operation::CountTokens;
         if let Some(credential) = self.event.credential_id.filter(|_| !counts) {
             let left = quota_headers::left(headers, dialect, || self.gateway.now());
-            self.gateway.health.quotas.note((credential, self.event.offering_id), &left);
+            let is_own = self.event.credential_type != CredentialType::System;
+            let owner = if is_own { self.event.organization_id } else { OrganizationId::SYSTEM };
+            self.gateway.health.quotas.note(owner, (credential, self.event.offering_id), &left);
         }
     }
 
