@@ -128,7 +128,9 @@ pub async fn recount(store: &Store, now: Timestamp) -> Result<usize> {
         match recount_one(store, organization, budget, now).await {
             Ok(done) => changed += usize::from(done),
             // It is gone, or a later release wrote something: who wrote it counts it, too.
-            Err(error) if error.is_of_one() => tracing::debug!(%organization, %error, "a past is not counted"),
+            Err(error) if error.is_of_one() => {
+                tracing::debug!(%organization, %error, "a past is not counted")
+            }
             Err(error) => return Err(error),
         }
     }

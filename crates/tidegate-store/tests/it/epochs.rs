@@ -380,10 +380,12 @@ async fn the_books_tell_what_a_dead_process_used_of_what_it_had_in_advance_where
     sqlx::query("UPDATE node_lanes SET apart = apart - 1 WHERE boot = 2").execute(&superuser).await.unwrap();
     assert_eq!(review().await, [], "an end that a later process wrote was never counted");
     sqlx::query("UPDATE node_lanes SET apart = sequence").execute(&superuser).await.unwrap();
-    let mut earlier = shipped(one, 1, [billed(event(&f.acme, new_id(), EventKind::Final, Outcome::NotSent, 0))]);
+    let mut earlier =
+        shipped(one, 1, [billed(event(&f.acme, new_id(), EventKind::Final, Outcome::NotSent, 0))]);
     earlier[0].key.boot = 0;
     ingest(&f.store, one, &earlier, NOW).await.unwrap();
-    let uncounted = sqlx::query("UPDATE node_lanes SET apart = NULL WHERE boot = 0").execute(&superuser).await;
+    let uncounted =
+        sqlx::query("UPDATE node_lanes SET apart = NULL WHERE boot = 0").execute(&superuser).await;
     assert_eq!(uncounted.unwrap().rows_affected(), 1);
     assert_eq!(review().await.len(), 1);
     // Or the process did not say which attempts these were.

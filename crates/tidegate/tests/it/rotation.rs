@@ -335,7 +335,8 @@ async fn one_organizations_credential_of_a_later_release_keeps_no_others_from_a_
     let installation = install(nodes(1)).await;
     let own = json!({"name": "own", "provider": "sim-openai", "scope": "organization", "secret": {"api_key": "sk-own"}});
     installation.admin.post("/credentials?wait=fleet", &own).await.unwrap();
-    let other = installation.admin.post("/organizations", &json!({"slug": "other", "name": "other"})).await.unwrap();
+    let other =
+        installation.admin.post("/organizations", &json!({"slug": "other", "name": "other"})).await.unwrap();
     let at = format!("/credentials?organization={}", other["id"].as_str().unwrap());
     installation.admin.post(&at, &own).await.unwrap();
     let of_other = "(SELECT organization_id FROM organizations WHERE slug = 'other')";
