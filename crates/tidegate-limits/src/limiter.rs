@@ -61,6 +61,10 @@ pub struct Stats {
     pub primaries: usize,
     /// Those of them that cannot be asked.
     pub primaries_away: usize,
+    /// Slots of a cluster that no known server has.
+    pub slots_unserved: usize,
+    /// Decisions that were not made because their keys were on another server of a cluster, or on their way there.
+    pub moved: u64,
     /// Holds placed on grants, without asking the store.
     pub held_locally: u64,
     /// Calls whose rates were taken from grants, without asking the store.
@@ -209,6 +213,16 @@ impl Limiter {
         match &self.store {
             Store::Memory(store) => Ok(store.left_holds(organizations, ended)),
             Store::Redis(store) => store.left_holds(organizations, ended).await,
+        }
+    }
+
+    /// These organizations by the servers that count for them: what one server cannot be asked need not keep what
+    /// another one can.
+    #[must_use]
+    pub fn apart(&self, organizations: Vec<OrganizationId>) -> Vec<Vec<OrganizationId>> {
+        match &self.store {
+            Store::Memory(_) => vec![organizations],
+            Store::Redis(store) => store.apart(organizations),
         }
     }
 

@@ -28,8 +28,6 @@ use crate::sync::Handle;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Pauses before each look at the counters: what a dead process had sent may still arrive.
 const PAUSES: [u64; 6] = [0, 1, 2, 4, 8, 15];
-/// After a look that failed.
-const AGAIN: Duration = Duration::from_secs(1);
 /// Before the next try after all rounds.
 const LATER: Duration = Duration::from_secs(15);
 /// One answer of the control plane.
@@ -117,6 +115,7 @@ impl Aftermath {
         }
         // An epoch that opens from now on has all of it from the books.
         self.tell_again();
+        let mut reviewed = Ok(());
         for (round, pause) in PAUSES.into_iter().enumerate() {
             sleep(Duration::from_secs(pause)).await;
             if round == 3 {
@@ -124,18 +123,30 @@ impl Aftermath {
                 self.tell_again();
                 self.ended = Vec::new();
             }
-            while let Err(error) = self.review().await {
-                tracing::debug!(%error, "what earlier processes left in the counters stays for now");
-                sleep(AGAIN).await;
-            }
             // Once in a round: what cannot be had of one organization keeps no hold of another from its end.
+            reviewed = self.review().await;
+            if let Err(error) = &reviewed {
+                tracing::debug!(%error, "what earlier processes left in the counters stays for now");
+            }
             if let Err(error) = self.left_grants().give_back().await {
                 tracing::debug!(%error, "what earlier processes had in advance stays out for now");
             }
         }
-        while let Err(error) = self.left_grants().give_back().await {
-            tracing::warn!(%error, "what earlier processes had in advance is still out");
+        let mut given_back = self.left_grants().give_back().await;
+        while reviewed.is_err() || given_back.is_err() {
+            if let Err(error) = &reviewed {
+                tracing::warn!(%error, "what earlier processes left in the counters is still there");
+            }
+            if let Err(error) = &given_back {
+                tracing::warn!(%error, "what earlier processes had in advance is still out");
+            }
             sleep(LATER).await;
+            if reviewed.is_err() {
+                reviewed = self.review().await;
+            }
+            if given_back.is_err() {
+                given_back = self.left_grants().give_back().await;
+            }
         }
     }
 
@@ -149,19 +160,33 @@ impl Aftermath {
     /// was more than a hold.
     async fn review(&self) -> Result<(), Unreviewed> {
         let organizations: Vec<OrganizationId> = self.with_budgets.lock().iter().copied().collect();
+        let mut reviewed = Ok(());
+        for some in self.limiter.apart(organizations) {
+            // One primary of a cluster that is away keeps nobody else's holds from their end.
+            reviewed = reviewed.and(self.review_some(&some).await);
+        }
+        reviewed
+    }
+
+    async fn review_some(&self, organizations: &[OrganizationId]) -> Result<(), Unreviewed> {
         let ended = Ended { node_id: self.node_id, before: self.journal.boot() };
-        let left = self.limiter.left_holds(&organizations, ended).await;
+        let left = self.limiter.left_holds(organizations, ended).await;
         let mut by_organization: BTreeMap<OrganizationId, Vec<LeftHold>> = BTreeMap::new();
         for hold in left.map_err(|_| Unreviewed::StoreAway)? {
             by_organization.entry(hold.organization_id).or_default().push(hold);
         }
+        let mut reviewed = Ok(());
         for (organization, holds) in by_organization {
             for holds in holds.chunks(BATCH) {
-                let reviewed = self.ask(organization, holds).await?;
-                self.end(holds, &reviewed);
+                match self.ask(organization, holds).await {
+                    Ok(known) => self.end(holds, &known),
+                    // What is refused of one organization is none of the others' business.
+                    Err(refused @ Unreviewed::Refused(_)) => reviewed = Err(refused),
+                    Err(away) => return Err(away),
+                }
             }
         }
-        Ok(())
+        reviewed
     }
 
     async fn ask(

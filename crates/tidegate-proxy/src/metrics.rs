@@ -194,10 +194,17 @@ impl Collector for LimiterState {
                     stats.primaries,
                 ),
                 ("limiter_primaries_away", "Those of them that cannot be asked", stats.primaries_away),
+                (
+                    "limiter_slots_unserved",
+                    "Slots of a Redis Cluster that no known server has",
+                    stats.slots_unserved,
+                ),
                 ("limiter_queued", "Settlements and releases not yet through", stats.queued),
                 ("limiter_waiting", "Settlements waiting for an epoch", stats.waiting),
             ],
         )?;
+        let help = "Decisions not made because their keys were on another server of a Redis Cluster, or on their way there";
+        counters(&mut encoder, [("limiter_moved", help, stats.moved)])?;
         encode_passed(&mut encoder, stats.passed)?;
         encode_grants(&mut encoder, &stats)
     }

@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::cluster::Watch;
 use super::finder::Finder;
-use super::link::{Failure, Link, Offset, is_elsewhere};
+use super::link::{Failure, Link, Offset, elsewhere};
 use super::script::Scripts;
+use super::shard::Totals;
 use crate::error::LimitError;
 
 /// Between two probes of healthy connections.
@@ -40,6 +41,7 @@ pub(super) struct Kit {
     pub(super) seed: u64,
     /// Grows whenever an organization may have another server, or the server another process.
     pub(super) version: Arc<AtomicU64>,
+    pub(super) totals: Arc<Totals>,
 }
 
 /// Connections for decisions, one for settlements (the last), and whether they may be used.
@@ -56,7 +58,6 @@ pub(super) struct Breaker {
     closed: AtomicBool,
     tripped: Notify,
     recovered: Notify,
-    trips: AtomicU64,
     offset: AtomicI64,
     offset_known: AtomicBool,
     jitter: Mutex<u64>,
@@ -78,7 +79,6 @@ impl Breaker {
             closed: AtomicBool::new(false),
             tripped: Notify::new(),
             recovered: Notify::new(),
-            trips: AtomicU64::new(0),
             offset: AtomicI64::new(offset),
             offset_known: AtomicBool::new(false),
             jitter: Mutex::new(kit.seed | 1),
@@ -101,8 +101,8 @@ impl Breaker {
         self.kit.decision
     }
 
-    pub(super) fn trips(&self) -> u64 {
-        self.trips.load(Ordering::Relaxed)
+    pub(super) const fn totals(&self) -> &Arc<Totals> {
+        &self.kit.totals
     }
 
     /// The store's time minus the local one, microseconds.
@@ -153,13 +153,16 @@ impl Breaker {
             link.teach(&self.kit.scripts, self.kit.decision).await.inspect_err(|_| self.trip())?;
             answer = link.ask(command, self.kit.decision).await;
         }
+        if matches!(answer, Err(Failure::Moved | Failure::Moving)) {
+            self.kit.totals.moved.fetch_add(1, Ordering::Relaxed);
+        }
         match answer {
             Err(Failure::Silent) => self.trip(),
             Err(Failure::ReadOnly) => self.demoted(link),
             Err(Failure::Moved) => self.hint(),
             Err(Failure::Down) => self.trip(),
             Err(Failure::Forgot | Failure::Server) => self.complain(),
-            Ok(_) => {}
+            Err(Failure::Moving) | Ok(_) => {}
         }
         answer
     }
@@ -179,7 +182,10 @@ impl Breaker {
 
     /// Looks through answers for what is elsewhere.
     pub(super) fn heard(&self, replies: &[Value]) {
-        let moved = |reply: &Value| matches!(reply, Value::ServerError(error) if is_elsewhere(error));
+        let moved = |reply: &Value| match reply {
+            Value::ServerError(error) => elsewhere(error) == Some(Failure::Moved),
+            _ => false,
+        };
         if self.watch.is_some() && replies.iter().any(moved) {
             self.hint();
         }
@@ -222,7 +228,7 @@ impl Breaker {
     /// Opens the breaker.
     pub(super) fn trip(&self) {
         if self.closed.swap(false, Ordering::AcqRel) {
-            self.trips.fetch_add(1, Ordering::Relaxed);
+            self.kit.totals.trips.fetch_add(1, Ordering::Relaxed);
             let at = self.at();
             tracing::warn!(at, "redis does not answer: hard budgets are refused, rates are shared out");
             self.tripped.notify_one();
@@ -289,7 +295,7 @@ impl Breaker {
     async fn check(&self) {
         for slot in &self.links {
             let Some(link) = slot.load_full() else { return self.trip() };
-            match link.probe(&*self.kit.clock, self.kit.decision.max(HEARTBEAT / 4)).await {
+            match link.probe(&*self.kit.clock, self.probing()).await {
                 Ok(offset) => self.note(offset),
                 Err(_) => return self.trip(),
             }
@@ -299,11 +305,16 @@ impl Breaker {
         }
     }
 
+    /// Longest silence of a probe.
+    fn probing(&self) -> Duration {
+        self.kit.decision.max(HEARTBEAT / 4)
+    }
+
     /// Whether the server takes part in a cluster that counts; where there is none, yes.
     async fn stands(&self) -> Result<(), Failure> {
         let Some(watch) = &self.watch else { return Ok(()) };
         let link = self.links.last().and_then(ArcSwapOption::load_full).ok_or(Failure::Silent)?;
-        watch.ask(&link).await
+        watch.ask(&link, self.probing()).await
     }
 
     /// Leaves a server that the Sentinels do not call the primary any more: it may not have heard of it.

@@ -192,7 +192,8 @@ impl RedisStore {
                 let in_flight = |scope| {
                     self.running.count(organization, scope) + self.grants.slots_used(organization, scope)
                 };
-                self.shares.admit(admit, in_flight)?;
+                let now = self.route.of(organization).breaker.now().as_micros();
+                self.shares.admit(admit, now, in_flight)?;
                 self.running.insert(organization, admit.call_id, &admit.scopes);
                 Ok(Decision { source: Source::Share, ..self.undecided() })
             }
@@ -288,7 +289,7 @@ impl RedisStore {
         let reply = match shard.breaker.ask(&link, &command).await {
             Ok(reply) => reply,
             Err(failure) => {
-                undecided.armed = failure != Failure::Moved;
+                undecided.armed = !matches!(failure, Failure::Moved | Failure::Moving);
                 return Err((LimitError::Away, None));
             }
         };

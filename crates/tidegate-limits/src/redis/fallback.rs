@@ -26,6 +26,8 @@ struct Share {
     per_minute: u32,
     nodes: u32,
     limiter: DefaultDirectRateLimiter,
+    /// The store's time of its last use, microseconds.
+    used: i64,
 }
 
 /// This node's shares.
@@ -53,7 +55,7 @@ impl Share {
         if let Some(surplus) = NonZeroU32::new(burst.get() - entry) {
             let _drained = limiter.check_n(surplus);
         }
-        Self { per_minute, nodes, limiter }
+        Self { per_minute, nodes, limiter, used: i64::MIN }
     }
 
     /// Takes `units`, or says how long to wait. More than the bucket holds counts as all of it.
@@ -73,10 +75,11 @@ impl FairShares {
         self.nodes.store(nodes.max(1), Ordering::Relaxed);
     }
 
-    /// Admits a call without the store.
+    /// Admits a call without the store. `now`: by the store's time, microseconds.
     pub(super) fn admit(
         &self,
         admit: &Admit,
+        now: i64,
         in_flight: impl Fn(RateScope) -> u32,
     ) -> Result<(), LimitError> {
         let organization = admit.organization_id;
@@ -95,7 +98,7 @@ impl FairShares {
             ];
             for (kind, limit, units) in kinds {
                 let Some(limit) = limit else { continue };
-                self.take((organization, entry.scope, kind), limit, nodes, units).map_err(|wait| {
+                self.take((organization, entry.scope, kind), (limit, nodes), units, now).map_err(|wait| {
                     let micros = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
                     let retry_after_ms = rate::millis_up(micros).max(1);
                     let refusal = Refusal::Rate { scope: entry.scope, kind, limit, retry_after_ms };
@@ -109,15 +112,16 @@ impl FairShares {
     fn take(
         &self,
         key: (OrganizationId, RateScope, RateKind),
-        per_minute: u32,
-        nodes: u32,
+        (per_minute, nodes): (u32, u32),
         units: u64,
+        now: i64,
     ) -> Result<(), Duration> {
         self.in_use.store(true, Ordering::Relaxed);
         let mut share = self.shares.entry(key).or_insert_with(|| Share::new(per_minute, nodes));
         if share.per_minute != per_minute || share.nodes != nodes {
             *share = Share::new(per_minute, nodes);
         }
+        share.used = share.used.max(now);
         share.take(units)
     }
 
@@ -127,20 +131,24 @@ impl FairShares {
     }
 
     /// The TAT that a bucket has at least, because this node served it while the store was away. `recovered`: when it
-    /// was back, by its time, microseconds.
+    /// was back, by its time, microseconds. A server that a slot moved to was never away.
     pub(super) fn floor(&self, organization: OrganizationId, scope: RateScope, recovered: i64) -> i64 {
-        let served = [RateKind::Requests, RateKind::Tokens]
+        let used = [RateKind::Requests, RateKind::Tokens]
             .into_iter()
-            .any(|kind| self.shares.contains_key(&(organization, scope, kind)));
-        if served { recovered + rate::PERIOD_MICROS } else { 0 }
+            .filter_map(|kind| Some(self.shares.get(&(organization, scope, kind))?.used))
+            .max();
+        used.map_or(0, |used| used.max(recovered).saturating_add(rate::PERIOD_MICROS))
     }
 
-    /// Drops shares a minute after recovery. `settled`: whether it is so long ago for an organization's store.
-    pub(super) fn forget(&self, settled: impl Fn(OrganizationId) -> bool) {
+    /// Drops shares a minute after their last use. `now`: the time of an organization's store, microseconds, if it
+    /// can be asked.
+    pub(super) fn forget(&self, now: impl Fn(OrganizationId) -> Option<i64>) {
         if !self.in_use() {
             return;
         }
-        self.shares.retain(|(organization, ..), _| !settled(*organization));
+        self.shares.retain(|(organization, ..), share| {
+            now(*organization).is_none_or(|now| share.used.saturating_add(rate::PERIOD_MICROS) >= now)
+        });
         if self.shares.is_empty() {
             self.in_use.store(false, Ordering::Relaxed);
         }

@@ -11,7 +11,7 @@ use tidegate_types::{BudgetId, OrganizationId, Timestamp};
 
 use super::RedisStore;
 use super::breaker::Breaker;
-use super::link::Link;
+use super::link::{Link, elsewhere};
 use super::names::{Name, Names};
 use super::sweep::texts;
 use crate::error::LimitError;
@@ -60,6 +60,11 @@ struct Seen {
 }
 
 impl RedisStore {
+    /// These organizations, by the servers that count for them.
+    pub(crate) fn apart(&self, organizations: Vec<OrganizationId>) -> Vec<Vec<OrganizationId>> {
+        self.route.parts(organizations).into_iter().map(|(_, organizations)| organizations).collect()
+    }
+
     /// Holds of ended processes that nobody has ended.
     pub(crate) async fn left_holds(
         &self,
@@ -90,9 +95,13 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    /// What is of a slot that is elsewhere, or on its way, is answered with an error: nothing is open there, or will
+    /// be, and it keeps nobody else's holds from their end.
     async fn trip(&self, pipeline: &Pipeline) -> Result<Vec<Value>, LimitError> {
         let replies = self.breaker.ask_many(self.link, pipeline, TRIP).await.map_err(|_| LimitError::Away)?;
-        let refused = replies.iter().any(|reply| matches!(reply, Value::ServerError(_)));
+        let refused = replies
+            .iter()
+            .any(|reply| matches!(reply, Value::ServerError(error) if elsewhere(error).is_none()));
         if refused { Err(LimitError::Away) } else { Ok(replies) }
     }
 
@@ -158,6 +167,7 @@ impl Look<'_> {
 }
 
 fn left(seen: &Seen, fields: &Value) -> Option<LeftHold> {
+    let Value::Array(_) = fields else { return None };
     let (call, attempt) = std::str::from_utf8(&seen.member).ok()?.split_once(':')?;
     Some(LeftHold {
         organization_id: seen.organization,

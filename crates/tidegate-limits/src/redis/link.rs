@@ -51,8 +51,10 @@ pub(super) enum Failure {
     Forgot,
     /// The server has become a replica.
     ReadOnly,
-    /// The key lies on another server of the cluster, or is on its way there. Nothing was done.
+    /// The keys lie on another server of the cluster. Nothing was done.
     Moved,
+    /// The keys are on their way to another server of the cluster. Nothing was done.
+    Moving,
     /// The server answers, and its cluster refuses. Nothing was done.
     Down,
     /// The server answers with another error (out of memory, loading, not permitted).
@@ -220,9 +222,8 @@ impl Link {
             Ok(Value::ServerError(error)) => match error.kind() {
                 Some(ServerErrorKind::NoScript) => Err(Failure::Forgot),
                 Some(ServerErrorKind::ReadOnly) => Err(Failure::ReadOnly),
-                _ if is_elsewhere(&error) => Err(Failure::Moved),
-                Some(ServerErrorKind::ClusterDown) => Err(Failure::Down),
-                _ => Err(Failure::Server),
+                Some(ServerErrorKind::ClusterDown) if elsewhere(&error).is_none() => Err(Failure::Down),
+                _ => Err(elsewhere(&error).unwrap_or(Failure::Server)),
             },
             Ok(value) => Ok(value),
             Err(_) => Err(Failure::Silent),
@@ -273,12 +274,13 @@ impl Link {
 }
 
 /// Whether a node of a cluster says by this that the keys are not here, or not all of them.
-pub(super) fn is_elsewhere(error: &ServerError) -> bool {
-    match error.kind() {
-        Some(ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain) => true,
+pub(super) fn elsewhere(error: &ServerError) -> Option<Failure> {
+    match error.kind()? {
+        ServerErrorKind::Moved => Some(Failure::Moved),
+        ServerErrorKind::Ask | ServerErrorKind::TryAgain => Some(Failure::Moving),
         // The slot is nobody's; the others are served.
-        Some(ServerErrorKind::ClusterDown) => error.details().is_some_and(|said| said.contains("not served")),
-        _ => false,
+        ServerErrorKind::ClusterDown if error.details()?.contains("not served") => Some(Failure::Moved),
+        _ => None,
     }
 }
 

@@ -51,7 +51,7 @@ use self::fallback::FairShares;
 use self::grants::Grants;
 use self::queue::{Job, Outlet};
 use self::rooms::Rooms;
-use self::route::Route;
+use self::route::{Route, Standing};
 use self::running::Running;
 use self::script::Scripts;
 use self::shard::Shard;
@@ -100,7 +100,8 @@ impl RedisStore {
         let grace_micros = i64::try_from(timing.grace.as_micros()).unwrap_or(i64::MAX);
         let lease_micros = i64::try_from(timing.lease.as_micros()).unwrap_or(i64::MAX);
         let version = Arc::default();
-        let kit = Kit { scripts: Arc::clone(&scripts), clock, decision, connections, seed, version };
+        let totals = Arc::default();
+        let kit = Kit { scripts: Arc::clone(&scripts), clock, decision, connections, seed, version, totals };
         let store = Arc::new(Self {
             route: begin(finder, kit.clone(), &stop).await?,
             scripts,
@@ -137,8 +138,11 @@ impl RedisStore {
 
     /// Begins what keeps one server's connections, and sends what is queued for it.
     fn spawn_shard(self: &Arc<Self>, shard: Arc<Shard>) {
-        let (store, kept) = (Arc::clone(self), Arc::clone(&shard));
-        self.tasks.spawn(async move { kept.breaker.keep(kept.stop.clone()).await });
+        if shard.is_server {
+            let kept = Arc::clone(&shard);
+            self.tasks.spawn(async move { kept.breaker.keep(kept.stop.clone()).await });
+        }
+        let store = Arc::clone(self);
         self.tasks.spawn(async move {
             let outlet = Outlet {
                 shard: &shard,
@@ -156,18 +160,15 @@ impl RedisStore {
     /// Follows the cluster, where there is one.
     async fn follow(self: &Arc<Self>) {
         let Route::Many(cluster) = &self.route else { return };
-        let mut looks = 0;
+        let (mut looks, mut vain) = (0, 0);
         loop {
-            cluster.wait(looks).await;
-            looks = if self.route.away().1 == 0 { 0 } else { looks.saturating_add(1) };
-            match cluster.look().await {
-                Ok(change) => {
-                    change.begun.into_iter().for_each(|shard| self.spawn_shard(shard));
-                    change.retired.iter().for_each(|shard| shard.stop.cancel());
-                }
-                Err(error @ LimitError::Unfit(_)) => tracing::error!(%error, "the cluster must not be used"),
-                Err(_) => {}
-            }
+            let is_hinted = cluster.wait(looks, vain).await;
+            looks = if self.route.standing().is_well() { 0 } else { looks.saturating_add(1) };
+            // Why nobody says anything is logged there.
+            let change = cluster.look().await.unwrap_or_default();
+            vain = if is_hinted && !change.is_news { vain.saturating_add(1) } else { 0 };
+            change.begun.into_iter().for_each(|shard| self.spawn_shard(shard));
+            change.retired.iter().for_each(|shard| shard.stop.cancel());
         }
     }
 
@@ -243,9 +244,9 @@ impl RedisStore {
     }
 
     pub(crate) fn mode(&self) -> Mode {
-        match self.route.away() {
-            (_, 0) => Mode::Healthy,
-            (all, away) if away < all => Mode::Partly,
+        match self.route.standing() {
+            standing if standing.is_well() => Mode::Healthy,
+            Standing { servers, away, .. } if away < servers => Mode::Partly,
             _ => Mode::Away,
         }
     }
@@ -301,26 +302,23 @@ impl RedisStore {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let (primaries, primaries_away) = self.route.away();
-        let (trips, dropped) = match &self.route {
-            Route::One(_) => (0, 0),
-            Route::Many(cluster) => cluster.before(),
-        };
+        let standing = self.route.standing();
+        let count = |total: &std::sync::atomic::AtomicU64| total.load(std::sync::atomic::Ordering::Relaxed);
         let mut stats = Stats {
-            trips,
-            dropped,
-            primaries,
-            primaries_away,
+            trips: count(&self.kit.totals.trips),
+            dropped: count(&self.kit.totals.dropped),
+            moved: count(&self.kit.totals.moved),
+            primaries: standing.servers,
+            primaries_away: standing.away,
+            slots_unserved: standing.unserved,
             denied_locally: self.denied.hits(),
             passed: self.passed.stats(),
             ..self.grants.stats()
         };
         for shard in self.route.all() {
-            let (queued, waiting, dropped) = shard.queue.counts();
+            let (queued, waiting) = shard.queue.counts();
             stats.queued += queued;
             stats.waiting += waiting;
-            stats.dropped += dropped;
-            stats.trips += shard.breaker.trips();
         }
         stats
     }

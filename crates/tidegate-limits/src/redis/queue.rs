@@ -5,6 +5,7 @@
 //! without its token correction, which is not. What another server counts by now goes to its queue.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -17,11 +18,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::command;
-use super::link::is_elsewhere;
+use super::link::elsewhere;
 use super::route::Route;
 use super::running::Running;
 use super::script::Scripts;
-use super::shard::Shard;
+use super::shard::{Shard, Totals};
 use crate::admit::Lease;
 use crate::budget::Settlement;
 
@@ -84,7 +85,7 @@ pub(super) struct Queue {
     receiver: Mutex<Option<mpsc::UnboundedReceiver<Job>>>,
     pending: AtomicUsize,
     waiting: AtomicUsize,
-    dropped: AtomicU64,
+    totals: Arc<Totals>,
     /// Jobs that ever entered, and jobs that the store has answered; one that is tried again enters again.
     entered: AtomicU64,
     answered: AtomicU64,
@@ -111,15 +112,15 @@ pub(super) struct Outlet<'a> {
     pub(super) lease: Duration,
 }
 
-impl Default for Queue {
-    fn default() -> Self {
+impl Queue {
+    pub(super) fn new(totals: Arc<Totals>) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         Self {
             sender,
             receiver: Mutex::new(Some(receiver)),
             pending: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
-            dropped: AtomicU64::new(0),
+            totals,
             entered: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             moved: Notify::new(),
@@ -128,9 +129,7 @@ impl Default for Queue {
             remapped: Notify::new(),
         }
     }
-}
 
-impl Queue {
     /// Takes a job, or gives it back: nothing is sent from here any more.
     pub(super) fn push(&self, job: Job) -> Option<Job> {
         if self.pending.load(Ordering::Relaxed) + self.waiting.load(Ordering::Relaxed) >= MOST {
@@ -145,7 +144,7 @@ impl Queue {
 
     /// A job was given up.
     pub(super) fn note_dropped(&self) {
-        self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.totals.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     fn enter(&self) {
@@ -171,10 +170,9 @@ impl Queue {
         self.remapped.notify_one();
     }
 
-    /// Queued, waiting for an epoch, dropped.
-    pub(super) fn counts(&self) -> (usize, usize, u64) {
-        let load = |count: &AtomicUsize| count.load(Ordering::Relaxed);
-        (load(&self.pending), load(&self.waiting), self.dropped.load(Ordering::Relaxed))
+    /// Queued, waiting for an epoch.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.pending.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
     }
 
     /// What is queued and not answered, as a place in the queue; `None` when nothing is.
@@ -216,11 +214,12 @@ impl Queue {
         self.send_until(&outlet, &mut receiver, &mut backlog, &mut waiting, stop).await;
         // Whoever still waits for the queue must not wait for ever.
         receiver.close();
-        while let Ok(job) = receiver.try_recv() {
+        // Also by whoever is between his look and his word.
+        while let Some(job) = receiver.recv().await {
             backlog.push_back(job);
         }
         self.hand_on(&outlet, &mut backlog, &mut waiting);
-        self.dropped.fetch_add(u64::try_from(backlog.len()).unwrap_or(0), Ordering::Relaxed);
+        self.totals.dropped.fetch_add(u64::try_from(backlog.len()).unwrap_or(0), Ordering::Relaxed);
         self.done(backlog.len());
     }
 
@@ -285,10 +284,8 @@ impl Queue {
     }
 
     fn renewals(&self, outlet: &Outlet<'_>, backlog: &mut VecDeque<Job>) {
-        for (organization, call, slots) in outlet.running.list() {
-            if outlet.route.elsewhere(organization, outlet.shard).is_some() {
-                continue;
-            }
+        let is_here = |organization| outlet.route.elsewhere(organization, outlet.shard).is_none();
+        for (organization, call, slots) in outlet.running.list(is_here) {
             self.enter();
             backlog.push_back(Job::Renew(organization, call, slots));
         }
@@ -373,8 +370,8 @@ impl Queue {
             match (job, reply) {
                 (job @ Job::Settle(..), Value::Int(1)) => self.wait(job, waiting),
                 // Its slot is on its way: those of other slots go on.
-                (Job::Renew(..), Value::ServerError(error)) if is_elsewhere(&error) => {}
-                (job, Value::ServerError(error)) if is_elsewhere(&error) => self.wait(job, waiting),
+                (Job::Renew(..), Value::ServerError(error)) if elsewhere(&error).is_some() => {}
+                (job, Value::ServerError(error)) if elsewhere(&error).is_some() => self.wait(job, waiting),
                 (job, Value::ServerError(error)) => {
                     forgotten |= error.kind() == Some(ServerErrorKind::NoScript);
                     refused = Some(error);

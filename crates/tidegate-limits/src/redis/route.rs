@@ -16,6 +16,24 @@ pub(super) enum Route {
     Many(Box<Cluster>),
 }
 
+/// Who serves at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Servers that are to count.
+    pub(super) servers: usize,
+    /// Those of them that cannot be asked.
+    pub(super) away: usize,
+    /// Slots of a cluster that no known server has.
+    pub(super) unserved: usize,
+}
+
+impl Standing {
+    /// Whether everybody can be asked for.
+    pub(super) const fn is_well(self) -> bool {
+        self.away == 0 && self.unserved == 0
+    }
+}
+
 /// The server that counts for somebody at this moment.
 pub(super) enum Counting<'a> {
     One(&'a Shard),
@@ -58,15 +76,13 @@ impl Route {
         }
     }
 
-    /// How many servers are to count, and how many of them are away.
-    pub(super) fn away(&self) -> (usize, usize) {
-        let away = |shards: &[Arc<Shard>]| shards.iter().filter(|shard| !shard.breaker.is_closed()).count();
+    /// Who serves.
+    pub(super) fn standing(&self) -> Standing {
         match self {
-            Self::One(shard) => (1, usize::from(!shard.breaker.is_closed())),
-            Self::Many(cluster) => {
-                let serving = cluster.serving();
-                (serving.len(), away(&serving))
+            Self::One(shard) => {
+                Standing { servers: 1, away: usize::from(!shard.breaker.is_closed()), unserved: 0 }
             }
+            Self::Many(cluster) => cluster.standing(),
         }
     }
 

@@ -48,8 +48,9 @@ impl Running {
         self.counts.get(&(organization, scope)).map_or(0, |count| *count)
     }
 
-    /// Every running call with slots.
-    pub(super) fn list(&self) -> Vec<(OrganizationId, CallId, Slots)> {
-        self.calls.iter().map(|entry| (entry.key().0, entry.key().1, entry.value().clone())).collect()
+    /// Every running call with slots of these organizations.
+    pub(super) fn list(&self, of: impl Fn(OrganizationId) -> bool) -> Vec<(OrganizationId, CallId, Slots)> {
+        let calls = self.calls.iter().filter(|entry| of(entry.key().0));
+        calls.map(|entry| (entry.key().0, entry.key().1, entry.value().clone())).collect()
     }
 }

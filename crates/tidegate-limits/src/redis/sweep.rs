@@ -12,7 +12,6 @@ use super::command;
 use super::link::Link;
 use super::names::{Name, Names};
 use super::shard::Shard;
-use crate::rate;
 
 /// Organizations looked at, and holds turned, in one trip.
 const BATCH: usize = 100;
@@ -31,8 +30,7 @@ impl RedisStore {
             self.denied.forget();
             self.shares.forget(|organization| {
                 let breaker = &self.route.of(organization).breaker;
-                let settled = breaker.recovered_at() + rate::PERIOD_MICROS < breaker.now().as_micros();
-                breaker.is_closed() && settled
+                breaker.is_closed().then(|| breaker.now().as_micros())
             });
             self.sweep().await;
         }
@@ -95,6 +93,8 @@ impl RedisStore {
         let replies = shard.breaker.ask_many(link, &fields_of, TRIP).await.ok()?;
         let mut turning = Pipeline::with_capacity(holds.len());
         for ((organization, member), reply) in holds.iter().zip(&replies) {
+            // Its slot is on its way: which budgets it is held on is not known now.
+            let Value::Array(_) = reply else { continue };
             // Budgets are `<ulid>:<start>`; the hold's own fields are single letters.
             let fields: SmallVec<[Name; 4]> =
                 texts(reply).filter(|field| field.len() > 1).map(Name::from_slice).collect();
@@ -107,6 +107,9 @@ impl RedisStore {
                 &fields,
                 grace,
             ));
+        }
+        if turning.is_empty() {
+            return Some(());
         }
         shard.breaker.ask_many(link, &turning, TRIP).await.ok().map(|_| ())
     }

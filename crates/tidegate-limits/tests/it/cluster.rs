@@ -3,18 +3,27 @@
 
 use std::sync::Arc;
 
-use tidegate_limits::{Heard, LimitError, Limiter, Mode, RedisSettings, Unfit};
+use tidegate_limits::{Heard, LimitError, Limiter, Mode, RedisSettings, Unfit, survey_cluster};
 use tidegate_testkit::cluster::{Cluster, Shape};
 use tidegate_testkit::port;
 use tidegate_testkit::redis::Server;
 use tidegate_types::{OrganizationId, Secret};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{RealClock, TIMING, admit, begin, eventually, hard, hold, key, over_cluster, spent};
+use crate::support::{
+    RealClock, TIMING, admit, begin, eventually, hard, hold, key, over_cluster, runs_over_cluster, spent,
+};
 use crate::{amounts, epochs, left, rates, rooms, semantics};
 
+/// Scenarios and their names.
+macro_rules! suite {
+    ($($module:ident::$name:ident,)*) => {
+        &[$((concat!(stringify!($module), ".rs ", stringify!($name)), $module::$name as fn())),*]
+    };
+}
+
 /// Every scenario of the shared suite.
-const SUITE: &[fn()] = &[
+const SUITE: &[(&str, fn())] = suite![
     semantics::repeating_an_admission_does_nothing_twice,
     semantics::each_step_adds_to_its_attempts_hold_once,
     semantics::each_attempt_of_a_call_holds_its_own_money,
@@ -81,17 +90,30 @@ pub(crate) fn organizations(cluster: &Cluster, primary: usize, many: usize) -> V
 #[test]
 fn what_one_server_promises_a_cluster_promises_too() {
     let texts = [
-        include_str!("semantics.rs"),
-        include_str!("amounts.rs"),
-        include_str!("rates.rs"),
-        include_str!("rooms.rs"),
-        include_str!("epochs.rs"),
-        include_str!("left.rs"),
+        ("semantics.rs", include_str!("semantics.rs")),
+        ("amounts.rs", include_str!("amounts.rs")),
+        ("rates.rs", include_str!("rates.rs")),
+        ("rooms.rs", include_str!("rooms.rs")),
+        ("epochs.rs", include_str!("epochs.rs")),
+        ("left.rs", include_str!("left.rs")),
     ];
-    let all: usize = texts.iter().map(|text| text.matches("#[tokio::test]").count()).sum();
-    assert_eq!(SUITE.len(), all, "none is left out");
+    let mut all: Vec<String> = Vec::new();
+    for (file, text) in texts {
+        for test in text.split("#[tokio::test]").skip(1) {
+            let name = test.split("async fn ").nth(1).and_then(|rest| rest.split('(').next()).unwrap();
+            all.push(format!("{file} {name}"));
+        }
+    }
+    let mut here: Vec<&str> = SUITE.iter().map(|(name, _)| *name).collect();
+    all.sort();
+    here.sort_unstable();
+    assert_eq!(here, all, "none is left out");
     over_cluster(Some(Arc::new(Cluster::start(&Shape::default()).unwrap())));
-    SUITE.iter().for_each(|scenario| scenario());
+    for (name, scenario) in SUITE {
+        let before = runs_over_cluster();
+        scenario();
+        assert!(runs_over_cluster() >= before + 2, "{name} ran over something else");
+    }
     over_cluster(None);
 }
 
@@ -176,6 +198,28 @@ async fn what_is_no_cluster_and_what_is_one_are_told_apart_at_the_start() {
     eventually("one that may evict is refused", async || started(named()).await == evicts).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_may_evict_is_its_organizations_outage_and_nobody_elses() {
+    let cluster = Cluster::start(&Shape::default()).unwrap();
+    let policy = |to| cluster.primaries[1].command(&["CONFIG", "SET", "maxmemory-policy", to]).unwrap();
+    policy("allkeys-lru");
+    let stop = CancellationToken::new();
+    let limiter = begin(settings(&cluster.addresses()), &stop).await;
+    eventually("two are reached", async || limiter.stats().primaries_away == 1).await;
+    assert_eq!(limiter.mode(), Mode::Partly);
+    let place = async |primary| {
+        let organization = organizations(&cluster, primary, 1)[0];
+        limiter.open_epoch(organization, 1, &[], &[]).await?;
+        limiter.hold(organization, &hold(&limiter, &[hard(1, 9, 1)])).await.map(|_| ())
+    };
+    let placed = [place(0).await, place(1).await, place(2).await];
+    assert_eq!(placed, [Ok(()), Err(LimitError::Away), Ok(())]);
+    policy("noeviction");
+    eventually("it is taken when it is as it should be", async || place(1).await == Ok(())).await;
+    assert_eq!((limiter.mode(), limiter.stats().slots_unserved), (Mode::Healthy, 0));
+    stop.cancel();
+}
+
 #[test]
 fn what_says_of_a_cluster_what_cannot_be_is_refused_before_anybody_is_asked() {
     settings(&["redis-0.example:6379".to_owned(), "[::1]:7000".to_owned()]).check().unwrap();
@@ -225,6 +269,11 @@ async fn tls_names_and_a_user_of_few_rights_hold_for_every_node() {
     reached.hold(organization, &hold(&reached, &[hard(1, 9, 1)])).await.unwrap();
     let denied = node.command(&["ACL", "LOG"]).unwrap();
     assert!(!denied.contains("gate"), "{denied}");
+    eventually("a wrong password is told as such", async || {
+        let seen = survey_cluster(&with("gate:wrong"), &RealClock).await.unwrap();
+        seen.seeds[0].1.as_ref().is_err_and(|why| why.contains("password"))
+    })
+    .await;
     assert_eq!(begin(with("gate:wrong"), &stop).await.mode(), Mode::Away);
     // Without the right to ask who has which slot there is no cluster.
     node.command(&["ACL", "SETUSER", "gate", "-cluster|slots"]).unwrap();

@@ -2,18 +2,20 @@
 //! books, nothing is counted twice, and all others do not notice.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tidegate_limits::{Hold, LimitError, Limiter, Refusal, Release};
+use tidegate_limits::{Ended, Hold, LimitError, Limiter, Mode, Process, Refusal, Release};
 use tidegate_testkit::cluster::{Cluster, Shape};
 use tidegate_types::resource::OpeningBalance;
-use tidegate_types::{BudgetId, NanoUsd, OrganizationId};
+use tidegate_types::{BudgetId, NanoUsd, NodeId, OrganizationId};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{limiter, organizations, slot};
-use crate::support::{admit, eventually, hard, hold, key, month, spent};
+use crate::cluster::{limiter, organizations, settings, slot};
+use crate::support::{admit, begin, begin_granted, call, eventually, hard, hold, key, month, spent};
 
 const LIMIT: i64 = 3_000;
+/// Of a budget that is granted in advance.
+const ALL: i64 = 6_000;
 
 /// Takes one nano-dollar after the other, as whole calls, until the budget or `stop` says no; what was granted.
 async fn take(
@@ -42,6 +44,17 @@ async fn take(
             // Away, or slots that are given back from the queue are not back yet.
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }
+    }
+}
+
+/// What the books know to be spent.
+fn opening(spent: i64) -> OpeningBalance {
+    OpeningBalance {
+        budget_id: BudgetId::from_u128(1),
+        window_start: month().start,
+        window_end: month().end,
+        spent: NanoUsd::new(spent),
+        unresolved: NanoUsd::ZERO,
     }
 }
 
@@ -116,14 +129,7 @@ async fn a_slot_moves_under_load_and_what_was_spent_from_it_counts_once() {
     // As the control plane does it: the next epoch opens with what the books have.
     let known = granted.load(Ordering::Relaxed);
     assert!(known > 300 && known < LIMIT, "it moved in the middle: {known}");
-    let opening = OpeningBalance {
-        budget_id: BudgetId::from_u128(1),
-        window_start: month().start,
-        window_end: month().end,
-        spent: NanoUsd::new(known),
-        unresolved: NanoUsd::ZERO,
-    };
-    limiter.open_epoch(moving, 2, &[opening], &[]).await.unwrap();
+    limiter.open_epoch(moving, 2, &[opening(known)], &[]).await.unwrap();
     ended.store(false, Ordering::Relaxed);
     take(&limiter, moving, 2, &granted, &ended).await;
     assert_eq!(granted.load(Ordering::Relaxed), LIMIT, "all of it, and no more");
@@ -133,6 +139,159 @@ async fn a_slot_moves_under_load_and_what_was_spent_from_it_counts_once() {
         (balance.spent.get(), balance.held.get(), balance.unresolved.get()) == (LIMIT, 0, 0)
     })
     .await;
-    assert_eq!((limiter.stats().dropped, limiter.stats().trips), (0, 0));
+    let stats = limiter.stats();
+    assert_eq!((stats.dropped, stats.trips), (0, 0));
+    assert!(stats.moved > 0, "{stats:?}");
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_on_its_way_keeps_nobody_elses_left_holds_from_their_end() {
+    let cluster = Cluster::start(&Shape::default()).unwrap();
+    let stop = CancellationToken::new();
+    let limiter = limiter(&cluster, &stop).await;
+    let (from, to) = (&cluster.primaries[0], &cluster.primaries[1]);
+    let [moving, staying] = organizations(&cluster, 0, 2)[..] else { panic!("two of them") };
+    let node_id = NodeId::from_u128(5);
+    limiter.place_as(Process { node_id, boot: 1 });
+    for organization in [moving, staying] {
+        limiter.open_epoch(organization, 1, &[], &[]).await.unwrap();
+        limiter.hold(organization, &hold(&limiter, &[hard(1, LIMIT, 1)])).await.unwrap();
+    }
+    let left = async || {
+        let found = limiter.left_holds(&[moving, staying], Ended { node_id, before: 2 }).await.unwrap();
+        found.iter().map(|hold| hold.organization_id).collect::<Vec<_>>()
+    };
+    assert_eq!(left().await, [moving, staying]);
+    let number = slot(&cluster, moving);
+    cluster.begin_move(number, from, to).unwrap();
+    while cluster.move_keys(number, from, to, 100).unwrap() > 0 {}
+    assert_eq!(left().await, [staying]);
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rates_served_while_a_slot_is_on_its_way_are_charged_to_the_bucket_where_it_arrives() {
+    let cluster = Cluster::start(&Shape::default()).unwrap();
+    let stop = CancellationToken::new();
+    let limiter = limiter(&cluster, &stop).await;
+    let (from, to) = (&cluster.primaries[0], &cluster.primaries[1]);
+    let moving = organizations(&cluster, 0, 1)[0];
+    let number = slot(&cluster, moving);
+    cluster.begin_move(number, from, to).unwrap();
+    let (began, mut admitted) = (Instant::now(), 0_u32);
+    let mut one = async || {
+        let mut asked = admit(call(), &[key(Some(6_000), None, None)], 0, None);
+        asked.organization_id = moving;
+        match limiter.admit(&asked).await {
+            Ok(_) => admitted += 1,
+            Err(LimitError::Refused(_)) => tokio::time::sleep(Duration::from_millis(2)).await,
+            Err(error) => panic!("{error}"),
+        }
+        let passed = limiter.stats().passed;
+        (admitted, passed.by_share, passed.by_store)
+    };
+    // Nothing of it is there yet, so the old primary refuses it: a twentieth of a minute's worth, then the rate.
+    while one().await.1 < 310 {}
+    cluster.end_move(number, from, to).unwrap();
+    let (admitted, _, by_store) = loop {
+        let counts = one().await;
+        if counts.2 >= 300 {
+            break counts;
+        }
+    };
+    let most = 300.0 + began.elapsed().as_secs_f64() * 100.0 + 10.0;
+    assert!(f64::from(admitted) <= most, "{admitted} admitted, {by_store} after the move, {most} at most");
+    stop.cancel();
+}
+
+/// A whole call of so much of a hard budget, if it is served.
+async fn whole(
+    limiter: &Limiter,
+    organization: OrganizationId,
+    epoch: u64,
+    amount: i64,
+) -> Result<(), LimitError> {
+    let hold = Hold { epoch, ..hold(limiter, &[hard(1, ALL, amount)]) };
+    let mut asked = admit(hold.call_id, &[key(Some(600_000), None, Some(8))], 0, Some(hold.clone()));
+    asked.organization_id = organization;
+    let admitted = limiter.admit(&asked).await?;
+    limiter.settle(hold.settlement(organization, epoch, spent(amount)));
+    limiter.release(Release { permit: admitted.permit, tokens_used: None });
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_had_in_advance_when_the_slot_moves_is_spent_once_and_does_not_stay_out() {
+    let cluster = Cluster::start(&Shape::default()).unwrap();
+    let stop = CancellationToken::new();
+    let limiter = begin_granted(settings(&cluster.addresses()), &stop).await;
+    eventually("every primary is reached", async || limiter.mode() == Mode::Healthy).await;
+    let (from, to) = (&cluster.primaries[0], &cluster.primaries[1]);
+    let moving = organizations(&cluster, 0, 1)[0];
+    let number = slot(&cluster, moving);
+    limiter.open_epoch(moving, 1, &[], &[]).await.unwrap();
+    limiter.allow_grants(moving, 1, 100);
+    let (granted, ended) = (AtomicI64::new(0), AtomicBool::new(false));
+    let load = async || {
+        while !ended.load(Ordering::Relaxed) {
+            // Half of it is for what comes after.
+            let amount = if granted.load(Ordering::Relaxed) < ALL / 2 { 10 } else { 0 };
+            if whole(&limiter, moving, 1, amount).await.is_ok() {
+                granted.fetch_add(amount, Ordering::Relaxed);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let story = async {
+        eventually("it has some of everything in advance", async || {
+            let stats = limiter.stats();
+            stats.granted_free > 0 && stats.requests_free > 0 && stats.slots_free > 0
+        })
+        .await;
+        cluster.begin_move(number, from, to).unwrap();
+        while cluster.move_keys(number, from, to, 100).unwrap() > 0 {}
+        cluster.end_move(number, from, to).unwrap();
+        eventually("nothing is open at the new primary", async || {
+            limiter.present_epoch(moving).await == Ok(0)
+        })
+        .await;
+        ended.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(story, load(), load());
+    let known = granted.load(Ordering::Relaxed);
+    limiter.end_grants_before(moving, 2);
+    limiter.open_epoch(moving, 2, &[opening(known)], &[]).await.unwrap();
+    limiter.allow_grants(moving, 2, 100);
+    eventually("service goes on, to the last of it", async || match whole(&limiter, moving, 2, 10).await {
+        Ok(()) => granted.fetch_add(10, Ordering::Relaxed) + 10 == ALL,
+        Err(LimitError::Refused(_) | LimitError::Away) => false,
+        Err(error) => panic!("{error}"),
+    })
+    .await;
+    for _ in 0..20 {
+        assert!(whole(&limiter, moving, 2, 10).await.is_err(), "no more than all of it");
+    }
+    let asked = [(BudgetId::from_u128(1), month())];
+    eventually("it is counted once, and nothing is out", async || {
+        limiter.idle().await;
+        let balance = limiter.balances(moving, &asked).await.unwrap()[0];
+        (balance.spent.get(), balance.held.get(), balance.unresolved.get()) == (ALL, 0, 0)
+    })
+    .await;
+    let other = begin(settings(&cluster.addresses()), &stop).await;
+    eventually("every slot is free", async || {
+        let mut permits = Vec::new();
+        for _ in 0..8 {
+            let mut asked = admit(call(), &[key(None, None, Some(8))], 0, None);
+            asked.organization_id = moving;
+            let Ok(admitted) = other.admit(&asked).await else { break };
+            permits.push(admitted.permit);
+        }
+        let all = permits.len() == 8;
+        permits.into_iter().for_each(|permit| other.release(Release { permit, tokens_used: None }));
+        all && other.mode() == Mode::Healthy
+    })
+    .await;
     stop.cancel();
 }

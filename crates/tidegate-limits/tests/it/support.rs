@@ -1,6 +1,6 @@
 //! A limiter under test, either kind, and short ways to say what is asked of it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -88,7 +88,8 @@ pub(crate) async fn connect_granted(server: &Server, seed: u64, stop: &Cancellat
     begin_granted(settings(server, seed), stop).await
 }
 
-async fn begin_granted(mut settings: RedisSettings, stop: &CancellationToken) -> Limiter {
+/// The same over any store.
+pub(crate) async fn begin_granted(mut settings: RedisSettings, stop: &CancellationToken) -> Limiter {
     settings.decision = Duration::from_secs(2);
     let (report, recall) = (Duration::from_millis(10), Duration::from_millis(60));
     settings.grants = GrantSettings { eager: true, often: 1, report, recall, ..settings.grants };
@@ -206,11 +207,18 @@ impl Drop for Bench {
 thread_local! {
     /// What scenarios of this thread run over in place of stores of their own.
     static CLUSTER: RefCell<Option<Arc<Cluster>>> = const { RefCell::new(None) };
+    /// Runs over it.
+    static RUNS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Runs scenarios of this thread over a cluster, emptied before each.
 pub(crate) fn over_cluster(cluster: Option<Arc<Cluster>>) {
     CLUSTER.set(cluster);
+}
+
+/// How many runs over a cluster there were on this thread.
+pub(crate) fn runs_over_cluster() -> usize {
+    RUNS.get()
 }
 
 /// Runs a scenario over memory, then over Redis, then over Redis with grants.
@@ -219,6 +227,7 @@ pub(crate) async fn on_both<F: Future<Output = ()>>(scenario: impl Fn(Arc<Bench>
         for granted in [false, true] {
             println!("over a cluster, on grants: {granted}");
             scenario(Arc::new(Bench::cluster(&cluster, granted).await)).await;
+            RUNS.set(RUNS.get() + 1);
         }
         return;
     }

@@ -21,12 +21,14 @@ pub(super) struct Map {
     owners: Vec<u16>,
     /// Each has at least one slot, but for the first, which is nowhere.
     parts: Vec<Part>,
+    /// Slots that are nowhere.
+    unserved: usize,
 }
 
 impl Map {
     /// Nobody has any slot.
     pub(super) fn empty(nowhere: Arc<Shard>) -> Self {
-        Self { owners: vec![0; SLOTS], parts: vec![Part { at: None, shard: nowhere }] }
+        Self { owners: vec![0; SLOTS], parts: vec![Part { at: None, shard: nowhere }], unserved: SLOTS }
     }
 
     pub(super) fn of(&self, slot: usize) -> &Arc<Shard> {
@@ -40,10 +42,14 @@ impl Map {
         &self.parts
     }
 
-    /// Those that have slots.
-    pub(super) fn serving(&self) -> impl Iterator<Item = &Part> {
-        let nowhere = self.owners.contains(&0);
-        self.parts.iter().filter(move |part| nowhere || part.at.is_some())
+    /// The servers that have slots.
+    pub(super) fn servers(&self) -> impl Iterator<Item = &Shard> {
+        self.parts.iter().filter(|part| part.at.is_some()).map(|part| &*part.shard)
+    }
+
+    /// Slots that are nowhere.
+    pub(super) const fn unserved(&self) -> usize {
+        self.unserved
     }
 
     fn address(&self, slot: usize) -> Option<&Address> {
@@ -74,6 +80,7 @@ impl Map {
             });
             owners.push(u16::try_from(owner).unwrap_or(0));
         }
-        Some(Self { owners, parts })
+        let unserved = owners.iter().filter(|owner| **owner == 0).count();
+        Some(Self { owners, parts, unserved })
     }
 }

@@ -9,7 +9,7 @@ mod view;
 mod watch;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -22,6 +22,7 @@ use self::map::Map;
 use self::view::{PATIENCE, Silence, View};
 use super::breaker::{Breaker, Kit};
 use super::finder::{Address, Finder};
+use super::route::Standing;
 use super::shard::Shard;
 use super::slot::{self, SLOTS};
 use crate::error::{LimitError, Unfit};
@@ -34,12 +35,16 @@ const USUAL: Duration = Duration::from_secs(30);
 /// First and longest pause between two looks while a primary is away.
 const FIRST_PAUSE_MS: u64 = 250;
 const LONGEST_PAUSE_MS: u64 = 2_000;
-/// Least time between two looks.
+/// Least time between two looks; doubles up to the longest pause while what is hinted at is not to be seen.
 const SPACING: Duration = Duration::from_millis(50);
+/// Seconds between two logs of what the cluster's nodes do not say.
+const SAID: i64 = 60;
 
 /// What a look changed.
 #[derive(Default)]
 pub(super) struct Change {
+    /// Whether any slot has another server.
+    pub(super) is_news: bool,
     /// Servers whose tasks are to be begun.
     pub(super) begun: Vec<Arc<Shard>>,
     /// Servers that have no slots any more: their tasks are to end.
@@ -54,11 +59,10 @@ pub(super) struct Cluster {
     /// Every node of the last view.
     known: Mutex<Vec<Address>>,
     watch: Arc<Watch>,
+    /// When what its nodes do not say was last logged, seconds.
+    complained: AtomicI64,
     kit: Kit,
     stop: CancellationToken,
-    /// What retired servers counted.
-    trips: AtomicU64,
-    dropped: AtomicU64,
 }
 
 impl Cluster {
@@ -66,20 +70,20 @@ impl Cluster {
         let watch = Arc::new(Watch::default());
         let noone = finder.to(&Address { host: String::new(), port: 0 });
         let breaker = Breaker::new(noone, &kit, Some(Arc::clone(&watch)), 0);
-        let nowhere = Arc::new(Shard::new(breaker, stop.child_token()));
+        let nowhere = Arc::new(Shard::nowhere(breaker, stop.child_token()));
         Self {
             map: ArcSwap::from_pointee(Map::empty(nowhere)),
             finder,
             known: Mutex::default(),
             watch,
+            complained: AtomicI64::new(i64::MIN),
             kit,
             stop,
-            trips: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
         }
     }
 
-    /// First look; connects to every primary. An unfit one is an error, an absent one is not.
+    /// First look; connects to every primary. That all of them are unfit is an error; that one is, is its
+    /// organizations' outage.
     pub(super) async fn begin(&self) -> Result<(), LimitError> {
         match self.look().await {
             Err(error @ LimitError::Unfit(_)) => return Err(error),
@@ -87,8 +91,16 @@ impl Cluster {
             Ok(_) => {}
         }
         let map = self.map.load_full();
-        let begun = map.serving().map(|part| part.shard.breaker.begin());
-        join_all(begun).await.into_iter().collect()
+        let begun = map.servers().map(|shard| shard.breaker.begin());
+        let begun = join_all(begun).await;
+        let all = begun.iter().all(Result::is_err);
+        for error in begun.into_iter().filter_map(Result::err) {
+            if all {
+                return Err(error);
+            }
+            tracing::error!(%error, "a primary of the cluster must not be used");
+        }
+        Ok(())
     }
 
     pub(super) fn of(&self, organization: OrganizationId) -> Arc<Shard> {
@@ -104,43 +116,61 @@ impl Cluster {
         self.map.load().parts().iter().map(|part| Arc::clone(&part.shard)).collect()
     }
 
-    /// Servers that have slots.
-    pub(super) fn serving(&self) -> Vec<Arc<Shard>> {
-        self.map.load().serving().map(|part| Arc::clone(&part.shard)).collect()
+    /// Who serves.
+    pub(super) fn standing(&self) -> Standing {
+        let map = self.map.load();
+        Standing {
+            servers: map.servers().count(),
+            away: map.servers().filter(|shard| !shard.breaker.is_closed()).count(),
+            unserved: map.unserved(),
+        }
     }
 
-    /// What retired servers counted: times that their breaker opened, what they dropped.
-    pub(super) fn before(&self) -> (u64, u64) {
-        (self.trips.load(Ordering::Relaxed), self.dropped.load(Ordering::Relaxed))
-    }
-
-    /// Waits until it is worth to look again. `looks`: how many there were since all was well.
-    pub(super) async fn wait(&self, looks: u32) {
-        let troubled = self.map.load().serving().any(|part| !part.shard.breaker.is_closed());
-        let pause = if troubled {
-            Duration::from_millis((FIRST_PAUSE_MS << looks.min(5)).min(LONGEST_PAUSE_MS))
-        } else {
+    /// Waits until it is worth to look again. `looks`: how many there were since all was well; `vain`: how many
+    /// hints in turn led to nothing. Whether there was a hint.
+    pub(super) async fn wait(&self, looks: u32, vain: u32) -> bool {
+        let pause = if self.standing().is_well() {
             USUAL
+        } else {
+            Duration::from_millis((FIRST_PAUSE_MS << looks.min(5)).min(LONGEST_PAUSE_MS))
         };
-        tokio::time::sleep(SPACING).await;
-        let _hinted = tokio::time::timeout(pause, self.watch.hinted()).await;
+        let longest = Duration::from_millis(LONGEST_PAUSE_MS);
+        tokio::time::sleep((SPACING * (1 << vain.min(6))).min(longest)).await;
+        tokio::time::timeout(pause, self.watch.hinted()).await.is_ok()
     }
 
     /// Asks who has which slot, and takes it over.
     pub(super) async fn look(&self) -> Result<Change, LimitError> {
         let mut views = self.ask_primaries().await;
         if !views.iter().any(|view| view.stands) {
-            let told = self.ask_everybody().await;
-            let silent: Vec<Silence> =
-                told.iter().filter_map(|(_, told)| told.as_ref().err().copied()).collect();
-            views.extend(told.into_iter().filter_map(|(_, told)| told.ok()));
+            let mut silent = Vec::new();
+            for (node, told) in self.ask_everybody().await {
+                match told {
+                    Ok(view) => views.push(view),
+                    Err(why) => silent.push((node, why)),
+                }
+            }
             if views.is_empty() {
-                return Err(unfit(&silent));
+                let error = unfit(&silent);
+                self.complain(&silent, &error);
+                return Err(error);
             }
         }
         let Some(view) = view::newest(&views) else { return Err(LimitError::Away) };
         self.watch.heard(view.epoch);
         Ok(self.adopt(view))
+    }
+
+    /// Logs why nobody says who has which slot, at most once a minute.
+    fn complain(&self, silent: &[(Address, Silence)], error: &LimitError) {
+        let now = self.kit.clock.now().as_seconds();
+        if now.saturating_sub(self.complained.load(Ordering::Relaxed)) < SAID {
+            return;
+        }
+        self.complained.store(now, Ordering::Relaxed);
+        let nodes: Vec<String> = silent.iter().map(|(at, why)| format!("{at}: {why}")).collect();
+        let nodes = nodes.join("; ");
+        tracing::error!(%error, nodes, "no node of the cluster says who has which slot");
     }
 
     /// Primaries to which there are connections.
@@ -187,6 +217,7 @@ impl Cluster {
             Arc::new(Shard::new(breaker, self.stop.child_token()))
         };
         let Some(new) = old.by(view, begin) else { return change };
+        change.is_news = true;
         let new = Arc::new(new);
         let is_in =
             |map: &Map, shard: &Arc<Shard>| map.parts().iter().any(|part| Arc::ptr_eq(&part.shard, shard));
@@ -194,8 +225,6 @@ impl Cluster {
             change.begun.push(Arc::clone(&part.shard));
         }
         for part in old.parts().iter().filter(|part| !is_in(&new, &part.shard)) {
-            self.trips.fetch_add(part.shard.breaker.trips(), Ordering::Relaxed);
-            self.dropped.fetch_add(part.shard.queue.counts().2, Ordering::Relaxed);
             change.retired.push(Arc::clone(&part.shard));
         }
         tracing::info!(
@@ -212,11 +241,11 @@ impl Cluster {
 }
 
 /// Nobody says anything: whether that will pass.
-fn unfit(silent: &[Silence]) -> LimitError {
-    let all = |why| !silent.is_empty() && silent.iter().all(|silence| *silence == why);
+fn unfit(silent: &[(Address, Silence)]) -> LimitError {
+    let all = |why| !silent.is_empty() && silent.iter().all(|(_, silence)| *silence == why);
     if all(Silence::NoCluster) {
         LimitError::Unfit(Unfit::NoCluster)
-    } else if silent.contains(&Silence::Refused) {
+    } else if all(Silence::Refused) {
         LimitError::Unfit(Unfit::Command("CLUSTER SLOTS or CLUSTER INFO"))
     } else {
         LimitError::Away

@@ -1,11 +1,11 @@
 //! What is seen of a cluster in passing, and makes somebody look at it anew.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use redis::{Pipeline, Value};
 use tokio::sync::Notify;
 
-use super::view::{PATIENCE, epoch, stands};
+use super::view::{epoch, stands};
 use crate::redis::link::{Failure, Link};
 
 /// What all of a cluster's servers tell.
@@ -33,11 +33,10 @@ impl Watch {
     }
 
     /// Whether this server says that its cluster counts. News makes somebody look.
-    pub(in crate::redis) async fn ask(&self, link: &Link) -> Result<(), Failure> {
-        let mut question = Pipeline::with_capacity(1);
-        question.cmd("CLUSTER").arg("INFO");
-        let replies = link.ask_many(&question, PATIENCE).await?;
-        let told = replies.first().unwrap_or(&Value::Nil);
+    pub(in crate::redis) async fn ask(&self, link: &Link, stop: Duration) -> Result<(), Failure> {
+        let mut question = redis::cmd("CLUSTER");
+        question.arg("INFO");
+        let told = &link.ask(&question, stop).await?;
         if epoch(told).is_some_and(|epoch| self.heard(epoch)) {
             self.hint();
         }
