@@ -177,16 +177,35 @@ impl Cluster {
     /// When a node refuses.
     pub fn move_keys(&self, slot: usize, from: &Server, to: &Server, most: usize) -> Result<usize> {
         let keys = from.command(&["CLUSTER", "GETKEYSINSLOT", &slot.to_string(), &most.to_string()])?;
-        let keys: Vec<&str> = keys.lines().filter(|key| !key.is_empty()).collect();
+        let keys: Vec<String> = keys.lines().filter(|key| !key.is_empty()).map(str::to_owned).collect();
+        self.move_these(&keys, from, to)?;
+        Ok(keys.len())
+    }
+
+    /// Moves these keys.
+    ///
+    /// # Errors
+    /// When a node refuses.
+    pub fn move_these(&self, keys: &[String], from: &Server, to: &Server) -> Result<()> {
         if keys.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         let port = to.port().to_string();
         let mut words = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "20000", "KEYS"];
-        words.extend(&keys);
+        words.extend(keys.iter().map(String::as_str));
         let said = from.command(&words)?;
         ensure!(said == "OK" || said == "NOKEY", "MIGRATE: {said}");
-        Ok(keys.len())
+        Ok(())
+    }
+
+    /// Ends a move in its middle: the slot stays where it was, and the keys wherever they are.
+    ///
+    /// # Errors
+    /// When a node refuses.
+    pub fn break_off(&self, slot: usize, from: &Server, to: &Server) -> Result<()> {
+        let slot = slot.to_string();
+        told(from, &["CLUSTER", "SETSLOT", &slot, "STABLE"])?;
+        told(to, &["CLUSTER", "SETSLOT", &slot, "STABLE"])
     }
 
     /// Moves what is left of the slot and says whose it is.

@@ -93,7 +93,7 @@ impl Question<'_> {
         let slots = slots_of(self.scopes);
         let slot_count = slots.clone().count();
         let budgets = self.hold.map_or(0, |hold| hold.budgets.len());
-        let keys = self.hold.map_or(0, |_| 3 + budgets) + self.buckets.len() + slot_count;
+        let keys = self.hold.map_or(0, |_| 4 + budgets) + self.buckets.len() + slot_count;
         let arguments = 12 + 6 * budgets + 2 * self.buckets.len() + slot_count;
         let mut command = scripts.admit.call(keys, arguments);
         let fields = self.hold.map(|hold| keys_of_hold(&mut command, &names, hold));
@@ -157,6 +157,7 @@ pub(super) fn common_keys(command: &mut Cmd, names: &Names, member: &Name, field
     bytes(command, &names.epoch());
     bytes(command, &names.hold(member));
     bytes(command, &names.deadlines());
+    bytes(command, &names.windows());
     for field in fields {
         bytes(command, &names.budget(field));
     }
@@ -175,7 +176,7 @@ pub(super) fn settle(
         End::Void => ("v", 0),
         End::Unresolved => ("u", 0),
     };
-    let mut command = scripts.settle.call(3 + settlement.budgets.len(), 7 + 2 * settlement.budgets.len());
+    let mut command = scripts.settle.call(4 + settlement.budgets.len(), 7 + 2 * settlement.budgets.len());
     let member = member(settlement.call_id, settlement.attempt);
     let fields = settlement.budgets.iter().map(|(budget, window)| budget_field(*budget, *window)).collect();
     common_keys(&mut command, &Names::of(settlement.organization_id), &member, &fields);
@@ -202,7 +203,7 @@ pub(super) fn overdue(
     fields: &Fields,
     grace_micros: i64,
 ) -> Cmd {
-    let mut command = scripts.settle.call(3 + fields.len(), 7 + 2 * fields.len());
+    let mut command = scripts.settle.call(4 + fields.len(), 7 + 2 * fields.len());
     common_keys(&mut command, &Names::of(organization), member, fields);
     command
         .arg(run_id)
@@ -277,8 +278,9 @@ pub(super) fn balances(
     asked: &[(BudgetId, Window)],
 ) -> Cmd {
     let names = Names::of(organization);
-    let mut command = scripts.balances.call(1 + asked.len(), 1);
+    let mut command = scripts.balances.call(2 + asked.len(), 1);
     bytes(&mut command, &names.epoch());
+    bytes(&mut command, &names.windows());
     for (budget, window) in asked {
         bytes(&mut command, &names.budget(&budget_field(*budget, *window)));
     }

@@ -1,4 +1,4 @@
-//! Commands that write an epoch. The order of keys and arguments is the script's own.
+//! Commands that write an epoch, and the one that asks for it. The order of keys and arguments is the script's own.
 
 use redis::Cmd;
 use tidegate_types::OrganizationId;
@@ -26,8 +26,17 @@ pub(super) struct EpochWriter<'a> {
     pub(super) organization: OrganizationId,
     pub(super) epoch: u64,
     pub(super) run_id: &'a str,
-    /// Unique among all that ever write an epoch of the organization.
+    /// Unique among all that ever write an epoch of the organization. Ends in `.w`: the epoch has a record of the
+    /// windows that it began, which those of earlier releases have not.
     pub(super) nonce: &'a str,
+}
+
+/// Asks which epoch is open.
+pub(super) fn present(scripts: &Scripts, run_id: &str, organization: OrganizationId) -> Cmd {
+    let mut command = scripts.present.call(1, 1);
+    bytes(&mut command, &Names::of(organization).epoch());
+    command.arg(run_id);
+    command
 }
 
 impl EpochWriter<'_> {
@@ -37,9 +46,10 @@ impl EpochWriter<'_> {
 
     pub(super) fn step(&self, step: EpochStep) -> Cmd {
         let names = Names::of(self.organization);
-        let mut command = self.scripts.epoch.call(2, 4);
+        let mut command = self.scripts.epoch.call(3, 4);
         bytes(&mut command, &names.epoch());
         bytes(&mut command, &names.deadlines());
+        bytes(&mut command, &names.windows());
         let step = match step {
             EpochStep::Begin => "begin",
             EpochStep::Finish => "finish",
@@ -52,9 +62,10 @@ impl EpochWriter<'_> {
     pub(super) fn balance(&self, balance: &OpeningBalance) -> Cmd {
         let names = Names::of(self.organization);
         let window = Window { start: balance.window_start, end: balance.window_end };
-        let mut command = self.scripts.epoch.call(2, 7);
+        let mut command = self.scripts.epoch.call(3, 7);
         bytes(&mut command, &names.epoch());
         bytes(&mut command, &names.budget(&budget_field(balance.budget_id, window)));
+        bytes(&mut command, &names.windows());
         self.head(&mut command, "balance");
         command.arg(balance.spent.get()).arg(balance.unresolved.get()).arg(expiry_ms(expiry::of_window(
             window,
@@ -65,7 +76,7 @@ impl EpochWriter<'_> {
     }
 
     pub(super) fn hold(&self, hold: &Hold, grace_micros: i64) -> Cmd {
-        let mut command = self.scripts.epoch.call(3 + hold.budgets.len(), 7 + 3 * hold.budgets.len());
+        let mut command = self.scripts.epoch.call(4 + hold.budgets.len(), 7 + 3 * hold.budgets.len());
         let member = member(hold.call_id, hold.attempt);
         let fields = hold.budgets.iter().map(|part| budget_field(part.budget_id, part.window)).collect();
         common_keys(&mut command, &Names::of(self.organization), &member, &fields);

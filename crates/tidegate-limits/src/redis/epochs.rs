@@ -11,10 +11,8 @@ use tidegate_types::{BudgetId, NanoUsd, OrganizationId};
 use super::RedisStore;
 use super::command;
 use super::decide::{number, spread};
-use super::epoch_command::{EpochStep, EpochWriter};
-use super::left::open_epoch;
+use super::epoch_command::{self, EpochStep, EpochWriter};
 use super::link::Link;
-use super::names::Names;
 use super::shard::Shard;
 use crate::budget::Balance;
 use crate::error::LimitError;
@@ -29,10 +27,9 @@ impl RedisStore {
         let shard = self.route.of(organization);
         let link = shard.breaker.front(spread(organization)).ok_or(LimitError::Away)?;
         self.seen.insert(organization);
-        let mut command = redis::cmd("GET");
-        command.arg(Names::of(organization).epoch().as_slice());
-        let marker = shard.breaker.ask(&link, &command).await.map_err(|_| LimitError::Away)?;
-        Ok(open_epoch(&marker, link.run_id()).map_or(0, |(epoch, _)| epoch))
+        let command = epoch_command::present(&self.scripts, link.run_id(), organization);
+        let found = shard.breaker.ask(&link, &command).await.map_err(|_| LimitError::Away)?;
+        number(&found).map(i64::unsigned_abs).ok_or(LimitError::Away)
     }
 
     pub(crate) async fn open_epoch(
@@ -46,7 +43,7 @@ impl RedisStore {
         let shard = self.route.of(organization);
         let link = shard.breaker.back().ok_or(LimitError::Away)?;
         let permit = self.permits.fetch_add(1, Ordering::Relaxed);
-        let nonce = format!("{:x}.{permit:x}", self.seed);
+        let nonce = format!("{:x}.{permit:x}.w", self.seed);
         let writer =
             EpochWriter { scripts: &self.scripts, organization, epoch, run_id: link.run_id(), nonce: &nonce };
         match step(&shard, &link, &[writer.step(EpochStep::Begin)]).await? {

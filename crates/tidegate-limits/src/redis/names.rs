@@ -34,6 +34,11 @@ impl Names {
         self.key(b'e')
     }
 
+    /// Windows that the epoch has begun (hash).
+    pub(super) fn windows(&self) -> Name {
+        self.key(b'w')
+    }
+
     /// Open holds by deadline (ZSET).
     pub(super) fn deadlines(&self) -> Name {
         self.key(b'd')
@@ -176,6 +181,7 @@ mod tests {
         ];
         let mut keys = vec![
             names.epoch(),
+            names.windows(),
             names.deadlines(),
             names.hold(&member(CallId::from_u128(seed), 7)),
             names.budget(&budget_field(BudgetId::from_u128(seed), window)),

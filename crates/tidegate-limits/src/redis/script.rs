@@ -28,6 +28,7 @@ pub(super) struct Scripts {
     pub(super) release: Script,
     pub(super) renew: Script,
     pub(super) epoch: Script,
+    pub(super) present: Script,
     pub(super) balances: Script,
     pub(super) exchange: Script,
     pub(super) reclaim: Script,
@@ -38,14 +39,33 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            admit: Script::new(include_str!("scripts/admit.lua")),
-            settle: Script::new(include_str!("scripts/settle.lua")),
+            admit: Script::new(concat!(
+                include_str!("scripts/windows.lua"),
+                include_str!("scripts/admit.lua")
+            )),
+            settle: Script::new(concat!(
+                include_str!("scripts/windows.lua"),
+                include_str!("scripts/settle.lua")
+            )),
             release: Script::new(include_str!("scripts/release.lua")),
             renew: Script::new(include_str!("scripts/renew.lua")),
-            epoch: Script::new(include_str!("scripts/epoch.lua")),
-            balances: Script::new(include_str!("scripts/balances.lua")),
-            exchange: Script::new(include_str!("scripts/exchange.lua")),
-            reclaim: Script::new(include_str!("scripts/reclaim.lua")),
+            epoch: Script::new(concat!(
+                include_str!("scripts/windows.lua"),
+                include_str!("scripts/epoch.lua")
+            )),
+            present: Script::new(include_str!("scripts/present.lua")),
+            balances: Script::new(concat!(
+                include_str!("scripts/windows.lua"),
+                include_str!("scripts/balances.lua")
+            )),
+            exchange: Script::new(concat!(
+                include_str!("scripts/windows.lua"),
+                include_str!("scripts/exchange.lua")
+            )),
+            reclaim: Script::new(concat!(
+                include_str!("scripts/windows.lua"),
+                include_str!("scripts/reclaim.lua")
+            )),
             rates: Script::new(include_str!("scripts/rates.lua")),
             slots: Script::new(include_str!("scripts/slots.lua")),
         }
@@ -53,8 +73,11 @@ impl Scripts {
 
     /// Makes the server know every script.
     pub(super) fn load(&self, pipeline: &mut Pipeline) {
-        let Self { admit, settle, release, renew, epoch, balances, exchange, reclaim, rates, slots } = self;
-        for script in [admit, settle, release, renew, epoch, balances, exchange, reclaim, rates, slots] {
+        let Self { admit, settle, release, renew, epoch, present, .. } = self;
+        let Self { balances, exchange, reclaim, rates, slots, .. } = self;
+        for script in
+            [admit, settle, release, renew, epoch, present, balances, exchange, reclaim, rates, slots]
+        {
             pipeline.cmd("SCRIPT").arg("LOAD").arg(script.code);
         }
     }

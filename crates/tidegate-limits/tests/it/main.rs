@@ -11,6 +11,7 @@ mod faults;
 mod grants;
 mod hot_keys;
 mod left;
+mod lost_counters;
 mod memory_used;
 mod model;
 mod rate_grants;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tidegate_limits::{Hold, LimitError, Limiter, Mode};
+use tidegate_limits::{Hold, LimitError, Limiter, Mode, Process};
 use tidegate_testkit::redis::Server;
+use tidegate_types::{BudgetId, NodeId, OrganizationId};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, ORGANIZATION, call, connect, eventually, hard, hold, place, spent};
+use crate::support::{Bench, ORGANIZATION, call, connect, eventually, hard, hold, month, place, spent};
 
 async fn replicates(replica: &Server, of: &Server) {
     replica.command(&["REPLICAOF", "127.0.0.1", &of.port().to_string()]).unwrap();
@@ -46,5 +47,50 @@ async fn a_server_that_is_promoted_again_counts_no_more_under_the_epoch_that_it_
     tokio::time::timeout(Duration::from_secs(20), bench.open(2)).await.unwrap();
     let next = Hold { epoch: 2, ..hold(&bench.limiter, &[hard(1, 100, 1)]) };
     place(&bench.limiter, &next).await.unwrap();
+    stop.cancel();
+}
+
+/// Asks the server in the other's place about an organization in one of the ways in which nothing is held.
+async fn look(other: &Limiter, organization: OrganizationId, way: u128) -> bool {
+    let gone = LimitError::NoEpoch { found: 0 };
+    match way {
+        1 => other.present_epoch(organization).await == Ok(0),
+        2 => other.balances(organization, &[(BudgetId::from_u128(1), month())]).await == Err(gone),
+        _ => {
+            let dead = Process { node_id: NodeId::from_u128(1), boot: 1 };
+            other.reclaim(organization, dead, 1, &[]).await == Err(gone)
+        }
+    }
+}
+
+#[tokio::test]
+async fn so_it_is_for_an_organization_that_nobody_called_in_between() {
+    let bench = Bench::redis().await;
+    let quiet = [1, 2, 3].map(OrganizationId::from_u128);
+    for organization in quiet {
+        bench.limiter.open_epoch(organization, 1, &[], &[]).await.unwrap();
+    }
+    let (first, second) = (bench.server.as_ref().unwrap(), Server::start().unwrap());
+    replicates(&second, first).await;
+    second.command(&["REPLICAOF", "NO", "ONE"]).unwrap();
+    let stop = CancellationToken::new();
+    let other = connect(&second, 8, &stop).await;
+    for (organization, way) in quiet.into_iter().zip(1..) {
+        eventually("it is looked at", async || look(&other, organization, way).await).await;
+    }
+    replicates(first, &second).await;
+    first.command(&["REPLICAOF", "NO", "ONE"]).unwrap();
+    for organization in quiet {
+        let asked = async || match bench
+            .limiter
+            .hold(organization, &hold(&bench.limiter, &[hard(1, 100, 1)]))
+            .await
+        {
+            Err(LimitError::NoEpoch { found: 0 }) => true,
+            Err(LimitError::Away) => false,
+            other => panic!("it counts as if nothing had been: {other:?}"),
+        };
+        eventually("nothing is open there", asked).await;
+    }
     stop.cancel();
 }

@@ -51,9 +51,10 @@ fn command(
     exchange: &Exchange,
 ) -> Cmd {
     let (names, rows) = (Names::of(organization), &exchange.rows);
-    let mut command = scripts.exchange.call(2 + 2 * rows.len(), 5 + 9 * rows.len());
+    let mut command = scripts.exchange.call(3 + 2 * rows.len(), 5 + 9 * rows.len());
     bytes(&mut command, &names.epoch());
     bytes(&mut command, &names.grants(mark));
+    bytes(&mut command, &names.windows());
     for row in rows {
         let field = budget_field(row.at.0, row.window);
         bytes(&mut command, &names.budget(&field));

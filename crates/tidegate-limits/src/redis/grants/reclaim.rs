@@ -115,9 +115,10 @@ impl Reclaim<'_> {
     }
 
     fn command(&self, rows: &[Row]) -> Cmd {
-        let mut command = self.store.scripts.reclaim.call(2 + 2 * rows.len(), 3 + 3 * rows.len());
+        let mut command = self.store.scripts.reclaim.call(3 + 2 * rows.len(), 3 + 3 * rows.len());
         bytes(&mut command, &self.names.epoch());
         bytes(&mut command, &self.names.grants(&self.mark));
+        bytes(&mut command, &self.names.windows());
         for row in rows {
             bytes(&mut command, &row.budget);
             bytes(&mut command, &row.record);

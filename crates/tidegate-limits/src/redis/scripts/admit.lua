@@ -1,6 +1,6 @@
 -- Grants rates, slots and a hold (or one more step of it): all of it or nothing.
 -- Clock: this server's. Money travels as decimal strings; sums below 2^53 only, never `..`.
--- KEYS  with a hold: epoch marker, hold, deadlines, one per budget; then buckets; then slots.
+-- KEYS  with a hold: epoch marker, hold, deadlines, windows that the epoch began, one per budget; then buckets; then slots.
 -- ARGV  1 budgets (-1: no hold)  2 buckets  3 slots
 --       with a hold: epoch (0: any), run id, step, deadline ms, hold expiry ms (0: never), member, who places it,
 --         then per budget: field, hard, amount, limit, revision, expiry ms (0: never)
@@ -30,7 +30,7 @@ if budgets >= 0 then
     if hold[2] ~= 'o' then return {5, now} end
     placed = tonumber(A[6]) <= tonumber(hold[3])
   end
-  k, a = 3 + budgets, 10 + 6 * budgets
+  k, a = 4 + budgets, 10 + 6 * budgets
 end
 
 local reply = {0, now, epoch}
@@ -63,10 +63,15 @@ end
 -- Limits are noted in every budget, also when one of them refuses.
 local counters = {}
 for i = 1, budgets do
-  local key, at = K[3 + i], 4 + 6 * i
+  local key, at = K[4 + i], 4 + 6 * i
   -- at + 1 field, + 2 hard, + 3 amount, + 4 limit, + 5 revision, + 6 expiry
   local b = call('HMGET', key, 'n', 's', 'h', 'u', 'l', 'v', 'p', 'g', 'r')
   if b[1] ~= nonce then
+    if lost(K[4], nonce, A[at + 1]) then
+      call('DEL', K[1])
+      return {4, now, 0}
+    end
+    note(K[4], nonce, A[at + 1], A[at + 6])
     if b[1] then call('DEL', key) end
     call('HSET', key, 'n', nonce, 's', '0', 'h', '0', 'u', '0', 'l', A[at + 4], 'v', A[at + 5], 'p', A[at + 6])
     if A[at + 6] ~= '0' then call('PEXPIREAT', key, A[at + 6]) end
@@ -90,7 +95,7 @@ for i = 1, budgets do
       local ms = math.floor(now / 1000)
       since = ms - tonumber(b[9] or '0')
       if since >= 10000 then
-        call('HSET', K[3 + i], 'r', text(ms))
+        call('HSET', K[4 + i], 'r', text(ms))
         since = 0
       end
     end
@@ -118,12 +123,13 @@ if budgets >= 0 then
     fields[#fields + 1] = A[10]
   end
   for i = 1, budgets do
-    local key, at = K[3 + i], 4 + 6 * i
+    local key, at = K[4 + i], 4 + 6 * i
     if A[at + 3] ~= '0' then call('HINCRBY', key, 'h', A[at + 3]) end
     local expires = counters[i][7]
     if expires ~= '0' and tonumber(A[at + 6]) > tonumber(expires) then
       call('HSET', key, 'p', A[at + 6])
       call('PEXPIREAT', key, A[at + 6])
+      note(K[4], nonce, A[at + 1], A[at + 6])
     end
     if open then
       call('HINCRBY', K[2], A[at + 1], A[at + 3])

@@ -3,7 +3,7 @@
 -- process has t: granted in all, s and u: told as spent and unresolved; t - s - u is out, and the
 -- budget's g is the sum of that over all records.
 -- A process that is over, because its successor has said what it used, is told nothing and takes nothing.
--- KEYS  epoch marker, the process's list of records, then per budget: budget, record
+-- KEYS  epoch marker, the process's list of records, windows that the epoch began, then per budget: budget, record
 -- ARGV  1 epoch  2 run id  3 sequence  4 share (of what is free, one in so many; 1: a hold that is there lacks exactly this)
 --       5 percent of the limit that may be out
 --       per budget: hard, spent, unresolved, keep (granted in all, lowered), want, least, limit, revision, expiry ms (0: never)
@@ -35,11 +35,16 @@ local function listed(record, budget, expiry)
 end
 
 local reply = {0, now_ms}
-for i = 1, #K / 2 - 1 do
-  local budget, record, at = K[2 * i + 1], K[2 * i + 2], 9 * i - 4
+for i = 1, (#K - 3) / 2 do
+  local budget, record, at = K[2 * i + 2], K[2 * i + 3], 9 * i - 4
   -- at + 1 hard, + 2 spent, + 3 unresolved, + 4 keep, + 5 want, + 6 least, + 7 limit, + 8 revision, + 9 expiry
   local b = call('HMGET', budget, 'n', 's', 'h', 'u', 'l', 'v', 'p', 'g', 'r')
   if b[1] ~= nonce then
+    if lost(K[3], nonce, window_of(budget)) then
+      call('DEL', K[1])
+      return {4, now_ms, 0}
+    end
+    note(K[3], nonce, window_of(budget), A[at + 9])
     if b[1] then call('DEL', budget) end
     b = {nonce, '0', '0', '0', A[at + 7], A[at + 8], A[at + 9], '0', false}
     call('HSET', budget, 'n', nonce, 's', '0', 'h', '0', 'u', '0', 'l', b[5], 'v', b[6], 'p', b[7], 'g', '0')
@@ -82,6 +87,7 @@ for i = 1, #K / 2 - 1 do
       if b[7] ~= '0' and tonumber(A[at + 9]) > tonumber(b[7]) then
         call('HSET', budget, 'p', A[at + 9])
         call('PEXPIREAT', budget, A[at + 9])
+        note(K[3], nonce, window_of(budget), A[at + 9])
       end
       call('PEXPIREAT', record, A[at + 9])
     end

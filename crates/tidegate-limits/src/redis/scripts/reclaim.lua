@@ -1,7 +1,7 @@
 -- What a dead process had in advance goes back: told once more by whoever knows the books. From the first call on
 -- nothing that the process sent is carried out any more, however late it comes. What is set is what the process used
 -- in all, so that to say it again, or to say it better, does no harm.
--- KEYS  epoch marker, the process's list of records, then per window: budget, record
+-- KEYS  epoch marker, the process's list of records, windows that the epoch began, then per window: budget, record
 -- ARGV  epoch, run id, how long the end of the process is remembered at least ms, then per window: spent, unresolved,
 --       expiry ms (0: never)
 -- Reply {0, now ms, money that came back, then per record: record, budget} {4, now ms, epoch found}
@@ -9,6 +9,8 @@ local call, K, A = redis.call, KEYS, ARGV
 local time = call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local e, run, nonce = string.match(call('GET', K[1]) or '', '^(%d+) (%S+) (%S+)$')
+-- As in admit.lua: what another process of Redis counted is over for good.
+if e and run ~= A[2] then call('DEL', K[1]) end
 if not e or run ~= A[2] then return {4, now_ms, 0} end
 if e ~= A[1] then return {4, now_ms, tonumber(e)} end
 local function text(x) return string.format('%.0f', x) end
@@ -28,9 +30,13 @@ if own[2] ~= '0' and tonumber(own[2]) < least then
 end
 
 local back = 0
-for i = 1, (#K - 2) / 2 do
-  local budget, record, at = K[2 * i + 1], K[2 * i + 2], 3 * i
+for i = 1, (#K - 3) / 2 do
+  local budget, record, at = K[2 * i + 2], K[2 * i + 3], 3 * i
   local b = call('HMGET', budget, 'n', 's', 'u', 'g')
+  if b[1] ~= nonce and lost(K[3], nonce, window_of(budget)) then
+    call('DEL', K[1])
+    return {4, now_ms, 0}
+  end
   local r = call('HMGET', record, 'n', 't', 's', 'u')
   local known = call('HEXISTS', K[2], record) == 1
   -- What is gone by now is of a window that is over.

@@ -1,5 +1,5 @@
 -- Ends an attempt's hold, once; an unresolved one may be ended once more.
--- KEYS  epoch marker, hold, deadlines, one per budget
+-- KEYS  epoch marker, hold, deadlines, windows that the epoch began, one per budget
 -- ARGV  run id, epoch (0: no hold was placed), end (s spent, v void, u unresolved, r overdue), cost,
 --       grace ms, member, how long its end is remembered ms, then per budget: field, expiry ms (0: never)
 -- Reply 0 done (or nothing to do), 1 no epoch to settle under: try again later
@@ -10,7 +10,7 @@ if e and run ~= A[1] then call('DEL', K[1]) end
 if not e or run ~= A[1] or tonumber(e) < tonumber(A[2]) then return 1 end
 local ending, cost = A[3], A[4]
 local fields = {}
-for i = 1, #K - 3 do fields[i] = A[6 + 2 * i] end
+for i = 1, #K - 4 do fields[i] = A[6 + 2 * i] end
 local hold = call('HMGET', K[2], 'n', 'x', 'd', unpack(fields))
 
 if hold[1] ~= nonce then
@@ -22,9 +22,14 @@ if hold[1] ~= nonce then
   -- opening balance; one that never was held is counted here, and remembered.
   if A[2] == '0' and ending == 's' then
     for i = 1, #fields do
-      local key, expiry = K[3 + i], A[7 + 2 * i]
+      local key, expiry = K[4 + i], A[7 + 2 * i]
       local n = call('HGET', key, 'n')
       if n ~= nonce then
+        if lost(K[4], nonce, fields[i]) then
+          call('DEL', K[1])
+          return 1
+        end
+        note(K[4], nonce, fields[i], expiry)
         if n then call('DEL', key) end
         call('HSET', key, 'n', nonce, 's', '0', 'h', '0', 'u', '0', 'p', expiry)
         if expiry ~= '0' then call('PEXPIREAT', key, expiry) end
@@ -48,7 +53,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if ending == 'r' and tonumber(deadline) + tonumber(A[5]) > now then return 0 end
 local from = state == 'o' and 'h' or 'u'
 for i = 1, #fields do
-  local key, amount = K[3 + i], hold[3 + i]
+  local key, amount = K[4 + i], hold[3 + i]
   -- Counters of a window that is long over may be gone; they are not brought back.
   if amount and call('HGET', key, 'n') == nonce then
     if amount ~= '0' then call('HINCRBY', key, from, '-' .. amount) end
@@ -57,6 +62,9 @@ for i = 1, #fields do
     elseif ending ~= 'v' and amount ~= '0' then
       call('HINCRBY', key, 'u', amount)
     end
+  elseif amount and lost(K[4], nonce, fields[i]) then
+    call('DEL', K[1])
+    return 1
   end
 end
 -- One that is overdue stays among those that nobody has ended.
