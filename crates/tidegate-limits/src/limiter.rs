@@ -216,8 +216,7 @@ impl Limiter {
         }
     }
 
-    /// These organizations by the servers that count for them: what one server cannot be asked need not keep what
-    /// another one can.
+    /// These organizations by the servers that count for them: one that is away need not keep the others.
     #[must_use]
     pub fn apart(&self, organizations: Vec<OrganizationId>) -> Vec<Vec<OrganizationId>> {
         match &self.store {
@@ -276,8 +275,7 @@ impl Limiter {
         }
     }
 
-    /// The organization's open epoch; 0: none. Only looks: to ask for a hold under a made-up epoch instead
-    /// would be news of that epoch, and end what is held here under the present one.
+    /// The organization's open epoch; 0: none. Only looks: a hold under a made-up epoch would be news of that one.
     ///
     /// # Errors
     /// [`LimitError::Away`].
@@ -288,8 +286,7 @@ impl Limiter {
         }
     }
 
-    /// Writes the counters of an epoch that the control plane has permitted. Repeating it for
-    /// an epoch that is already open changes nothing.
+    /// Writes the counters of an epoch that the control plane has permitted; once it is open, nothing changes.
     ///
     /// # Errors
     /// [`LimitError::NoEpoch`] when the store is at a higher epoch, or another node began to
@@ -439,16 +436,15 @@ impl Limiter {
         }
     }
 
-    /// Waits until all queued settlements and releases are through and grants are given back, but
-    /// for what is held (what waits for an epoch does not count). Bound it with a timeout when the store may be away.
+    /// Waits until what is queued is through and what is not held of grants is given back (what waits for an epoch
+    /// does not count). Bound it with a timeout when the store may be away.
     pub async fn idle(&self) {
         if let Store::Redis(store) = &self.store {
             store.idle().await;
         }
     }
 
-    /// Turns holds past deadline and grace into unresolved, now, in every organization seen.
-    /// A background task does the same over Redis; memory does it in passing and forgets here.
+    /// Turns overdue holds into unresolved, now. Over Redis a task does it, too; memory does it in passing.
     pub async fn sweep(&self) {
         match &self.store {
             Store::Memory(store) => store.sweep(),
