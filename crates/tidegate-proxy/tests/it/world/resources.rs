@@ -6,7 +6,7 @@ use tidegate_telemetry::SystemClock;
 use tidegate_types::resource::*;
 use tidegate_types::window::{True, WeekStart, WindowSpec};
 use tidegate_types::{
-    BudgetId, Clock, ModelId, OfferingId, OrganizationId, PicoUsd, PriceId, ProviderId, TeamId, Timestamp,
+    BudgetId, Clock, ModelId, OfferingId, OrganizationId, PicoUsd, PriceId, ProviderId, Timestamp,
 };
 
 use super::{MODEL, ORG, Offer, TEAM};
