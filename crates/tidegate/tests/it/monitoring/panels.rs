@@ -1,20 +1,17 @@
-//! The chart's dashboard and alerts before a real Prometheus and a real installation: every panel shows something,
-//! nothing is raised while all is well, and faults that are made raise the alerts that are meant for them.
+//! Every panel of the dashboard shows a real installation, and what is away raises its alerts: Redis, the control
+//! plane, a node, a resource that can be read.
 //!
-//! Not tried here: how Grafana draws it. Alerts about what cannot be made within seconds are fired by series that
-//! were written by hand (`helm/alerts_test.yaml`).
+//! Not tried here: how Grafana draws it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 use serde_json::{Value, json};
-use tidegate_testkit::installation::{Installation, Program, Shape};
-use tidegate_testkit::process::PATIENCE;
+use tidegate_testkit::installation::{Installation, Shape};
 
-use crate::support::{App, Ask, Prometheus, Target, install, seconds, until};
+use super::{raised, rules, target, until_none};
+use crate::support::{App, Ask, Prometheus, install, seconds, until};
 
-const ALERTS: &str = include_str!("../../../../helm/tidegate/files/alerts.yaml");
-const DASHBOARD: &str = include_str!("../../../../helm/tidegate/files/dashboard.json");
+const DASHBOARD: &str = include_str!("../../../../../helm/tidegate/files/dashboard.json");
 
 /// Thresholds that take a minute and more, and what stands for them here.
 const THRESHOLDS: [(&str, &str); 3] = [
@@ -22,17 +19,6 @@ const THRESHOLDS: [(&str, &str); 3] = [
     ("tidegate_config_unconfirmed_seconds > 3600", "tidegate_config_unconfirmed_seconds > 7"),
     ("tidegate_journal_pending_records > 10000", "tidegate_journal_pending_records > 60"),
 ];
-
-/// The chart's alerts, raised at once.
-fn rules() -> String {
-    let mut rules: String =
-        ALERTS.lines().filter(|line| !line.trim_start().starts_with("for: ")).collect::<Vec<_>>().join("\n");
-    for (usual, here) in THRESHOLDS {
-        assert!(rules.contains(usual), "{usual} is in no alert");
-        rules = rules.replace(usual, here);
-    }
-    rules.replace("ERROR_BUDGET", "0.001")
-}
 
 /// A query of a panel, and the labels that its legend speaks of.
 struct Line {
@@ -58,11 +44,6 @@ fn lines() -> Vec<Line> {
     lines
 }
 
-fn target(job: &'static str, pod: &'static str, program: &Program) -> Target {
-    let url = program.url("metrics on ").unwrap();
-    Target { job, pod, address: url.trim_start_matches("http://").to_owned() }
-}
-
 /// Calls of every kind, all of them answered: what one provider cannot do the other one does.
 async fn well(app: &App) {
     for ask in Ask::all("Hello") {
@@ -70,30 +51,6 @@ async fn well(app: &App) {
     }
     let cached = app.request(&Ask::chat("Hello")).header("x-tidegate-cache", "on");
     cached.send().await.unwrap().error_for_status().unwrap();
-}
-
-/// Goes on until nothing is left of what `left` finds.
-async fn until_none(what: &str, app: &App, ask: &Ask, mut left: impl AsyncFnMut() -> Vec<String>) {
-    let begun = Instant::now();
-    loop {
-        let _ = app.call(ask).await;
-        let left = left().await;
-        if left.is_empty() {
-            return;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{what}: {left:#?}");
-        tokio::time::sleep(seconds(1)).await;
-    }
-}
-
-/// Waits for these alerts, under calls that may fail.
-async fn raised(prometheus: &Prometheus, app: &App, alerts: &[(&str, &str)]) {
-    until_none("never raised", app, &Ask::chat("Hello"), async || {
-        let firing = prometheus.alerts().await;
-        let there = |(name, says): &&(&str, &str)| !firing.get(*name).is_some_and(|text| text.contains(says));
-        alerts.iter().filter(there).map(|(name, _)| format!("{name}, but {:?}", firing.get(*name))).collect()
-    })
-    .await;
 }
 
 /// A resource that nobody can read.
@@ -122,7 +79,7 @@ async fn every_panel_shows_a_real_installation_and_faults_raise_their_alerts() {
         target("tidegate-nodes", "node-0", &installation.nodes[0]),
         target("tidegate-control", "control-0", &installation.control_planes[0]),
     ];
-    let prometheus = Prometheus::start(&targets, &rules()).await;
+    let prometheus = Prometheus::start(&targets, &rules(&THRESHOLDS)).await;
 
     // All is well: every panel shows something, with the labels of its legend, and nothing is raised.
     let lines = lines();
