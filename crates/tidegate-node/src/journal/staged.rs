@@ -69,7 +69,6 @@ impl Staged {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -103,7 +102,7 @@ mod tests {
             probe: Some(Arc::new(probe)),
             ..JournalSettings::new(folder.to_owned())
         };
-        (Journal::open(&settings, Arc::new(SystemClock::default())).unwrap().0, writes)
+        (Journal::open(&settings, Arc::new(SystemClock)).unwrap().0, writes)
     }
 
     /// Calls and sequences as they lie there.
