@@ -163,7 +163,10 @@ impl Aftermath {
         let mut reviewed = Ok(());
         for some in self.limiter.apart(organizations) {
             // One primary of a cluster that is away keeps nobody else's holds from their end.
-            reviewed = reviewed.and(self.review_some(&some).await);
+            match self.review_some(&some).await {
+                Err(away @ Unreviewed::ControlAway) => return Err(away),
+                one => reviewed = reviewed.and(one),
+            }
         }
         reviewed
     }
