@@ -210,13 +210,14 @@ impl RateBook {
         }
     }
 
-    /// The store has refused a call: what is here of its buckets goes back. Whether there was any.
+    /// The store has refused a call: what is here of its buckets goes back. Whether there was any, or may be:
+    /// what was asked for and is on its way is out of the store's bucket already.
     pub(super) fn refused(&mut self, buckets: &[Bucket], now: i64) -> bool {
         let mut any = false;
         for bucket in buckets {
             let account = self.account(bucket, now);
             account.refused_at = Some(now);
-            any |= account.usable(now) > 0;
+            any |= account.usable(now) > 0 || account.known.is_none();
         }
         any
     }

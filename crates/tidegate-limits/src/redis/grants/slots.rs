@@ -119,13 +119,13 @@ impl SlotBook {
         }
     }
 
-    /// The store has refused a call: what is free here goes back. Whether there was any.
+    /// The store has refused a call: what is free here goes back. Whether there was any, or may be on its way.
     pub(super) fn refused(&mut self, scopes: &[ScopeLimits], now: i64) -> bool {
         let mut any = false;
         for (scope, _) in slots_of(scopes) {
             if let Some(account) = self.accounts.get_mut(&scope) {
                 account.refused_at = Some(now);
-                any |= account.granted > account.used;
+                any |= account.granted > account.used || !account.answered;
             }
         }
         any

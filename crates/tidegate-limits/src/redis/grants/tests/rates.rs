@@ -238,3 +238,25 @@ fn of_a_limit_far_above_its_traffic_what_is_here_lasts_between_two_exchanges() {
         assert_eq!(missed, 0, "{per_minute}");
     }
 }
+
+#[test]
+fn what_is_on_its_way_when_the_store_refuses_is_given_back_before_anybody_is_told() {
+    let (mut store, settings) =
+        (Store { fault: None, tat: 0, records: BTreeMap::new() }, GrantSettings::default());
+    let (mut book, mut now, bucket) = (RateBook::default(), 1_000_000_000, bucket(1));
+    assert!(!book.refused(&[bucket], now), "nothing was asked for");
+    now += 2 * COVER;
+    let on_its_way = loop {
+        now += 500;
+        let _none_here = book.take(&[bucket], now);
+        if let Some(exchange) = book.exchange(false, now, 2, &settings) {
+            break exchange;
+        }
+    };
+    let told = store.exchange(0, &on_its_way, now);
+    assert!(told.granted > 0 && book.refused(&[bucket], now), "it may be what the bucket lacks");
+    book.answered(&on_its_way, &[told]);
+    let back = book.exchange(false, now, 2, &settings).unwrap();
+    assert_eq!(store.exchange(0, &back, now).granted, 0);
+    assert!(store.tat <= now, "all of it is in the bucket again");
+}
