@@ -22,7 +22,7 @@ pub struct JournalStatus {
     /// Most bytes.
     pub limit_bytes: u64,
     /// Seconds until new work is refused if nothing is acknowledged and the last minute's rate
-    /// goes on; a year at most.
+    /// goes on; a year at most, and none while there is no room.
     pub horizon_seconds: u64,
     /// Whether 80 % of the limit is used.
     pub alarm: bool,
@@ -43,15 +43,21 @@ impl Shared {
             self.streams().iter().map(|stream| stream.pending()).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
         let used_bytes = self.used_bytes.load(Ordering::Relaxed);
         let percent = |n: u64| self.limit_bytes / 100 * n;
+        let is_full = used_bytes >= percent(95);
         JournalStatus {
             pending_records: pending.0,
             pending_bytes: pending.1,
             used_bytes,
             limit_bytes: self.limit_bytes,
-            horizon_seconds: self.horizon_seconds.load(Ordering::Relaxed),
+            horizon_seconds: if is_full { 0 } else { self.horizon_seconds.load(Ordering::Relaxed) },
             alarm: used_bytes >= percent(80),
-            refusing: used_bytes >= percent(95) || self.lanes.iter().any(|lane| lane.is_failed()),
+            refusing: is_full || self.lanes.iter().any(|lane| lane.is_failed()),
         }
+    }
+
+    /// Bytes that may still be written before new work is refused.
+    fn room(&self) -> u64 {
+        (self.limit_bytes / 100 * 95).saturating_sub(self.used_bytes.load(Ordering::Relaxed))
     }
 
     /// Takes a sample of the rate: bytes appended since the last one, `seconds` ago.
@@ -59,9 +65,11 @@ impl Shared {
         // A minute's memory: what was measured fades by e in 60 s.
         let weight = 1.0 - (-seconds / 60.0_f64).exp();
         rate.bytes += (appended as f64 / seconds.max(0.001) - rate.bytes) * weight;
-        let room = (self.limit_bytes / 100 * 95).saturating_sub(self.used_bytes.load(Ordering::Relaxed));
-        let horizon = if rate.bytes < 1e-6 { f64::MAX } else { room as f64 / rate.bytes };
-        let horizon = (horizon as u64).min(HORIZON_MAX);
+        let horizon = match self.room() {
+            0 => 0,
+            _ if rate.bytes < 1e-6 => HORIZON_MAX,
+            room => ((room as f64 / rate.bytes) as u64).min(HORIZON_MAX),
+        };
         self.horizon_seconds.store(horizon, Ordering::Relaxed);
         rate.tell(horizon);
         let alarm = self.status().alarm;

@@ -422,6 +422,24 @@ fn the_horizon_shrinks_with_the_rate() {
     eventually("the horizon is told", || journal.status().horizon_seconds < idle / 1000);
 }
 
+#[test]
+fn a_full_journal_has_no_horizon_also_when_nothing_was_appended_since_the_start() {
+    let folder = TempDir::new().unwrap();
+    let base = JournalSettings { limit_bytes: 20_000, ..settings(folder.path()) };
+    let (journal, _) = open(&base);
+    let mut call = 0;
+    while journal.append(&ended(call)).is_ok() && !journal.status().refusing {
+        call += 1;
+    }
+    let copy = copy_of(folder.path());
+    let (again, _) = open(&JournalSettings { folder: copy.path().to_owned(), ..base });
+    assert!(again.status().refusing);
+    assert_eq!((journal.status().horizon_seconds, again.status().horizon_seconds), (0, 0));
+    // Once there is room again, there is a time for which it lasts.
+    pending(&again).iter().for_each(|record| acknowledge(&again, record));
+    eventually("there is room", || !again.status().refusing && again.status().horizon_seconds > 0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
