@@ -6,7 +6,7 @@ use tidegate_types::Secret;
 
 use crate::error::LimitError;
 
-/// Spans of time that both stores keep.
+/// Spans of time that the stores keep.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
     /// After a hold's deadline, before it becomes unresolved.
@@ -14,7 +14,8 @@ pub struct Timing {
     /// How long an ended attempt is remembered, so that what was asked for it earlier and arrives
     /// later (its hold, one more step) finds it ended. Longer than a question can be on its way: the
     /// asking side gives up within a second and closes the connection. What is settled under an
-    /// epoch needs no memory to count once: only a hold that is there is turned into a cost.
+    /// epoch needs no memory to count once: only a hold that is there is turned into a cost. So long in
+    /// Redis; in memory 2 s at most, and 10 s on grants, where nothing is under way for longer.
     pub ended: Duration,
     /// Between two sweeps for overdue holds.
     pub sweep: Duration,

@@ -34,7 +34,7 @@ impl Names {
         self.key(b'e')
     }
 
-    /// Windows that the epoch has begun (hash).
+    /// Windows that the epoch has begun, by when their counters may be forgotten (ZSET).
     pub(super) fn windows(&self) -> Name {
         self.key(b'w')
     }

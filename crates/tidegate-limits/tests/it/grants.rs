@@ -375,3 +375,21 @@ async fn three_nodes_with_grants_never_pass_one_limit_and_waste_nothing() {
     assert!(local > 500, "grants were used: {local}");
     stop.cancel();
 }
+
+#[tokio::test]
+async fn a_step_may_take_a_limit_to_its_last_nano_dollar() {
+    let (server, stop) = (Server::start().unwrap(), CancellationToken::new());
+    let limiter = connect_granted(&server, 1, &stop).await;
+    open(&limiter).await;
+    limiter.allow_grants(ORGANIZATION, 1, 100);
+    // No hundredth of this limit is a whole number of nano-dollars.
+    let first = hold(&limiter, &[hard(1, 1_801, 228)]);
+    place(&limiter, &first).await.unwrap();
+    let mut step = first.clone();
+    step.step += 1;
+    step.budgets[0].amount = NanoUsd::new(1_574);
+    assert!(matches!(limiter.hold(ORGANIZATION, &step).await, Err(LimitError::Refused(_))), "one too many");
+    step.budgets[0].amount = NanoUsd::new(1_573);
+    limiter.hold(ORGANIZATION, &step).await.unwrap();
+    stop.cancel();
+}

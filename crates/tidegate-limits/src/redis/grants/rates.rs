@@ -128,8 +128,8 @@ impl Account {
         self.traffic.note(now);
     }
 
-    /// How much should be here.
-    fn target(&mut self, now: i64, settings: &GrantSettings) -> i64 {
+    /// How much should be here, of a bucket that `share` / 2 nodes share.
+    fn target(&mut self, now: i64, share: u32, settings: &GrantSettings) -> i64 {
         let idle = self.traffic.is_idle(now, settings);
         let refused = self.refused_at.is_some_and(|at| now - at < REFUSED);
         if refused || idle {
@@ -137,9 +137,11 @@ impl Account {
         }
         let used = self.rate.max(self.largest.saturating_mul(LEAST_CALLS));
         // What the store's bucket does not cover goes by like time does: of a limit far above its traffic,
-        // whose calls take microseconds of the bucket, nothing would be left before it is used.
-        let covered = (self.covered - (now - self.told_at)).clamp(0, AHEAD);
-        used.saturating_add(AHEAD - covered).min(rate::PERIOD_MICROS)
+        // whose calls take microseconds of the bucket, nothing would be left before it is used. All nodes together
+        // keep no more for that than an eighth of the limit from calls that want much at once.
+        let going = AHEAD.min(rate::PERIOD_MICROS / (4 * i64::from(share.max(1))));
+        let covered = (self.covered - (now - self.told_at)).clamp(0, going);
+        used.saturating_add(going - covered).min(rate::PERIOD_MICROS)
     }
 }
 
@@ -230,8 +232,10 @@ impl RateBook {
         share: u32,
         settings: &GrantSettings,
     ) -> Option<Exchange> {
-        let rows =
-            self.accounts.iter_mut().filter_map(|(at, account)| account.row(*at, give_back, now, settings));
+        let rows = self
+            .accounts
+            .iter_mut()
+            .filter_map(|(at, account)| account.row(*at, give_back, now, share, settings));
         let rows: SmallVec<[Row; 4]> = rows.take(ROWS).collect();
         if rows.is_empty() {
             return None;
@@ -272,12 +276,19 @@ impl RateBook {
 }
 
 impl Account {
-    fn row(&mut self, at: At, give_back: bool, now: i64, settings: &GrantSettings) -> Option<Row> {
+    fn row(
+        &mut self,
+        at: At,
+        give_back: bool,
+        now: i64,
+        share: u32,
+        settings: &GrantSettings,
+    ) -> Option<Row> {
         let asked = std::mem::take(&mut self.demand);
         let elapsed = (now - std::mem::replace(&mut self.looked_at, now)).max(SECOND / 1000);
         let lately = i128::from(asked) * i128::from(AHEAD) / i128::from(elapsed);
         self.rate = self.rate / 4 * 3 + i64::try_from(lately).unwrap_or(i64::MAX) / 4;
-        let target = if give_back { 0 } else { self.target(now, settings) };
+        let target = if give_back { 0 } else { self.target(now, share, settings) };
         let usable = self.usable(now);
         let keep = usable.min(target.saturating_mul(2));
         let want = if asked > 0 && keep <= target / 2 { target - keep } else { 0 };

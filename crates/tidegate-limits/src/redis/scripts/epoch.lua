@@ -18,11 +18,11 @@ if A[1] == 'begin' then
   if run == A[3] and tonumber(e) > tonumber(A[2]) then return {2, tonumber(e)} end
   call('SET', K[1], opening)
   call('DEL', K[2])
-  record_of(windows, A[4], {})
+  record_of(windows, A[4])
   return {0}
 end
 if marker ~= opening then return {2, tonumber(e or 0)} end
-if call('HGET', windows, 'n') ~= A[4] then
+if not call('ZSCORE', windows, 'n' .. A[4]) then
   -- It was taken from here in the middle, and what was written with it perhaps too.
   call('DEL', K[1])
   return {2, 0}

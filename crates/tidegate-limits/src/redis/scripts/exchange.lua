@@ -70,8 +70,9 @@ for i = 1, (#K - 3) / 2 do
     t = keep
     local recalled = b[9] and now_ms - tonumber(b[9]) < 10000
     if A[at + 1] == '1' and (A[4] == '1' or not recalled) then
-      local more = math.min(tonumber(A[at + 5]), math.floor((l - s - h - u - g) / tonumber(A[4])),
-        math.floor(l / 100) * tonumber(A[5]) - out)
+      -- All of it to the last nano-dollar, parts of it in hundredths.
+      local most = A[5] == '100' and l or math.floor(l / 100) * tonumber(A[5])
+      local more = math.min(tonumber(A[at + 5]), math.floor((l - s - h - u - g) / tonumber(A[4])), most - out)
       if more > 0 and more >= tonumber(A[at + 6]) then
         t = t + more
         g = g + more
