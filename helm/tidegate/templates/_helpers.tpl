@@ -515,11 +515,16 @@ organizations = {{ toJson . }}
 {{- end }}
 {{- end }}
 
-{{- /* `helm upgrade --reuse-values` brings the defaults of the chart before: what they lack is taken from this
-one's. A release that was made with this chart's own values is left as it is, with what was set to null too. */}}
+{{- /* `helm upgrade --reuse-values` brings the defaults of the chart before. files/defaults.yaml has what an earlier
+chart did not know, and only what of that is lacking is taken from it: what was set to null stays away. A release that was made
+with this chart's own values is left as it is. A chart that knew no method of enrolment knew the seed: its nodes keep it. */}}
 {{- define "tidegate.fresh" }}
 {{- $defaults := .Files.Get "files/defaults.yaml" | fromYaml }}
 {{- if ne (get .Values "valuesOf" | toString) $defaults.valuesOf }}
+{{- $enrolment := get .Values "enrolment" }}
+{{- if and (kindIs "map" $enrolment) (not (hasKey $enrolment "method")) }}
+{{- $_ := set $enrolment "method" "seed" }}
+{{- end }}
 {{- include "tidegate.fill" (list .Values $defaults) }}
 {{- $_ := set .Values "valuesOf" $defaults.valuesOf }}
 {{- end }}

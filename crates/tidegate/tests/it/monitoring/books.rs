@@ -16,8 +16,8 @@ use crate::support::{App, Ask, OwnBudget, Prometheus, install, nodes, open_to_de
 
 /// A minute's calls at the rate of five minutes, and what stands for them here: a third of that, at the rate of ten seconds.
 const THRESHOLDS: [(&str, &str); 1] = [(
-    "60 * sum by (namespace, pod) (rate(tidegate_requests_total[5m]))",
-    "20 * sum by (namespace, pod) (rate(tidegate_requests_total[10s]))",
+    r#"60 * sum by (namespace, pod) (rate(tidegate_requests_total{status!~"401|503"}[5m]))"#,
+    r#"20 * sum by (namespace, pod) (rate(tidegate_requests_total{status!~"401|503"}[10s]))"#,
 )];
 
 /// An installation with a small journal, and all that may be broken of it.
