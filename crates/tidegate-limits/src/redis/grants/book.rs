@@ -21,7 +21,7 @@ const RECALLED: i64 = 10 * SECOND;
 const LEAST_CALLS: i64 = 4;
 /// An ended attempt is remembered for so long, at least until whatever asked for it here has heard: its id is
 /// never used again on purpose, and all of them are looked through with every call.
-pub(super) const ENDED: i64 = 10 * SECOND;
+pub(super) const ENDED: i64 = 30 * SECOND;
 /// Most windows in one exchange.
 const ROWS: usize = 64;
 
