@@ -46,7 +46,8 @@ pub(crate) struct IssuerFlags {
     /// given several times.
     #[arg(long, value_name = "URL")]
     bind_issuer: Vec<String>,
-    /// Of the issuers of --bind-issuer, tokens for this audience only; may be given several times.
+    /// Of the issuers of --bind-issuer, tokens for this audience only; may be given several times. They replace those
+    /// that were bound before; without any, all of the issuer's tokens are bound.
     #[arg(long, value_name = "AUDIENCE", requires = "bind_issuer")]
     bind_audience: Vec<String>,
     /// Takes such a word back; may be given several times.
