@@ -274,8 +274,8 @@ async fn burn(mut change: Change, asked: &Asked<'_>, next: u64, why: Ending) -> 
 }
 
 /// Has the live counters of an organization written anew from the books, after these were
-/// corrected: every open epoch is burnt, and opens again once its nodes have shipped what they
-/// had. Until then, about a second, capped calls are refused. A pool with a node that has not
+/// corrected: every epoch that is open, or for which they were read, is burnt, and opens again once its nodes
+/// have shipped what they had. Until then, about a second, capped calls are refused. A pool with a node that has not
 /// been heard of since `heard_since` is left alone, as it would stay closed. Returns the pools
 /// that open anew.
 ///
@@ -297,8 +297,8 @@ async fn end_open(
     now: Timestamp,
     why: Ending,
 ) -> Result<Vec<String>> {
-    let open: Vec<(String,)> = sqlx::query_as(
-        "SELECT pool FROM budget_epochs e WHERE organization_id = $1 AND state = 'open' AND NOT EXISTS (
+    let pools: Vec<(String,)> = sqlx::query_as(
+        "SELECT pool FROM budget_epochs e WHERE organization_id = $1 AND NOT EXISTS (
              SELECT FROM nodes n WHERE n.pool = e.pool AND n.state = 'enrolled' AND n.last_seen < $2) ORDER BY pool",
     )
     .bind(organization.to_uuid())
@@ -306,10 +306,12 @@ async fn end_open(
     .fetch_all(store.feed())
     .await?;
     let mut reopened = Vec::new();
-    for (pool,) in open {
+    for (pool,) in pools {
+        // Whoever reads the books at this moment for an epoch that opens has not seen the correction.
         let mut change = lock(store, organization, &pool, now).await?;
         let Some(row) = current(&mut change, &pool).await? else { continue };
-        if row.state != "open" {
+        let has_read = row.state == "open" || row.state == "opening" && why == Ending::Corrected;
+        if !has_read {
             continue;
         }
         let asked = Asked { organization_id: organization, pool: &pool, store_run_id: "", found_epoch: 0 };

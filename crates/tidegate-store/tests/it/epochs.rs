@@ -2,7 +2,7 @@
 
 use tidegate_store::epochs::{
     Asked, Asking, Decision, Known, Opening, Quiet, Wait, allow_grants, confirm, open, reclaim_grants,
-    return_grants, review, review_grants,
+    reopen, return_grants, review, review_grants,
 };
 use tidegate_store::intake::{LaneMark, ingest};
 use tidegate_store::{StoreError, audit, feed, fleet, missing};
@@ -394,4 +394,20 @@ async fn the_books_tell_what_a_dead_process_used_of_what_it_had_in_advance_where
 
     assert_eq!(return_grants(&f.store, &asking(1, true), Some(acme)).await.unwrap(), 1);
     assert_eq!(review().await, [], "it is back");
+}
+
+#[tokio::test]
+async fn a_correction_reaches_counters_that_are_being_written_from_the_books_before_it() {
+    let f = Fixture::new().await;
+    opening(open(&f.store, &asked(&f, "r1", 0), "p1", NOW).await.unwrap());
+    // The books were read for it, and nobody has written the counters yet.
+    let reopened = reopen(&f.store, f.acme.organization.id, NOW, NOW).await.unwrap();
+    assert_eq!(reopened, ["default"]);
+    assert!(!confirm(&f.store, &asked(&f, "r1", 0), 1, "p1", NOW).await.unwrap(), "they are not to be used");
+    // For the next one they are read after all corrections: one that comes before needs no other epoch.
+    assert_eq!(reopen(&f.store, f.acme.organization.id, NOW, NOW).await.unwrap(), Vec::<String>::new());
+    let again = opening(open(&f.store, &asked(&f, "r1", 0), "p2", NOW).await.unwrap());
+    assert_eq!(again.epoch, 2);
+    assert!(confirm(&f.store, &asked(&f, "r1", 0), 2, "p2", NOW).await.unwrap());
+    assert_eq!(reopen(&f.store, f.acme.organization.id, NOW, NOW).await.unwrap(), ["default"]);
 }
