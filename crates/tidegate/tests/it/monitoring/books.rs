@@ -1,5 +1,6 @@
 //! A healthy load raises nothing; a database that was restored, a collector that refuses, a provider that does more
-//! than it was asked for or bills something else, a damaged price, counters that are gone raise their alerts.
+//! than it was asked for or bills something else, a damaged price, counters that are gone raise their alerts. Those that
+//! take long are left to `TIDEGATE_FULL`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,9 @@ use tidegate_testkit::receiver::Receiver;
 
 use super::{raised, rules, target, until_none};
 use crate::reconcile::reconcile;
-use crate::support::{App, Ask, OwnBudget, Prometheus, install, nodes, open_to_deliveries, seconds, until};
+use crate::support::{
+    App, Ask, OwnBudget, Prometheus, full, install, nodes, open_to_deliveries, seconds, until,
+};
 
 /// A minute's calls at the rate of five minutes, and what stands for them here: a third of that, at the rate of ten seconds.
 const THRESHOLDS: [(&str, &str); 1] = [(
@@ -48,12 +51,14 @@ impl Scene {
         capped.expect(&Ask::chat("Hello"), 200).await;
         shipped(&installation).await;
         let copy = installation.postgres.folder().join("copy");
-        installation.postgres.stop();
-        copy_folder(&installation.postgres.folder().join("data"), &copy);
         let segments = segments(&installation);
         assert!(!segments.is_empty());
-        installation.postgres.start_again().unwrap();
-        shipped(&installation).await;
+        if full() {
+            installation.postgres.stop();
+            copy_folder(&installation.postgres.folder().join("data"), &copy);
+            installation.postgres.start_again().unwrap();
+            shipped(&installation).await;
+        }
         let targets = [
             target("tidegate-nodes", "node-0", &installation.nodes[0]),
             target("tidegate-control", "control-0", &installation.control_planes[0]),
@@ -191,11 +196,15 @@ async fn shipped(installation: &Installation) {
 async fn a_healthy_load_raises_nothing_and_faults_of_the_books_raise_their_alerts() {
     let mut scene = Scene::start().await;
     scene.all_is_well().await;
-    scene.database_is_restored().await;
+    if full() {
+        scene.database_is_restored().await;
+    }
     scene.collector_refuses().await;
     scene.provider_does_more_than_it_was_asked_for().await;
-    scene.prices_are_damaged().await;
-    scene.bill_differs().await;
-    scene.counters_and_control_plane_are_gone().await;
+    if full() {
+        scene.prices_are_damaged().await;
+        scene.bill_differs().await;
+        scene.counters_and_control_plane_are_gone().await;
+    }
     assert_eq!(scene.prometheus.broken_rules().await, [Value::Null; 0]);
 }
