@@ -41,6 +41,37 @@ async fn a_plan_is_explained_as_it_is_and_as_a_change_would_make_it() {
     );
 }
 
+/// How many accounts the operator has for a provider is its own; how one's own share calls is told.
+#[tokio::test]
+async fn how_the_operators_credentials_share_calls_is_not_explained() {
+    let world = World::start().await;
+    world.catalogue().await;
+    let tenant = world.tenant("acme").await;
+    let weighted = |scope: &str, weight: u32| {
+        json!({"name": format!("{scope}-{weight}"), "scope": scope, "provider": "openai", "weight": weight,
+            "secret": {"api_key": "sk-canary"}})
+    };
+    for weight in [1, 3] {
+        world
+            .post(&world.root, "/credentials", &weighted("system", weight))
+            .await
+            .expect(StatusCode::CREATED);
+        let own = weighted("organization", weight);
+        world.post(&tenant.owner, "/credentials", &own).await.expect(StatusCode::CREATED);
+    }
+    let told = world.post(&tenant.owner, "/explain", &json!({"model": "openai/gpt-5"})).await;
+    let told = told.expect(StatusCode::OK);
+    let reasons = |kind: &str| {
+        let all = told.body["now"]["candidates"].as_array().unwrap().iter();
+        let of_kind = all.filter(|candidate| candidate["credential_type"] == kind);
+        of_kind.map(|candidate| candidate["reason"].as_str().unwrap()).collect::<Vec<_>>()
+    };
+    let (operators, own) = (reasons("system"), reasons("byok"));
+    assert_eq!((operators.len(), own.len()), (2, 2), "{}", told.text);
+    assert!(own.iter().all(|reason| reason.contains("shares calls with weight")), "{own:?}");
+    assert!(!operators.iter().any(|reason| reason.contains("shares calls")), "{operators:?}");
+}
+
 #[tokio::test]
 async fn questions_that_make_no_sense_are_refused_and_other_organizations_keys_are_not_found() {
     let world = World::start().await;

@@ -169,9 +169,13 @@ impl Candidate {
         format!("{}; {credential}{}{}", self.role, self.sharing(), self.standing())
     }
 
-    /// How it shares calls with other credentials, and what is left of its quota.
+    /// How it shares calls with other credentials, and what is left of its quota. Of the operator's neither is told:
+    /// how many accounts it has, and how full they are, is its own.
     fn sharing(&self) -> String {
         let mut reason = String::new();
+        if self.credential_type == CredentialType::System {
+            return reason;
+        }
         if let Some(CallShare { weight, of }) = self.share {
             let _ = write!(reason, "; shares calls with weight {weight} of {of}");
         }

@@ -134,7 +134,8 @@ impl From<&PlanRecord> for PlanView {
 
 impl From<&PlannedCandidate> for CandidateView {
     fn from(planned: &PlannedCandidate) -> Self {
-        // How many accounts the operator has, and how full they are, is the operator's.
+        // What the operator's accounts share and how full they are is the operator's. Their ids are shown, as in call
+        // records: whoever asks the operator about a call names by them which account it was.
         let is_own = planned.credential_type != CredentialType::System;
         Self {
             offering_id: planned.offering_id,
