@@ -156,9 +156,11 @@ async fn only_the_platform_binds_an_issuer_and_only_to_one_organization() {
     world.patch(&world.root, &at(&a), &bind(json!([]))).await.refused(409, "issuer_taken");
     // Both at the same moment: one.
     let (race_a, race_b) = (at(&a), at(&b));
-    let race = json!({"bound_issuers": {"https://race.example": []}});
+    // All audiences, and one of them: what they have in common is nothing that a unique key could hold.
+    let race = |audiences: Value| json!({"bound_issuers": {"https://race.example": audiences}});
+    let (every, single) = (race(json!([])), race(json!(["x"])));
     let (to_a, to_b) =
-        tokio::join!(world.patch(&world.root, &race_a, &race), world.patch(&world.root, &race_b, &race));
+        tokio::join!(world.patch(&world.root, &race_a, &every), world.patch(&world.root, &race_b, &single));
     let mut outcomes = [to_a.status.as_u16(), to_b.status.as_u16()];
     outcomes.sort_unstable();
     assert_eq!(outcomes, [200, 409], "{} {}", to_a.text, to_b.text);
