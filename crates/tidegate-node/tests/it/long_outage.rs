@@ -121,7 +121,11 @@ async fn seventy_two_hours_without_a_control_plane_refuse_no_call_and_lose_no_re
     let mut node = scene.start(&state).await;
     until("the node is ready", || node.is_ready()).await;
     until("the counters are open", || !scene.control.shared.confirmed.lock().is_empty()).await;
+    // A thread of its own writes to the disk: when the node has ended, all that it heard is there.
+    end(node).await;
     scene.control.stop().await;
+    node = scene.start(&state).await;
+    until("the node is ready again", || node.is_ready()).await;
 
     let (mut served, mut affordable) = (0, 0);
     for step in 1..=STEPS {
