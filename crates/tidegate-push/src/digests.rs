@@ -31,6 +31,19 @@ struct Reading {
     without: (Digest, Arc<[(ResourceKey, u64)]>),
 }
 
+/// What a node could not apply: texts in digests, and which version.
+type Rejected = HashSet<(String, u64)>;
+
+/// Of nodes that reject something, readings of so many sets of a shard are kept: one per release, more or less.
+const SETS: usize = 4;
+
+/// The last readings of a shard, all of the same `n`.
+struct Readings {
+    plain: Reading,
+    // Of nodes that reject the same, the latest last: one bad resource is rejected by all of them.
+    rejecting: Vec<(Rejected, Reading)>,
+}
+
 /// What the comparison came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
@@ -50,7 +63,8 @@ pub(crate) enum Compared {
 /// The digests of all shards, per pool.
 pub(crate) struct Digests {
     store: Store,
-    readings: Mutex<HashMap<Place, Reading>>,
+    period: Duration,
+    readings: Mutex<HashMap<Place, Readings>>,
     // Being read at this moment.
     looking: Mutex<HashSet<Place>>,
 }
@@ -78,7 +92,7 @@ impl Drop for Looking<'_> {
 
 impl Digests {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, readings: Mutex::default(), looking: Mutex::default() }
+        Self { store, period: PERIOD, readings: Mutex::default(), looking: Mutex::default() }
     }
 
     /// Compares what a node of `pool` holds of a shard at `n`, having rejected these resources
@@ -87,28 +101,30 @@ impl Digests {
         &self,
         pool: &str,
         at: Revision,
-        rejected: &HashSet<(String, u64)>,
+        rejected: &Rejected,
         found: Digest,
         knows: Knows,
     ) -> Result<Compared, StoreError> {
         let place = (at.shard, pool.to_owned());
-        let known = self.readings.lock().get(&place).cloned();
+        let known = self.readings.lock().get(&place).map(|readings| readings.of(rejected));
         let expected = match known {
-            Some(reading) if reading.n > at.n => return Ok(Compared::Outdated),
-            Some(reading) if reading.n == at.n && rejected.is_empty() => reading,
-            Some(reading) if reading.at.elapsed() < PERIOD => return Ok(Compared::NotNow),
+            Some((n, _, _)) if n > at.n => return Ok(Compared::Outdated),
+            Some((n, _, Some(reading))) if n == at.n => reading,
+            Some((_, read_at, _)) if read_at.elapsed() < self.period => return Ok(Compared::NotNow),
             _ => {
                 // Many nodes ask at once when a control plane starts: one of them looks.
                 let Some(_looking) = Looking::begin(&self.looking, &place) else {
                     return Ok(Compared::NotNow);
                 };
                 let (n, resources) = watch::hashes(&self.store, at.shard, pool).await?;
-                let plain = Reading::of(n, &resources, at.shard, pool, &HashSet::new());
-                self.readings.lock().insert(place, plain.clone());
+                let read = |rejected: &Rejected| Reading::of(n, &resources, at.shard, pool, rejected);
+                let plain = read(&Rejected::new());
+                let expected = if rejected.is_empty() { plain.clone() } else { read(rejected) };
+                self.keep(place, plain, rejected, &expected);
                 if n != at.n {
                     return Ok(Compared::Outdated);
                 }
-                if rejected.is_empty() { plain } else { Reading::of(n, &resources, at.shard, pool, rejected) }
+                expected
             }
         };
         let (without, passed_over) = expected.without;
@@ -120,10 +136,35 @@ impl Digests {
             _ => Compared::Differs,
         })
     }
+
+    fn keep(&self, place: Place, plain: Reading, rejected: &Rejected, expected: &Reading) {
+        let mut all = self.readings.lock();
+        let before = all.remove(&place).filter(|before| before.plain.n == plain.n);
+        let mut rejecting = before.map(|before| before.rejecting).unwrap_or_default();
+        if !rejected.is_empty() {
+            rejecting.retain(|(set, _)| set != rejected);
+            if rejecting.len() >= SETS {
+                rejecting.remove(0);
+            }
+            rejecting.push((rejected.clone(), expected.clone()));
+        }
+        all.insert(place, Readings { plain, rejecting });
+    }
+}
+
+impl Readings {
+    /// Which `n`, when it was read last, and what is known for nodes that reject these.
+    fn of(&self, rejected: &Rejected) -> (u64, Instant, Option<Reading>) {
+        let known = match rejected.is_empty() {
+            true => Some(&self.plain),
+            false => self.rejecting.iter().find(|(set, _)| set == rejected).map(|(_, reading)| reading),
+        };
+        (self.plain.n, self.plain.at, known.cloned())
+    }
 }
 
 impl Reading {
-    fn of(n: u64, resources: &[Hashed], shard: Shard, pool: &str, rejected: &HashSet<(String, u64)>) -> Self {
+    fn of(n: u64, resources: &[Hashed], shard: Shard, pool: &str, rejected: &Rejected) -> Self {
         let (mut digest, mut without, mut passed_over) = (Digest::default(), Digest::default(), Vec::new());
         let mut unnamed = Digest::default();
         let mut beyond = false;
@@ -155,5 +196,40 @@ impl Reading {
         unnamed.add(digest);
         let beyond = beyond.then_some(unnamed);
         Self { at: Instant::now(), n, digest, beyond, without: (without, passed_over.into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_store::testing::TestDatabase;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nodes_that_reject_the_same_are_compared_with_one_look_at_the_store() {
+        let database = TestDatabase::create().await.unwrap();
+        let digests = Digests::new(database.store().await.unwrap());
+        let set = |n| Rejected::from([("an item of the catalogue".to_owned(), n)]);
+        let ask = async |digests: &Digests, rejected: &Rejected, n| {
+            let at = Revision { shard: Shard::new(7).unwrap(), n };
+            let knows = Knows { names_unknown: true, more: false };
+            digests.compare("default", at, rejected, Digest::default(), knows).await.unwrap()
+        };
+        // The store is asked once, however slow the machine is.
+        let digests = Digests { period: Duration::from_hours(1), ..digests };
+        for _ in 0..1_000 {
+            assert_eq!(ask(&digests, &set(1), 0).await, Compared::Equal);
+        }
+        assert_eq!(ask(&digests, &Rejected::new(), 0).await, Compared::Equal);
+        assert_eq!(ask(&digests, &set(2), 0).await, Compared::NotNow, "another set is another look");
+        assert_eq!(ask(&digests, &set(1), 1).await, Compared::NotNow, "and so is another state of the shard");
+        // Later both are known, until there are too many.
+        let digests = Digests { period: Duration::ZERO, ..digests };
+        for n in 2..=5 {
+            assert_eq!(ask(&digests, &set(n), 0).await, Compared::Equal);
+        }
+        let digests = Digests { period: Duration::from_hours(1), ..digests };
+        assert_eq!(ask(&digests, &set(2), 0).await, Compared::Equal);
+        assert_eq!(ask(&digests, &set(1), 0).await, Compared::NotNow);
     }
 }
