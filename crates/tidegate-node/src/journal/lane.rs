@@ -249,7 +249,8 @@ impl Lane {
         let spare = Segment::create(&self.disk, name, self.capacity)?;
         let surplus = {
             let mut writer = self.writer.lock();
-            if writer.spare.is_some() {
+            // Who needed one meanwhile made it under a later number: files are read in the order of their numbers.
+            if writer.spare.is_some() || writer.last_number != name.number {
                 Some(spare)
             } else {
                 writer.spare = Some(spare);
