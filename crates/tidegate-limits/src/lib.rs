@@ -16,11 +16,13 @@ mod memory;
 mod rate;
 mod redis;
 mod settings;
+mod stats;
 
 pub use admit::{Admit, Admitted, BucketState, Permit, RateScope, Rates, Release, ScopeLimits};
 pub use budget::{Balance, BudgetHold, End, HeldUnder, Hold, MAX_AMOUNT, Settlement};
 pub use error::{LimitError, RateKind, Refusal, Refused, Unfit};
 pub use left::{Ended, LeftHold, Process};
-pub use limiter::{Limiter, Mode, Passed, Stats, UnderWay};
+pub use limiter::{Limiter, UnderWay};
 pub use redis::{ClusterSurvey, Heard, Survey, survey, survey_cluster, survey_sentinels};
 pub use settings::{GrantSettings, RedisSettings, SentinelSettings, Timing};
+pub use stats::{Mode, Passed, Stats};

@@ -59,8 +59,8 @@ use crate::admit::{Lease, ScopeLimits, Source};
 use crate::budget::{BudgetHold, Settlement};
 use crate::error::LimitError;
 use crate::left::Process;
-use crate::limiter::{Mode, Stats};
 use crate::settings::{RedisSettings, Timing};
+use crate::stats::{Mode, Stats};
 
 pub(crate) use finder::Finder;
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decide::Decision;
 use crate::admit::Source;
-use crate::limiter::Passed;
+use crate::stats::Passed;
 
 /// One for each who decides.
 #[derive(Debug, Default)]

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use tidegate_limits::{Hold, LimitError, Limiter, Mode};
 use tidegate_testkit::cluster::{Cluster, Shape};
-use tidegate_types::resource::OpeningBalance;
 use tidegate_types::{BudgetId, NanoUsd, OrganizationId};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{limiter, organizations};
-use crate::support::{admit, eventually, hard, hold, key, month, soft, spent};
+use crate::support::{admit, balance, eventually, hard, hold, key, month, soft, spent};
 
 /// A limit that is used up by what the replica never hears of.
 const LIMIT: i64 = 100;
@@ -22,16 +21,6 @@ async fn spend(limiter: &Limiter, organization: OrganizationId, amount: i64) {
     limiter.hold(organization, &hold).await.unwrap();
     limiter.settle(hold.settlement(organization, 1, spent(amount)));
     limiter.idle().await;
-}
-
-fn opening(spent: i64) -> OpeningBalance {
-    OpeningBalance {
-        budget_id: BudgetId::from_u128(1),
-        window_start: month().start,
-        window_end: month().end,
-        spent: NanoUsd::new(spent),
-        unresolved: NanoUsd::ZERO,
-    }
 }
 
 async fn placed(
@@ -122,7 +111,7 @@ async fn a_primary_dies_with_what_its_replica_never_heard_and_nothing_is_spent_t
     cluster.replicas[0].command(&["DEL", &marker_key]).unwrap();
 
     // As the control plane does it: the next epoch opens with what the books have.
-    limiter.open_epoch(hit, 2, &[opening(90)], &[]).await.unwrap();
+    limiter.open_epoch(hit, 2, &[balance(1, 90, 0)], &[]).await.unwrap();
     assert!(matches!(placed(&limiter, hit, 2, 11).await, Err(LimitError::Refused(_))));
     placed(&limiter, hit, 2, 10).await.unwrap();
     stop.cancel();
@@ -160,7 +149,7 @@ async fn what_was_queued_for_a_dead_primary_goes_to_the_one_that_follows_it() {
         amount: NanoUsd::new(50),
         deadline: second.deadline,
     };
-    limiter.open_epoch(hit, 2, &[opening(30)], &[open]).await.unwrap();
+    limiter.open_epoch(hit, 2, &[balance(1, 30, 0)], &[open]).await.unwrap();
     let asked = [(BudgetId::from_u128(1), month())];
     eventually("each has ended once", async || {
         let Ok(balances) = limiter.balances(hit, &asked).await else { return false };

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use tidegate_limits::{Ended, Hold, LimitError, Limiter, Mode, Process, Refusal, Release};
 use tidegate_testkit::cluster::{Cluster, Shape};
-use tidegate_types::resource::OpeningBalance;
-use tidegate_types::{BudgetId, NanoUsd, NodeId, OrganizationId};
+use tidegate_types::{BudgetId, NodeId, OrganizationId};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{limiter, organizations, settings, slot};
-use crate::support::{admit, begin, begin_granted, call, eventually, hard, hold, key, month, spent};
+use crate::support::{admit, balance, begin, begin_granted, call, eventually, hard, hold, key, month, spent};
 
 const LIMIT: i64 = 3_000;
 /// Of a budget that is granted in advance.
@@ -44,17 +43,6 @@ async fn take(
             // Away, or slots that are given back from the queue are not back yet.
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }
-    }
-}
-
-/// What the books know to be spent.
-fn opening(spent: i64) -> OpeningBalance {
-    OpeningBalance {
-        budget_id: BudgetId::from_u128(1),
-        window_start: month().start,
-        window_end: month().end,
-        spent: NanoUsd::new(spent),
-        unresolved: NanoUsd::ZERO,
     }
 }
 
@@ -129,7 +117,7 @@ async fn a_slot_moves_under_load_and_what_was_spent_from_it_counts_once() {
     // As the control plane does it: the next epoch opens with what the books have.
     let known = granted.load(Ordering::Relaxed);
     assert!(known > 300 && known < LIMIT, "it moved in the middle: {known}");
-    limiter.open_epoch(moving, 2, &[opening(known)], &[]).await.unwrap();
+    limiter.open_epoch(moving, 2, &[balance(1, known, 0)], &[]).await.unwrap();
     ended.store(false, Ordering::Relaxed);
     take(&limiter, moving, 2, &granted, &ended).await;
     assert_eq!(granted.load(Ordering::Relaxed), LIMIT, "all of it, and no more");
@@ -261,7 +249,7 @@ async fn what_was_had_in_advance_when_the_slot_moves_is_spent_once_and_does_not_
     tokio::join!(story, load(), load());
     let known = granted.load(Ordering::Relaxed);
     limiter.end_grants_before(moving, 2);
-    limiter.open_epoch(moving, 2, &[opening(known)], &[]).await.unwrap();
+    limiter.open_epoch(moving, 2, &[balance(1, known, 0)], &[]).await.unwrap();
     limiter.allow_grants(moving, 2, 100);
     eventually("service goes on, to the last of it", async || match whole(&limiter, moving, 2, 10).await {
         Ok(()) => granted.fetch_add(10, Ordering::Relaxed) + 10 == ALL,

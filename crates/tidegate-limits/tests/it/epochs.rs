@@ -1,20 +1,10 @@
 //! Epochs: counters that are lost or foreign are never taken for zero.
 
 use tidegate_limits::{End, LimitError};
-use tidegate_types::resource::{OpenHold, OpeningBalance};
+use tidegate_types::resource::OpenHold;
 use tidegate_types::{BudgetId, NanoUsd};
 
-use crate::support::{Bench, ORGANIZATION, admit, call, hard, key, month, on_both, spent};
-
-fn balance(budget: u128, spent: i64, unresolved: i64) -> OpeningBalance {
-    OpeningBalance {
-        budget_id: BudgetId::from_u128(budget),
-        window_start: month().start,
-        window_end: month().end,
-        spent: NanoUsd::new(spent),
-        unresolved: NanoUsd::new(unresolved),
-    }
-}
+use crate::support::{Bench, ORGANIZATION, admit, balance, call, hard, key, month, on_both, spent};
 
 fn open_hold(bench: &Bench, call_id: tidegate_types::CallId, budget: u128, amount: i64) -> OpenHold {
     OpenHold {

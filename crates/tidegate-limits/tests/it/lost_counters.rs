@@ -4,24 +4,13 @@ use tidegate_limits::{Hold, LimitError};
 use tidegate_testkit::cluster::{Cluster, Shape};
 use tidegate_testkit::redis::Server;
 use tidegate_types::resource::OpeningBalance;
-use tidegate_types::window::Window;
-use tidegate_types::{BudgetId, NanoUsd, OrganizationId, Timestamp};
+use tidegate_types::{BudgetId, OrganizationId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{limiter, organizations, slot};
-use crate::support::{Bench, ORGANIZATION, call, eventually, hard, hold, month, spent};
+use crate::support::{Bench, ORGANIZATION, balance, call, eventually, hard, hold, month, spent};
 
 const GONE: LimitError = LimitError::NoEpoch { found: 0 };
-
-fn balance(budget: u128, window: Window, spent: i64) -> OpeningBalance {
-    OpeningBalance {
-        budget_id: BudgetId::from_u128(budget),
-        window_start: window.start,
-        window_end: window.end,
-        spent: NanoUsd::new(spent),
-        unresolved: NanoUsd::ZERO,
-    }
-}
 
 /// Keys of an organization of one kind.
 fn keys(server: &Server, organization: OrganizationId, kind: &str) -> Vec<String> {
@@ -70,7 +59,7 @@ async fn what_a_move_that_broke_off_took_along_is_missed() {
         eventually("nothing is spent from what is not there", again).await;
         if !kinds.is_empty() {
             assert_eq!(limiter.present_epoch(organization).await, Ok(0));
-            limiter.open_epoch(organization, 2, &[balance(1, month(), 90)], &[]).await.unwrap();
+            limiter.open_epoch(organization, 2, &[balance(1, 90, 0)], &[]).await.unwrap();
             let next = |amount| Hold { epoch: 2, ..hold(&limiter, &[hard(1, 100, amount)]) };
             assert!(matches!(limiter.hold(organization, &next(11)).await, Err(LimitError::Refused(_))));
             limiter.hold(organization, &next(10)).await.unwrap();
@@ -91,7 +80,7 @@ async fn an_old_copy_of_a_counter_is_not_taken_for_a_fresh_one() {
         eventually("it is counted", async || bench.figures(1).await.0 == 90).await;
         let budget = &keys(server, ORGANIZATION, "b:*")[0];
         assert_eq!(server.command(&["COPY", budget, "old"]).unwrap(), "1");
-        bench.limiter.open_epoch(ORGANIZATION, 2, &[balance(1, month(), 90)], &[]).await.unwrap();
+        bench.limiter.open_epoch(ORGANIZATION, 2, &[balance(1, 90, 0)], &[]).await.unwrap();
         assert_eq!(server.command(&["COPY", "old", budget, "REPLACE"]).unwrap(), "1");
         if granted {
             bench.limiter.allow_grants(ORGANIZATION, 2, 100);
@@ -112,7 +101,7 @@ async fn an_end_finds_out_as_well_and_waits_for_the_next_epoch() {
     server.command(&["DEL", &keys(server, ORGANIZATION, "b:*")[0]]).unwrap();
     bench.limiter.settle(running.settlement(ORGANIZATION, 1, spent(80)));
     eventually("the epoch is over", async || bench.limiter.present_epoch(ORGANIZATION).await == Ok(0)).await;
-    bench.limiter.open_epoch(ORGANIZATION, 2, &[balance(1, month(), 80)], &[]).await.unwrap();
+    bench.limiter.open_epoch(ORGANIZATION, 2, &[balance(1, 80, 0)], &[]).await.unwrap();
     eventually("it is counted once", async || bench.figures(1).await == (80, 0, 0)).await;
 }
 
@@ -133,10 +122,10 @@ async fn an_epoch_that_an_earlier_release_opened_goes_on_and_ended_windows_are_d
 
     let past = |n: i64| {
         let at = |minute: i64| Timestamp::from_seconds(1_700_000_000 + 60 * minute);
-        balance(1, Window { start: at(n), end: at(n + 1) }, 1)
+        OpeningBalance { window_start: at(n), window_end: at(n + 1), ..balance(1, 1, 0) }
     };
     let mut windows: Vec<_> = (0..2_000).map(past).collect();
-    windows.insert(0, balance(2, month(), 5));
+    windows.insert(0, balance(2, 5, 0));
     bench.limiter.open_epoch(ORGANIZATION, 2, &windows, &[]).await.unwrap();
     let record = format!("tg:{{{}}}:w", ORGANIZATION.ulid());
     let kept: usize = server.command(&["ZCARD", &record]).unwrap().parse().unwrap();

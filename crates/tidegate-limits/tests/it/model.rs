@@ -7,12 +7,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tidegate_limits::{Admit, BudgetHold, End, Hold, LimitError, Limiter, Settlement};
 use tidegate_testkit::redis::Server;
-use tidegate_types::resource::{OpenHold, OpeningBalance};
+use tidegate_types::resource::OpenHold;
 use tidegate_types::{BudgetId, CallId, Clock, NanoUsd, OrganizationId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    HandClock, TIMING, admit, call, connect, connect_granted, epoch as epoch_of, hard, key, month,
+    HandClock, TIMING, admit, balance, call, connect, connect_granted, epoch as epoch_of, hard, key, month,
 };
 
 /// Budget 0: hard, one limit. Budget 1: hard, its limit changes. Budget 2: soft.
@@ -329,7 +329,8 @@ impl Run<'_> {
             }
             attempt.in_between = false;
         }
-        let balances: Vec<_> = (0..BUDGETS).map(|b| balance(b, spent[b], unresolved[b])).collect();
+        let balances: Vec<_> =
+            (0..BUDGETS).map(|b| balance(u128::try_from(b).unwrap(), spent[b], unresolved[b])).collect();
         self.limiter.open_epoch(self.organization, model.last_epoch, &balances, &holds).await.unwrap();
         if self.granted {
             self.limiter.allow_grants(self.organization, model.last_epoch, 100);
@@ -373,16 +374,6 @@ fn open_hold(attempt: &Attempt, budget: usize, amount: i64) -> OpenHold {
         window_end: month().end,
         amount: NanoUsd::new(amount),
         deadline: attempt.hold.deadline,
-    }
-}
-
-fn balance(budget: usize, spent: i64, unresolved: i64) -> OpeningBalance {
-    OpeningBalance {
-        budget_id: BudgetId::from_u128(u128::try_from(budget).unwrap()),
-        window_start: month().start,
-        window_end: month().end,
-        spent: NanoUsd::new(spent),
-        unresolved: NanoUsd::new(unresolved),
     }
 }
 

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use tidegate_limits::{BudgetHold, End, Hold, LimitError, Limiter, Process};
 use tidegate_testkit::redis::Server;
 use tidegate_types::resource::OpeningBalance;
-use tidegate_types::{BudgetId, NanoUsd, NodeId};
+use tidegate_types::{NanoUsd, NodeId};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    self, ORGANIZATION, SOON, connect, connect_granted, eventually, hard, month, place, refusal, soft, spent,
-    stored,
+    self, ORGANIZATION, SOON, balance, connect, connect_granted, eventually, hard, place, refusal, soft,
+    spent, stored,
 };
 
 const LIMIT: i64 = 100_000;
@@ -41,16 +41,6 @@ impl Node {
     /// The successor says what it used in all of budget 1.
     async fn reclaim(&self, by: &Limiter, used: &[OpeningBalance]) -> Result<i64, LimitError> {
         by.reclaim(ORGANIZATION, self.process, 1, used).await.map(NanoUsd::get)
-    }
-}
-
-fn used(budget: u128, spent: i64, unresolved: i64) -> OpeningBalance {
-    OpeningBalance {
-        budget_id: BudgetId::from_u128(budget),
-        window_start: month().start,
-        window_end: month().end,
-        spent: NanoUsd::new(spent),
-        unresolved: NanoUsd::new(unresolved),
     }
 }
 
@@ -84,7 +74,7 @@ async fn what_a_dead_process_had_is_free_again_under_the_same_epoch_but_for_what
     dead.kill().await;
     let out = stored(&other, 1).await.1;
     // Its journal knows of one call more that ended, and that nobody knows how the last one did.
-    let books = [used(1, 700, 1_000), used(2, 700, 1_000)];
+    let books = [balance(1, 700, 1_000), balance(2, 700, 1_000)];
     assert_eq!(dead.reclaim(&other, &books).await, Ok(out + 1_000));
     for budget in [1, 2] {
         assert_eq!(stored(&other, budget).await, (700, 0, 1_000));
@@ -92,7 +82,7 @@ async fn what_a_dead_process_had_is_free_again_under_the_same_epoch_but_for_what
     // Said again, nothing changes; said better, the figures are those.
     assert_eq!(dead.reclaim(&other, &books).await, Ok(0));
     assert_eq!(stored(&other, 1).await, (700, 0, 1_000));
-    assert_eq!(dead.reclaim(&other, &[used(1, 900, 0), used(2, 900, 0)]).await, Ok(0));
+    assert_eq!(dead.reclaim(&other, &[balance(1, 900, 0), balance(2, 900, 0)]).await, Ok(0));
     assert_eq!(stored(&other, 1).await, (900, 0, 0));
     // All the rest can be had, and no nano more.
     place(&other, &hold(&other, &[hard(1, LIMIT, LIMIT - 900)])).await.unwrap();
@@ -103,7 +93,7 @@ async fn what_a_dead_process_had_is_free_again_under_the_same_epoch_but_for_what
 async fn what_a_process_sent_before_it_died_is_not_carried_out_after_it_is_told_for() {
     let (_server, other, late, running) = world().await;
     // Its last messages are still under way: it goes on here, as the store sees it.
-    late.reclaim(&other, &[used(1, 400, 1_000), used(2, 400, 1_000)]).await.unwrap();
+    late.reclaim(&other, &[balance(1, 400, 1_000), balance(2, 400, 1_000)]).await.unwrap();
     let exchanges = late.limiter.stats().exchanges;
     late.limiter.settle(running.settlement(ORGANIZATION, 1, spent(800)));
     let more = hold(&late.limiter, &[hard(1, LIMIT, 500), hard(3, LIMIT, 500)]);
@@ -125,13 +115,13 @@ async fn a_process_that_never_told_anything_is_told_for_once() {
     place(&other, &hold(&other, &[hard(1, LIMIT, 10)])).await.unwrap();
     dead.kill().await;
     for _ in 0..3 {
-        assert_eq!(dead.reclaim(&other, &[used(1, 500, 70)]).await, Ok(0));
+        assert_eq!(dead.reclaim(&other, &[balance(1, 500, 70)]).await, Ok(0));
         assert_eq!(stored(&other, 1).await, (500, 10, 70));
     }
     // Another dead process of the same window has a record of its own.
     let second = Node::start(&server, 2).await;
     second.kill().await;
-    second.reclaim(&other, &[used(1, 30, 0)]).await.unwrap();
+    second.reclaim(&other, &[balance(1, 30, 0)]).await.unwrap();
     assert_eq!(stored(&other, 1).await, (530, 10, 70));
 }
 
@@ -139,8 +129,8 @@ async fn a_process_that_never_told_anything_is_told_for_once() {
 async fn only_the_epoch_that_is_open_is_touched() {
     let (_server, other, dead, _) = world().await;
     dead.kill().await;
-    other.open_epoch(ORGANIZATION, 2, &[used(1, 400, 1_000)], &[]).await.unwrap();
-    let told = dead.reclaim(&other, &[used(1, 400, 1_000)]).await;
+    other.open_epoch(ORGANIZATION, 2, &[balance(1, 400, 1_000)], &[]).await.unwrap();
+    let told = dead.reclaim(&other, &[balance(1, 400, 1_000)]).await;
     assert_eq!(told, Err(LimitError::NoEpoch { found: 2 }));
     assert_eq!(stored(&other, 1).await, (400, 0, 1_000));
 }
@@ -260,7 +250,7 @@ async fn tell_for(dead: &Node, mut books: Books, by: &Limiter, past: &mut Books,
         by.settle(hold.settlement(ORGANIZATION, 1, end));
     }
     for _ in 0..=random.below(2) {
-        dead.reclaim(by, &[used(1, books.spent, books.unresolved)]).await.unwrap();
+        dead.reclaim(by, &[balance(1, books.spent, books.unresolved)]).await.unwrap();
     }
     past.spent += books.spent;
     past.unresolved += books.unresolved;

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use tidegate_limits::{LimitError, Limiter, Mode, RedisSettings, SentinelSettings, Unfit};
 use tidegate_testkit::port;
 use tidegate_testkit::redis::{Sentinels, Server};
-use tidegate_types::resource::OpeningBalance;
-use tidegate_types::{BudgetId, NanoUsd, Secret};
+use tidegate_types::Secret;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{ORGANIZATION, RealClock, TIMING, eventually, hard, hold, month, place};
+use crate::support::{ORGANIZATION, RealClock, TIMING, balance, eventually, hard, hold, place};
 
 const LIMIT: i64 = 8_000;
 
@@ -94,14 +93,7 @@ async fn under_load_a_failover_is_followed_within_seconds_and_the_cap_holds_over
     // As the control plane does it: the next epoch opens with what the books have.
     let known = granted.load(Ordering::Relaxed);
     assert!(known > 500 && known < LIMIT, "the failover came in the middle: {known}");
-    let opening = OpeningBalance {
-        budget_id: BudgetId::from_u128(1),
-        window_start: month().start,
-        window_end: month().end,
-        spent: NanoUsd::new(known),
-        unresolved: NanoUsd::new(0),
-    };
-    limiter.open_epoch(ORGANIZATION, 2, &[opening], &[]).await.unwrap();
+    limiter.open_epoch(ORGANIZATION, 2, &[balance(1, known, 0)], &[]).await.unwrap();
     ended.store(false, Ordering::Relaxed);
     take(&limiter, 2, &granted, &ended).await;
     assert_eq!(granted.load(Ordering::Relaxed), LIMIT, "all of it, and no more");

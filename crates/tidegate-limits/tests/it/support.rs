@@ -13,7 +13,7 @@ use tidegate_limits::{
 };
 use tidegate_testkit::cluster::Cluster;
 use tidegate_testkit::redis::Server;
-use tidegate_types::resource::KeyLimits;
+use tidegate_types::resource::{KeyLimits, OpeningBalance};
 use tidegate_types::window::Window;
 use tidegate_types::{BudgetId, CallId, Clock, KeyId, NanoUsd, OrganizationId, Secret, TeamId, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -257,6 +257,17 @@ pub(crate) fn call() -> CallId {
 pub(crate) fn month() -> Window {
     // Far in the future, so that counters outlive the test.
     Window { start: Timestamp::from_seconds(1_700_000_000), end: Timestamp::from_seconds(4_000_000_000) }
+}
+
+/// What the books know of a budget's window, [`month`].
+pub(crate) fn balance(budget: u128, spent: i64, unresolved: i64) -> OpeningBalance {
+    OpeningBalance {
+        budget_id: BudgetId::from_u128(budget),
+        window_start: month().start,
+        window_end: month().end,
+        spent: NanoUsd::new(spent),
+        unresolved: NanoUsd::new(unresolved),
+    }
 }
 
 pub(crate) fn hard(budget: u128, limit: i64, amount: i64) -> BudgetHold {

@@ -30,8 +30,8 @@ use self::rates::RateBook;
 use self::slots::SlotBook;
 use crate::budget::{End, Hold, Settlement};
 use crate::error::{LimitError, RateKind};
-use crate::limiter::Stats;
 use crate::settings::GrantSettings;
+use crate::stats::Stats;
 
 /// Holds on hard budgets in one second that make grants worth their while.
 const OFTEN: u32 = 3;
