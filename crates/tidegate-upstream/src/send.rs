@@ -19,7 +19,7 @@ use crate::connect::{Connector, Settings};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::failure::{SendError, SettingsError};
 use crate::h1::{H1, Outgoing};
-use crate::pool::Connection;
+use crate::pool::{Connection, H2};
 
 /// What is sent: one piece.
 #[derive(Debug)]
@@ -191,16 +191,17 @@ impl Line {
     /// Does all that can be done before the first byte is written.
     #[must_use]
     pub fn prepare(self, mut request: Request<RequestBody>) -> Prepared {
-        let out = match &self.connection {
-            Connection::H1(_) => Some(Outgoing::new(&request, &self.endpoint.host_header)),
-            Connection::H2(_) => {
+        let Self { connection, endpoint, max_idle } = self;
+        let ready = match connection {
+            Connection::H1(h1) => Ready::H1(h1, Outgoing::new(&request, &endpoint.host_header)),
+            Connection::H2(h2) => {
                 if let Some(path) = request.uri().path_and_query().cloned() {
-                    *request.uri_mut() = self.endpoint.absolute(path);
+                    *request.uri_mut() = endpoint.absolute(path);
                 }
-                None
+                Ready::H2(h2)
             }
         };
-        Prepared { line: self, request, out }
+        Prepared { ready, request, endpoint, max_idle }
     }
 
     /// Sends the request; resolves when the head of the answer is there. Dropping the future
@@ -215,10 +216,16 @@ impl Line {
 
 /// A request with its connection, of which nothing has been written.
 pub struct Prepared {
-    line: Line,
+    ready: Ready,
     request: Request<RequestBody>,
-    /// As bytes, where the connection takes those.
-    out: Option<Outgoing>,
+    endpoint: Arc<Endpoint>,
+    max_idle: usize,
+}
+
+/// A connection, and the request as bytes where it takes those.
+enum Ready {
+    H1(Box<H1>, Outgoing),
+    H2(H2),
 }
 
 impl Prepared {
@@ -227,13 +234,10 @@ impl Prepared {
     /// # Errors
     /// As there.
     pub async fn send(self) -> Result<Response<ResponseBody>, Unsent> {
-        let Self { line: Line { connection, endpoint, max_idle }, request, out } = self;
-        match connection {
-            Connection::H1(h1) => {
-                let out = out.unwrap_or_else(|| Outgoing::new(&request, &endpoint.host_header));
-                over_h1(h1, (request, out), endpoint, max_idle).await
-            }
-            Connection::H2(mut h2) => {
+        let Self { ready, request, endpoint, max_idle } = self;
+        match ready {
+            Ready::H1(h1, out) => over_h1(h1, (request, out), endpoint, max_idle).await,
+            Ready::H2(mut h2) => {
                 endpoint.pool.share(&h2);
                 let answer = h2.sender.try_send_request(request).await.map_err(Unsent::from_hyper)?;
                 Ok(answer.map(ResponseBody::h2))
