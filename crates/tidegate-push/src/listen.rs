@@ -1,38 +1,41 @@
 //! The listening socket: TCP, then TLS with an optional client certificate, off the accept loop.
 //!
 //! A client that does not finish its handshake in time is dropped, and so is one beyond the number of handshakes
-//! that may be in progress. Who has not said the first word has no place among those, and nobody has all of them.
+//! that may be in progress. Who has not said the first word has no place among those, and whoever has many places makes
+//! room for others. What is dropped is counted.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::{Acceptor, WebPkiClientVerifier};
+use rustls::server::{Accepted, Acceptor, WebPkiClientVerifier};
 use tidegate_types::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::PushError;
+use crate::crowd::{Crowd, Place};
 use crate::material::Material;
+use crate::metrics::{Dropped, PushMetrics};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// So many at once that all of them end within the time-out where the processor does ten a second. With many more a
 /// herd could starve itself: all begin, none ends in time, all come back. Whoever is dropped has cost nothing.
 const HANDSHAKES: usize = 64;
-/// Of one address: the other half stays for the others.
+/// Of one address, while nobody else needs them.
 const HANDSHAKES_OF_ONE: usize = 32;
 /// The first word is there with the connection, or on a busy machine a little later.
 const FIRST_WORD: Duration = Duration::from_secs(5);
+/// Bytes that may come before it is whole. A node's has a tenth of it.
+const FIRST_WORD_BYTES: usize = 16 * 1024;
 /// Connections that have not said it.
 const SILENT: usize = 2_048;
 /// Of one address; many nodes may come by one, through a balancer for example.
@@ -67,14 +70,16 @@ pub(crate) fn tls(
 pub(crate) fn connections(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
+    metrics: PushMetrics,
     tracker: &TaskTracker,
     stop: CancellationToken,
 ) -> ReceiverStream<io::Result<TlsStream<TcpStream>>> {
     let (ready, incoming) = mpsc::channel(64);
     let handshakes = tracker.clone();
     tracker.spawn(async move {
-        let silent = Arc::new(Crowd::new(SILENT, SILENT_OF_ONE));
-        let shaking = Arc::new(Crowd::new(HANDSHAKES, HANDSHAKES_OF_ONE));
+        let (silent, shaking) =
+            (Crowd::new(SILENT, SILENT_OF_ONE), Crowd::new(HANDSHAKES, HANDSHAKES_OF_ONE));
+        let door = Arc::new(Door { tls, shaking, metrics });
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
@@ -85,19 +90,19 @@ pub(crate) fn connections(
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let from = network(from.ip());
-            let Some(place) = Crowd::enter(&silent, from) else { continue };
-            let (tls, shaking, ready) = (Arc::clone(&tls), Arc::clone(&shaking), ready.clone());
+            let place = match Crowd::enter(&silent, from.ip()) {
+                Ok(place) => place,
+                Err(why) => {
+                    door.metrics.dropped(why);
+                    continue;
+                }
+            };
+            let (door, ready) = (Arc::clone(&door), ready.clone());
             handshakes.spawn(async move {
-                let _ = socket.set_nodelay(true);
-                let hello = LazyConfigAcceptor::new(Acceptor::default(), socket);
-                let Ok(Ok(hello)) = tokio::time::timeout(FIRST_WORD, hello).await else { return };
-                drop(place);
-                let Some(place) = Crowd::enter(&shaking, from) else { return };
-                let handshake = hello.into_stream(tls);
-                if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
-                    drop(place);
-                    let _ = ready.send(Ok(stream)).await;
+                match door.pass(socket, from.ip(), place).await {
+                    Ok(Some(stream)) => drop(ready.send(Ok(stream)).await),
+                    Ok(None) => {}
+                    Err(why) => door.metrics.dropped(why),
                 }
             });
         }
@@ -105,50 +110,74 @@ pub(crate) fn connections(
     ReceiverStream::new(incoming)
 }
 
-/// What one party has many addresses of as easily as one.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        v4 @ IpAddr::V4(_) => v4,
+/// What connections pass before they are served.
+struct Door {
+    tls: Arc<rustls::ServerConfig>,
+    shaking: Arc<Crowd>,
+    metrics: PushMetrics,
+}
+
+impl Door {
+    /// The whole handshake; `None` when the other side gave up or did not show what it must.
+    async fn pass(
+        &self,
+        socket: TcpStream,
+        from: IpAddr,
+        silent: Place,
+    ) -> Result<Option<TlsStream<TcpStream>>, Dropped> {
+        let _ = socket.set_nodelay(true);
+        let Some(hello) = within(&silent, FIRST_WORD, first_word(&socket)).await?? else { return Ok(None) };
+        drop(silent);
+        let place = Crowd::enter(&self.shaking, from)?;
+        let handshake = StartHandshake::from_parts(hello, socket).into_stream(Arc::clone(&self.tls));
+        Ok(within(&place, HANDSHAKE_TIMEOUT, handshake).await?.ok())
     }
 }
 
-/// Connections in one state: so many at most, and so many of one address.
-struct Crowd {
-    most: usize,
-    most_of_one: usize,
-    // No address without one.
-    inside: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// One of a crowd, until it is dropped.
-struct Place {
-    crowd: Arc<Crowd>,
-    from: IpAddr,
-}
-
-impl Crowd {
-    fn new(most: usize, most_of_one: usize) -> Self {
-        Self { most, most_of_one, inside: Mutex::default() }
+/// What comes of `work`, unless it takes longer or somebody else gets its place.
+async fn within<T>(place: &Place, most: Duration, work: impl Future<Output = T>) -> Result<T, Dropped> {
+    tokio::select! {
+        () = place.displaced() => Err(Dropped::Displaced),
+        done = tokio::time::timeout(most, work) => done.map_err(|_| Dropped::Late),
     }
+}
 
-    fn enter(crowd: &Arc<Self>, from: IpAddr) -> Option<Place> {
-        let mut inside = crowd.inside.lock();
-        let (all, own) = (inside.values().sum::<usize>(), inside.get(&from).copied().unwrap_or(0));
-        if all >= crowd.most || own >= crowd.most_of_one {
-            return None;
+/// The other side's first message; `None` when it went away.
+async fn first_word(socket: &TcpStream) -> Result<Option<Accepted>, Dropped> {
+    let (mut acceptor, mut sip) = (Acceptor::default(), Sip { socket, left: FIRST_WORD_BYTES });
+    while socket.readable().await.is_ok() {
+        match acceptor.read_tls(&mut sip) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Ok(0) | Err(_) => return Ok(None),
+            Ok(_) => {}
         }
-        inside.insert(from, own + 1);
-        Some(Place { crowd: Arc::clone(crowd), from })
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Ok(Some(accepted)),
+            Ok(None) if sip.left == 0 => return Err(Dropped::TooLong),
+            Ok(None) => {}
+            Err((_, mut alert)) => {
+                let mut said = Vec::new();
+                if alert.write_all(&mut said).is_ok() {
+                    let _ = socket.try_write(&said);
+                }
+                return Err(Dropped::Malformed);
+            }
+        }
     }
+    Ok(None)
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut inside = self.crowd.inside.lock();
-        match inside.get_mut(&self.from) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(inside.remove(&self.from)),
-        }
+/// Reads so many bytes at most.
+struct Sip<'a> {
+    socket: &'a TcpStream,
+    left: usize,
+}
+
+impl io::Read for Sip<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let most = into.len().min(self.left);
+        let read = self.socket.try_read(into.get_mut(..most).unwrap_or_default())?;
+        self.left = self.left.saturating_sub(read);
+        Ok(read)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicI64;
 
 use tidegate_telemetry::Metrics;
 use tidegate_telemetry::prometheus_client::metrics::counter::Counter;
+use tidegate_telemetry::prometheus_client::metrics::family::Family;
 use tidegate_telemetry::prometheus_client::metrics::gauge::Gauge;
 
 /// Counters of the push plane. Cheap to clone.
@@ -33,9 +34,58 @@ pub struct PushMetrics {
     pub missing: Counter,
     /// Messages of nodes that were refused as malformed.
     pub malformed: Counter,
+    connections_dropped: Family<[(&'static str, &'static str); 1], Counter>,
+}
+
+/// Why a connection was dropped before its handshake was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// Its address has as many as one may have.
+    AddressFull,
+    /// There are as many as there may be, and no address has more than its own.
+    Full,
+    /// Another address, that had fewer, has its place.
+    Displaced,
+    /// It took too long.
+    Late,
+    /// Its first message is longer than any node's.
+    TooLong,
+    /// What came first is no TLS.
+    Malformed,
+}
+
+impl Dropped {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::AddressFull, Self::Full, Self::Displaced, Self::Late, Self::TooLong, Self::Malformed];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::AddressFull => "address_full",
+            Self::Full => "full",
+            Self::Displaced => "displaced",
+            Self::Late => "late",
+            Self::TooLong => "too_long",
+            Self::Malformed => "malformed",
+        }
+    }
 }
 
 impl PushMetrics {
+    /// Connections that were dropped for this.
+    #[must_use]
+    pub fn connections_dropped(&self, why: Dropped) -> u64 {
+        self.of(why).get()
+    }
+
+    pub(crate) fn dropped(&self, why: Dropped) {
+        self.of(why).inc();
+    }
+
+    fn of(&self, why: Dropped) -> Counter {
+        self.connections_dropped.get_or_create_owned(&[("reason", why.as_str())])
+    }
+
     /// Registers the counters.
     pub fn register(&self, metrics: &Metrics) {
         metrics.register(|registry| {
@@ -63,6 +113,15 @@ impl PushMetrics {
                 self.cost_disagreements.clone(),
             );
             registry.register("push_malformed", "Malformed messages of nodes", self.malformed.clone());
+            registry.register(
+                "push_connections_dropped",
+                "Connections of nodes dropped before their handshake was done, by reason",
+                self.connections_dropped.clone(),
+            );
         });
+        // All are there from the start: an increase from nothing is none.
+        for why in Dropped::ALL {
+            self.of(why);
+        }
     }
 }

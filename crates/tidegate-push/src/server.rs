@@ -114,7 +114,7 @@ impl PushServer {
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<(), PushError> {
         let tls = listen::tls(&self.material, &self.settings.names, self.clock.now())?;
         let tracker = TaskTracker::new();
-        let connections = listen::connections(listener, tls, &tracker, stop.clone());
+        let connections = listen::connections(listener, tls, self.metrics.clone(), &tracker, stop.clone());
         let feed = Arc::new(Feed::new(self.store.clone(), self.metrics.clone()));
         tracker.spawn(Arc::clone(&feed).run(stop.clone()));
         let nodes = Arc::new(Nodes::new(self.store.clone(), Arc::clone(&self.clock)));

@@ -1,13 +1,9 @@
 //! Hostile nodes: garbage on every call gets a status, and everybody else goes on.
 
-use std::sync::Arc;
-
 use bytes::{Buf as _, BufMut as _};
 use http::uri::PathAndQuery;
 use tidegate_proto::config::config_service_client::ConfigServiceClient;
 use tidegate_proto::config::{self as wire, node_message::Message as Said};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpSocket;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
@@ -191,38 +187,4 @@ async fn a_stream_begins_with_a_hello_of_this_protocol() {
         let mut answers = client.stream(said).await.unwrap().into_inner();
         assert_eq!(answers.message().await.unwrap_err().code(), code);
     }
-}
-
-/// The first word of a handshake.
-fn client_hello() -> Vec<u8> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    let name = "localhost".try_into().unwrap();
-    let mut said = Vec::new();
-    rustls::ClientConnection::new(Arc::new(config), name).unwrap().write_tls(&mut said).unwrap();
-    said
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn connections_that_never_finish_their_handshake_keep_no_node_out() {
-    let plane = Plane::start().await;
-    let (mut held, hello) = (Vec::new(), client_hello());
-    // Some say nothing; some, of another address, begin and say no more.
-    for (address, said) in [("127.0.0.1:0", &[][..]), ("127.0.0.2:0", &hello)] {
-        for _ in 0..150 {
-            let socket = TcpSocket::new_v4().unwrap();
-            socket.bind(address.parse().unwrap()).unwrap();
-            let mut connection = socket.connect(plane.address).await.unwrap();
-            // One that is beyond what an address may have is closed.
-            let _ = connection.write_all(said).await;
-            held.push(connection);
-        }
-    }
-    let node = FakeNode::enrol(&plane).await;
-    node.synchronised().await;
-    drop(held);
 }
