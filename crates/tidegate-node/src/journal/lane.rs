@@ -57,6 +57,20 @@ struct OpenAttempt {
     deadline: i64,
 }
 
+impl Writer {
+    /// What `frames` holds was done to `segment`, and is durable with the next commit.
+    fn note_unsynced(&mut self, segment: &Arc<Segment>) {
+        match self.unsynced.last_mut() {
+            Some(last) if Arc::ptr_eq(&last.segment, segment) => last.frames.extend_from_slice(&self.frames),
+            _ => {
+                let mut frames = Vec::with_capacity(self.usual.max(self.frames.len()));
+                frames.extend_from_slice(&self.frames);
+                self.unsynced.push(Unsynced { segment: Arc::clone(segment), frames });
+            }
+        }
+    }
+}
+
 impl Lane {
     pub(crate) fn new(disk: Disk, boot: u64, lane: u16, capacity: u64) -> Self {
         let stream = Arc::new(Stream::new(boot, lane, std::collections::VecDeque::new(), 0));
@@ -90,15 +104,18 @@ impl Lane {
     }
 
     fn write_staged(&self, writer: &mut Writer) {
-        let (first, entries) = writer.staged.take();
+        let entries = writer.staged.take();
+        if entries.is_empty() {
+            return;
+        }
         match self.write(writer, &entries, true) {
-            Ok(length) => writer.staged.note_written(length),
-            Err(error) if entries.len() <= 1 => writer.staged.note_lost(first, error),
+            Ok(length) => writer.staged.note_written(entries.len(), length),
+            Err(error) if entries.len() <= 1 => writer.staged.note_lost(error),
             Err(_) => {
-                for (ticket, entry) in (first..).zip(&entries) {
+                for entry in &entries {
                     match self.write(writer, std::slice::from_ref(entry), true) {
-                        Ok(length) => writer.staged.note_written(length),
-                        Err(error) => writer.staged.note_lost(ticket, error),
+                        Ok(length) => writer.staged.note_written(1, length),
+                        Err(error) => writer.staged.note_lost(error),
                     }
                 }
             }
@@ -133,19 +150,13 @@ impl Lane {
                 // is seen is better than a record that is taken for another.
                 writer.last_sequence = sequence;
             }
+            // Until the cut is durable they may come back too, beside others of the same sequences.
+            writer.frames.clear();
+            writer.note_unsynced(&segment);
             return Err(error);
         }
         writer.last_sequence = sequence;
-        match writer.unsynced.last_mut() {
-            Some(last) if Arc::ptr_eq(&last.segment, &segment) => {
-                last.frames.extend_from_slice(&writer.frames)
-            }
-            _ => {
-                let mut frames = Vec::with_capacity(writer.usual.max(length));
-                frames.extend_from_slice(&writer.frames);
-                writer.unsynced.push(Unsynced { segment: Arc::clone(&segment), frames });
-            }
-        }
+        writer.note_unsynced(&segment);
         for entry in entries {
             match entry.meaning {
                 Meaning::Opens { attempt, deadline } => {
@@ -249,7 +260,7 @@ impl Lane {
         let spare = Segment::create(&self.disk, name, self.capacity)?;
         let surplus = {
             let mut writer = self.writer.lock();
-            // Who needed one meanwhile made it under a later number: files are read in the order of their numbers.
+            // Who needed one meanwhile made it under a later number, which says that it is the newer one.
             if writer.spare.is_some() || writer.last_number != name.number {
                 Some(spare)
             } else {
@@ -265,8 +276,8 @@ impl Lane {
         Name { boot: self.stream.boot, lane: self.stream.lane, number: writer.last_number }
     }
 
-    /// Gives up the segment of `batches[index]`: what it held and is not acknowledged is written
-    /// to a new segment, which takes its place and is synced by the next commit.
+    /// Gives up the segment of `batches[index]`: what it held is written to a new segment, which takes
+    /// its place and is synced by the next commit.
     fn give_up(&self, mut batches: Vec<Unsynced>, index: usize, cause: io::Error) -> io::Result<()> {
         let mut writer = self.writer.lock();
         let writer = &mut *writer;
@@ -304,18 +315,12 @@ impl Lane {
             .map(|batch| batch.frames.as_slice())
             .collect();
         let lost = lost.concat();
-        let acknowledged = self.stream.acknowledged();
         let first_lost = frame::records(&lost).next().map_or(u64::MAX, |(record, _)| record.sequence);
-        let mut frames = Vec::new();
         let durable = bad.read(0, usize::MAX)?;
-        let mut at = 0;
-        for (record, length) in frame::records(&durable) {
-            if record.sequence > acknowledged && record.sequence < first_lost {
-                frames.extend_from_slice(durable.get(at..at + length).unwrap_or_default());
-            }
-            at += length;
-        }
-        frames.extend_from_slice(&lost);
+        let kept = frame::records(&durable).take_while(|(record, _)| record.sequence < first_lost);
+        let kept: usize = kept.map(|(_, length)| length).sum();
+        // Also what is acknowledged: an attempt that began there may be open.
+        let frames = [durable.get(..kept).unwrap_or_default(), &lost].concat();
         let fresh = match writer.spare.take() {
             Some(spare) => spare,
             None => self.create(writer)?,

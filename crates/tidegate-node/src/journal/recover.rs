@@ -70,9 +70,11 @@ impl Found {
             .into_iter()
             .map(|name| Ok((Segment::first_of(disk, name)?, name)))
             .collect::<io::Result<_>>()?;
-        // A segment that took the place of a poisoned one has a later number but earlier records.
+        // By their records: a segment that took the place of a poisoned one has a later number than those
+        // behind it. Its number tells it from the poisoned one only.
         ordered.sort();
         let mut last = acknowledged;
+        let mut followed = 0;
         let mut broken = false;
         let mut segments = VecDeque::new();
         for (first, name) in ordered {
@@ -85,14 +87,21 @@ impl Found {
                 disk.unlink(&segment.name)?;
                 continue;
             }
-            if !broken && first > last + 1 {
+            if !broken && (first > last + 1 || lacks_one(&records)) {
                 tracing::error!(segment = %segment.name, expected = last + 1, first, "records are missing");
                 self.gaps += 1;
                 broken = true;
             }
             last = last.max(segment.last());
-            for record in records.into_iter().filter_map(|one| keep_owed(one, acknowledged, broken)) {
-                self.follow(record, broken);
+            for record in records {
+                // It repeats what lies in another one: told again, an attempt that has ended would look open.
+                if record.sequence <= followed {
+                    continue;
+                }
+                followed = record.sequence;
+                if let Some(record) = keep_owed(record, acknowledged, broken) {
+                    self.follow(record, broken);
+                }
             }
             if broken {
                 self.stray_segments.push(segment.name);
@@ -123,6 +132,13 @@ impl Found {
             self.strays.push(record);
         }
     }
+}
+
+/// Whether a sequence is missing between these.
+fn lacks_one(records: &[JournalRecord]) -> bool {
+    let follows =
+        |(one, next): (&JournalRecord, &JournalRecord)| next.sequence <= one.sequence.saturating_add(1);
+    !records.iter().zip(records.iter().skip(1)).all(follows)
 }
 
 /// Acknowledged records still tell which attempts are open, but need not be written again.

@@ -102,7 +102,8 @@ impl Segment {
         }
         let segment = Self::of(text, name.number, file, sound as u64);
         segment.written.store(sound as u64, Ordering::Release);
-        segment.last.store(records.last().map_or(0, |record| record.sequence), Ordering::Release);
+        let last = records.iter().map(|record| record.sequence).max();
+        segment.last.store(last.unwrap_or(0), Ordering::Release);
         segment.sealed.store(true, Ordering::Release);
         Ok((segment, records, torn))
     }

@@ -13,10 +13,11 @@ const MUCH: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Staged {
     entries: Vec<Entry>,
-    /// Of the newest record, and of the newest that has been written or lost.
+    /// Of the newest record.
     ticket: u64,
+    /// Of the newest that is known to be written, or that counts as lost.
     decided: u64,
-    /// Those that could not be written, until they are asked for.
+    /// Those that count as lost, until they are asked for.
     lost: Vec<(u64, io::Error)>,
     /// Bytes written that nobody has been told of.
     written: usize,
@@ -38,11 +39,14 @@ impl Staged {
         ticket <= self.decided
     }
 
-    /// All that wait, with the ticket of their first.
-    pub(super) fn take(&mut self) -> (u64, Vec<Entry>) {
-        let first = self.decided + 1;
-        self.decided = self.ticket;
-        (first, std::mem::take(&mut self.entries))
+    /// All that wait. Of each it is to be noted what became of it, in this order. What was taken before
+    /// and not noted is lost: its write ended in a panic, and nobody may go on as if it were there.
+    pub(super) fn take(&mut self) -> Vec<Entry> {
+        let entries = std::mem::take(&mut self.entries);
+        while self.decided + (entries.len() as u64) < self.ticket {
+            self.note_lost(io::Error::other("the write did not come to its end"));
+        }
+        entries
     }
 
     /// Gives the room back that [`Self::take`] took.
@@ -51,12 +55,16 @@ impl Staged {
         self.entries = entries;
     }
 
-    pub(super) fn note_written(&mut self, bytes: usize) {
+    /// The next so many are written, in so many bytes.
+    pub(super) fn note_written(&mut self, records: usize, bytes: usize) {
+        self.decided += records as u64;
         self.written += bytes;
     }
 
-    pub(super) fn note_lost(&mut self, ticket: u64, error: io::Error) {
-        self.lost.push((ticket, error));
+    /// The next one is not written.
+    pub(super) fn note_lost(&mut self, error: io::Error) {
+        self.decided += 1;
+        self.lost.push((self.decided, error));
     }
 
     /// What became of a record that is decided, asked for once: the bytes written since the last time.
@@ -90,12 +98,22 @@ mod tests {
 
     /// A journal of one lane whose writes are counted; those of these numbers (from 1) fail.
     fn journal(folder: &std::path::Path, failing: &'static [usize]) -> (Journal, Arc<AtomicUsize>) {
+        journal_where(folder, move |write| match failing.contains(&write) {
+            true => Err(io::Error::other("no")),
+            false => Ok(()),
+        })
+    }
+
+    /// The same, where `happens` says how each write goes.
+    fn journal_where(
+        folder: &std::path::Path,
+        happens: impl Fn(usize) -> io::Result<()> + Send + Sync + 'static,
+    ) -> (Journal, Arc<AtomicUsize>) {
         let writes = Arc::new(AtomicUsize::new(0));
         let count = writes.clone();
-        let probe = move |step: Step, _: &str| {
-            let fails = step == Step::Write && failing.contains(&(1 + count.fetch_add(1, Ordering::SeqCst)));
-            // Other steps are not counted: `&&` looks no further.
-            if fails { Err(io::Error::other("no")) } else { Ok(()) }
+        let probe = move |step: Step, _: &str| match step {
+            Step::Write => happens(1 + count.fetch_add(1, Ordering::SeqCst)),
+            _ => Ok(()),
         };
         let settings = JournalSettings {
             lanes: 1,
@@ -162,5 +180,29 @@ mod tests {
             journal.land(lane, ticket).unwrap();
         }
         assert_eq!(written(&journal).len(), 200);
+    }
+
+    #[test]
+    fn those_whose_write_ends_in_a_panic_are_lost_and_the_next_are_not() {
+        // In the write of all, and in the second one's own after that failed.
+        for (panics, sound) in [(1, &[][..]), (3, &[(1, 1)][..])] {
+            let folder = tempfile::TempDir::new().unwrap();
+            let (journal, _) = journal_where(folder.path(), move |write| match write {
+                write if write == panics => std::panic::panic_any("the disk's own"),
+                1 => Err(io::Error::other("no")),
+                _ => Ok(()),
+            });
+            let staged: Vec<_> = (1..=3).map(|call| journal.stage(intent(call)).unwrap()).collect();
+            let land = |index: usize| journal.land(staged[index].0, staged[index].1);
+            let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| land(2)));
+            assert!(unwound.is_err());
+            // They are told so also by the write of another one, staged since.
+            let later = journal.stage(intent(4)).unwrap();
+            let heard: Vec<_> = [0, 1].map(|index| land(index).is_ok()).into();
+            assert_eq!(heard, [!sound.is_empty(), false]);
+            journal.land(later.0, later.1).unwrap();
+            let then = (4, 1 + sound.len() as u64);
+            assert_eq!(written(&journal), [sound, &[then]].concat());
+        }
     }
 }

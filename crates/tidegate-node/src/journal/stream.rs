@@ -66,7 +66,8 @@ impl Stream {
 
     /// Sequence of the last record, 0 when there is none.
     pub(crate) fn last(&self) -> u64 {
-        self.segments.lock().iter().rev().map(|segment| segment.last()).find(|last| *last > 0).unwrap_or(0)
+        // The last segment may be the torn copy of one before it.
+        self.segments.lock().iter().map(|segment| segment.last()).max().unwrap_or(0)
     }
 
     /// Records that are not acknowledged, and the bytes of the segments that hold them.

@@ -13,6 +13,7 @@ mod journal;
 mod listener;
 mod long_outage;
 mod recorded;
+mod segments;
 mod shipping;
 mod staleness;
 mod support;
