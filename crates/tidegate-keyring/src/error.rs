@@ -2,6 +2,7 @@
 
 use tidegate_secrets::SecretsError;
 use tidegate_store::StoreError;
+use tidegate_types::OrganizationId;
 
 /// Why a keyring could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -22,4 +23,33 @@ pub enum KeyringError {
         /// Who wrapped it.
         wrapper: String,
     },
+    /// A rotation is done but for some organizations.
+    #[error("{0}")]
+    Left(Box<Left>),
+}
+
+/// Organizations that a rotation could not finish.
+#[derive(Debug)]
+pub struct Left {
+    /// Which; never none.
+    pub organizations: Vec<OrganizationId>,
+    /// What was in the way at the last of them.
+    pub why: StoreError,
+}
+
+/// As many are named.
+const NAMED: usize = 3;
+
+impl std::fmt::Display for Left {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "left: ")?;
+        for organization in self.organizations.iter().take(NAMED) {
+            write!(f, "{organization}, ")?;
+        }
+        let more = self.organizations.len().saturating_sub(NAMED);
+        if more > 0 {
+            write!(f, "{more} more, ")?;
+        }
+        write!(f, "because {}", self.why)
+    }
 }

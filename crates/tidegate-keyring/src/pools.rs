@@ -6,13 +6,14 @@ use tidegate_secrets::pool::PoolSecrets;
 use tidegate_secrets::virtual_key::{PepperBytes, Peppers};
 use tidegate_secrets::{SecretsError, places};
 use tidegate_store::wrapped::{self, Wrapped};
-use tidegate_store::{AuditNote, Change, credentials, root_keys};
+use tidegate_store::{AuditNote, Change, StoreError, credentials, root_keys};
 use tidegate_telemetry::entropy;
 use tidegate_types::resource::Credential;
 use tidegate_types::{OrganizationId, Secret};
 use zeroize::Zeroizing;
 
 use crate::KeyringError;
+use crate::error::Left;
 use crate::ring::ACTOR;
 use crate::rotation::{SEEN, Work};
 
@@ -32,36 +33,70 @@ pub(crate) async fn rotate_key(work: &Work<'_>) -> Result<(), KeyringError> {
     for pool in pools {
         fresh.push(renew(work, &pool).await?);
     }
-    // Nodes hear of it on their streams.
-    tokio::time::sleep(SEEN).await;
     let organizations = root_keys::organizations(&ring.store).await?;
     let total = organizations.len() as u64;
-    let mut left = None;
+    let remembered = &work.rotation.left;
+    if remembered.is_empty() {
+        // Nodes hear of it on their streams.
+        tokio::time::sleep(SEEN).await;
+    } else {
+        // All others have their new seal: as long as these have none, there is nothing to look for there.
+        let left: Vec<_> = organizations.iter().copied().filter(|id| remembered.contains(id)).collect();
+        seal_all(work, &left, &fresh, total).await?.none_left()?;
+    }
     // Twice: a change that began before may still have sealed under the old one.
+    let mut sealed = Sealed::default();
     for _ in 0..2 {
-        left = None;
-        for (done, organization) in organizations.iter().enumerate() {
-            match seal_anew(work, *organization, &fresh).await {
-                // Those of the others get their new seal all the same.
-                Err(KeyringError::Store(error)) if error.is_of_one() => left = Some(error),
-                sealed => sealed?,
-            }
-            if done % 20 == 0 {
-                work.note(done as u64, total, None).await?;
-            }
-        }
+        sealed = seal_all(work, &organizations, &fresh, total).await?;
         tokio::time::sleep(SEEN).await;
     }
     // What is left opens with the old key only. It is tried again, also by control planes of the later release.
-    if let Some(error) = left {
-        return Err(error.into());
-    }
+    sealed.none_left()?;
     for secrets in &fresh {
         let mut change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), work.now()).await?;
         root_keys::forget_pool_keys(&mut change, &secrets.pool, secrets.version).await?;
         commit(change, "keys.pool.forget_old", &secrets.pool).await?;
     }
     work.note(total, total, None).await
+}
+
+/// What came of a walk through organizations: whose credentials could not be sealed, and why that of the last one not.
+#[derive(Default)]
+struct Sealed {
+    left: Vec<OrganizationId>,
+    why: Option<StoreError>,
+}
+
+impl Sealed {
+    fn none_left(self) -> Result<(), KeyringError> {
+        match self.why {
+            Some(why) => Err(KeyringError::Left(Box::new(Left { organizations: self.left, why }))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Seals the credentials of these organizations; what is wrong with one keeps no other one from it.
+async fn seal_all(
+    work: &Work<'_>,
+    organizations: &[OrganizationId],
+    fresh: &[PoolSecrets],
+    total: u64,
+) -> Result<Sealed, KeyringError> {
+    let (mut sealed, others) = (Sealed::default(), total.saturating_sub(organizations.len() as u64));
+    for (done, organization) in organizations.iter().enumerate() {
+        match seal_anew(work, *organization, fresh).await {
+            Err(KeyringError::Store(error)) if error.is_of_one() => {
+                sealed.left.push(*organization);
+                sealed.why = Some(error);
+            }
+            one => one?,
+        }
+        if done % 20 == 0 {
+            work.note(others + done as u64, total, None).await?;
+        }
+    }
+    Ok(sealed)
 }
 
 /// The pool's key that is younger than the rotation.

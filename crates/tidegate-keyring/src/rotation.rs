@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use tidegate_store::key_rotations::{self, Rotation};
+use tidegate_store::key_rotations::{self, PutOff, Rotation};
 use tidegate_store::root_keys;
 use tidegate_store::{AuditNote, StoreError};
 use tidegate_types::{OrganizationId, Timestamp};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::error::Left;
 use crate::ring::{ACTOR, Keyring};
 use crate::{KeyringError, data_keys, pools, roots};
 
@@ -51,6 +52,13 @@ const KEEP_EVERY: Duration = Duration::from_secs(2);
 /// After a step that everybody must see: each control plane looks every second.
 pub(crate) const SEEN: Duration = Duration::from_secs(4);
 
+/// What does not go on is tried again so much later.
+const AGAIN_MS: i64 = 5_000;
+/// What only somebody else can bring on is tried ever more rarely, at last so rarely.
+const AT_LAST_MS: i64 = 300_000;
+/// Organizations that are remembered as left. With more, the rest shows when none of these is left.
+const REMEMBERED: usize = 1_000;
+
 /// Works on rotations until `stop`.
 pub async fn run(ring: Keyring, stop: CancellationToken) {
     loop {
@@ -81,6 +89,7 @@ async fn look(ring: &Keyring) -> Result<(), KeyringError> {
     };
     match done {
         Ok(()) => work.finish().await,
+        Err(KeyringError::Left(left)) => work.put_off(&left).await,
         Err(error) => {
             tracing::error!(kind = work.rotation.kind, %error, "a rotation does not go on; it is tried again");
             work.note(0, 0, Some(&error.to_string())).await
@@ -139,10 +148,23 @@ impl<'r> Work<'r> {
     ) -> Result<(), KeyringError> {
         let ring = self.ring;
         let now = ring.clock.now();
-        // What does not go on is tried again a little later.
-        let until = now.plus_millis(if problem.is_some() { 5_000 } else { LEASE_MS });
+        let until = now.plus_millis(if problem.is_some() { AGAIN_MS } else { LEASE_MS });
         let change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
         Ok(key_rotations::progress(change, self.rotation.id, done, total, problem, until).await?)
+    }
+
+    /// Says which organizations are left. The fewer they become, the sooner the rest is tried again.
+    async fn put_off(&self, left: &Left) -> Result<(), KeyringError> {
+        let (ring, before) = (self.ring, &self.rotation);
+        let organizations = left.organizations.iter().take(REMEMBERED).copied().collect::<Vec<_>>();
+        let tried = if organizations == before.left { before.tried.saturating_add(1) } else { 1 };
+        let wait = (AGAIN_MS << tried.saturating_sub(1).min(16)).min(AT_LAST_MS);
+        tracing::warn!(kind = before.kind, %left, "a rotation is not done");
+        let now = ring.clock.now();
+        let change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
+        let again =
+            PutOff { tried, left: organizations, problem: left.to_string(), until: now.plus_millis(wait) };
+        Ok(key_rotations::put_off(change, before.id, &again).await?)
     }
 
     async fn finish(&self) -> Result<(), KeyringError> {

@@ -1,7 +1,7 @@
 //! Rotations of keys: which run, who works on one, how far it is.
 
 use chrono::{DateTime, Utc};
-use tidegate_types::Timestamp;
+use tidegate_types::{OrganizationId, Timestamp};
 use uuid::Uuid;
 
 use crate::Result;
@@ -32,6 +32,23 @@ pub struct Rotation {
     pub total: u64,
     /// Why it does not go on.
     pub problem: Option<String>,
+    /// How often it found the same organizations left, one after the other; 0 without any.
+    pub tried: u32,
+    /// The organizations that were left then.
+    pub left: Vec<OrganizationId>,
+}
+
+/// A rotation that is done but for some organizations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutOff {
+    /// How often it found them left.
+    pub tried: u32,
+    /// Which.
+    pub left: Vec<OrganizationId>,
+    /// Why.
+    pub problem: String,
+    /// When it is tried again.
+    pub until: Timestamp,
 }
 
 type Row = (
@@ -45,10 +62,12 @@ type Row = (
     i64,
     i64,
     Option<String>,
+    i32,
+    Vec<Uuid>,
 );
 
 fn rotation(row: Row) -> Rotation {
-    let (id, kind, pool, state, started_by, started_at, finished_at, done, total, problem) = row;
+    let (id, kind, pool, state, started_by, started_at, finished_at, done, total, problem, tried, left) = row;
     Rotation {
         id,
         kind,
@@ -60,6 +79,8 @@ fn rotation(row: Row) -> Rotation {
         done: unsigned(done),
         total: unsigned(total),
         problem,
+        tried: tried.unsigned_abs(),
+        left: left.into_iter().map(OrganizationId::from_uuid).collect(),
     }
 }
 
@@ -86,7 +107,8 @@ pub async fn begin(
     .execute(change.connection())
     .await?;
     let row: Row = sqlx::query_as(
-        "SELECT rotation_id, kind, pool, state, started_by, started_at, finished_at, done, total, problem
+        "SELECT rotation_id, kind, pool, state, started_by, started_at, finished_at, done, total, problem,
+             tried, left_organizations
          FROM key_rotations WHERE kind = $1 AND pool IS NOT DISTINCT FROM $2 AND state = 'running'",
     )
     .bind(kind)
@@ -102,7 +124,8 @@ pub async fn begin(
 /// When the database is away.
 pub async fn rotations(tx: &mut TenantTx) -> Result<Vec<Rotation>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT rotation_id, kind, pool, state, started_by, started_at, finished_at, done, total, problem
+        "SELECT rotation_id, kind, pool, state, started_by, started_at, finished_at, done, total, problem,
+             tried, left_organizations
          FROM key_rotations ORDER BY started_at DESC LIMIT 50",
     )
     .fetch_all(tx.connection())
@@ -120,7 +143,8 @@ pub async fn lease(mut change: Change, until: Timestamp) -> Result<Option<Rotati
         "UPDATE key_rotations SET leased_until = $2 WHERE rotation_id = (
              SELECT rotation_id FROM key_rotations WHERE state = 'running' AND leased_until <= $1
              ORDER BY started_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-         RETURNING rotation_id, kind, pool, state, started_by, started_at, finished_at, done, total, problem",
+         RETURNING rotation_id, kind, pool, state, started_by, started_at, finished_at, done, total, problem,
+             tried, left_organizations",
     )
     .bind(now)
     .bind(time(until))
@@ -155,6 +179,26 @@ pub async fn progress(
     change.save().await
 }
 
+/// A rotation is done but for some organizations: it is tried again later.
+///
+/// # Errors
+/// When the database is away.
+pub async fn put_off(mut change: Change, id: Uuid, again: &PutOff) -> Result<()> {
+    let left: Vec<Uuid> = again.left.iter().map(|organization| organization.to_uuid()).collect();
+    sqlx::query(
+        "UPDATE key_rotations SET tried = $2, left_organizations = $3, problem = $4, leased_until = $5
+         WHERE rotation_id = $1 AND state = 'running'",
+    )
+    .bind(id)
+    .bind(crate::convert::signed32(again.tried))
+    .bind(left)
+    .bind(&again.problem)
+    .bind(time(again.until))
+    .execute(change.connection())
+    .await?;
+    change.save().await
+}
+
 /// Keeps a rotation that is worked on, until `until`, whatever else is written of it meanwhile.
 ///
 /// # Errors
@@ -175,7 +219,8 @@ pub async fn keep(mut change: Change, id: Uuid, until: Timestamp) -> Result<()> 
 pub async fn finish(change: &mut Change, id: Uuid) -> Result<()> {
     let now = time(change.now());
     sqlx::query(
-        "UPDATE key_rotations SET state = 'done', finished_at = $2, done = total, problem = NULL WHERE rotation_id = $1",
+        "UPDATE key_rotations SET state = 'done', finished_at = $2, done = total, problem = NULL, tried = 0,
+             left_organizations = '{}' WHERE rotation_id = $1",
     )
     .bind(id)
     .bind(now)

@@ -24,6 +24,7 @@ pub mod offerings;
 pub mod organizations;
 pub mod policies;
 pub mod providers;
+mod round;
 pub mod routes;
 pub mod teams;
 pub mod trust_rules;
@@ -72,6 +73,7 @@ pub use connect::{Store, migrate};
 pub use document::{Page, Stored, resources};
 pub use error::StoreError;
 pub use provision::{Logins, grant, provision};
+pub use round::Round;
 pub use tenant::TenantTx;
 
 /// Results of this crate.

@@ -69,7 +69,7 @@ pub async fn ensure_partitions(store: &Store, now: Timestamp, days: u16) -> Resu
     Ok(made)
 }
 
-/// What an operator wants to see of the books.
+/// What an operator wants to see of the books and of the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Loose {
     /// Attempts under way: money is held for them.
@@ -78,22 +78,32 @@ pub struct Loose {
     pub unresolved: i64,
     /// Differences between the books and providers' bills, told in the last day.
     pub differences: i64,
+    /// Nodes that fell silent in the last day without having been told to end.
+    pub nodes_away: i64,
 }
 
-/// Reads what is not settled.
+/// A node that was not heard of for so long is away. Live ones are written every two seconds.
+const AWAY_MS: i64 = 30_000;
+/// Who is away for longer was replaced, or somebody knows: nobody is told for ever.
+const DAY_MS: i64 = 86_400_000;
+
+/// Reads what is not settled, and who is missing.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn loose(store: &Store, now: Timestamp) -> Result<Loose> {
-    let (open, unresolved, differences) = sqlx::query_as(
+    let (open, unresolved, differences, nodes_away) = sqlx::query_as(
         "SELECT count(*) FILTER (WHERE NOT reaped), count(*) FILTER (WHERE reaped),
-             (SELECT count(*) FROM notices WHERE kind = 'reconciliation.difference' AND at > $1)
+             (SELECT count(*) FROM notices WHERE kind = 'reconciliation.difference' AND at > $1),
+             (SELECT count(*) FROM nodes
+                  WHERE state = 'enrolled' AND NOT draining AND last_seen > $1 AND last_seen < $2)
          FROM open_attempts",
     )
-    .bind(time(now.plus_millis(-86_400_000)))
+    .bind(time(now.plus_millis(-DAY_MS)))
+    .bind(time(now.plus_millis(-AWAY_MS)))
     .fetch_one(store.feed())
     .await?;
-    Ok(Loose { open, unresolved, differences })
+    Ok(Loose { open, unresolved, differences, nodes_away })
 }
 
 /// Counts as unresolved what was held for attempts that will not end by themselves: their

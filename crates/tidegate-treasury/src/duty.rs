@@ -7,6 +7,7 @@ use tidegate_store::{Store, StoreError, budgets, credits, epochs, upkeep};
 use tidegate_types::Timestamp;
 use tokio::time::Instant;
 
+use crate::passed_over::PassedOver;
 use crate::treasury::Settings;
 
 /// Organizations whose counters open anew in one round, because a node died with grants.
@@ -69,6 +70,7 @@ impl Duty {
         settings: &Settings,
         now: Timestamp,
         settled: bool,
+        passed_over: &mut PassedOver,
     ) -> Result<(), StoreError> {
         let heard_since =
             now.plus_millis(-i64::try_from(settings.absent_after.as_millis()).unwrap_or(i64::MAX));
@@ -87,12 +89,8 @@ impl Duty {
                 }
             }
             Self::Reap => {}
-            Self::Pasts => {
-                budgets::recount_pasts(store, now).await?;
-            }
-            Self::Credits => {
-                credits::roll(store, now).await?;
-            }
+            Self::Pasts => passed_over.note(self, budgets::recount_pasts(store, now).await?),
+            Self::Credits => passed_over.note(self, credits::roll(store, now).await?),
             Self::Grants => {
                 // An epoch is only ended when every node is there to ship, and none has just
                 // started: a leak is no outage, and a node that falls again and again makes none.

@@ -5,6 +5,7 @@
 //! what a duty does is in `tidegate_store::upkeep`, when it is due is here.
 
 mod duty;
+mod passed_over;
 mod treasury;
 
 pub use treasury::{Settings, Treasury};

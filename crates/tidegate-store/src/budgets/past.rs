@@ -17,7 +17,7 @@ use crate::change::{AuditNote, Change};
 use crate::connect::Store;
 use crate::convert::{time, uuid_of};
 use crate::tenant::TenantTx;
-use crate::{Result, StoreError, document, notices, organizations};
+use crate::{Result, Round, StoreError, document, notices, organizations};
 
 /// The bound organization's calendar.
 ///
@@ -108,11 +108,11 @@ async fn used(change: &mut Change, budget: &Budget, window: Window) -> Result<Na
 }
 
 /// Counts pasts again: a few seconds after the budget was made, then ever more rarely, until
-/// its window ends. Returns how many budgets changed.
+/// its window ends. What is done are budgets that changed.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn recount(store: &Store, now: Timestamp) -> Result<usize> {
+pub async fn recount(store: &Store, now: Timestamp) -> Result<Round> {
     let due: Vec<(Uuid, Uuid)> = sqlx::query_as(
         "SELECT organization_id, budget_id FROM budget_pasts
          WHERE window_end > $1 AND counted_at <= $2 - least(interval '1 hour', greatest(interval '2 seconds', (counted_at - since) / 2))
@@ -122,19 +122,13 @@ pub async fn recount(store: &Store, now: Timestamp) -> Result<usize> {
     .bind(time(now))
     .fetch_all(store.feed())
     .await?;
-    let mut changed = 0;
+    let mut round = Round::default();
     for (organization, budget) in due {
         let (organization, budget) = (OrganizationId::from_uuid(organization), BudgetId::from_uuid(budget));
-        match recount_one(store, organization, budget, now).await {
-            Ok(done) => changed += usize::from(done),
-            // It is gone, or a later release wrote something: who wrote it counts it, too.
-            Err(error) if error.is_of_one() => {
-                tracing::debug!(%organization, %error, "a past is not counted")
-            }
-            Err(error) => return Err(error),
-        }
+        let one = recount_one(store, organization, budget, now).await;
+        round.note(organization, one.map(usize::from))?;
     }
-    Ok(changed)
+    Ok(round)
 }
 
 async fn recount_one(

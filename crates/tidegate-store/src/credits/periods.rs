@@ -10,16 +10,16 @@ use super::{Account, EntryKind, NewEntry, account, book};
 use crate::actor::SystemActor;
 use crate::change::{AuditNote, Change};
 use crate::connect::Store;
-use crate::{Result, StoreError, budgets};
+use crate::{Result, Round, StoreError, budgets};
 
 /// Late charges change what had lapsed for so long.
 const RECOUNTED_MICROS: i64 = 7 * 86_400_000_000;
 
-/// Begins and ends periods that are due. Returns how many accounts changed.
+/// Begins and ends periods that are due. What is done are accounts.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn roll(store: &Store, now: Timestamp) -> Result<usize> {
+pub async fn roll(store: &Store, now: Timestamp) -> Result<Round> {
     let due: Vec<(Uuid,)> = sqlx::query_as(
         "SELECT a.organization_id FROM credit_accounts a
          WHERE (a.allowance IS NOT NULL AND NOT EXISTS (SELECT FROM credit_periods p
@@ -37,17 +37,12 @@ pub async fn roll(store: &Store, now: Timestamp) -> Result<usize> {
     .bind(RECOUNTED_MICROS)
     .fetch_all(store.feed())
     .await?;
-    for (organization,) in &due {
-        let organization = OrganizationId::from_uuid(*organization);
-        match roll_one(store, organization, now).await {
-            // The control plane of the later release does it.
-            Err(error) if error.is_of_one() => {
-                tracing::debug!(%organization, %error, "an allowance is not looked at");
-            }
-            rolled => rolled?,
-        }
+    let mut round = Round::default();
+    for (organization,) in due {
+        let organization = OrganizationId::from_uuid(organization);
+        round.note(organization, roll_one(store, organization, now).await.map(|()| 1))?;
     }
-    Ok(due.len())
+    Ok(round)
 }
 
 async fn roll_one(store: &Store, organization: OrganizationId, now: Timestamp) -> Result<()> {

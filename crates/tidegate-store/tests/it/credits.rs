@@ -127,19 +127,19 @@ async fn an_allowance_is_spent_first_lapses_with_its_month_and_comes_again() {
     spend(&f, node, 1, 400, &hold).await;
     let left = credit(&f, NOW).await;
     assert_eq!((left.balance.get(), left.allowance_left.get(), left.period_end), (600, 600, Some(DECEMBER)));
-    assert_eq!(credits::roll(&f.store, NOW).await.unwrap(), 0, "nothing is due within the month");
+    assert_eq!(credits::roll(&f.store, NOW).await.unwrap().done, 0, "nothing is due within the month");
 
-    assert_eq!(credits::roll(&f.store, DECEMBER).await.unwrap(), 1);
+    assert_eq!(credits::roll(&f.store, DECEMBER).await.unwrap().done, 1);
     let left = credit(&f, DECEMBER).await;
     assert_eq!((left.balance.get(), left.allowance_left.get()), (1_000, 1_000));
     let cap = cap_now(&f, cap.id).await;
     assert_eq!((cap.limit.get(), cap.raises[0].amount.get()), (400, 1_000));
-    assert_eq!(credits::roll(&f.store, DECEMBER).await.unwrap(), 0, "once");
+    assert_eq!(credits::roll(&f.store, DECEMBER).await.unwrap().done, 0, "once");
 
     // A charge of November comes in late: less has lapsed, the balance of December is the same.
     spend(&f, node, 2, 100, &hold).await;
     assert_eq!(credit(&f, DECEMBER).await.balance.get(), 900);
-    assert_eq!(credits::roll(&f.store, DECEMBER).await.unwrap(), 1);
+    assert_eq!(credits::roll(&f.store, DECEMBER).await.unwrap().done, 1);
     assert_eq!(credit(&f, DECEMBER).await.balance.get(), 1_000);
     assert_eq!(cap_now(&f, cap.id).await.limit.get(), 500);
     assert_eq!(account(&f, "allowances").await, 1_000 + 500);
@@ -153,7 +153,7 @@ async fn the_first_top_up_ends_an_allowance_that_says_so() {
     assert_eq!((cap.limit.get(), cap.raises.len()), (70, 0));
     let left = credit(&f, NOW).await;
     assert_eq!((left.balance.get(), left.setup.allowance), (70, None));
-    assert_eq!(credits::roll(&f.store, DECEMBER).await.unwrap(), 0);
+    assert_eq!(credits::roll(&f.store, DECEMBER).await.unwrap().done, 0);
 }
 
 #[tokio::test]

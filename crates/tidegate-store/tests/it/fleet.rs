@@ -2,7 +2,7 @@
 
 use tidegate_store::fleet::{self, Enrolment, Heartbeat, NodeState, Rejection};
 use tidegate_store::join_tokens::Offer;
-use tidegate_store::{StoreError, SystemActor, join_tokens};
+use tidegate_store::{StoreError, SystemActor, join_tokens, upkeep};
 use tidegate_types::resource::{ResourceKey, ResourceKind};
 use tidegate_types::{OrganizationId, Position, Revision, Shard};
 
@@ -103,4 +103,28 @@ async fn live_nodes_are_counted_by_pool_and_retired_ones_refused() {
     };
     assert!(matches!(fleet::enrol(&f.store, &renewal, NOW).await, Err(StoreError::NotFound)));
     assert_eq!(fleet::get(&f.store, one).await.unwrap().state, NodeState::Revoked);
+}
+
+#[tokio::test]
+async fn a_node_that_falls_silent_is_away_for_a_day_unless_it_said_that_it_ends() {
+    let f = Fixture::new().await;
+    let away = async |millis: i64| upkeep::loose(&f.store, NOW.plus_millis(millis)).await.unwrap().nodes_away;
+    let (never_spoke, killed) = (node(&f.store).await, node(&f.store).await);
+    let (ends, revoked) = (node(&f.store).await, node(&f.store).await);
+    for (id, draining) in [(killed, false), (ends, false), (ends, true), (revoked, false)] {
+        let said = Heartbeat { draining, ..Heartbeat::default() };
+        fleet::heartbeat(&f.store, id, &said, NOW).await.unwrap();
+    }
+    assert_eq!(away(29_000).await, 0, "so long anybody may be silent");
+    assert_eq!(away(31_000).await, 2);
+    for gone in [revoked, never_spoke] {
+        let mut change = f.store.change(&f.acme.actor, NOW).await.unwrap();
+        fleet::retire(&mut change, gone, NodeState::Revoked).await.unwrap();
+        commit(change).await;
+    }
+    assert_eq!(away(31_000).await, 1);
+    assert_eq!(away(86_399_000).await, 1);
+    assert_eq!(away(86_401_000).await, 0, "nobody is told for ever");
+    fleet::heartbeat(&f.store, killed, &Heartbeat::default(), NOW.plus_millis(86_402_000)).await.unwrap();
+    assert_eq!(away(86_410_000).await, 0, "it is back");
 }

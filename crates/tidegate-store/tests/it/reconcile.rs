@@ -115,8 +115,8 @@ async fn a_new_budget_counts_what_did_not_know_it_once_and_in_its_window_only() 
     let late = ended(Outcome::Completed, 11);
     ingest(&f.store, node, &shipped(node, 2, [billed(late)]), NOW).await.unwrap();
     let soon = NOW.plus_millis(10_000);
-    assert_eq!(budgets::recount_pasts(&f.store, soon).await.unwrap(), 1);
-    assert_eq!(budgets::recount_pasts(&f.store, soon.plus_millis(1)).await.unwrap(), 0);
+    assert_eq!(budgets::recount_pasts(&f.store, soon).await.unwrap().done, 1);
+    assert_eq!(budgets::recount_pasts(&f.store, soon.plus_millis(1)).await.unwrap().done, 0);
     let mut tx = f.store.begin(&f.acme.actor).await.unwrap();
     let stored = budgets::get(&mut tx, new.id).await.unwrap().value;
     assert_eq!(stored.past.map(|past| past.amount.get()), Some(1311));

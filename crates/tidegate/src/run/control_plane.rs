@@ -156,10 +156,11 @@ pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
     });
     let export_metrics = ExportMetrics::default();
     export_metrics.register(&metrics);
-    tasks.spawn(Books::register(&metrics).follow(store.clone(), stop.clone()));
-    tasks.spawn(observe::serve(scrape, metrics, store.clone(), leaving.clone(), stop.clone()));
     let duties = duties(config);
     let treasury = tidegate_treasury::Treasury::new(store.clone(), Arc::new(SystemClock)).with(duties);
+    let books = Books::register(&metrics);
+    tasks.spawn(books.follow(store.clone(), treasury.passed_over(), stop.clone()));
+    tasks.spawn(observe::serve(scrape, metrics, store.clone(), leaving.clone(), stop.clone()));
     tasks.spawn(treasury.run(stop.clone()));
     tasks.spawn(ring.clone().follow(stop.clone()));
     tasks.spawn(tidegate_keyring::run(ring, stop.clone()));

@@ -29,6 +29,7 @@ mod garbage;
 mod granted;
 mod issuers;
 mod lateness;
+mod later;
 mod left_holds;
 mod money;
 mod monitoring;

@@ -258,7 +258,7 @@ impl Draw {
 }
 
 /// Which rotations are there, and how many of them are done.
-async fn rotations(installation: &Installation) -> (usize, usize) {
+pub(crate) async fn rotations(installation: &Installation) -> (usize, usize) {
     let path = "/encryption/rotations?organization=system";
     let Ok(all) = installation.admin.get(path).await else { return (0, 0) };
     let all = all["data"].as_array().cloned().unwrap_or_default();
@@ -328,40 +328,4 @@ async fn a_control_plane_killed_in_the_middle_of_rotations_goes_on_with_them_and
 
 fn app_at(installation: &Installation, key: &str) -> App {
     apps(installation, key).remove(0)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_organizations_credential_of_a_later_release_keeps_no_others_from_a_pools_new_key() {
-    let installation = install(nodes(1)).await;
-    let own = json!({"name": "own", "provider": "sim-openai", "scope": "organization", "secret": {"api_key": "sk-own"}});
-    installation.admin.post("/credentials?wait=fleet", &own).await.unwrap();
-    let other =
-        installation.admin.post("/organizations", &json!({"slug": "other", "name": "other"})).await.unwrap();
-    let at = format!("/credentials?organization={}", other["id"].as_str().unwrap());
-    installation.admin.post(&at, &own).await.unwrap();
-    let of_other = "(SELECT organization_id FROM organizations WHERE slug = 'other')";
-    let position = |value: &str| {
-        let change = format!(
-            "UPDATE config_resources SET content = jsonb_set(content, '{{position}}', '{value}')
-             WHERE kind = 'credential' AND content ->> 'name' = 'own' AND organization_id <> {of_other}"
-        );
-        installation.sql(&change).unwrap();
-    };
-    position("\"tomorrow\"");
-    let path = "/encryption/rotations?organization=system";
-    installation.admin.post(path, &json!({"kind": "pool_key"})).await.unwrap();
-    let problem = || async {
-        let all = installation.admin.get(path).await.unwrap();
-        all["data"][0]["problem"].as_str().is_some_and(|problem| problem.contains("later release"))
-    };
-    until("it says what is left", seconds(60), problem).await;
-    let sealed = format!(
-        "DO $$ BEGIN ASSERT (SELECT content -> 'sealed' -> 0 ->> 'pool_key_version' FROM config_resources
-             WHERE kind = 'credential' AND organization_id = {of_other}) = '2';
-         ASSERT (SELECT count(*) FROM pool_keys WHERE pool = 'default') = 2; END $$"
-    );
-    // The other one's has its new seal, and what is left still opens with the old key.
-    installation.sql(&sealed).unwrap();
-    position("0");
-    until("it is done", seconds(60), || async { rotations(&installation).await == (1, 1) }).await;
 }
