@@ -32,8 +32,8 @@ pub struct Survey {
     pub login: String,
     /// `server_version_num`, for example 150018.
     pub version: i32,
-    /// Whether the server is on this machine: a Unix socket or the loopback.
-    pub local: bool,
+    /// The server's host; `None`: a Unix socket.
+    pub host: Option<String>,
     /// TLS version of the connection; `None`: it is not encrypted.
     pub tls: Option<String>,
     /// Whether the certificate and its name are checked (`sslmode=verify-full`).
@@ -80,7 +80,7 @@ pub async fn survey(url: &str, part: Part, clock: &dyn Clock) -> Result<Survey> 
     let may_migrate = part == Part::Owner && may_migrate(&mut first).await?;
     first.close().await?;
     Ok(Survey {
-        local: plain.get_socket().is_some() || is_loopback(plain.get_host()),
+        host: plain.get_socket().is_none().then(|| plain.get_host().to_owned()),
         verified: matches!(plain.get_ssl_mode(), PgSslMode::VerifyFull),
         refused_parameters,
         pools_transactions,
@@ -118,10 +118,6 @@ async fn connect(plain: PgConnectOptions) -> Result<(PgConnection, PgConnectOpti
         }
         Err(error) => Err(error.into()),
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether a transaction of one connection runs in the process that the other connection had just before: it
@@ -166,7 +162,7 @@ async fn read(connection: &mut PgConnection, clock: &dyn Clock) -> Result<Survey
     Ok(Survey {
         login: row.try_get(0)?,
         version: row.try_get(1)?,
-        local: false,
+        host: None,
         tls: row.try_get(3)?,
         verified: false,
         refused_parameters: false,

@@ -1,12 +1,11 @@
 //! Redis: reachable, fit, and every command allowed.
 
-use std::net::IpAddr;
-
 use tidegate_limits::Survey;
 use tidegate_telemetry::SystemClock;
 
 use super::clock;
 use super::finding::Findings;
+use super::outside::is_here;
 use crate::config::Redis;
 use crate::run::node;
 
@@ -57,7 +56,7 @@ fn encryption(redis: &Redis, findings: &mut Findings) {
     let encrypted = redis.url.as_deref().is_some_and(|url| url.starts_with("rediss://"));
     // Sentinels and the nodes of a cluster name the server, whatever host the URL has.
     let named = redis.sentinel.is_some() || redis.cluster.is_some();
-    let local = !named && redis.url.as_deref().is_some_and(is_local);
+    let local = !named && redis.url.as_deref().is_some_and(leads_here);
     match (encrypted, local) {
         (true, _) => findings.ok("redis.url tls", "certificate and name are checked"),
         (false, true) => findings.ok("redis.url tls", "none, and none needed: the server is on this machine"),
@@ -142,11 +141,9 @@ fn sentinels(told: Result<Vec<Told>, String>, findings: &mut Findings) {
 }
 
 /// Whether this URL leads to this machine and no further.
-fn is_local(url: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(url) else { return false };
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    url.scheme() == "unix" || host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+fn leads_here(url: &str) -> bool {
+    let url = reqwest::Url::parse(url).ok();
+    url.is_some_and(|url| url.scheme() == "unix" || url.host_str().is_some_and(is_here))
 }
 
 fn memory(check: &str, seen: &Survey, findings: &mut Findings) {
@@ -194,7 +191,7 @@ fn commands(check: &str, seen: &Survey, findings: &mut Findings) {
 
 #[cfg(test)]
 mod tests {
-    use super::is_local;
+    use super::leads_here;
 
     #[test]
     fn a_server_is_local_by_its_whole_host() {
@@ -206,7 +203,7 @@ mod tests {
             "redis://:p@[::1]:6379",
             "unix:///run/redis.sock",
         ] {
-            assert!(is_local(url), "{url}");
+            assert!(leads_here(url), "{url}");
         }
         for url in [
             "redis://localhost.corp.example:6379",
@@ -217,7 +214,7 @@ mod tests {
             "redis://10.0.0.1",
             "redis://[2001:db8::1]",
         ] {
-            assert!(!is_local(url), "{url}");
+            assert!(!leads_here(url), "{url}");
         }
     }
 }

@@ -6,6 +6,7 @@ use tokio::time::timeout;
 
 use super::clock;
 use super::finding::Findings;
+use super::outside::is_here;
 use crate::config::Database;
 
 /// What is tested; older ones may do.
@@ -83,7 +84,8 @@ fn login(key: &str, part: Part, seen: &Survey, findings: &mut Findings) {
 
 fn tls(key: &str, seen: &Survey, findings: &mut Findings) {
     let check = format!("{key} tls");
-    match (&seen.tls, seen.verified, seen.local) {
+    let here = seen.host.as_deref().is_none_or(is_here);
+    match (&seen.tls, seen.verified, here) {
         (Some(version), true, _) => {
             findings.ok(check, format!("{version}, certificate and name are checked"))
         }

@@ -11,9 +11,9 @@ use tidegate_telemetry::SystemClock;
 use tidegate_types::clock::Clock as _;
 
 use super::finding::Findings;
+use super::validity::Certificate;
 use crate::config::Config;
 
-const DAY_MS: i64 = 86_400_000;
 /// Certificates are renewed before that.
 const SOON_DAYS: i64 = 14;
 /// What is a secret itself, and not a file with one.
@@ -82,18 +82,17 @@ pub(super) fn gateway_tls(config: &Config, findings: &mut Findings) {
     let file = &tls.certificate_file;
     // What cannot be read was said of the configuration.
     let Ok(leaf) = CertificateDer::from_pem_file(file) else { return };
-    let Ok((from, until)) = tidegate_secrets::ca::validity(&leaf) else { return };
-    let now = SystemClock.now();
-    let days = until.millis_since(now) / DAY_MS;
-    let saw = format!("{} is valid for {days} days", file.display());
-    if until <= now || from > now {
-        let saw = format!("{} is not valid now", file.display());
-        findings.failed("node.tls", saw, "renew it, and restart the node");
-    } else if days < SOON_DAYS {
-        findings.warning("node.tls", saw, "renew it, and restart the node: it is read at the start");
-    } else {
-        findings.ok("node.tls", saw);
-    }
+    let Ok(valid) = tidegate_secrets::ca::validity(&leaf) else { return };
+    let one = Certificate {
+        check: "node.tls",
+        whose: file.display().to_string(),
+        valid,
+        soon_days: SOON_DAYS,
+        soon: "renew it, and restart the node: it is read at the start",
+        over: "renew it, and restart the node",
+        replaced: false,
+    };
+    one.judge(SystemClock.now(), findings);
 }
 
 #[cfg(test)]

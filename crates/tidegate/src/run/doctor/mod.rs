@@ -12,6 +12,7 @@ mod keys;
 mod outside;
 mod plane;
 mod state;
+mod validity;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

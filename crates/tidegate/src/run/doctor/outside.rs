@@ -1,6 +1,6 @@
 //! Ports of this machine, the egress proxy, and what lies behind it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tidegate_types::OrganizationId;
@@ -14,6 +14,12 @@ use crate::run::node;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Of an answer no more is read.
 const MOST: usize = 1 << 20;
+
+/// Whether a host, as URLs have it, is this machine: nobody else hears what is said to it.
+pub(super) fn is_here(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
 
 /// Whether a listener gets its port.
 pub(super) async fn port(key: &str, address: SocketAddr, findings: &mut Findings) {

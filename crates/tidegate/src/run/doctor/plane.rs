@@ -13,10 +13,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::finding::Findings;
+use super::validity::Certificate;
 use crate::config::Node;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const DAY_MS: i64 = 86_400_000;
 /// A control plane makes its certificate at each start, for a year.
 const SOON_DAYS: i64 = 30;
 
@@ -24,18 +24,18 @@ const SOON_DAYS: i64 = 30;
 pub(super) async fn look(node: &Node, findings: &mut Findings) {
     let check = "node.control_plane_url";
     match timeout(PATIENCE, certificate(node)).await {
-        Ok(Ok(until)) => {
-            let days = until.millis_since(SystemClock.now()) / DAY_MS;
-            let saw = format!("answers; its certificate is vouched for, and valid for {days} days");
-            if days < SOON_DAYS {
-                findings.warning(
-                    check,
-                    saw,
-                    "restart the control planes: each start makes a new certificate",
-                );
-            } else {
-                findings.ok(check, saw);
-            }
+        Ok(Ok(valid)) => {
+            let anew = "restart the control planes: each start makes a new certificate";
+            let one = Certificate {
+                check,
+                whose: "answers; its certificate is vouched for, and".to_owned(),
+                valid,
+                soon_days: SOON_DAYS,
+                soon: anew,
+                over: anew,
+                replaced: false,
+            };
+            one.judge(SystemClock.now(), findings);
         }
         Ok(Err(error)) => {
             let why = format!("{error:#}");
@@ -57,8 +57,8 @@ fn advice(why: &str) -> &'static str {
     }
 }
 
-/// Until when the certificate is valid that is shown to this node.
-async fn certificate(node: &Node) -> Result<Timestamp> {
+/// From when until when the certificate is valid that is shown to this node.
+async fn certificate(node: &Node) -> Result<(Timestamp, Timestamp)> {
     let url = node.control_plane_url.as_deref().context("it is not given")?;
     let url = reqwest::Url::parse(url).context("it is no URL")?;
     anyhow::ensure!(url.scheme() == "https", "it is not https://");
@@ -78,5 +78,5 @@ async fn certificate(node: &Node) -> Result<Timestamp> {
     let (_, session) = stream.get_ref();
     anyhow::ensure!(session.alpn_protocol() == Some(b"h2"), "{host}:{port} speaks TLS, but no gRPC");
     let leaf = session.peer_certificates().and_then(<[_]>::first).context("it shows no certificate")?;
-    Ok(tidegate_secrets::ca::validity(leaf)?.1)
+    Ok(tidegate_secrets::ca::validity(leaf)?)
 }

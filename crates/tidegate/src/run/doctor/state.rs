@@ -10,6 +10,7 @@ use tidegate_telemetry::SystemClock;
 use tidegate_types::clock::Clock as _;
 
 use super::finding::Findings;
+use super::validity::Certificate;
 use crate::config::Node;
 
 /// So often a small piece is written and synced.
@@ -18,10 +19,8 @@ const SYNCS: usize = 20;
 const SLOW: Duration = Duration::from_millis(20);
 /// With less a node soon refuses calls.
 const LEAST_FREE: u64 = 1 << 30;
-const HOUR_MS: i64 = 3_600_000;
 /// With less left a running node should have renewed.
-const LATE_MS: i64 = 48 * HOUR_MS;
-const IDENTITY: &str = "node.state_dir identity";
+const SOON_DAYS: i64 = 2;
 const ANEW: &str = "a join token (`tidegate fleet join`) or a service account's token lets it enrol";
 
 /// Looks at the folder, or at the one that it will be made in.
@@ -104,7 +103,7 @@ fn space(free: u64, journal: u64, findings: &mut Findings) {
 }
 
 fn identity(node: &Node, findings: &mut Findings) {
-    let check = IDENTITY;
+    let check = "node.state_dir identity";
     let joins = node.join_token.is_some()
         || node.join_token_file.is_some()
         || node.service_account_token_file.is_some();
@@ -112,29 +111,23 @@ fn identity(node: &Node, findings: &mut Findings) {
         Ok(None) if joins => findings.ok(check, "none yet; it enrols at its first start"),
         Ok(None) => findings.failed(check, "none, and nothing to get one by", ANEW),
         Ok(Some((id, until))) => {
-            certificate(&id.to_string(), until.millis_since(SystemClock.now()), joins, findings);
+            let now = SystemClock.now();
+            let one = Certificate {
+                check,
+                whose: format!("{id}, whose certificate"),
+                valid: (now, until),
+                soon_days: SOON_DAYS,
+                soon: "a running node renews after a third of 7 days: let it reach the control plane",
+                over: ANEW,
+                replaced: joins,
+            };
+            one.judge(now, findings);
         }
         Err(error) => findings.failed(
             check,
             error.to_string(),
             "give the folder to the node's user; `tidegate journal ship` gets out what a broken one holds",
         ),
-    }
-}
-
-/// The certificate of the node with this id, and the milliseconds until it ends.
-fn certificate(id: &str, left: i64, joins: bool, findings: &mut Findings) {
-    match left {
-        ..=0 if joins => {
-            findings.warning(IDENTITY, format!("{id}, whose certificate is over; it enrols anew"), ANEW);
-        }
-        ..=0 => findings.failed(IDENTITY, format!("{id}, whose certificate is over"), ANEW),
-        1..LATE_MS => findings.warning(
-            IDENTITY,
-            format!("{id}, whose certificate ends in {} hours", left / HOUR_MS),
-            "a running node renews after a third of 7 days: let it reach the control plane",
-        ),
-        _ => findings.ok(IDENTITY, format!("{id}, certificate for {} days more", left / (24 * HOUR_MS))),
     }
 }
 
@@ -157,22 +150,5 @@ mod tests {
         assert_eq!(judged(&[slow, slow, fast], 10 << 30), (0, 1));
         assert_eq!(judged(&[fast; 3], 4 << 30), (0, 1));
         assert_eq!(judged(&[fast; 3], 1 << 20), (1, 0));
-    }
-
-    /// Nor can a certificate of a chosen age.
-    #[test]
-    fn a_certificate_is_over_from_its_last_moment_on() {
-        let judged = |left: i64, joins: bool| {
-            let mut findings = Findings::default();
-            certificate("node", left, joins, &mut findings);
-            (findings.failures(), findings.text().matches("warning  ").count())
-        };
-        for left in [-LATE_MS, -HOUR_MS / 2, -1, 0] {
-            assert_eq!(judged(left, false), (1, 0), "{left}");
-            assert_eq!(judged(left, true), (0, 1), "{left}");
-        }
-        assert_eq!(judged(1, false), (0, 1));
-        assert_eq!(judged(LATE_MS - 1, true), (0, 1));
-        assert_eq!(judged(LATE_MS, false), (0, 0));
     }
 }

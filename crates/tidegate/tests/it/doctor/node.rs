@@ -31,7 +31,7 @@ async fn the_doctor_finds_nothing_where_all_is_well_and_each_planted_fault_of_a_
         ("redis memory", "MiB"),
         ("redis clock", "give or take"),
         ("node.state_dir writable", "state"),
-        ("node.state_dir identity", "certificate for"),
+        ("node.state_dir identity", "certificate is valid for"),
         ("node.control_plane_url", "vouched for"),
         ("node.listen", "in use"),
         ("reach", "answers"),
