@@ -182,7 +182,8 @@ impl Journal {
         });
         let pending_records = shared.streams().iter().map(|stream| stream.pending().0).sum();
         for stray in &found.strays {
-            shared.append(&[Entry::of(stray)])?;
+            // It is no new work that could be refused: it was taken once.
+            shared.append(&[Entry { fresh: false, ..Entry::of(stray) }])?;
         }
         for orphan in &found.orphans {
             shared.append(&[Entry::of(&Record::Event(unresolved(orphan, now)))])?;

@@ -215,6 +215,20 @@ fn a_record_that_is_missing_within_a_segment_is_seen_and_the_rest_can_be_acknowl
 }
 
 #[test]
+fn what_was_taken_once_is_written_again_also_where_new_work_finds_no_room() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path());
+    let (journal, _) = open(&settings);
+    (0..150).for_each(|call| journal.append(&intent(call)).unwrap());
+    let copy = copy_of(folder.path());
+    std::fs::remove_file(&segments(copy.path())[1].1).unwrap();
+    let (again, recovered) = reopen(copy.path(), &JournalSettings { limit_bytes: 1_000, ..settings });
+    assert!(again.status().refusing && recovered.gaps == 1);
+    let begun: BTreeSet<_> = calls(&again).into_iter().collect();
+    assert!(begun.len() == recovered.orphans.len() && begun.len() > 60 && begun.contains(&149), "{begun:?}");
+}
+
+#[test]
 fn an_attempt_in_progress_outlives_the_segment_of_its_intent() {
     let folder = TempDir::new().unwrap();
     let failing = Arc::new(AtomicUsize::new(0));
