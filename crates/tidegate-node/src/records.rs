@@ -82,3 +82,45 @@ fn entry(record: Record<'_>) -> Entry {
         Record::Call(call) => Entry::call(call),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_proto::usage as wire;
+    use tidegate_telemetry::SystemClock;
+
+    use super::*;
+    use crate::journal::JournalSettings;
+
+    fn intent(call: u128) -> BillingEvent {
+        let id = vec![1; 16];
+        let event = wire::BillingEvent {
+            call_id: call.to_be_bytes().to_vec(),
+            kind: wire::EventKind::Intent.into(),
+            organization_id: id.clone(),
+            team_id: id.clone(),
+            key_id: id.clone(),
+            model_id: id.clone(),
+            provider_id: id.clone(),
+            offering_id: id,
+            credential_type: wire::CredentialType::System.into(),
+            outcome: wire::Outcome::Open.into(),
+            method: wire::MeterMethod::Nothing.into(),
+            usage: Some(wire::Usage::default()),
+            ..wire::BillingEvent::default()
+        };
+        BillingEvent::try_from(&event).unwrap()
+    }
+
+    #[test]
+    fn a_staged_intent_is_in_the_journal_and_under_way_once_it_has_landed() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let settings = JournalSettings::new(folder.path().to_owned());
+        let journal = Arc::new(Journal::open(&settings, Arc::new(SystemClock)).unwrap().0);
+        let records = JournalRecords::new(journal.clone());
+        let written = || journal.read(&mut journal.reader(), 10).unwrap().len();
+        let staged = records.stage(&intent(1)).unwrap();
+        assert_eq!((written(), records.in_flight()), (0, 0));
+        records.land(staged).unwrap();
+        assert_eq!((written(), records.in_flight()), (1, 1));
+    }
+}

@@ -26,8 +26,8 @@ pub enum Record<'a> {
 #[error("the journal is full")]
 pub struct JournalFull;
 
-/// A record's place among those that are written together. 0: it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// A record's place among those that are written together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Staged {
     /// Which lane of the journal.
     pub lane: u16,
@@ -50,27 +50,19 @@ pub trait Records: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Self::append`].
-    fn stage(&self, intent: &BillingEvent) -> Result<Staged, JournalFull> {
-        self.append(Record::Event(intent))?;
-        Ok(Staged::default())
-    }
+    fn stage(&self, intent: &BillingEvent) -> Result<Staged, JournalFull>;
 
     /// Returns when what was staged is written, as [`Self::append`] does.
     ///
     /// # Errors
     /// As [`Self::append`]: then it is not written.
-    fn land(&self, _staged: Staged) -> Result<(), JournalFull> {
-        Ok(())
-    }
+    fn land(&self, staged: Staged) -> Result<(), JournalFull>;
 
     /// Writes the end of a call's last attempt and the call's record together: both or neither.
     ///
     /// # Errors
     /// As [`Self::append`].
-    fn append_last(&self, event: &BillingEvent, call: &CallRecord) -> Result<(), JournalFull> {
-        self.append(Record::Event(event))?;
-        self.append(Record::Call(call))
-    }
+    fn append_last(&self, event: &BillingEvent, call: &CallRecord) -> Result<(), JournalFull>;
 }
 
 /// Nobody can say right now.

@@ -42,6 +42,7 @@ mod retention_matrix;
 mod searches;
 mod sign_in;
 mod stage;
+mod staged;
 mod steps;
 mod stored;
 mod streams;

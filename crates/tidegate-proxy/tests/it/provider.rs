@@ -31,6 +31,9 @@ pub(crate) enum Step {
 /// The answer to one request.
 pub(crate) type Turn = Vec<Step>;
 
+/// What is done with each request.
+type Looks = Box<dyn Fn(&Asked) + Send>;
+
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
@@ -49,6 +52,8 @@ pub(crate) struct Provider {
     pub(crate) address: SocketAddr,
     pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
     pub(crate) hang_ups: Arc<AtomicUsize>,
+    /// Looks at each request the moment it is here.
+    pub(crate) on_asked: Arc<Mutex<Option<Looks>>>,
     connections: Arc<AtomicUsize>,
     script: Arc<Mutex<Vec<Turn>>>,
     accepting: Arc<Mutex<Option<AbortHandle>>>,
@@ -62,6 +67,7 @@ impl Provider {
             address: listener.local_addr().unwrap(),
             asked: Arc::default(),
             hang_ups: Arc::default(),
+            on_asked: Arc::default(),
             connections: Arc::default(),
             script: Arc::new(Mutex::new(script)),
             accepting: Arc::default(),
@@ -103,6 +109,9 @@ impl Provider {
 
     async fn serve(self, mut socket: TcpStream) {
         while let Some(asked) = read_request(&mut socket).await {
+            if let Some(looks) = &*self.on_asked.lock() {
+                looks(&asked);
+            }
             self.asked.lock().push(asked.clone());
             let turn = {
                 let mut script = self.script.lock();

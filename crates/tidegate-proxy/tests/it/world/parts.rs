@@ -1,6 +1,6 @@
 //! What a gateway of tests is made of: a journal that is a list, an opener of epochs, opened credentials.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tidegate_limits::Limiter;
-use tidegate_proxy::{Authority, JournalFull, Record, Records, SignIn, Unavailable, Vault};
+use tidegate_proxy::{Authority, JournalFull, Record, Records, SignIn, Staged, Unavailable, Vault};
 use tidegate_secrets::virtual_key::Peppers;
 use tidegate_types::resource::Credential;
 use tidegate_types::usage::{BillingEvent, CallRecord, EventKind};
@@ -22,6 +22,24 @@ pub(crate) struct Journal {
     pub(crate) full: AtomicBool,
     /// What happens in the node the moment after an intent was written.
     pub(crate) after_intent: Mutex<Option<Box<dyn Fn() + Send>>>,
+    /// What happens the moment after an intent was taken that waits for its write.
+    pub(crate) after_stage: Mutex<Option<Box<dyn Fn() + Send>>>,
+    staging: Mutex<Staging>,
+}
+
+/// Intents that wait for whoever lands first, as in the node's journal.
+#[derive(Default)]
+struct Staging {
+    tickets: u64,
+    waiting: Vec<(u64, BillingEvent)>,
+    lost: BTreeSet<u64>,
+}
+
+impl Journal {
+    /// Intents that were ever taken to be written with others.
+    pub(crate) fn staged(&self) -> u64 {
+        self.staging.lock().tickets
+    }
 }
 
 impl Records for Journal {
@@ -41,6 +59,38 @@ impl Records for Journal {
             Record::Call(call) => self.calls.lock().push(call.clone()),
         }
         Ok(())
+    }
+
+    fn stage(&self, intent: &BillingEvent) -> Result<Staged, JournalFull> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(JournalFull);
+        }
+        let ticket = {
+            let mut staging = self.staging.lock();
+            staging.tickets += 1;
+            let ticket = staging.tickets;
+            staging.waiting.push((ticket, intent.clone()));
+            ticket
+        };
+        if let Some(happens) = &*self.after_stage.lock() {
+            happens();
+        }
+        Ok(Staged { lane: 0, ticket })
+    }
+
+    fn land(&self, staged: Staged) -> Result<(), JournalFull> {
+        let mut staging = self.staging.lock();
+        for (ticket, intent) in std::mem::take(&mut staging.waiting) {
+            if self.append(Record::Event(&intent)).is_err() {
+                staging.lost.insert(ticket);
+            }
+        }
+        if staging.lost.remove(&staged.ticket) { Err(JournalFull) } else { Ok(()) }
+    }
+
+    fn append_last(&self, event: &BillingEvent, call: &CallRecord) -> Result<(), JournalFull> {
+        self.append(Record::Event(event))?;
+        self.append(Record::Call(call))
     }
 }
 
