@@ -10,6 +10,7 @@ mod feed;
 mod fleet;
 #[path = "../../../tidegate-proto/tests/it/frames.rs"]
 mod frames;
+mod grants;
 mod herd;
 mod hostile;
 mod material;
