@@ -12,6 +12,7 @@ mod canary;
 mod changes;
 mod chaos;
 mod cluster;
+mod cluster_coverage;
 mod configuration;
 mod control_planes;
 mod credential_sharing;
