@@ -1,4 +1,4 @@
-//! A node that is killed under a call raises its alert, and is no reason for any when it is back; a node that was told
+//! A node that is killed under a call raises its alerts, and is no reason for any when it is back; a node that was told
 //! to end raises none. It takes minutes, and is left to `TIDEGATE_FULL`.
 
 use serde_json::json;
@@ -8,7 +8,7 @@ use super::{raised, rules, target};
 use crate::support::{Ask, OwnBudget, Prometheus, apps, full, install, nodes, seconds, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_node_raises_its_alert_and_one_that_was_told_to_end_does_not() {
+async fn a_killed_node_and_what_it_held_raise_their_alerts_and_one_that_was_told_to_end_does_not() {
     if !full() {
         return;
     }
@@ -42,6 +42,10 @@ async fn a_killed_node_raises_its_alert_and_one_that_was_told_to_end_does_not() 
     let firing = prometheus.alerts().await;
     assert_eq!(firing.keys().collect::<Vec<_>>(), ["TidegateNodeAway"], "{firing:?}");
 
+    // The hour that its call might still have taken.
+    installation.sql("UPDATE open_attempts SET deadline = now()").unwrap();
+    let unresolved = [("TidegateHoldsUnresolved", "1 attempts ended with a node that has not come back")];
+    raised(&prometheus, &apps[0], &unresolved).await;
     installation.restart_node(1).await.unwrap();
     let quiet = async || prometheus.alerts().await.is_empty();
     until("it is back, and nobody says otherwise", seconds(60), quiet).await;
