@@ -28,13 +28,26 @@ pub enum KeyringError {
     Left(Box<Left>),
 }
 
+impl KeyringError {
+    /// Whether it says something of one organization's credentials only, and nothing of the others'.
+    pub(crate) fn is_of_one(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_of_one(),
+            Self::Secrets(error) => {
+                matches!(error, SecretsError::NotDecrypted | SecretsError::MalformedMaterial)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Organizations that a rotation could not finish.
 #[derive(Debug)]
 pub struct Left {
     /// Which; never none.
     pub organizations: Vec<OrganizationId>,
     /// What was in the way at the last of them.
-    pub why: StoreError,
+    pub why: KeyringError,
 }
 
 /// As many are named.

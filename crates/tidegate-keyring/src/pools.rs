@@ -64,7 +64,7 @@ pub(crate) async fn rotate_key(work: &Work<'_>) -> Result<(), KeyringError> {
 #[derive(Default)]
 struct Sealed {
     left: Vec<OrganizationId>,
-    why: Option<StoreError>,
+    why: Option<KeyringError>,
 }
 
 impl Sealed {
@@ -86,7 +86,7 @@ async fn seal_all(
     let (mut sealed, others) = (Sealed::default(), total.saturating_sub(organizations.len() as u64));
     for (done, organization) in organizations.iter().enumerate() {
         match seal_anew(work, *organization, fresh).await {
-            Err(KeyringError::Store(error)) if error.is_of_one() => {
+            Err(error) if error.is_of_one() => {
                 sealed.left.push(*organization);
                 sealed.why = Some(error);
             }
@@ -110,6 +110,11 @@ async fn renew(work: &Work<'_>, pool: &str) -> Result<PoolSecrets, KeyringError>
     let made = wrapped::pool_key_made_at(&mut change, pool, newest.version).await?;
     let (version, key) = if made >= work.rotation.started_at {
         (newest.version, ring.kek.unwrap_key(&places::pool_key(pool, newest.version), &newest.bytes)?)
+    } else if keys.len() > 1 {
+        // Nodes hold two: what an earlier rotation has left would open nowhere any more.
+        return Err(
+            SecretsError::Wrapper("two keys of the pool live; another rotation has to end first").into()
+        );
     } else {
         let (version, key) = (newest.version + 1, DataKey::generate());
         let bytes = ring.kek.wrap_key(&places::pool_key(pool, version), &key)?;
@@ -131,19 +136,17 @@ async fn seal_anew(
     let (mut after, mut changed) = (None, 0);
     loop {
         let page = credentials::list(&mut change, after, PAGE).await?;
-        for stored in &page.data {
-            let mut credential = stored.value.clone();
-            after = Some(credential.id);
-            let old = |secrets: &&PoolSecrets| {
-                credential
-                    .sealed
-                    .iter()
-                    .any(|s| s.pool == secrets.pool && s.pool_key_version < secrets.version)
-            };
-            let pools: Vec<_> = fresh.iter().filter(old).collect();
-            if pools.is_empty() {
+        for listed in &page.data {
+            after = Some(listed.value.id);
+            if sealed_before(&listed.value, fresh).next().is_none() {
                 continue;
             }
+            // What somebody changed since it was listed stays changed.
+            let mut credential = match credentials::lock(&mut change, listed.value.id).await {
+                Err(StoreError::NotFound) => continue,
+                stored => stored?.value,
+            };
+            let pools: Vec<_> = sealed_before(&credential, fresh).collect();
             let (secret_version, secret) = open(work, &mut change, &credential).await?;
             for secrets in pools {
                 let sealed = secrets.seal_credential(organization, credential.id, secret_version, &secret)?;
@@ -161,6 +164,16 @@ async fn seal_anew(
         commit(change, "keys.pool.seal_anew", &format!("{changed} credentials")).await?;
     }
     Ok(())
+}
+
+/// The pools for which it is sealed under a key from before.
+fn sealed_before<'f>(
+    credential: &Credential,
+    fresh: &'f [PoolSecrets],
+) -> impl Iterator<Item = &'f PoolSecrets> {
+    fresh.iter().filter(|secrets| {
+        credential.sealed.iter().any(|s| s.pool == secrets.pool && s.pool_key_version < secrets.version)
+    })
 }
 
 async fn open(

@@ -25,8 +25,14 @@ const ACTOR: SystemActor = SystemActor::new("material");
 /// For so long a pool's secrets are not looked at again.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// Keys of one pool that a node holds: while one is replaced, what is sealed under the one before must open, too.
+const LIVE: usize = 2;
+
+/// The secrets of a pool under each of its keys, the newest first.
+type Secrets = Vec<Arc<PoolSecrets>>;
+
 /// When the secrets of a pool were last looked at, and what they were.
-type Seen = HashMap<String, (Instant, Arc<PoolSecrets>)>;
+type Seen = HashMap<String, (Instant, Secrets)>;
 
 /// The opened key material of an installation. No Debug.
 #[derive(Clone)]
@@ -50,21 +56,19 @@ impl Material {
     }
 
     /// The secrets of a pool as they are now, a second old at most, also of one that was made after the start;
-    /// `None`: there is no such pool.
-    pub(crate) async fn pool(
-        &self,
-        store: &Store,
-        name: &str,
-    ) -> Result<Option<Arc<PoolSecrets>>, PushError> {
+    /// none: there is no such pool.
+    pub(crate) async fn pool(&self, store: &Store, name: &str) -> Result<Secrets, PushError> {
         let known = self.seen.lock().get(name).filter(|(at, _)| at.elapsed() < FRESH).cloned();
         if let Some((_, known)) = known {
-            return Ok(Some(known));
+            return Ok(known);
         }
         let mut tx = store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
         let peppers = open_peppers(&wrapped::peppers(&mut tx).await?, &self.kek)?;
-        let Some(opened) = open_pool(&mut tx, &self.kek, name, &peppers).await? else { return Ok(None) };
-        self.seen.lock().insert(name.to_owned(), (Instant::now(), Arc::clone(&opened)));
-        Ok(Some(opened))
+        let opened = open_pool(&mut tx, &self.kek, name, &peppers).await?;
+        if !opened.is_empty() {
+            self.seen.lock().insert(name.to_owned(), (Instant::now(), opened.clone()));
+        }
+        Ok(opened)
     }
 }
 
@@ -90,25 +94,28 @@ async fn open(tx: &mut TenantTx, kek: &KeyEncryptionKey) -> Result<Material, Pus
     let peppers = open_peppers(&wrapped::peppers(tx).await?, kek)?;
     let mut pools = HashMap::new();
     for pool in wrapped::pools(tx).await? {
-        let opened = open_pool(tx, kek, &pool, &peppers).await?.ok_or(SecretsError::MalformedMaterial)?;
-        pools.insert(pool, opened);
+        let opened = open_pool(tx, kek, &pool, &peppers).await?;
+        let newest = opened.into_iter().next().ok_or(SecretsError::MalformedMaterial)?;
+        pools.insert(pool, newest);
     }
     let (seen, kek) = (Arc::default(), kek.clone());
     Ok(Material { authority: Arc::new(authority), roots, pools, seen, kek })
 }
 
-/// The newest secrets of a pool, if it has any.
 async fn open_pool(
     tx: &mut TenantTx,
     kek: &KeyEncryptionKey,
     pool: &str,
     peppers: &Peppers,
-) -> Result<Option<Arc<PoolSecrets>>, PushError> {
+) -> Result<Secrets, PushError> {
     let keys = wrapped::pool_keys(tx, pool).await?;
-    let Some(Wrapped { version, bytes }) = keys.first() else { return Ok(None) };
-    let key = kek.unwrap_key(&places::pool_key(pool, *version), bytes).map_err(|_| PushError::ForeignKey)?;
-    let secrets = PoolSecrets { pool: pool.to_owned(), version: *version, key, peppers: peppers.clone() };
-    Ok(Some(Arc::new(secrets)))
+    let open = |Wrapped { version, bytes }: &Wrapped| {
+        let place = places::pool_key(pool, *version);
+        let key = kek.unwrap_key(&place, bytes).map_err(|_| PushError::ForeignKey)?;
+        let (pool, peppers) = (pool.to_owned(), peppers.clone());
+        Ok(Arc::new(PoolSecrets { pool, version: *version, key, peppers }))
+    };
+    keys.iter().take(LIVE).map(open).collect()
 }
 
 fn open_peppers(rows: &[Wrapped], kek: &KeyEncryptionKey) -> Result<Peppers, PushError> {

@@ -90,13 +90,12 @@ impl Speaker<'_> {
         self.tell_pool_key().await
     }
 
-    /// The pool's secrets, unless the node has them already.
+    /// The pool's secrets under its live keys, unless the node has them already.
     async fn tell_pool_key(&mut self) -> Result<(), Status> {
         let node = self.node;
         let found = self.shared.material.pool(&self.shared.store, &node.pool).await;
-        let secrets = match found {
-            Ok(Some(secrets)) => secrets,
-            Ok(None) => return Err(Status::failed_precondition("the node's pool has no key")),
+        let live = match found {
+            Ok(live) => live,
             // The node goes on with what it has.
             Err(PushError::Store(_)) if self.told.is_some() => return Ok(()),
             Err(error) => {
@@ -104,16 +103,23 @@ impl Speaker<'_> {
                 return Err(Status::unavailable("the pool's key cannot be opened"));
             }
         };
-        let peppers: Vec<u32> = secrets.peppers.export().map(|pepper| pepper.version).collect();
-        let telling = (secrets.version, peppers);
+        let Some(newest) = live.first() else {
+            return Err(Status::failed_precondition("the node's pool has no key"));
+        };
+        let peppers: Vec<u32> = newest.peppers.export().map(|pepper| pepper.version).collect();
+        let telling = (newest.version, peppers);
         if self.told.as_ref() == Some(&telling) {
             return Ok(());
         }
-        let sealed = secrets
-            .seal_to_node(node.node_id, &node.sealing_key)
-            .map_err(|_| Status::failed_precondition("the node's sealing key cannot be used"))?;
-        tracing::info!(node = %node.node_id, pool = node.pool, version = secrets.version, "pool key sent");
-        self.say(Say::PoolKey(wire::PoolKey { version: secrets.version, sealed })).await?;
+        // Who is new may lack the one before, too; the newest comes last.
+        let lacking = if self.told.is_none() { live.len() } else { 1 };
+        for secrets in live.iter().take(lacking).rev() {
+            let sealed = secrets
+                .seal_to_node(node.node_id, &node.sealing_key)
+                .map_err(|_| Status::failed_precondition("the node's sealing key cannot be used"))?;
+            tracing::info!(node = %node.node_id, pool = node.pool, version = secrets.version, "pool key sent");
+            self.say(Say::PoolKey(wire::PoolKey { version: secrets.version, sealed })).await?;
+        }
         self.told = Some(telling);
         Ok(())
     }

@@ -30,6 +30,15 @@ pub async fn get(tx: &mut TenantTx, id: CredentialId) -> Result<Stored<Credentia
     document::get(tx, owner, KIND, id, unwrap).await
 }
 
+/// The credential as it stands now, which nobody else can change until this change ends.
+///
+/// # Errors
+/// As [`get`]; [`StoreError::Later`] when a later release wrote something there that a new version would lose.
+pub async fn lock(change: &mut Change, id: CredentialId) -> Result<Stored<Credential>> {
+    document::lock(change, KIND, id, None).await?;
+    get(change, id).await
+}
+
 /// A page of credentials after `after`.
 ///
 /// # Errors

@@ -78,7 +78,7 @@ pub struct Loose {
     pub unresolved: i64,
     /// Differences between the books and providers' bills, told in the last day.
     pub differences: i64,
-    /// Nodes that fell silent in the last day without having been told to end.
+    /// Nodes that fell silent in the last day without having been told to end, or before all of their calls had ended.
     pub nodes_away: i64,
 }
 
@@ -95,8 +95,10 @@ pub async fn loose(store: &Store, now: Timestamp) -> Result<Loose> {
     let (open, unresolved, differences, nodes_away) = sqlx::query_as(
         "SELECT count(*) FILTER (WHERE NOT reaped), count(*) FILTER (WHERE reaped),
              (SELECT count(*) FROM notices WHERE kind = 'reconciliation.difference' AND at > $1),
-             (SELECT count(*) FROM nodes
-                  WHERE state = 'enrolled' AND NOT draining AND last_seen > $1 AND last_seen < $2)
+             (SELECT count(*) FROM nodes n
+                  WHERE n.state = 'enrolled' AND n.last_seen > $1 AND n.last_seen < $2
+                      AND (NOT n.draining
+                           OR EXISTS (SELECT FROM open_attempts o WHERE o.node_id = n.node_id AND NOT o.reaped)))
          FROM open_attempts",
     )
     .bind(time(now.plus_millis(-DAY_MS)))

@@ -43,7 +43,7 @@ impl Books {
             );
             registry.register(
                 "nodes_away",
-                "Nodes that fell silent in the last day without having been told to end",
+                "Nodes that fell silent in the last day and had not ended as told",
                 b.nodes_away,
             );
         });

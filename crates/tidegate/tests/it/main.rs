@@ -43,6 +43,7 @@ mod reconcile;
 mod recording;
 mod releases;
 mod rerate;
+mod resealing;
 mod residency;
 mod response_cache;
 mod rolling;

@@ -11,7 +11,7 @@ use tidegate_testkit::redis::{Sentinels, Server};
 
 use crate::support::{App, Ask, OwnBudget, apps, bill, install, nano, reclaiming, seconds, until};
 
-const LIMIT: &str = "0.01";
+pub(crate) const LIMIT: &str = "0.01";
 
 /// From now on a node finds Redis by these Sentinels.
 async fn find_by(installation: &mut Installation, node: usize, sentinels: &Sentinels) {
@@ -48,7 +48,32 @@ pub(crate) async fn load(app: &App, served: &AtomicUsize, stop: &AtomicBool) {
     }
 }
 
-fn redis_has_counters(server: &Server) -> bool {
+/// Waits until so many more calls were served.
+pub(crate) async fn serve_more(served: &AtomicUsize, more: usize) {
+    let before = served.load(Ordering::Relaxed);
+    until("calls under the cap are served", seconds(60), async || {
+        served.load(Ordering::Relaxed) >= before + more
+    })
+    .await;
+}
+
+/// The cap of [`LIMIT`]: what is left is spent to the last call, and the simulator's bill stays below it.
+pub(crate) async fn cap_holds(installation: &Installation, app: &App) {
+    let refused = async || app.call(&Ask::chat("Hello").at_most(20)).await.unwrap().status == 402;
+    until("the budget is used up", seconds(120), refused).await;
+    let limit = nano(&json!(LIMIT));
+    until("every call is in the books", seconds(60), async || {
+        let billed = bill(installation).await;
+        OwnBudget::of(app).await.is_some_and(|own| own.held == 0 && own.spent + own.unresolved >= billed)
+    })
+    .await;
+    let (own, billed) = (OwnBudget::of(app).await.unwrap(), bill(installation).await);
+    println!("bill {billed}, spent {}, unresolved {}, limit {limit}", own.spent, own.unresolved);
+    assert!(billed <= limit && own.spent + own.unresolved <= limit, "the cap holds");
+}
+
+/// Whether budgets are counted there.
+pub(crate) fn redis_has_counters(server: &Server) -> bool {
     server.command(&["KEYS", "tg:*:b:*"]).is_ok_and(|keys| !keys.is_empty())
 }
 
@@ -68,36 +93,17 @@ async fn a_failover_of_redis_under_load_costs_seconds_and_no_cap() {
     let clients = join_all((0..8).map(|client| load(&apps[client % 2], &served, &stop)));
     let mut redis = installation.redis.take().unwrap();
     let story = async {
-        let after = async |more: usize| {
-            let before = served.load(Ordering::Relaxed);
-            until("calls under the cap are served", seconds(60), async || {
-                served.load(Ordering::Relaxed) >= before + more
-            })
-            .await;
-        };
-        after(40).await;
+        serve_more(&served, 40).await;
         redis.stop();
         let began = Instant::now();
         until("the replica is promoted", seconds(60), async || sentinels.primary() == Some(replica.port()))
             .await;
         let promoted = began.elapsed();
-        after(40).await;
+        serve_more(&served, 40).await;
         println!("promoted after {promoted:?}, 40 more calls served after {:?}", began.elapsed());
         stop.store(true, Ordering::Relaxed);
     };
     tokio::join!(clients, story);
     assert!(redis_has_counters(&replica), "the promoted server decides");
-    // The cap: what is left is spent to the last call, and the simulator's bill stays below it.
-    let app = &apps[0];
-    let refused = async || app.call(&Ask::chat("Hello").at_most(20)).await.unwrap().status == 402;
-    until("the budget is used up", seconds(120), refused).await;
-    let limit = nano(&json!(LIMIT));
-    until("every call is in the books", seconds(60), async || {
-        let billed = bill(&installation).await;
-        OwnBudget::of(app).await.is_some_and(|own| own.held == 0 && own.spent + own.unresolved >= billed)
-    })
-    .await;
-    let (own, billed) = (OwnBudget::of(app).await.unwrap(), bill(&installation).await);
-    println!("bill {billed}, spent {}, unresolved {}, limit {limit}", own.spent, own.unresolved);
-    assert!(billed <= limit && own.spent + own.unresolved <= limit, "the cap holds");
+    cap_holds(&installation, &apps[0]).await;
 }

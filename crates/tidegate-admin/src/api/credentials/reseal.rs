@@ -1,7 +1,8 @@
 //! Sealing what is stored for pools that get it later: a pool that is new, an organization that moves.
 
+use tidegate_secrets::pool::PoolSecrets;
 use tidegate_secrets::{envelope, places};
-use tidegate_store::{Change, credentials};
+use tidegate_store::{Change, StoreError, credentials};
 use tidegate_types::Secret;
 use tidegate_types::resource::Credential;
 
@@ -18,29 +19,34 @@ pub(crate) async fn seal_for(app: &App, change: &mut Change, pools: &[String]) -
     let mut after = None;
     loop {
         let page = credentials::list(change, after, PAGE).await?;
-        for stored in &page.data {
-            let credential = &stored.value;
-            after = Some(credential.id);
-            let lacks = |pool: &str, version: u32| {
-                !credential.sealed.iter().any(|s| s.pool == pool && s.pool_key_version == version)
-            };
-            let missing: Vec<_> = wanted.iter().filter(|pool| lacks(&pool.pool, pool.version)).collect();
-            if missing.is_empty() {
+        for listed in &page.data {
+            let id = listed.value.id;
+            after = Some(id);
+            if !wanted.iter().any(|pool| lacks(&listed.value, pool)) {
                 continue;
             }
-            let (version, secret) = open(app, change, credential).await?;
-            let mut sealed = credential.clone();
+            // What somebody changed since it was listed stays changed.
+            let mut credential = match credentials::lock(change, id).await {
+                Err(StoreError::NotFound) => continue,
+                stored => stored?.value,
+            };
+            let (version, secret) = open(app, change, &credential).await?;
+            let missing: Vec<_> = wanted.iter().filter(|pool| lacks(&credential, pool)).collect();
             for pool in missing {
-                let fresh = pool.seal_credential(credential.organization_id, credential.id, version, &secret);
-                sealed.sealed.retain(|kept| kept.pool != pool.pool);
-                sealed.sealed.push(fresh.map_err(|error| broken(&error))?);
+                let fresh = pool.seal_credential(credential.organization_id, id, version, &secret);
+                credential.sealed.retain(|kept| kept.pool != pool.pool);
+                credential.sealed.push(fresh.map_err(|error| broken(&error))?);
             }
-            credentials::update(change, &sealed, None, None, false).await?;
+            credentials::update(change, &credential, None, None, false).await?;
         }
         if !page.has_more {
             return Ok(());
         }
     }
+}
+
+fn lacks(credential: &Credential, pool: &PoolSecrets) -> bool {
+    !credential.sealed.iter().any(|s| s.pool == pool.pool && s.pool_key_version == pool.version)
 }
 
 /// The secret as it was given, and which one of the credential's it is.
