@@ -99,8 +99,10 @@ impl Found {
                     continue;
                 }
                 followed = record.sequence;
-                if let Some(record) = keep_owed(record, acknowledged, broken) {
-                    self.follow(record, broken);
+                // What is acknowledged need not be written again, but tells which attempts are open.
+                let owed = record.sequence > acknowledged;
+                if let Some(record) = record.record {
+                    self.follow(record, broken && owed);
                 }
             }
             if broken {
@@ -139,9 +141,4 @@ fn lacks_one(records: &[JournalRecord]) -> bool {
     let follows =
         |(one, next): (&JournalRecord, &JournalRecord)| next.sequence <= one.sequence.saturating_add(1);
     !records.iter().zip(records.iter().skip(1)).all(follows)
-}
-
-/// Acknowledged records still tell which attempts are open, but need not be written again.
-fn keep_owed(record: JournalRecord, acknowledged: u64, stray: bool) -> Option<Record> {
-    record.record.filter(|_| !stray || record.sequence > acknowledged)
 }
