@@ -1,7 +1,8 @@
 //! The writing end of one lane: sequences without gaps, rotation, group commit.
 //!
 //! A call's records all go to one lane, so that an intent never outlives its final on the disk.
-//! An error of fsync poisons a segment: what it held is written again to a new one.
+//! An error of fsync poisons a segment: what it held is written again to a new one. Until there is one,
+//! the ends of work are still appended to the poisoned segment, which is never synced again.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,6 +25,8 @@ pub(crate) struct Lane {
     pub(crate) stream: Arc<Stream>,
     disk: Disk,
     capacity: u64,
+    /// Held by a commit: one that finds nothing to do has still to wait for what another is syncing.
+    committing: Mutex<()>,
     writer: Mutex<Writer>,
 }
 
@@ -49,6 +52,8 @@ struct Writer {
 struct Unsynced {
     segment: Arc<Segment>,
     frames: Vec<u8>,
+    /// The segment was written in another's place, and nothing of it was ever durable.
+    is_copy: bool,
 }
 
 #[derive(Debug)]
@@ -65,7 +70,7 @@ impl Writer {
             _ => {
                 let mut frames = Vec::with_capacity(self.usual.max(self.frames.len()));
                 frames.extend_from_slice(&self.frames);
-                self.unsynced.push(Unsynced { segment: Arc::clone(segment), frames });
+                self.unsynced.push(Unsynced { segment: Arc::clone(segment), frames, is_copy: false });
             }
         }
     }
@@ -74,7 +79,7 @@ impl Writer {
 impl Lane {
     pub(crate) fn new(disk: Disk, boot: u64, lane: u16, capacity: u64) -> Self {
         let stream = Arc::new(Stream::new(boot, lane, std::collections::VecDeque::new(), 0));
-        Self { stream, disk, capacity, writer: Mutex::new(Writer::default()) }
+        Self { stream, disk, capacity, committing: Mutex::new(()), writer: Mutex::new(Writer::default()) }
     }
 
     /// Appends records in one write, all or none, and returns the bytes they took. `fresh`: they
@@ -226,15 +231,17 @@ impl Lane {
     /// Makes durable what was appended before the call, and reserves the next segment.
     /// After an error the call must be repeated.
     pub(crate) fn commit(&self) -> io::Result<()> {
+        let _alone = self.committing.lock();
         let batches = {
             let mut writer = self.writer.lock();
             let batches = std::mem::take(&mut writer.unsynced);
             writer.usual = batches.last().map_or(0, |batch| batch.frames.len());
             batches
         };
-        let failure = batches.iter().enumerate().find_map(|(index, batch)| {
-            self.disk.sync(&batch.segment.file, &batch.segment.name).err().map(|error| (index, error))
-        });
+        let failure = batches
+            .iter()
+            .enumerate()
+            .find_map(|(index, batch)| self.sync(&batch.segment).err().map(|error| (index, error)));
         if let Some((index, error)) = failure {
             return self.give_up(batches, index, error);
         }
@@ -245,6 +252,13 @@ impl Lane {
         };
         given_up.iter().try_for_each(|name| self.disk.unlink(name))?;
         self.reserve()
+    }
+
+    fn sync(&self, segment: &Segment) -> io::Result<()> {
+        if segment.is_poisoned() {
+            return Err(io::Error::other("an fsync of it failed before"));
+        }
+        self.disk.sync(&segment.file, &segment.name)
     }
 
     /// Creates the next segment ahead of its need, without holding up appends.
@@ -283,16 +297,24 @@ impl Lane {
         let writer = &mut *writer;
         let mut unsynced = batches.split_off(index);
         unsynced.append(&mut writer.unsynced);
-        let Some(bad) = unsynced.first().map(|batch| Arc::clone(&batch.segment)) else { return Err(cause) };
+        let Some((bad, was_copy)) = unsynced.first().map(|one| (Arc::clone(&one.segment), one.is_copy))
+        else {
+            return Err(cause);
+        };
         tracing::error!(segment = %bad.name, error = %cause, "fsync failed: the segment is given up");
         // The second failure in a row: the disk is not to be trusted, new work waits.
         writer.failed |= !writer.given_up.is_empty();
-        bad.seal();
+        bad.poison();
         match self.rewrite(writer, &bad, &unsynced) {
             Ok(moved) => {
+                // Not before: it is appended to until another one has its place.
+                bad.seal();
                 unsynced.retain(|batch| !Arc::ptr_eq(&batch.segment, &bad));
                 unsynced.insert(0, moved);
-                writer.given_up.push(bad.name.clone());
+                // All of a copy lies in the next one too, and there may be many.
+                if !was_copy || self.disk.unlink(&bad.name).is_err() {
+                    writer.given_up.push(bad.name.clone());
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "no segment to write the journal to: new calls are refused");
@@ -325,7 +347,12 @@ impl Lane {
             Some(spare) => spare,
             None => self.create(writer)?,
         };
-        fresh.append(&self.disk, &frames, bad.last())?;
+        if let Err(error) = fresh.append(&self.disk, &frames, bad.last()) {
+            if self.disk.unlink(&fresh.name).is_err() {
+                writer.given_up.push(fresh.name);
+            }
+            return Err(error);
+        }
         let fresh = Arc::new(fresh);
         if writer.active.as_ref().is_some_and(|active| Arc::ptr_eq(active, bad)) {
             writer.active = Some(Arc::clone(&fresh));
@@ -338,7 +365,7 @@ impl Lane {
         if let Some(place) = self.stream.segments.lock().iter_mut().find(|known| Arc::ptr_eq(known, bad)) {
             *place = Arc::clone(&fresh);
         }
-        Ok(Unsynced { segment: fresh, frames })
+        Ok(Unsynced { segment: fresh, frames, is_copy: true })
     }
 
     /// Forgets attempts whose deadline lies before `before`, and names the segments that hold

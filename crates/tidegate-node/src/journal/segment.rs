@@ -23,6 +23,7 @@ pub(crate) struct Segment {
     written: AtomicU64,
     last: AtomicU64,
     sealed: AtomicBool,
+    poisoned: AtomicBool,
     shrunk: AtomicBool,
 }
 
@@ -67,6 +68,7 @@ impl Segment {
             written: AtomicU64::new(0),
             last: AtomicU64::new(0),
             sealed: AtomicBool::new(false),
+            poisoned: AtomicBool::new(false),
             shrunk: AtomicBool::new(false),
         }
     }
@@ -133,6 +135,15 @@ impl Segment {
 
     pub(crate) fn is_sealed(&self) -> bool {
         self.sealed.load(Ordering::Acquire)
+    }
+
+    /// Notes that a sync of it failed: no later one tells the truth.
+    pub(crate) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
     }
 
     pub(crate) fn written(&self) -> u64 {

@@ -12,6 +12,7 @@ mod gateway;
 mod journal;
 mod listener;
 mod long_outage;
+mod poisoned;
 mod recorded;
 mod segments;
 mod shipping;

@@ -1,0 +1,141 @@
+//! Segments that could not be synced, on a disk that stays ill: nothing is believed of them, nothing is
+//! lost with them, and they do not become many.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use tidegate_node::journal::{Journal, JournalSettings, Probe, Step};
+
+use crate::fleet::copy_of;
+use crate::segments::{acknowledge_all, calls, number, reopen, segments};
+use crate::support::{ended, eventually, open, settings};
+
+/// A disk of which some steps fail for as long as is said.
+#[derive(Default)]
+struct Ill {
+    /// Each with the number of the first segment that it fails with.
+    failing: Mutex<Vec<(Step, u64)>>,
+    refused: Mutex<Vec<(Step, String)>>,
+    created: AtomicUsize,
+    synced_again: AtomicBool,
+}
+
+impl Ill {
+    fn probe(self: &Arc<Self>) -> Probe {
+        let ill = Arc::clone(self);
+        Arc::new(move |step, name| ill.answer(step, name))
+    }
+
+    fn answer(&self, step: Step, name: &str) -> io::Result<()> {
+        let mut refused = self.refused.lock();
+        if step == Step::Sync && refused.contains(&(step, name.to_owned())) {
+            self.synced_again.store(true, Ordering::SeqCst);
+        }
+        if self.failing.lock().iter().any(|(fails, from)| *fails == step && number(name) >= *from) {
+            refused.push((step, name.to_owned()));
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        if step == Step::Create {
+            self.created.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    fn refused(&self, step: Step) -> usize {
+        self.refused.lock().iter().filter(|(refused, _)| *refused == step).count()
+    }
+
+    fn heal(&self, journal: &Journal) {
+        self.failing.lock().clear();
+        eventually("new work is taken again", || !journal.status().refusing);
+    }
+}
+
+/// Files of segments, also the empty ones.
+fn files(folder: &Path) -> usize {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().ends_with(".seg")).count()
+}
+
+#[test]
+fn a_segment_that_cannot_be_synced_nor_replaced_is_kept_and_not_believed() {
+    let folder = TempDir::new().unwrap();
+    let ill = Arc::new(Ill::default());
+    let settings = JournalSettings { probe: Some(ill.probe()), ..settings(folder.path()) };
+    let (journal, _) = open(&settings);
+    // The second segment is nearly empty: no third one is reserved.
+    while segments(folder.path()).len() < 2 {
+        journal.append(&ended(1)).unwrap();
+    }
+    journal.flush().unwrap();
+    let first = segments(folder.path()).remove(0).1;
+    *ill.failing.lock() = vec![(Step::Sync, 0), (Step::Create, 0)];
+    journal.append(&ended(2)).unwrap();
+    eventually("no other one is to be had", || ill.refused(Step::Create) > 1);
+    acknowledge_all(&journal);
+    eventually("what is acknowledged is removed", || !first.exists());
+    journal.append(&ended(3)).unwrap();
+    let before = ill.refused(Step::Create);
+    // By then the removal has ended, whatever it removed.
+    eventually("it is tried again", || ill.refused(Step::Create) > before + 1);
+    ill.heal(&journal);
+    journal.append(&ended(4)).unwrap();
+    journal.flush().unwrap();
+    assert!(!ill.synced_again.load(Ordering::SeqCst), "a poisoned segment was synced again");
+    assert_eq!(calls(&journal), [3, 4]);
+    assert_eq!(files(folder.path()), 1);
+    let copy = copy_of(folder.path());
+    let (again, recovered) = reopen(copy.path(), &settings);
+    assert_eq!((calls(&again), recovered.gaps), (vec![3, 4], 0));
+}
+
+#[test]
+fn a_disk_that_stays_ill_is_not_filled_with_copies() {
+    for failing in [vec![(Step::Sync, 0)], vec![(Step::Sync, 0), (Step::Write, 2)]] {
+        let folder = TempDir::new().unwrap();
+        let ill = Arc::new(Ill::default());
+        let settings = JournalSettings { probe: Some(ill.probe()), ..settings(folder.path()) };
+        let (journal, _) = open(&settings);
+        journal.append(&ended(1)).unwrap();
+        journal.flush().unwrap();
+        *ill.failing.lock() = failing;
+        journal.append(&ended(2)).unwrap();
+        eventually("it is tried many times", || ill.created.load(Ordering::SeqCst) > 6);
+        // The one with what was durable, its copy, and the next copy at most.
+        assert!(files(folder.path()) <= 3, "{} files", files(folder.path()));
+        let copy = copy_of(folder.path());
+        let (again, recovered) = reopen(copy.path(), &settings);
+        assert_eq!((calls(&again), recovered.gaps), (vec![1, 2], 0));
+        ill.heal(&journal);
+        journal.append(&ended(3)).unwrap();
+        assert!(!ill.synced_again.load(Ordering::SeqCst), "a poisoned segment was synced again");
+        assert_eq!(calls(&journal), [1, 2, 3]);
+        eventually("one is left", || files(folder.path()) == 1);
+    }
+}
+
+#[test]
+fn who_makes_all_durable_waits_also_for_what_another_is_syncing() {
+    let folder = TempDir::new().unwrap();
+    let (begun, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (begins, ends) = (Arc::clone(&begun), Arc::clone(&done));
+    let probe = move |step, _: &str| {
+        if step == Step::Sync && !begins.swap(true, Ordering::SeqCst) {
+            // Time for the other to be wrong in.
+            std::thread::sleep(Duration::from_millis(100));
+            ends.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    };
+    let settings = JournalSettings { probe: Some(Arc::new(probe)), ..settings(folder.path()) };
+    let (journal, _) = open(&settings);
+    journal.append(&ended(1)).unwrap();
+    eventually("it is being synced", || begun.load(Ordering::SeqCst));
+    journal.flush().unwrap();
+    assert!(done.load(Ordering::SeqCst), "it was told to be durable while it was not");
+}
