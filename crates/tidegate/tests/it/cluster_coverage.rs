@@ -30,6 +30,17 @@ async fn mode(installation: &Installation, wanted: &str) {
     .await;
 }
 
+/// So many calls, and no more than some: the cap has to last until the slots are back.
+async fn serve(apps: &[App], calls: usize) {
+    let (served, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let clients = join_all((0..4).map(|client| load(&apps[client % 2], &served, &stop)));
+    let enough = async {
+        serve_more(&served, calls).await;
+        stop.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(clients, enough);
+}
+
 /// The capped key is refused at every node until the slots are back, and who has no cap is served; what that cost.
 async fn closed(installation: &Installation, capped: &[App], free: &[App]) -> i128 {
     mode(installation, "away").await;
@@ -80,22 +91,15 @@ async fn lost_slots_of_a_cluster_that_wants_all_of_them_are_an_outage_and_no_cap
     installation.budget("cap", LIMIT, json!({"key": id})).await.unwrap();
     let (_, free) = installation.key("free", &json!({})).await.unwrap();
     let (capped, free) = (apps(&installation, &capped), apps(&installation, &free));
-    let (served, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let clients = join_all((0..8).map(|client| load(&capped[client % 2], &served, &stop)));
-    let story = async {
-        serve_more(&served, 40).await;
-        let own = cluster.primaries.iter().position(redis_has_counters).expect("one has the counters");
-        let other = (own + 1) % 3;
-        cluster.primaries[other].stop();
-        state(&cluster.primaries[own], "fail").await;
-        let others = closed(&installation, &capped, &free).await;
-        cluster.primaries[other].start_again().unwrap();
-        state(&cluster.primaries[own], "ok").await;
-        serve_more(&served, 40).await;
-        mode(&installation, "healthy").await;
-        stop.store(true, Ordering::Relaxed);
-        others
-    };
-    let (_, others) = tokio::join!(clients, story);
+    serve(&capped, 40).await;
+    let own = cluster.primaries.iter().position(redis_has_counters).expect("one has the counters");
+    let other = (own + 1) % 3;
+    cluster.primaries[other].stop();
+    state(&cluster.primaries[own], "fail").await;
+    let others = closed(&installation, &capped, &free).await;
+    cluster.primaries[other].start_again().unwrap();
+    state(&cluster.primaries[own], "ok").await;
+    serve(&capped, 40).await;
+    mode(&installation, "healthy").await;
     spent_and_no_more(&installation, &capped[0], others).await;
 }
