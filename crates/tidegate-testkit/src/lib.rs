@@ -18,3 +18,4 @@ pub mod process;
 pub mod receiver;
 pub mod redis;
 mod shared;
+mod template;

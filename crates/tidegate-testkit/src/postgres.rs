@@ -17,9 +17,11 @@ use tempfile::TempDir;
 
 use crate::host::Host;
 use crate::process::{PATIENCE, signal, wait_until, watch};
-use crate::{binaries, port, shared};
+use crate::{binaries, port, shared, template};
 
 const SUPERUSER: &str = "postgres";
+/// File in a cluster's folder with the superuser's password.
+const PASSWORD_FILE: &str = "password";
 
 /// Where a running cluster is, and its superuser's password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +71,14 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub fn start_on(host: Host) -> Result<Self> {
+        Self::start_with(host, initialise)
+    }
+
+    /// The same with the files that `fill` puts into its folder: `data` and `password`.
+    pub(crate) fn start_with(host: Host, fill: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("tg-pg-").tempdir()?;
-        let address = initialise(folder.path(), &host)?;
+        fill(folder.path())?;
+        let address = address(folder.path(), &host)?;
         let mut server = Self { folder, address, host, child: None };
         server.start_again()?;
         Ok(server)
@@ -134,8 +142,18 @@ impl Server {
 
     /// Stops it at once (as a crash does); connections break.
     pub fn stop(&mut self) {
+        self.end("QUIT");
+    }
+
+    /// Stops it in good order: its files need no recovery.
+    #[cfg(feature = "installation")]
+    pub(crate) fn shut_down(&mut self) {
+        self.end("INT");
+    }
+
+    fn end(&mut self, by: &str) {
         if let Some(mut child) = self.child.take() {
-            let _sent = signal(child.id(), "QUIT");
+            let _sent = signal(child.id(), by);
             let _reaped = child.wait();
         }
     }
@@ -147,11 +165,14 @@ impl Drop for Server {
     }
 }
 
-/// Makes the cluster's files in `folder`.
-pub(crate) fn initialise(folder: &Path, host: &Host) -> Result<Address> {
-    let address = Address { host: host.address, port: port::free()?, password: random_password()? };
-    let password_file = folder.join("password");
-    fs::write(&password_file, &address.password)?;
+/// Fills `folder` with the files of an empty cluster.
+pub(crate) fn initialise(folder: &Path) -> Result<()> {
+    template::copy("postgres", folder, initdb)
+}
+
+fn initdb(folder: &Path) -> Result<()> {
+    let password_file = folder.join(PASSWORD_FILE);
+    fs::write(&password_file, random_password()?)?;
     let output = as_other_user(&binaries::find("initdb")?, folder, &Host::default())?
         .args([
             "--no-sync",
@@ -159,6 +180,7 @@ pub(crate) fn initialise(folder: &Path, host: &Host) -> Result<Address> {
             "--encoding=UTF8",
             "--locale=C",
             "--auth=scram-sha-256",
+            "--wal-segsize=1",
             "-U",
             SUPERUSER,
         ])
@@ -171,12 +193,18 @@ pub(crate) fn initialise(folder: &Path, host: &Host) -> Result<Address> {
     if !output.status.success() {
         bail!("initdb: {}", String::from_utf8_lossy(&output.stderr));
     }
+    Ok(())
+}
+
+/// A free port for the cluster in `folder`, to which the other hosts of a test may connect.
+pub(crate) fn address(folder: &Path, host: &Host) -> Result<Address> {
     if !host.is_loopback() {
         let rules = folder.join("data/pg_hba.conf");
         let own = fs::read_to_string(&rules)?;
         fs::write(rules, format!("{own}host all all 10.77.0.0/16 scram-sha-256\n"))?;
     }
-    Ok(address)
+    let password = fs::read_to_string(folder.join(PASSWORD_FILE))?;
+    Ok(Address { host: host.address, port: port::free()?, password })
 }
 
 /// Starts the server on the cluster in `folder`; it may not be ready yet.

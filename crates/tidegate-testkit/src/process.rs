@@ -21,6 +21,12 @@ kill -9 "$2" 2>/dev/null
 rm -rf "$3"
 "#;
 
+/// Waits while process $1 lives, then removes the folder $2.
+const WATCH_FOLDER: &str = r#"
+while kill -0 "$1" 2>/dev/null; do sleep 1; done
+rm -rf "$2"
+"#;
+
 /// How long a state is waited for. No promise of speed: it only ends what would wait for ever, on a machine that
 /// is many times slower than usual too.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -35,8 +41,18 @@ pub fn signal(pid: u32, name: &str) -> bool {
 
 /// Ends process `server` and removes `folder` once process `guarded` is gone.
 pub(crate) fn watch(guarded: u32, server: u32, folder: &Path) -> Result<()> {
+    beside(WATCH, &[guarded, server], folder)
+}
+
+/// Removes `folder` once process `guarded` is gone.
+pub(crate) fn watch_folder(guarded: u32, folder: &Path) -> Result<()> {
+    beside(WATCH_FOLDER, &[guarded], folder)
+}
+
+fn beside(script: &str, processes: &[u32], folder: &Path) -> Result<()> {
     Command::new("sh")
-        .args(["-c", WATCH, "watch", &guarded.to_string(), &server.to_string()])
+        .args(["-c", script, "watch"])
+        .args(processes.iter().map(u32::to_string))
         .arg(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

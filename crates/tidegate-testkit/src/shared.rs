@@ -1,7 +1,7 @@
-//! One PostgreSQL cluster for all test processes of a run.
+//! What all test processes of a run share: a folder, and one PostgreSQL cluster in it.
 //!
 //! nextest runs every test in a process of its own, all children of the runner. The first
-//! one starts the cluster and writes down where it is; a watcher ends it with the runner.
+//! one starts the cluster and writes down where it is; watchers end it and the folder with the runner.
 
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
@@ -13,13 +13,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use crate::host::Host;
-use crate::postgres::{Address, initialise, run, wait_until_ready};
-use crate::process::{signal, watch};
+use crate::postgres::{Address, address, initialise, run, wait_until_ready};
+use crate::process::{signal, watch, watch_folder};
 
 /// The run's cluster, started when it is not running yet.
 pub(crate) fn cluster() -> Result<Address> {
-    let runner = parent_id();
-    let folder = folder_of(runner)?;
+    let folder = folder()?;
     let lock = File::create(folder.join("lock"))?;
     lock.lock().context("lock the shared cluster")?;
     if let Some(address) = running(&folder) {
@@ -30,22 +29,27 @@ pub(crate) fn cluster() -> Result<Address> {
         fs::remove_dir_all(&cluster)?;
     }
     fs::create_dir(&cluster)?;
-    let address = initialise(&cluster, &Host::default())?;
+    initialise(&cluster)?;
+    let address = address(&cluster, &Host::default())?;
     let server = run(&cluster, address.port, &Host::default())?;
-    watch(runner, server.id(), &folder)?;
+    watch(parent_id(), server.id(), &folder)?;
     wait_until_ready(&address)?;
     fs::write(folder.join("address"), format!("{} {} {}", server.id(), address.port, address.password))?;
     Ok(address)
 }
 
-/// A folder of the runner's own: its process id and start time name it.
-fn folder_of(runner: u32) -> Result<PathBuf> {
+/// A folder of the runner's own, which goes with it: its process id and start time name it.
+pub(crate) fn folder() -> Result<PathBuf> {
+    let runner = parent_id();
     let stat = fs::read_to_string(format!("/proc/{runner}/stat")).unwrap_or_default();
     let started =
         stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).unwrap_or("0").to_owned();
     let folder = std::env::temp_dir().join(format!("tg-run-{runner}-{started}"));
     match fs::DirBuilder::new().mode(0o700).create(&folder) {
-        Ok(()) => Ok(folder),
+        Ok(()) => {
+            watch_folder(runner, &folder)?;
+            Ok(folder)
+        }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && own(&folder) => Ok(folder),
         Err(error) => bail!("make the run's folder: {error}"),
     }

@@ -141,9 +141,8 @@ impl Installation {
     pub async fn start(binary: &Path, shape: Shape) -> Result<Self> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::Builder::new().prefix("tg-").tempdir()?;
-        let postgres = postgres::Server::start_on(shape.host("postgres"))?;
+        let (postgres, logins) = provision::migrated(binary, shape.host("postgres"))?;
         let redis = shape.redis.then(|| redis::Server::start_on(shape.host("redis"))).transpose()?;
-        let logins = provision::create(&postgres)?;
         let key = folder.path().join("key-encryption-key");
         Program::run(binary, folder.path(), &["keygen", "--out", &key.to_string_lossy()])?;
         let simulator = match &shape.upstream {
@@ -162,10 +161,6 @@ impl Installation {
                 false => logins.at(logins.port),
             };
             let file = config::control_plane(folder.path(), index, &logins, &shape)?;
-            if index == 0 {
-                Program::run(binary, folder.path(), &["migrate", "--config", &file])?;
-                provision::members(&postgres)?;
-            }
             control_planes.push(Program::start(
                 binary,
                 folder.path(),

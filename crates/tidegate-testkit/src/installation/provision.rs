@@ -1,10 +1,15 @@
 //! The database and its three logins, as an operator makes them.
 
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{binaries, postgres};
+use super::{Program, Shape, config};
+use crate::host::Host;
+use crate::{binaries, postgres, template};
 
 /// URLs of the three logins.
 pub(super) struct Logins {
@@ -26,24 +31,48 @@ impl Logins {
 
 const PASSWORD: &str = "only-in-this-throw-away-cluster";
 
+/// A server whose database this executable has migrated, for its control plane to log in.
+pub(super) fn migrated(binary: &Path, host: Host) -> Result<(postgres::Server, Logins)> {
+    let name = template_of(binary)?;
+    let server = postgres::Server::start_with(host, |folder| {
+        template::copy(&name, folder, |making| {
+            let (mut server, own) = (postgres::Server::start()?, tempfile::tempdir()?);
+            create(&server)?;
+            let file = config::control_plane(own.path(), 0, &logins(&server), &Shape::default())?;
+            Program::run(binary, own.path(), &["migrate", "--config", &file])?;
+            members(&server)?;
+            server.shut_down();
+            template::copy_all(server.folder(), making)
+        })
+    })?;
+    let logins = logins(&server);
+    Ok((server, logins))
+}
+
+/// Another one for each executable.
+fn template_of(binary: &Path) -> Result<String> {
+    let (mut hash, file) = (DefaultHasher::new(), fs::metadata(binary)?);
+    (binary, file.len(), file.modified()?).hash(&mut hash);
+    Ok(format!("migrated-{:016x}", hash.finish()))
+}
+
 /// Makes the database, its owner, and the two logins of the control plane.
-pub(super) fn create(server: &postgres::Server) -> Result<Logins> {
+fn create(server: &postgres::Server) -> Result<()> {
     sql(server, "postgres", &format!("CREATE ROLE tg_owner LOGIN CREATEROLE PASSWORD '{PASSWORD}'"))?;
     sql(server, "postgres", "CREATE DATABASE tidegate OWNER tg_owner")?;
     for login in ["tg_app", "tg_feed"] {
         sql(server, "postgres", &format!("CREATE ROLE {login} LOGIN PASSWORD '{PASSWORD}'"))?;
     }
+    Ok(())
+}
+
+fn logins(server: &postgres::Server) -> Logins {
     let url = |login: &str| server.address().url(login, PASSWORD, "tidegate");
-    Ok(Logins {
-        owner: url("tg_owner"),
-        app: url("tg_app"),
-        feed: url("tg_feed"),
-        port: server.address().port,
-    })
+    Logins { owner: url("tg_owner"), app: url("tg_app"), feed: url("tg_feed"), port: server.address().port }
 }
 
 /// Makes the logins members of the roles that the migrations made.
-pub(super) fn members(server: &postgres::Server) -> Result<()> {
+fn members(server: &postgres::Server) -> Result<()> {
     sql(server, "tidegate", "GRANT tidegate_app TO tg_app")?;
     sql(server, "tidegate", "GRANT tidegate_feed TO tg_feed")
 }
