@@ -9,12 +9,19 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::host::Host;
 use crate::postgres::{Address, address, initialise, run, wait_until_ready};
 use crate::process::{signal, watch, watch_folder};
+
+/// A file system in memory.
+const MEMORY: &str = "/dev/shm";
+/// MiB that must be free there: twenty times what two tests at once need.
+const PLENTY: u64 = 4096;
 
 /// The run's cluster, started when it is not running yet.
 pub(crate) fn cluster() -> Result<Address> {
@@ -44,7 +51,7 @@ pub(crate) fn folder() -> Result<PathBuf> {
     let stat = fs::read_to_string(format!("/proc/{runner}/stat")).unwrap_or_default();
     let started =
         stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).unwrap_or("0").to_owned();
-    let folder = std::env::temp_dir().join(format!("tg-run-{runner}-{started}"));
+    let folder = scratch().join(format!("tg-run-{runner}-{started}"));
     match fs::DirBuilder::new().mode(0o700).create(&folder) {
         Ok(()) => {
             watch_folder(runner, &folder)?;
@@ -53,6 +60,22 @@ pub(crate) fn folder() -> Result<PathBuf> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && own(&folder) => Ok(folder),
         Err(error) => bail!("make the run's folder: {error}"),
     }
+}
+
+/// Where databases without `fsync` lie: in memory where there is plenty, since most of a small cluster is a thousand
+/// files that are made and removed again, for which a disk's file system takes longer than the database does.
+pub(crate) fn scratch() -> PathBuf {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    let find = || match free_megabytes(MEMORY) {
+        Some(free) if free >= PLENTY => PathBuf::from(MEMORY),
+        _ => std::env::temp_dir(),
+    };
+    FOUND.get_or_init(find).clone()
+}
+
+fn free_megabytes(folder: &str) -> Option<u64> {
+    let said = Command::new("df").args(["--output=avail", "--block-size=1M", folder]).output().ok()?;
+    String::from_utf8_lossy(&said.stdout).lines().nth(1)?.trim().parse().ok()
 }
 
 fn own(folder: &Path) -> bool {

@@ -17,7 +17,7 @@ pub(crate) fn copy(name: &str, into: &Path, make: impl FnOnce(&Path) -> Result<(
     lock.lock().with_context(|| format!("lock the template {name}"))?;
     if !template.exists() {
         // Beside the run's folder, in which nobody else may look: servers may run as another user.
-        let making = tempfile::Builder::new().prefix("tg-template-").tempdir()?;
+        let making = tempfile::Builder::new().prefix("tg-template-").tempdir_in(shared::scratch())?;
         make(making.path())?;
         fs::rename(making.keep(), &template)?;
     }
