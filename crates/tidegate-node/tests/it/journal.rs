@@ -16,7 +16,9 @@ use tidegate_proto::usage::{
 use tidegate_telemetry::SystemClock;
 
 use crate::fleet::copy_of;
-use crate::support::{call_of, ended, eventually, intent, open, pending, settings};
+use crate::support::{
+    call_of, ended, eventually, fresh, fresh_on, intent, killed, open, pending, reopen, settings,
+};
 
 fn segments(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<_> = std::fs::read_dir(folder)
@@ -48,8 +50,7 @@ fn assert_sequences(records: &[JournalRecord]) {
 
 #[test]
 fn what_was_appended_is_read_back_in_order_across_segments() {
-    let folder = TempDir::new().unwrap();
-    let (journal, _) = open(&settings(folder.path()));
+    let (folder, _, journal) = fresh();
     for call in 0..500 {
         journal.append(&ended(call)).unwrap();
     }
@@ -61,14 +62,11 @@ fn what_was_appended_is_read_back_in_order_across_segments() {
 
 #[test]
 fn a_killed_process_loses_nothing_that_was_appended() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (_folder, settings, journal) = fresh();
     for call in 0..200 {
         journal.append(&ended(call)).unwrap();
     }
-    let copy = copy_of(folder.path());
-    let (again, recovered) = open(&JournalSettings { folder: copy.path().to_owned(), ..settings });
+    let (_copy, again, recovered) = killed(&settings);
     assert_eq!((recovered.pending_records, recovered.torn_bytes, recovered.gaps), (200, 0, 0));
     assert!(again.boot() > journal.boot());
     assert_eq!(calls(&pending(&again)), (0..200).collect::<Vec<_>>());
@@ -85,17 +83,14 @@ fn step(call: u128, step: u32, amount: i64) -> Record {
 
 #[test]
 fn an_attempt_that_never_ended_is_found_with_what_its_newest_step_held_also_when_that_was_shipped() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (_folder, settings, journal) = fresh();
     journal.append(&step(1, 0, 1_000)).unwrap();
     // Segments lie between one step and the next.
     (100..200).for_each(|call| journal.append(&ended(call)).unwrap());
     journal.append(&step(1, 1, 2_000)).unwrap();
     (200..300).for_each(|call| journal.append(&ended(call)).unwrap());
     pending(&journal).iter().for_each(|record| acknowledge(&journal, record));
-    let copy = copy_of(folder.path());
-    let (again, recovered) = open(&JournalSettings { folder: copy.path().to_owned(), ..settings });
+    let (_copy, again, recovered) = killed(&settings);
     let held: Vec<_> = recovered.orphans.iter().map(|event| event.holds[0].amount_nano_usd).collect();
     assert_eq!(held, [2_000]);
     let last = pending(&again).into_iter().find_map(|record| match record.record {
@@ -115,9 +110,7 @@ fn call_of_event(event: &BillingEvent) -> u128 {
 
 #[test]
 fn a_cut_or_a_flipped_bit_anywhere_leaves_exactly_a_prefix() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (folder, settings, journal) = fresh();
     for call in 0..4 {
         journal.append(&ended(call)).unwrap();
     }
@@ -140,8 +133,7 @@ fn a_cut_or_a_flipped_bit_anywhere_leaves_exactly_a_prefix() {
                 _ => bytes[offset] ^= 1 << (offset % 8),
             }
             std::fs::write(&files[last], &bytes).unwrap();
-            let (again, recovered) =
-                open(&JournalSettings { folder: copy.path().to_owned(), ..settings.clone() });
+            let (again, recovered) = reopen(copy.path(), &settings);
             let read = pending(&again);
             assert!(read.len() < 4, "{damage} at {offset} went unseen");
             assert_eq!(calls(&read), (0..read.len() as u128).collect::<Vec<_>>(), "{damage} at {offset}");
@@ -160,9 +152,7 @@ fn a_cut_or_a_flipped_bit_anywhere_leaves_exactly_a_prefix() {
 
 #[test]
 fn an_attempt_whose_process_died_is_ended_as_unresolved_once() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (folder, settings, journal) = fresh();
     journal.append(&intent(1)).unwrap();
     journal.append(&intent(2)).unwrap();
     journal.append(&ended(1)).unwrap();
@@ -178,16 +168,14 @@ fn an_attempt_whose_process_died_is_ended_as_unresolved_once() {
     );
     assert_eq!(calls(&read), [1, 2, 1, 2]);
     let copy_again = copy_of(copy.path());
-    let (third, recovered) = open(&JournalSettings { folder: copy_again.path().to_owned(), ..settings });
+    let (third, recovered) = reopen(copy_again.path(), &settings);
     assert!(recovered.orphans.is_empty());
     assert_eq!(pending(&third).len(), 4);
 }
 
 #[test]
 fn acknowledged_segments_go_and_the_rest_is_shipped_again_after_a_restart() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (folder, settings, journal) = fresh();
     for call in 0..300 {
         journal.append(&ended(call)).unwrap();
     }
@@ -209,9 +197,7 @@ fn acknowledged_segments_go_and_the_rest_is_shipped_again_after_a_restart() {
 
 #[test]
 fn an_attempt_in_progress_keeps_its_intent_on_the_disk() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (folder, settings, journal) = fresh();
     journal.append(&intent(999)).unwrap();
     for call in 0..100 {
         journal.append(&ended(call)).unwrap();
@@ -245,14 +231,13 @@ fn a_full_journal_refuses_new_work_and_still_ends_what_has_begun() {
 
 #[test]
 fn a_disk_without_space_refuses_new_work_before_its_end_cannot_be_recorded() {
-    let folder = TempDir::new().unwrap();
     let left = Arc::new(AtomicI64::new(3));
     let count = Arc::clone(&left);
     let probe = move |step, _: &str| match step {
         Step::Create if count.fetch_sub(1, Ordering::SeqCst) <= 0 => Err(io::ErrorKind::StorageFull.into()),
         _ => Ok(()),
     };
-    let (journal, _) = open(&JournalSettings { probe: Some(Arc::new(probe)), ..settings(folder.path()) });
+    let (_folder, _, journal) = fresh_on(probe);
     let mut begun = 0;
     while journal.append(&intent(begun)).is_ok() {
         begun += 1;
@@ -295,22 +280,20 @@ fn a_segment_whose_fsync_failed_is_written_again_and_never_synced_again() {
     assert!(!names[1..].contains(&names[0]), "the poisoned segment was synced again");
     assert_eq!(calls(&pending(&journal)), (0..20).collect::<Vec<_>>());
     assert!(!segments(folder.path()).iter().any(|path| path.ends_with(&names[0])));
-    let copy = copy_of(folder.path());
-    let (again, recovered) = open(&JournalSettings { folder: copy.path().to_owned(), ..settings });
+    let (_copy, again, recovered) = killed(&settings);
     assert_eq!(recovered.gaps, 0);
     assert_eq!(calls(&pending(&again)), (0..20).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_disk_that_cannot_sync_makes_the_journal_refuse_until_it_can() {
-    let folder = TempDir::new().unwrap();
     let failing = Arc::new(AtomicUsize::new(usize::MAX));
     let left = Arc::clone(&failing);
     let probe = move |step, _: &str| match step {
         Step::Sync if left.load(Ordering::SeqCst) > 0 => Err(io::Error::from_raw_os_error(5)),
         _ => Ok(()),
     };
-    let (journal, _) = open(&JournalSettings { probe: Some(Arc::new(probe)), ..settings(folder.path()) });
+    let (_folder, _, journal) = fresh_on(probe);
     journal.append(&intent(1)).unwrap();
     eventually("it is not ready", || journal.status().refusing);
     assert!(journal.append(&intent(2)).is_err());
@@ -323,9 +306,7 @@ fn a_disk_that_cannot_sync_makes_the_journal_refuse_until_it_can() {
 
 #[test]
 fn a_damaged_cursor_ships_again_and_loses_nothing() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (folder, settings, journal) = fresh();
     for call in 0..20 {
         journal.append(&ended(call)).unwrap();
     }
@@ -338,9 +319,7 @@ fn a_damaged_cursor_ships_again_and_loses_nothing() {
 
 #[test]
 fn records_behind_a_lost_segment_are_written_again_where_they_can_be_acknowledged() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (folder, settings, journal) = fresh();
     for call in 0..150 {
         journal.append(&ended(call)).unwrap();
     }
@@ -348,7 +327,7 @@ fn records_behind_a_lost_segment_are_written_again_where_they_can_be_acknowledge
     let copy = copy_of(folder.path());
     let lost = segments(copy.path())[1].clone();
     std::fs::remove_file(lost).unwrap();
-    let (again, recovered) = open(&JournalSettings { folder: copy.path().to_owned(), ..settings });
+    let (again, recovered) = reopen(copy.path(), &settings);
     assert_eq!((recovered.gaps, recovered.orphans.len()), (1, 1));
     let read = pending(&again);
     assert_sequences(&read);
@@ -360,9 +339,7 @@ fn records_behind_a_lost_segment_are_written_again_where_they_can_be_acknowledge
 
 #[test]
 fn a_journal_under_a_new_identity_counts_no_old_acknowledgement() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (folder, settings, journal) = fresh();
     for call in 0..400 {
         journal.append(&ended(call)).unwrap();
     }
@@ -431,8 +408,7 @@ fn a_full_journal_has_no_horizon_also_when_nothing_was_appended_since_the_start(
     while journal.append(&ended(call)).is_ok() && !journal.status().refusing {
         call += 1;
     }
-    let copy = copy_of(folder.path());
-    let (again, _) = open(&JournalSettings { folder: copy.path().to_owned(), ..base });
+    let (_copy, again, _) = killed(&base);
     assert!(again.status().refusing);
     assert_eq!((journal.status().horizon_seconds, again.status().horizon_seconds), (0, 0));
     // Once there is room again, there is a time for which it lasts.
@@ -465,7 +441,7 @@ proptest! {
                 },
                 _ => {
                     let copy = copy_of(folder.path());
-                    let (again, recovered) = open(&JournalSettings { folder: copy.path().to_owned(), ..base.clone() });
+                    let (again, recovered) = reopen(copy.path(), &base);
                     prop_assert_eq!(recovered.gaps, 0);
                     journal = again;
                     folder = copy;

@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tempfile::TempDir;
-use tidegate_node::journal::{Journal, JournalSettings, Probe, Step};
+use tidegate_node::journal::{Journal, JournalSettings, Step};
 
-use crate::fleet::copy_of;
-use crate::segments::{acknowledge_all, calls, number, reopen, segments};
-use crate::support::{ended, eventually, open, settings};
+use crate::segments::{acknowledge_all, calls, number, segments};
+use crate::support::{ended, eventually, fresh_on, killed};
 
 /// A disk of which some steps fail for as long as is said.
 #[derive(Default)]
@@ -25,12 +24,15 @@ struct Ill {
     synced_again: AtomicBool,
 }
 
-impl Ill {
-    fn probe(self: &Arc<Self>) -> Probe {
-        let ill = Arc::clone(self);
-        Arc::new(move |step, name| ill.answer(step, name))
-    }
+/// An empty journal on such a disk.
+fn ill() -> (Arc<Ill>, TempDir, JournalSettings, Journal) {
+    let ill = Arc::new(Ill::default());
+    let asked = Arc::clone(&ill);
+    let (folder, settings, journal) = fresh_on(move |step, name| asked.answer(step, name));
+    (ill, folder, settings, journal)
+}
 
+impl Ill {
     fn answer(&self, step: Step, name: &str) -> io::Result<()> {
         let mut refused = self.refused.lock();
         if step == Step::Sync && refused.contains(&(step, name.to_owned())) {
@@ -64,10 +66,7 @@ fn files(folder: &Path) -> usize {
 
 #[test]
 fn a_segment_that_cannot_be_synced_nor_replaced_is_kept_and_not_believed() {
-    let folder = TempDir::new().unwrap();
-    let ill = Arc::new(Ill::default());
-    let settings = JournalSettings { probe: Some(ill.probe()), ..settings(folder.path()) };
-    let (journal, _) = open(&settings);
+    let (ill, folder, settings, journal) = ill();
     // The second segment is nearly empty: no third one is reserved.
     while segments(folder.path()).len() < 2 {
         journal.append(&ended(1)).unwrap();
@@ -89,18 +88,14 @@ fn a_segment_that_cannot_be_synced_nor_replaced_is_kept_and_not_believed() {
     assert!(!ill.synced_again.load(Ordering::SeqCst), "a poisoned segment was synced again");
     assert_eq!(calls(&journal), [3, 4]);
     assert_eq!(files(folder.path()), 1);
-    let copy = copy_of(folder.path());
-    let (again, recovered) = reopen(copy.path(), &settings);
+    let (_copy, again, recovered) = killed(&settings);
     assert_eq!((calls(&again), recovered.gaps), (vec![3, 4], 0));
 }
 
 #[test]
 fn a_disk_that_stays_ill_is_not_filled_with_copies() {
     for failing in [vec![(Step::Sync, 0)], vec![(Step::Sync, 0), (Step::Write, 2)]] {
-        let folder = TempDir::new().unwrap();
-        let ill = Arc::new(Ill::default());
-        let settings = JournalSettings { probe: Some(ill.probe()), ..settings(folder.path()) };
-        let (journal, _) = open(&settings);
+        let (ill, folder, settings, journal) = ill();
         journal.append(&ended(1)).unwrap();
         journal.flush().unwrap();
         *ill.failing.lock() = failing;
@@ -108,8 +103,7 @@ fn a_disk_that_stays_ill_is_not_filled_with_copies() {
         eventually("it is tried many times", || ill.created.load(Ordering::SeqCst) > 6);
         // The one with what was durable, its copy, and the next copy at most.
         assert!(files(folder.path()) <= 3, "{} files", files(folder.path()));
-        let copy = copy_of(folder.path());
-        let (again, recovered) = reopen(copy.path(), &settings);
+        let (_copy, again, recovered) = killed(&settings);
         assert_eq!((calls(&again), recovered.gaps), (vec![1, 2], 0));
         ill.heal(&journal);
         journal.append(&ended(3)).unwrap();
@@ -121,7 +115,6 @@ fn a_disk_that_stays_ill_is_not_filled_with_copies() {
 
 #[test]
 fn who_makes_all_durable_waits_also_for_what_another_is_syncing() {
-    let folder = TempDir::new().unwrap();
     let (begun, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let (begins, ends) = (Arc::clone(&begun), Arc::clone(&done));
     let probe = move |step, _: &str| {
@@ -132,8 +125,7 @@ fn who_makes_all_durable_waits_also_for_what_another_is_syncing() {
         }
         Ok(())
     };
-    let settings = JournalSettings { probe: Some(Arc::new(probe)), ..settings(folder.path()) };
-    let (journal, _) = open(&settings);
+    let (_folder, _, journal) = fresh_on(probe);
     journal.append(&ended(1)).unwrap();
     eventually("it is being synced", || begun.load(Ordering::SeqCst));
     journal.flush().unwrap();

@@ -9,11 +9,13 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use tempfile::TempDir;
-use tidegate_node::journal::{Journal, JournalSettings, Probe, Recovered, Step};
+use tidegate_node::journal::{Journal, JournalSettings, Probe, Step};
 use tidegate_proto::usage::LanePosition;
 
 use crate::fleet::copy_of;
-use crate::support::{call_of, ended, eventually, intent, open, pending, settings};
+use crate::support::{
+    call_of, ended, eventually, fresh, fresh_on, intent, killed, open, pending, reopen, settings,
+};
 
 /// The segments with records, by their numbers.
 pub(crate) fn segments(folder: &Path) -> Vec<(u64, PathBuf)> {
@@ -51,10 +53,6 @@ fn frame_ends(bytes: &[u8]) -> Vec<usize> {
         ends.push(at);
     }
     ends
-}
-
-pub(crate) fn reopen(folder: &Path, settings: &JournalSettings) -> (Journal, Recovered) {
-    open(&JournalSettings { folder: folder.to_owned(), probe: None, ..settings.clone() })
 }
 
 pub(crate) fn calls(journal: &Journal) -> Vec<u128> {
@@ -133,17 +131,14 @@ fn a_segment_that_is_reserved_while_another_is_needed_is_not_written_to_after_it
     }
     let written = watched.written.lock().clone();
     assert!(written.is_sorted(), "{written:?}");
-    let copy = copy_of(folder.path());
-    let (again, recovered) = reopen(copy.path(), &settings);
+    let (_copy, again, recovered) = killed(&settings);
     assert_eq!((recovered.gaps, recovered.torn_bytes), (0, 0));
     assert_eq!(calls(&again), calls(&journal));
 }
 
 #[test]
 fn segments_are_read_in_the_order_of_their_records_whatever_their_numbers() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (folder, settings, journal) = fresh();
     for call in 0..150 {
         journal.append(&intent(call)).unwrap();
         journal.append(&ended(call)).unwrap();
@@ -164,9 +159,7 @@ fn segments_are_read_in_the_order_of_their_records_whatever_their_numbers() {
 /// A segment is written again, and the machine dies before all of it is on the disk.
 #[test]
 fn what_is_there_twice_counts_once() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (folder, settings, journal) = fresh();
     for record in [intent(1), ended(1), ended(2)] {
         journal.append(&record).unwrap();
     }
@@ -195,9 +188,7 @@ fn what_is_there_twice_counts_once() {
 
 #[test]
 fn a_record_that_is_missing_within_a_segment_is_seen_and_the_rest_can_be_acknowledged() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (folder, settings, journal) = fresh();
     (0..90).for_each(|call| journal.append(&ended(call)).unwrap());
     let copy = copy_of(folder.path());
     let files = segments(copy.path());
@@ -217,9 +208,7 @@ fn a_record_that_is_missing_within_a_segment_is_seen_and_the_rest_can_be_acknowl
 
 #[test]
 fn what_is_acknowledged_before_a_missing_record_tells_which_attempts_are_open() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (folder, settings, journal) = fresh();
     // The third one is open all the time, so that the first segment stays.
     [intent(1), intent(3)].iter().for_each(|record| journal.append(record).unwrap());
     while segments(folder.path()).len() < 2 {
@@ -244,9 +233,7 @@ fn what_is_acknowledged_before_a_missing_record_tells_which_attempts_are_open() 
 
 #[test]
 fn what_was_taken_once_is_written_again_also_where_new_work_finds_no_room() {
-    let folder = TempDir::new().unwrap();
-    let settings = settings(folder.path());
-    let (journal, _) = open(&settings);
+    let (folder, settings, journal) = fresh();
     (0..150).for_each(|call| journal.append(&intent(call)).unwrap());
     let copy = copy_of(folder.path());
     std::fs::remove_file(&segments(copy.path())[1].1).unwrap();
@@ -258,7 +245,6 @@ fn what_was_taken_once_is_written_again_also_where_new_work_finds_no_room() {
 
 #[test]
 fn an_attempt_in_progress_outlives_the_segment_of_its_intent() {
-    let folder = TempDir::new().unwrap();
     let failing = Arc::new(AtomicUsize::new(0));
     let left = Arc::clone(&failing);
     let less = |left: usize| left.checked_sub(1);
@@ -268,8 +254,7 @@ fn an_attempt_in_progress_outlives_the_segment_of_its_intent() {
         }
         _ => Ok(()),
     };
-    let settings = JournalSettings { probe: Some(Arc::new(probe)), ..settings(folder.path()) };
-    let (journal, _) = open(&settings);
+    let (folder, settings, journal) = fresh_on(probe);
     journal.append(&intent(1)).unwrap();
     journal.flush().unwrap();
     acknowledge_all(&journal);
@@ -280,14 +265,12 @@ fn an_attempt_in_progress_outlives_the_segment_of_its_intent() {
         let now = segments(folder.path());
         now.len() == 1 && now != first
     });
-    let copy = copy_of(folder.path());
-    let (_, recovered) = reopen(copy.path(), &settings);
+    let (_copy, _, recovered) = killed(&settings);
     assert_eq!((recovered.orphans.len(), recovered.gaps), (1, 0));
 }
 
 #[test]
 fn what_a_failed_write_may_have_left_is_cut_off_durably() {
-    let folder = TempDir::new().unwrap();
     let steps = Arc::new(Mutex::new(Vec::<(Step, u64)>::new()));
     let seen = Arc::clone(&steps);
     let probe = move |step, name: &str| {
@@ -300,8 +283,7 @@ fn what_a_failed_write_may_have_left_is_cut_off_durably() {
             _ => Ok(()),
         }
     };
-    let settings = JournalSettings { probe: Some(Arc::new(probe)), ..settings(folder.path()) };
-    let (journal, _) = open(&settings);
+    let (_folder, settings, journal) = fresh_on(probe);
     journal.append(&ended(1)).unwrap();
     eventually("it is durable", || steps.lock().contains(&(Step::Sync, 1)));
     assert!(journal.append(&ended(2)).is_err());
@@ -311,7 +293,6 @@ fn what_a_failed_write_may_have_left_is_cut_off_durably() {
         steps[failed..].contains(&(Step::Sync, 1))
     });
     journal.append(&ended(3)).unwrap();
-    let copy = copy_of(folder.path());
-    let (again, recovered) = reopen(copy.path(), &settings);
+    let (_copy, again, recovered) = killed(&settings);
     assert_eq!((calls(&again), recovered.gaps), (vec![1, 3], 0));
 }

@@ -1,12 +1,17 @@
 //! Records, clocks and deadlines that the scenarios share.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_node::journal::{Journal, JournalSettings, Recovered};
+use tempfile::TempDir;
+use tidegate_node::journal::{Journal, JournalSettings, Recovered, Step};
 use tidegate_proto::usage::journal_record::Record;
 use tidegate_proto::usage::{BillingEvent, EventKind, JournalRecord, Outcome};
 use tidegate_telemetry::SystemClock;
+
+use crate::fleet::copy_of;
 
 /// How long a state is waited for: no promise of speed, only an end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -43,13 +48,40 @@ pub(crate) fn ended(call: u128) -> Record {
 }
 
 /// A journal of one lane in small segments.
-pub(crate) fn settings(folder: &std::path::Path) -> JournalSettings {
+pub(crate) fn settings(folder: &Path) -> JournalSettings {
     JournalSettings {
         limit_bytes: 1 << 30,
         segment_bytes: 4096,
         lanes: 1,
         ..JournalSettings::new(folder.to_owned())
     }
+}
+
+/// An empty journal in a folder of its own.
+pub(crate) fn fresh() -> (TempDir, JournalSettings, Journal) {
+    fresh_on(|_, _| Ok(()))
+}
+
+/// The same, on a disk whose every step this allows or fails.
+pub(crate) fn fresh_on(
+    probe: impl Fn(Step, &str) -> io::Result<()> + Send + Sync + 'static,
+) -> (TempDir, JournalSettings, Journal) {
+    let folder = TempDir::new().unwrap();
+    let settings = JournalSettings { probe: Some(Arc::new(probe)), ..settings(folder.path()) };
+    let (journal, _) = open(&settings);
+    (folder, settings, journal)
+}
+
+/// What a start finds that comes now, after `kill -9`.
+pub(crate) fn killed(settings: &JournalSettings) -> (TempDir, Journal, Recovered) {
+    let copy = copy_of(&settings.folder);
+    let (again, recovered) = reopen(copy.path(), settings);
+    (copy, again, recovered)
+}
+
+/// Opens a journal in another folder, on a disk that is well.
+pub(crate) fn reopen(folder: &Path, settings: &JournalSettings) -> (Journal, Recovered) {
+    open(&JournalSettings { folder: folder.to_owned(), probe: None, ..settings.clone() })
 }
 
 /// Opens a journal by the system's clock.
