@@ -20,6 +20,8 @@ pub enum Step {
     Write,
     /// A segment is synced.
     Sync,
+    /// What lies behind a segment's last record is cut off.
+    Cut,
     /// The cursor file is replaced.
     Replace,
     /// A segment is unlinked.
@@ -88,6 +90,12 @@ impl Disk {
     pub(crate) fn sync(&self, file: &File, name: &str) -> io::Result<()> {
         self.ask(Step::Sync, name)?;
         file.sync_data()
+    }
+
+    /// Ends a file after so many bytes; durable with its next sync.
+    pub(crate) fn cut(&self, file: &File, name: &str, bytes: u64) -> io::Result<()> {
+        self.ask(Step::Cut, name)?;
+        file.set_len(bytes)
     }
 
     /// Replaces a small file as a whole, durably.

@@ -14,6 +14,7 @@ use tidegate_types::Clock;
 
 use super::Shared;
 use super::cursor::{self, Positions};
+use super::disk::Disk;
 use super::status::Rate;
 use super::stream::Stream;
 
@@ -142,7 +143,7 @@ fn trim(shared: &Shared, clock: &dyn Clock, due: bool) -> io::Result<bool> {
         positions.insert((stream.boot, stream.lane), stream.acknowledged());
         let lane = shared.lanes.iter().find(|lane| Arc::ptr_eq(&lane.stream, &stream));
         let held = lane.map(|lane| lane.held_segments(before)).unwrap_or_default();
-        let count = owes_nothing(&stream, &held);
+        let count = owes_nothing(&shared.disk, &stream, &held);
         if count > 0 {
             removable.push((stream, count));
         }
@@ -165,12 +166,12 @@ fn trim(shared: &Shared, clock: &dyn Clock, due: bool) -> io::Result<bool> {
 }
 
 /// How many segments at the stream's front are sealed, acknowledged and hold no open attempt.
-fn owes_nothing(stream: &Stream, held: &BTreeSet<u64>) -> usize {
+fn owes_nothing(disk: &Disk, stream: &Stream, held: &BTreeSet<u64>) -> usize {
     let acknowledged = stream.acknowledged();
     let segments = stream.segments.lock();
     let sealed = segments.iter().filter(|segment| segment.is_sealed());
     for segment in sealed {
-        if let Err(error) = segment.shrink() {
+        if let Err(error) = segment.shrink(disk) {
             tracing::warn!(segment = %segment.name, %error, "the reserve could not be given back");
         }
     }

@@ -150,12 +150,11 @@ impl Lane {
             // Half a frame may lie there, or whole ones: they are cut off, and nothing follows them.
             segment.seal();
             writer.active = None;
-            if segment.shrink().is_err() {
-                // They may come back at the next start, so that their sequences are spent: a gap that
-                // is seen is better than a record that is taken for another.
-                writer.last_sequence = sequence;
+            if let Err(error) = segment.shrink(&self.disk) {
+                tracing::warn!(segment = %segment.name, %error, "what a failed write left cannot be cut off");
             }
-            // Until the cut is durable they may come back too, beside others of the same sequences.
+            // Until that is durable they may come back, beside others of the same sequences: a start believes
+            // the segment that was written later.
             writer.frames.clear();
             writer.note_unsynced(&segment);
             return Err(error);

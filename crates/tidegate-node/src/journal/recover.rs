@@ -13,7 +13,8 @@ use tidegate_proto::usage::{BillingEvent, JournalRecord};
 use super::cursor::Positions;
 use super::disk::Disk;
 use super::entry::{AttemptKey, Meaning, meaning};
-use super::segment::{Name, Segment};
+use super::frame;
+use super::segment::{Name, Segment, last_of};
 use super::stream::Stream;
 
 /// So many settlements may have been under way when a process died.
@@ -77,8 +78,13 @@ impl Found {
         let mut followed = 0;
         let mut broken = false;
         let mut segments = VecDeque::new();
-        for (first, name) in ordered {
-            let (segment, records, torn) = Segment::recover(disk, name)?;
+        for (index, &(first, name)) in ordered.iter().enumerate() {
+            let (segment, mut records, torn) = Segment::recover(disk, name)?;
+            let behind = ordered.get(index + 1..).unwrap_or_default();
+            if let Some(sound) = replaced_from(disk, name, &records, behind)? {
+                tracing::warn!(segment = %segment.name, "cut off what a failed write had left");
+                segment.keep_first(disk, &mut records, sound)?;
+            }
             if torn > 0 {
                 tracing::warn!(segment = %segment.name, torn, "cut a torn end off the journal");
             }
@@ -134,6 +140,29 @@ impl Found {
             self.strays.push(record);
         }
     }
+}
+
+/// The place of the first of a segment's records of which one that was written later has another in its stead: a write
+/// failed, what it had left could not be cut off, and the sequence was given again. `behind`: in order of their
+/// first sequences.
+fn replaced_from(
+    disk: &Disk,
+    name: Name,
+    records: &[JournalRecord],
+    behind: &[(u64, Name)],
+) -> io::Result<Option<usize>> {
+    let last = last_of(records);
+    let mut replaced = None;
+    let overlapping = behind.iter().take_while(|(first, _)| *first <= last);
+    for (_, later) in overlapping.filter(|(_, later)| later.number > name.number) {
+        let bytes = disk.read(&later.text())?.unwrap_or_default();
+        let theirs: AHashMap<_, _> =
+            frame::records(&bytes).map(|(record, _)| (record.sequence, record)).collect();
+        let differs = |own: &JournalRecord| theirs.get(&own.sequence).is_some_and(|other| other != own);
+        let place = records.iter().position(differs);
+        replaced = [replaced, place].into_iter().flatten().min();
+    }
+    Ok(replaced)
 }
 
 /// Whether a sequence is missing between these.

@@ -100,12 +100,11 @@ impl Segment {
         let tail = bytes.get(sound..).unwrap_or_default();
         let torn = tail.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
         if !tail.is_empty() {
-            file.set_len(sound as u64)?;
+            disk.cut(&file, &text, sound as u64)?;
         }
         let segment = Self::of(text, name.number, file, sound as u64);
         segment.written.store(sound as u64, Ordering::Release);
-        let last = records.iter().map(|record| record.sequence).max();
-        segment.last.store(last.unwrap_or(0), Ordering::Release);
+        segment.last.store(last_of(&records), Ordering::Release);
         segment.sealed.store(true, Ordering::Release);
         Ok((segment, records, torn))
     }
@@ -156,8 +155,27 @@ impl Segment {
     }
 
     /// Gives back the reserve behind the last record.
-    pub(crate) fn shrink(&self) -> io::Result<()> {
-        if self.shrunk.swap(true, Ordering::AcqRel) { Ok(()) } else { self.file.set_len(self.written()) }
+    pub(crate) fn shrink(&self, disk: &Disk) -> io::Result<()> {
+        if self.shrunk.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        disk.cut(&self.file, &self.name, self.written())
+    }
+
+    /// Keeps the first so many of these, which are all that a segment of an earlier boot holds.
+    pub(crate) fn keep_first(
+        &self,
+        disk: &Disk,
+        records: &mut Vec<JournalRecord>,
+        count: usize,
+    ) -> io::Result<()> {
+        records.truncate(count);
+        let bytes = self.read(0, usize::MAX)?;
+        let kept: usize = frame::records(&bytes).take(count).map(|(_, length)| length).sum();
+        disk.cut(&self.file, &self.name, kept as u64)?;
+        self.written.store(kept as u64, Ordering::Release);
+        self.last.store(last_of(records), Ordering::Release);
+        Ok(())
     }
 
     /// Up to `most` bytes from `offset`, never behind the last whole frame.
@@ -167,4 +185,9 @@ impl Segment {
         self.file.read_exact_at(&mut bytes, offset)?;
         Ok(bytes)
     }
+}
+
+/// The highest sequence among these, 0 where there is none.
+pub(crate) fn last_of(records: &[JournalRecord]) -> u64 {
+    records.iter().map(|record| record.sequence).max().unwrap_or(0)
 }

@@ -5,6 +5,7 @@ mod aftermath;
 mod broken_line;
 mod config;
 mod control_plane;
+mod cuts;
 mod fleet;
 #[path = "../../../tidegate-proto/tests/it/frames.rs"]
 mod frames;

@@ -42,7 +42,7 @@ fn renumbered(path: &Path, number: u64) -> PathBuf {
 }
 
 /// Where each frame of a segment ends.
-fn frame_ends(bytes: &[u8]) -> Vec<usize> {
+pub(crate) fn frame_ends(bytes: &[u8]) -> Vec<usize> {
     let mut ends = Vec::new();
     let mut at = 0;
     while let Some(length) = bytes.get(at..at + 4) {
