@@ -36,18 +36,31 @@ const CURSOR_EVERY: Duration = Duration::from_secs(5);
 /// Time after its deadline at which an attempt without an end is forgotten here.
 const FORGET_AFTER_MICROS: i64 = 3_600_000_000;
 
+/// Held by a thread: one that ends in a panic makes nothing durable any more, and nobody does it in its place.
+struct Watch(Arc<Shared>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.lacks_keeper.store(true, Ordering::Release);
+            tracing::error!(
+                "a thread of the journal ended in a panic: new calls are refused until a restart"
+            );
+        }
+    }
+}
+
 /// Starts the threads.
 pub(super) fn start(shared: &Arc<Shared>, clock: Arc<dyn Clock>) -> io::Result<Vec<thread::JoinHandle<()>>> {
     let mut keepers = Vec::new();
     for lane in 0..shared.lanes.len() {
-        let shared = Arc::clone(shared);
+        let watch = Watch(Arc::clone(shared));
         let name = format!("journal-{lane}");
-        keepers.push(thread::Builder::new().name(name).spawn(move || commit_lane(&shared, lane))?);
+        keepers.push(thread::Builder::new().name(name).spawn(move || commit_lane(&watch.0, lane))?);
     }
-    let own = Arc::clone(shared);
-    keepers.push(
-        thread::Builder::new().name("journal-trim".into()).spawn(move || trim_and_measure(&own, &*clock))?,
-    );
+    let watch = Watch(Arc::clone(shared));
+    let name = "journal-trim".to_owned();
+    keepers.push(thread::Builder::new().name(name).spawn(move || trim_and_measure(&watch.0, &*clock))?);
     *shared.sleepers.write() = keepers.iter().map(|keeper| keeper.thread().clone()).collect();
     Ok(keepers)
 }

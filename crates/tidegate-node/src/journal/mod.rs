@@ -123,6 +123,8 @@ struct Shared {
     /// Set: nothing is removed. Locked: a removal is under way.
     keeps_all: Mutex<bool>,
     stopping: AtomicBool,
+    /// A thread ended before it was told to: what is appended is not known to become durable.
+    lacks_keeper: AtomicBool,
     keeper_sleeps: Vec<AtomicBool>,
     sleepers: RwLock<Vec<std::thread::Thread>>,
 }
@@ -178,6 +180,7 @@ impl Journal {
             moved: AtomicBool::new(true),
             keeps_all: Mutex::new(false),
             stopping: AtomicBool::new(false),
+            lacks_keeper: AtomicBool::new(false),
             sleepers: RwLock::new(Vec::new()),
         });
         let pending_records = shared.streams().iter().map(|stream| stream.pending().0).sum();
@@ -374,6 +377,9 @@ impl Shared {
     fn lane_for(&self, entry: &Entry) -> Result<(usize, &Lane), JournalError> {
         if entry.fresh && self.used_bytes.load(Ordering::Relaxed) >= self.limit_bytes / 100 * 95 {
             return Err(JournalError::Full);
+        }
+        if entry.fresh && self.lacks_keeper.load(Ordering::Relaxed) {
+            return Err(JournalError::Io(io::Error::other("a thread of the journal has ended")));
         }
         let index = entry.call as usize % self.lanes.len().max(1);
         self.lanes.get(index).map(|lane| (index, lane)).ok_or(JournalError::Full)

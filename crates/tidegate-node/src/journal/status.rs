@@ -26,7 +26,7 @@ pub struct JournalStatus {
     pub horizon_seconds: u64,
     /// Whether 80 % of the limit is used.
     pub alarm: bool,
-    /// Whether new work is refused (95 % of the limit, or no sound segment to be had).
+    /// Whether new work is refused (95 % of the limit, no sound segment to be had, or one of its threads ended).
     pub refusing: bool,
 }
 
@@ -51,7 +51,9 @@ impl Shared {
             limit_bytes: self.limit_bytes,
             horizon_seconds: if is_full { 0 } else { self.horizon_seconds.load(Ordering::Relaxed) },
             alarm: used_bytes >= percent(80),
-            refusing: is_full || self.lanes.iter().any(|lane| lane.is_failed()),
+            refusing: is_full
+                || self.lacks_keeper.load(Ordering::Acquire)
+                || self.lanes.iter().any(|lane| lane.is_failed()),
         }
     }
 

@@ -11,6 +11,7 @@ mod fleet;
 mod frames;
 mod gateway;
 mod journal;
+mod keepers;
 mod listener;
 mod long_outage;
 mod poisoned;
