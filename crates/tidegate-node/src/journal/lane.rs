@@ -305,7 +305,8 @@ impl Lane {
         writer.failed |= !writer.given_up.is_empty();
         bad.poison();
         match self.rewrite(writer, &bad, &unsynced) {
-            Ok(moved) => {
+            Ok(None) => unsynced.retain(|batch| !Arc::ptr_eq(&batch.segment, &bad)),
+            Ok(Some(moved)) => {
                 // Not before: it is appended to until another one has its place.
                 bad.seal();
                 unsynced.retain(|batch| !Arc::ptr_eq(&batch.segment, &bad));
@@ -324,12 +325,16 @@ impl Lane {
         Err(cause)
     }
 
+    /// Writes a segment again; `None` where it is gone, for all of it was acknowledged.
     fn rewrite(
         &self,
         writer: &mut Writer,
         bad: &Arc<Segment>,
         unsynced: &[Unsynced],
-    ) -> io::Result<Unsynced> {
+    ) -> io::Result<Option<Unsynced>> {
+        if !self.stream.holds(bad) {
+            return Ok(None);
+        }
         let lost: Vec<&[u8]> = unsynced
             .iter()
             .filter(|batch| Arc::ptr_eq(&batch.segment, bad))
@@ -346,13 +351,15 @@ impl Lane {
             Some(spare) => spare,
             None => self.create(writer)?,
         };
-        if let Err(error) = fresh.append(&self.disk, &frames, bad.last()) {
-            if self.disk.unlink(&fresh.name).is_err() {
-                writer.given_up.push(fresh.name);
-            }
-            return Err(error);
-        }
+        let appended = fresh.append(&self.disk, &frames, bad.last());
         let fresh = Arc::new(fresh);
+        // It may have gone meanwhile: nobody would remove a copy that is in nobody's place.
+        if appended.is_err() || !self.stream.replace(bad, &fresh) {
+            if self.disk.unlink(&fresh.name).is_err() {
+                writer.given_up.push(fresh.name.clone());
+            }
+            return appended.map(|()| None);
+        }
         if writer.active.as_ref().is_some_and(|active| Arc::ptr_eq(active, bad)) {
             writer.active = Some(Arc::clone(&fresh));
         } else {
@@ -361,10 +368,7 @@ impl Lane {
         for attempt in writer.open.values_mut().filter(|attempt| attempt.segment == bad.number) {
             attempt.segment = fresh.number;
         }
-        if let Some(place) = self.stream.segments.lock().iter_mut().find(|known| Arc::ptr_eq(known, bad)) {
-            *place = Arc::clone(&fresh);
-        }
-        Ok(Unsynced { segment: fresh, frames, is_copy: true })
+        Ok(Some(Unsynced { segment: fresh, frames, is_copy: true }))
     }
 
     /// Forgets attempts whose deadline lies before `before`, and names the segments that hold

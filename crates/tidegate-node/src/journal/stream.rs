@@ -34,6 +34,18 @@ impl Stream {
         Self { boot, lane, segments: Mutex::new(segments), acknowledged: AtomicU64::new(acknowledged) }
     }
 
+    /// Whether a segment is still one of them.
+    pub(crate) fn holds(&self, segment: &Arc<Segment>) -> bool {
+        self.segments.lock().iter().any(|known| Arc::ptr_eq(known, segment))
+    }
+
+    /// Puts `fresh` where `bad` is; false where that is gone.
+    pub(crate) fn replace(&self, bad: &Arc<Segment>, fresh: &Arc<Segment>) -> bool {
+        let mut segments = self.segments.lock();
+        let place = segments.iter_mut().find(|known| Arc::ptr_eq(known, bad));
+        place.map(|place| *place = Arc::clone(fresh)).is_some()
+    }
+
     /// Sequence up to which every record is stored upstream.
     pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Acquire)

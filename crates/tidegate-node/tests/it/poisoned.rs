@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tidegate_node::journal::{Journal, JournalSettings, Step};
 
 use crate::segments::{acknowledge_all, calls, number, segments};
-use crate::support::{ended, eventually, fresh_on, killed};
+use crate::support::{ended, eventually, fresh_on, killed, open, settings};
 
 /// A disk of which some steps fail for as long as is said.
 #[derive(Default)]
@@ -130,4 +130,28 @@ fn who_makes_all_durable_waits_also_for_what_another_is_syncing() {
     eventually("it is being synced", || begun.load(Ordering::SeqCst));
     journal.flush().unwrap();
     assert!(done.load(Ordering::SeqCst), "it was told to be durable while it was not");
+}
+
+#[test]
+fn what_is_acknowledged_and_removed_while_it_is_being_synced_is_not_written_again() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path().to_owned();
+    let probe = move |step, name: &str| {
+        if step == Step::Sync && number(name) == 1 {
+            eventually("it is removed", || !place.join(name).exists());
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        Ok(())
+    };
+    let settings = JournalSettings { probe: Some(Arc::new(probe)), ..settings(folder.path()) };
+    let (journal, _) = open(&settings);
+    while segments(folder.path()).len() < 2 {
+        journal.append(&ended(1)).unwrap();
+    }
+    acknowledge_all(&journal);
+    journal.flush().unwrap();
+    let left: Vec<_> = segments(folder.path()).into_iter().map(|(number, _)| number).collect();
+    assert_eq!((left, files(folder.path())), (vec![2], 1));
+    journal.append(&ended(2)).unwrap();
+    assert_eq!((calls(&journal), journal.status().refusing), (vec![2], false));
 }
