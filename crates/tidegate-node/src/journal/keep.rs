@@ -169,7 +169,11 @@ fn trim(shared: &Shared, clock: &dyn Clock, due: bool) -> io::Result<bool> {
     for (stream, count) in removable {
         for _ in 0..count {
             let Some(segment) = stream.segments.lock().pop_front() else { break };
-            shared.disk.unlink(&segment.name)?;
+            if let Err(error) = shared.disk.unlink(&segment.name) {
+                // It is removed by a later round.
+                stream.segments.lock().push_front(segment);
+                return Err(error);
+            }
             shared.used_bytes.fetch_sub(segment.written(), Ordering::Relaxed);
         }
     }

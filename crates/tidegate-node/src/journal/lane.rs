@@ -249,8 +249,23 @@ impl Lane {
             writer.failed = false;
             std::mem::take(&mut writer.given_up)
         };
-        given_up.iter().try_for_each(|name| self.disk.unlink(name))?;
+        self.discard(given_up);
         self.reserve()
+    }
+
+    /// Removes files that nothing is lost with; those that stay are removed by a later commit.
+    fn discard(&self, names: Vec<String>) {
+        let stays = |name: &String| {
+            let failed = self.disk.unlink(name).err();
+            failed.is_some_and(|error| {
+                tracing::warn!(segment = %name, %error, "a segment that was given up cannot be removed yet");
+                true
+            })
+        };
+        let left: Vec<_> = names.into_iter().filter(stays).collect();
+        if !left.is_empty() {
+            self.writer.lock().given_up.extend(left);
+        }
     }
 
     fn sync(&self, segment: &Segment) -> io::Result<()> {
@@ -281,7 +296,8 @@ impl Lane {
                 None
             }
         };
-        surplus.map_or(Ok(()), |surplus| self.disk.unlink(&surplus.name))
+        self.discard(surplus.into_iter().map(|surplus| surplus.name).collect());
+        Ok(())
     }
 
     fn next_name(&self, writer: &mut Writer) -> Name {

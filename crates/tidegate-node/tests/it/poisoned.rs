@@ -155,3 +155,32 @@ fn what_is_acknowledged_and_removed_while_it_is_being_synced_is_not_written_agai
     journal.append(&ended(2)).unwrap();
     assert_eq!((calls(&journal), journal.status().refusing), (vec![2], false));
 }
+
+#[test]
+fn a_segment_that_cannot_be_removed_is_removed_later() {
+    let (ill, folder, _, journal) = ill();
+    journal.append(&ended(1)).unwrap();
+    journal.flush().unwrap();
+    // Those that were given up.
+    *ill.failing.lock() = vec![(Step::Sync, 0), (Step::Unlink, 0)];
+    journal.append(&ended(2)).unwrap();
+    eventually("copies are left too", || ill.refused(Step::Unlink) > 1);
+    *ill.failing.lock() = vec![(Step::Unlink, 0)];
+    eventually("all is durable", || journal.flush().is_ok() && !journal.status().refusing);
+    ill.failing.lock().clear();
+    journal.append(&ended(3)).unwrap();
+    journal.flush().unwrap();
+    assert_eq!((calls(&journal), files(folder.path())), (vec![1, 2, 3], 1));
+    // Those that are acknowledged.
+    while segments(folder.path()).len() < 3 {
+        journal.append(&ended(4)).unwrap();
+    }
+    let (first, second) = (segments(folder.path()).remove(0).1, segments(folder.path()).remove(1).1);
+    let before = ill.refused(Step::Unlink);
+    *ill.failing.lock() = vec![(Step::Unlink, 0)];
+    acknowledge_all(&journal);
+    eventually("it is tried", || ill.refused(Step::Unlink) > before);
+    ill.failing.lock().clear();
+    eventually("the next one is removed", || !second.exists());
+    assert!(!first.exists(), "it is not forgotten");
+}
