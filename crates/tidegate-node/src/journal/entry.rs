@@ -77,12 +77,17 @@ impl Entry {
 
 pub(super) fn meaning(record: &Record) -> Meaning {
     let Record::Event(event) = record else { return Meaning::Neutral };
-    let attempt = (id(&event.call_id), event.attempt);
+    let attempt = attempt_of(event);
     match event.kind() {
         EventKind::Intent => Meaning::Opens { attempt, deadline: event.deadline_micros },
         EventKind::Final => Meaning::Closes { attempt },
         EventKind::Correction | EventKind::Unspecified => Meaning::Neutral,
     }
+}
+
+/// Which attempt an event is of.
+pub(super) fn attempt_of(event: &BillingEvent) -> AttemptKey {
+    (id(&event.call_id), event.attempt)
 }
 
 fn id(bytes: &[u8]) -> u128 {

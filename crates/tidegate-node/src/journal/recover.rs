@@ -12,7 +12,7 @@ use tidegate_proto::usage::{BillingEvent, JournalRecord};
 
 use super::cursor::Positions;
 use super::disk::Disk;
-use super::entry::{AttemptKey, Meaning, meaning};
+use super::entry::{AttemptKey, Meaning, attempt_of, meaning};
 use super::frame;
 use super::segment::{Name, Segment, last_of};
 use super::stream::Stream;
@@ -54,6 +54,10 @@ pub(crate) fn read(disk: &Disk, cursor: &Positions) -> io::Result<Found> {
         if !segments.is_empty() {
             found.streams.push(Arc::new(Stream::new(boot, lane, segments, acknowledged)));
         }
+    }
+    // A start that died while it wrote strays again has left the beginning of some twice, and behind their end.
+    for last in &found.ended {
+        found.open.remove(&attempt_of(last));
     }
     found.orphans = std::mem::take(&mut found.open).into_values().collect();
     found.orphans.sort_by(|a: &BillingEvent, b| (&a.call_id, a.attempt).cmp(&(&b.call_id, b.attempt)));

@@ -1,16 +1,20 @@
-//! What may come back from the disk at a start: of a write that failed and could not be cut off either.
+//! What may come back from the disk at a start: of a write that failed and could not be cut off either, and of a
+//! start that died before it had written everything again.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use prost::Message;
-use tidegate_node::journal::Step;
-use tidegate_proto::usage::JournalRecord;
+use tidegate_node::journal::{Journal, JournalSettings, Step};
+use tidegate_proto::usage::journal_record::Record;
+use tidegate_proto::usage::{BillingEvent, EventKind, HeldBudget, JournalRecord, Outcome};
+use tidegate_telemetry::SystemClock;
 
 use crate::fleet::copy_of;
 use crate::segments::{calls, frame_ends, segments};
-use crate::support::{ended, fresh_on, intent, pending, reopen};
+use crate::support::{call_of, ended, fresh, fresh_on, intent, pending, reopen};
 
 /// A record as it lies in a segment.
 fn frame(record: &JournalRecord) -> Vec<u8> {
@@ -48,4 +52,50 @@ fn what_a_failed_write_has_left_takes_no_other_records_place_and_leaves_no_seque
         let (again, recovered) = reopen(copy.path(), &settings);
         assert_eq!((calls(&again), recovered.gaps, recovered.orphans.len()), (vec![1, 3], 0, 0));
     }
+}
+
+/// The same, of an attempt that holds something of a budget under counters.
+fn held(record: Record) -> Record {
+    match record {
+        Record::Event(event) => {
+            Record::Event(BillingEvent { epoch: 1, holds: vec![HeldBudget::default()], ..event })
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn a_start_that_dies_while_it_writes_again_what_lies_behind_a_gap_makes_no_ended_attempt_an_open_one() {
+    let (folder, base, journal) = fresh();
+    while segments(folder.path()).len() < 3 {
+        journal.append(&ended(100)).unwrap();
+    }
+    journal.append(&held(intent(7))).unwrap();
+    journal.append(&held(ended(7))).unwrap();
+    let copy = copy_of(folder.path());
+    let files = segments(copy.path());
+    let again: usize =
+        files[2..].iter().map(|(_, path)| frame_ends(&std::fs::read(path).unwrap()).len()).sum();
+    std::fs::remove_file(&files[1].1).unwrap();
+    // It dies before it has the last of them, the attempt's end.
+    let writes = AtomicUsize::new(0);
+    let probe = move |step, _: &str| match step {
+        Step::Write if writes.fetch_add(1, Ordering::SeqCst) + 1 >= again => {
+            Err(io::Error::from_raw_os_error(5))
+        }
+        _ => Ok(()),
+    };
+    let dying =
+        JournalSettings { folder: copy.path().to_owned(), probe: Some(Arc::new(probe)), ..base.clone() };
+    assert!(Journal::open(&dying, Arc::new(SystemClock)).is_err());
+    let (third, recovered) = reopen(copy.path(), &base);
+    assert_eq!((recovered.gaps, recovered.ended.len(), recovered.orphans.len()), (1, 1, 0));
+    let finals = pending(&third).into_iter().filter(|record| call_of(record) == 7);
+    let outcomes: BTreeSet<_> = finals
+        .filter_map(|record| match record.record {
+            Some(Record::Event(event)) if event.kind() == EventKind::Final => Some(event.outcome),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(outcomes, BTreeSet::from([i32::from(Outcome::Completed)]));
 }
