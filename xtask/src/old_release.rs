@@ -80,7 +80,9 @@ fn unpack(root: &Path, revision: &str, into: &Path) -> anyhow::Result<()> {
         .spawn()
         .context("run git")?;
     let tar = archive.stdout.take().context("read what git packs")?;
-    let unpacked = Command::new("tar").args(["-x", "-C"]).arg(into).stdin(tar).status().context("run tar")?;
+    // As of now, not of the commit: to cargo, files from before the last build are those that it has built.
+    let unpacked =
+        Command::new("tar").args(["-x", "-m", "-C"]).arg(into).stdin(tar).status().context("run tar")?;
     ensure!(
         archive.wait().context("wait for git")?.success() && unpacked.success(),
         "{revision}: not unpacked"

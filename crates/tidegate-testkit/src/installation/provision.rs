@@ -38,7 +38,9 @@ pub(super) fn migrated(binary: &Path, host: Host) -> Result<(postgres::Server, L
         template::copy(&name, folder, |making| {
             let (mut server, own) = (postgres::Server::start()?, tempfile::tempdir()?);
             create(&server)?;
-            let file = config::control_plane(own.path(), 0, &logins(&server), &Shape::default())?;
+            // What any release understands: the executable may be an older one.
+            let shape = Shape { drain_lead_seconds: None, ..Shape::default() };
+            let file = config::control_plane(own.path(), 0, &logins(&server), &shape)?;
             Program::run(binary, own.path(), &["migrate", "--config", &file])?;
             members(&server)?;
             server.shut_down();
