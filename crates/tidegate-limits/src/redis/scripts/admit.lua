@@ -65,7 +65,7 @@ local counters = {}
 for i = 1, budgets do
   local key, at = K[4 + i], 4 + 6 * i
   -- at + 1 field, + 2 hard, + 3 amount, + 4 limit, + 5 revision, + 6 expiry
-  local b = call('HMGET', key, 'n', 's', 'h', 'u', 'l', 'v', 'p', 'g', 'r')
+  local b = call('HMGET', key, 'n', 's', 'h', 'u', 'l', 'v', 'p', 'g', 'r', 'o')
   if b[1] ~= nonce then
     if lost(K[4], nonce, A[at + 1]) then
       call('DEL', K[1])
@@ -85,8 +85,10 @@ end
 local least
 for i = 1, budgets do
   local b, at = counters[i], 4 + 6 * i
-  local granted = tonumber(b[8] or '0')
-  local left = tonumber(b[5]) - tonumber(b[2]) - tonumber(b[3]) - tonumber(b[4]) - granted - tonumber(A[at + 3])
+  -- What is out of grants is in what is held already, but for those of the release before (see exchange.lua).
+  local held, earlier, out = tonumber(b[3]), tonumber(b[8] or '0'), tonumber(b[10] or '0')
+  local granted = earlier + out
+  local left = tonumber(b[5]) - tonumber(b[2]) - held - tonumber(b[4]) - earlier - tonumber(A[at + 3])
   if A[at + 2] == '1' and (not least or left < least) then least = left end
   if A[at + 2] == '1' and left < 0 then
     -- What nodes have in advance comes back when it is missed.
@@ -99,7 +101,7 @@ for i = 1, budgets do
         since = 0
       end
     end
-    return with_tats({3, now, i, b[2], b[3], b[4], b[5], text(granted), since})
+    return with_tats({3, now, i, b[2], text(held - out), b[4], b[5], text(granted), since})
   end
 end
 

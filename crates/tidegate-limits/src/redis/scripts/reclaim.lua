@@ -32,12 +32,12 @@ end
 local back = 0
 for i = 1, (#K - 3) / 2 do
   local budget, record, at = K[2 * i + 2], K[2 * i + 3], 3 * i
-  local b = call('HMGET', budget, 'n', 's', 'u', 'g')
+  local b = call('HMGET', budget, 'n', 's', 'u', 'g', 'h', 'o')
   if b[1] ~= nonce and lost(K[3], nonce, window_of(budget)) then
     call('DEL', K[1])
     return {4, now_ms, 0}
   end
-  local r = call('HMGET', record, 'n', 't', 's', 'u')
+  local r = call('HMGET', record, 'n', 't', 's', 'u', 'i')
   local known = call('HEXISTS', K[2], record) == 1
   -- What is gone by now is of a window that is over.
   if b[1] == nonce and (r[1] == nonce or not known) then
@@ -45,8 +45,13 @@ for i = 1, (#K - 3) / 2 do
     local spent, unresolved = tonumber(A[at + 1]), tonumber(A[at + 2])
     local out = number(r[2]) - number(r[3]) - number(r[4])
     back = back + out
-    call('HSET', budget, 's', text(number(b[2]) + spent - number(r[3])), 'u', text(number(b[3]) + unresolved - number(r[4])),
-      'g', text(number(b[4]) - out))
+    call('HSET', budget, 's', text(number(b[2]) + spent - number(r[3])), 'u', text(number(b[3]) + unresolved - number(r[4])))
+    -- It is where its process counted it.
+    if r[5] then
+      call('HSET', budget, 'h', text(number(b[5]) - out), 'o', text(number(b[6]) - out))
+    else
+      call('HSET', budget, 'g', text(number(b[4]) - out))
+    end
     call('HSET', record, 'n', nonce, 'q', '9007199254740992', 't', text(spent + unresolved), 's', A[at + 1], 'u', A[at + 2])
     if not known then
       call('HSET', K[2], record, budget)
