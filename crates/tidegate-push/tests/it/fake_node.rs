@@ -140,6 +140,7 @@ impl FakeNode {
             held,
             deltas: vec![],
             pool_key: None,
+            pool_keys: vec![],
             synchronised: false,
             healed: vec![],
             assured: 0,
@@ -212,6 +213,8 @@ pub(crate) struct Stream {
     pub(crate) held: Held,
     pub(crate) deltas: Vec<wire::Delta>,
     pub(crate) pool_key: Option<wire::PoolKey>,
+    /// Versions of the pool's keys that it was told, in that order.
+    pub(crate) pool_keys: Vec<u32>,
     pub(crate) synchronised: bool,
     pub(crate) healed: Vec<u32>,
     /// How often it heard that it has everything.
@@ -273,7 +276,10 @@ impl Stream {
     async fn obey(&mut self, message: wire::ControlMessage) {
         match message.message {
             Some(Control::Delta(delta)) => self.apply(delta).await,
-            Some(Control::PoolKey(key)) => self.pool_key = Some(key),
+            Some(Control::PoolKey(key)) => {
+                self.pool_keys.push(key.version);
+                self.pool_key = Some(key);
+            }
             Some(Control::Heal(heal)) => {
                 let shard = Shard::new(u8::try_from(heal.shard).unwrap()).unwrap();
                 self.healed.push(heal.shard);

@@ -19,6 +19,7 @@ mod plane;
 mod pools;
 mod recorded;
 mod releases;
+mod rotations;
 mod samples;
 mod usage;
 mod workloads;

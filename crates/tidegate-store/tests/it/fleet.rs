@@ -2,12 +2,13 @@
 
 use tidegate_store::fleet::{self, Enrolment, Heartbeat, NodeState, Rejection};
 use tidegate_store::join_tokens::Offer;
-use tidegate_store::{StoreError, SystemActor, join_tokens, upkeep};
+use tidegate_store::{StoreError, SystemActor, intake, join_tokens, upkeep};
 use tidegate_types::resource::{ResourceKey, ResourceKind};
+use tidegate_types::usage::{EventKind, Outcome};
 use tidegate_types::{OrganizationId, Position, Revision, Shard};
 
 use crate::fixture::{Fixture, NOW, commit, new_id};
-use crate::samples::{insert_platform, node};
+use crate::samples::{billed, event, insert_platform, node, shipped};
 
 #[tokio::test]
 async fn a_join_token_lets_one_node_in_and_gives_that_one_its_answer_again_until_it_speaks() {
@@ -127,4 +128,26 @@ async fn a_node_that_falls_silent_is_away_for_a_day_unless_it_said_that_it_ends(
     assert_eq!(away(86_401_000).await, 0, "nobody is told for ever");
     fleet::heartbeat(&f.store, killed, &Heartbeat::default(), NOW.plus_millis(86_402_000)).await.unwrap();
     assert_eq!(away(86_410_000).await, 0, "it is back");
+}
+
+#[tokio::test]
+async fn a_node_that_is_killed_while_it_drains_is_away_and_one_that_drained_is_not() {
+    let f = Fixture::new().await;
+    let away = async || upkeep::loose(&f.store, NOW.plus_millis(31_000)).await.unwrap().nodes_away;
+    let (drained, killed) = (node(&f.store).await, node(&f.store).await);
+    // Both were told to end with a call under way; one of them saw its call end.
+    let calls = [drained, killed].map(|id| (id, new_id()));
+    for (id, call) in calls {
+        let intent = billed(event(&f.acme, call, EventKind::Intent, Outcome::Open, 0));
+        intake::ingest(&f.store, id, &shipped(id, 1, [intent]), NOW).await.unwrap();
+        let said = Heartbeat { boot: 1, draining: true, ..Heartbeat::default() };
+        fleet::heartbeat(&f.store, id, &said, NOW).await.unwrap();
+    }
+    assert_eq!(away().await, 2);
+    let end = |call| billed(event(&f.acme, call, EventKind::Final, Outcome::Completed, 5));
+    intake::ingest(&f.store, drained, &shipped(drained, 2, [end(calls[0].1)]), NOW).await.unwrap();
+    assert_eq!(away().await, 1);
+    // Its next start says what it knows.
+    intake::ingest(&f.store, killed, &shipped(killed, 2, [end(calls[1].1)]), NOW).await.unwrap();
+    assert_eq!(away().await, 0);
 }
