@@ -6,10 +6,10 @@ use tidegate_secrets::{SecretsError, places};
 use tidegate_store::root_keys::{self, Enveloped, EnvelopedKind};
 use tidegate_store::wrapped::{self, Wrapped};
 use tidegate_store::{AuditNote, Change};
-use tidegate_types::{CredentialId, OrganizationId, Timestamp};
+use tidegate_types::{CredentialId, OrganizationId};
 
 use crate::KeyringError;
-use crate::ring::{ACTOR, Keyring};
+use crate::ring::Keyring;
 use crate::rotation::{SEEN, Work};
 
 pub(crate) async fn rotate(work: &Work<'_>) -> Result<(), KeyringError> {
@@ -25,15 +25,15 @@ pub(crate) async fn rotate(work: &Work<'_>) -> Result<(), KeyringError> {
     // A change that began before may still encrypt under an old one.
     tokio::time::sleep(SEEN).await;
     for (done, (organization, version)) in fresh.iter().enumerate() {
-        while encrypt_anew(ring, *organization, *version, work.now()).await? > 0 {}
+        while encrypt_anew(ring, *organization, *version).await? > 0 {}
         if done % 20 == 0 {
             work.note(done as u64, total, None).await?;
         }
     }
     tokio::time::sleep(SEEN).await;
     for (organization, version) in fresh {
-        while encrypt_anew(ring, organization, version, work.now()).await? > 0 {}
-        let mut change = ring.store.change(&ACTOR.acting_for(organization), work.now()).await?;
+        while encrypt_anew(ring, organization, version).await? > 0 {}
+        let mut change = ring.change(organization).await?;
         root_keys::forget_data_keys(&mut change, version).await?;
         commit(change, "keys.data.forget_old", version).await?;
     }
@@ -43,7 +43,7 @@ pub(crate) async fn rotate(work: &Work<'_>) -> Result<(), KeyringError> {
 /// A data key that is younger than the rotation; `None` where there was none at all.
 async fn renew(work: &Work<'_>, organization: OrganizationId) -> Result<Option<u32>, KeyringError> {
     let ring = work.ring;
-    let mut change = ring.store.change(&ACTOR.acting_for(organization), work.now()).await?;
+    let mut change = ring.change(organization).await?;
     let keys = wrapped::data_keys(&mut change).await?;
     let Some(newest) = keys.first() else { return Ok(None) };
     if wrapped::data_key_made_at(&mut change, newest.version).await? >= work.rotation.started_at {
@@ -62,9 +62,8 @@ async fn encrypt_anew(
     ring: &Keyring,
     organization: OrganizationId,
     version: u32,
-    now: Timestamp,
 ) -> Result<usize, KeyringError> {
-    let mut change = ring.store.change(&ACTOR.acting_for(organization), now).await?;
+    let mut change = ring.change(organization).await?;
     let old = root_keys::enveloped(&mut change, version).await?;
     if old.is_empty() {
         return Ok(0);

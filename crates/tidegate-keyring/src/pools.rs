@@ -53,7 +53,7 @@ pub(crate) async fn rotate_key(work: &Work<'_>) -> Result<(), KeyringError> {
     // What is left opens with the old key only. It is tried again, also by control planes of the later release.
     sealed.none_left()?;
     for secrets in &fresh {
-        let mut change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), work.now()).await?;
+        let mut change = ring.change(OrganizationId::SYSTEM).await?;
         root_keys::forget_pool_keys(&mut change, &secrets.pool, secrets.version).await?;
         commit(change, "keys.pool.forget_old", &secrets.pool).await?;
     }
@@ -102,7 +102,7 @@ async fn seal_all(
 /// The pool's key that is younger than the rotation.
 async fn renew(work: &Work<'_>, pool: &str) -> Result<PoolSecrets, KeyringError> {
     let ring = work.ring;
-    let mut change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), work.now()).await?;
+    let mut change = ring.change(OrganizationId::SYSTEM).await?;
     let keys = wrapped::pool_keys(&mut change, pool).await?;
     let newest = keys.first().ok_or(SecretsError::MalformedMaterial)?;
     // For sealing credentials alone: peppers are told to nodes by others.
@@ -132,7 +132,7 @@ async fn seal_anew(
     fresh: &[PoolSecrets],
 ) -> Result<(), KeyringError> {
     let ring = work.ring;
-    let mut change = ring.store.change(&ACTOR.acting_for(organization), work.now()).await?;
+    let mut change = ring.change(organization).await?;
     let (mut after, mut changed) = (None, 0);
     loop {
         let page = credentials::list(&mut change, after, PAGE).await?;
@@ -197,7 +197,7 @@ async fn open(
 /// it any more; while two live, there is no third.
 pub(crate) async fn rotate_pepper(work: &Work<'_>) -> Result<(), KeyringError> {
     let ring = work.ring;
-    let mut change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), work.now()).await?;
+    let mut change = ring.change(OrganizationId::SYSTEM).await?;
     let live = wrapped::peppers(&mut change).await?;
     let newest = live.first().ok_or(SecretsError::MalformedMaterial)?;
     if wrapped::pepper_made_at(&mut change, newest.version).await? < work.rotation.started_at {

@@ -8,7 +8,7 @@ use tidegate_secrets::kek::{KeyEncryptionKey, KeyWrapper, RootKey};
 use tidegate_secrets::places;
 use tidegate_secrets::session::SessionKeys;
 use tidegate_store::root_keys::{self, RootRow};
-use tidegate_store::{AuditNote, Store, SystemActor};
+use tidegate_store::{AuditNote, Change, Store, StoreError, SystemActor};
 use tidegate_types::{Clock, OrganizationId, Timestamp};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -99,6 +99,11 @@ impl Keyring {
         }
     }
 
+    /// A change of an organization's, or above all of them.
+    pub(crate) async fn change(&self, of: OrganizationId) -> Result<Change, StoreError> {
+        self.store.change(&ACTOR.acting_for(of), self.clock.now()).await
+    }
+
     async fn rows(&self) -> Result<Vec<RootRow>, KeyringError> {
         let mut tx = self.store.begin(&ACTOR.acting_for(OrganizationId::SYSTEM)).await?;
         Ok(root_keys::list(&mut tx).await?)
@@ -161,8 +166,7 @@ impl Keyring {
 
     async fn make_first(&self) -> Result<(), KeyringError> {
         let row = self.wrapped(1, "active").await?;
-        let now = self.clock.now();
-        let mut change = self.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
+        let mut change = self.change(OrganizationId::SYSTEM).await?;
         // Somebody else may have been first: then theirs is read.
         if root_keys::insert(&mut change, &row).await? {
             let object = format!("root key 1, kept by {}", row.wrapper);

@@ -9,7 +9,6 @@ use tidegate_store::wrapped;
 use tidegate_types::OrganizationId;
 
 use crate::KeyringError;
-use crate::ring::ACTOR;
 use crate::rotation::{SEEN, Work};
 
 pub(crate) async fn rotate(work: &Work<'_>) -> Result<(), KeyringError> {
@@ -17,7 +16,7 @@ pub(crate) async fn rotate(work: &Work<'_>) -> Result<(), KeyringError> {
     let version = begun(work).await?;
     // Everybody can open what it wraps before anybody wraps with it.
     tokio::time::sleep(SEEN).await;
-    let mut change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), work.now()).await?;
+    let mut change = ring.change(OrganizationId::SYSTEM).await?;
     root_keys::activate(&mut change, version).await?;
     commit(change, "keys.root.active", version).await?;
     ring.refresh().await?;
@@ -38,7 +37,7 @@ pub(crate) async fn rotate(work: &Work<'_>) -> Result<(), KeyringError> {
         }
     }
     work.note(total, total, None).await?;
-    let mut change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), work.now()).await?;
+    let mut change = ring.change(OrganizationId::SYSTEM).await?;
     root_keys::forget_retiring(&mut change).await?;
     commit(change, "keys.root.forget_old", version).await?;
     ring.refresh().await
@@ -47,7 +46,7 @@ pub(crate) async fn rotate(work: &Work<'_>) -> Result<(), KeyringError> {
 /// The new root key's version; one that was begun already is gone on with.
 async fn begun(work: &Work<'_>) -> Result<u32, KeyringError> {
     let ring = work.ring;
-    let mut change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), work.now()).await?;
+    let mut change = ring.change(OrganizationId::SYSTEM).await?;
     let rows = root_keys::list(&mut change).await?;
     if let Some(pending) = rows.iter().find(|row| row.state == "pending") {
         return Ok(pending.version);
@@ -68,7 +67,7 @@ async fn begun(work: &Work<'_>) -> Result<u32, KeyringError> {
 /// Wraps anew what belongs to one organization; how much that was.
 async fn rewrap(work: &Work<'_>, organization: OrganizationId) -> Result<usize, KeyringError> {
     let ring = work.ring;
-    let mut change = ring.store.change(&ACTOR.acting_for(organization), work.now()).await?;
+    let mut change = ring.change(organization).await?;
     let mut all = if organization == OrganizationId::SYSTEM {
         root_keys::wrapped_above(&mut change).await?
     } else {

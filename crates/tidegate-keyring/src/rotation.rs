@@ -5,12 +5,12 @@ use std::time::Duration;
 use tidegate_store::key_rotations::{self, PutOff, Rotation};
 use tidegate_store::root_keys;
 use tidegate_store::{AuditNote, StoreError};
-use tidegate_types::{OrganizationId, Timestamp};
+use tidegate_types::OrganizationId;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::error::Left;
-use crate::ring::{ACTOR, Keyring};
+use crate::ring::Keyring;
 use crate::{KeyringError, data_keys, pools, roots};
 
 /// What can be rotated.
@@ -105,9 +105,9 @@ pub(crate) struct Work<'r> {
 
 impl<'r> Work<'r> {
     async fn lease(ring: &'r Keyring) -> Result<Option<Self>, KeyringError> {
-        let now = ring.clock.now();
-        let change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
-        let rotation = key_rotations::lease(change, now.plus_millis(LEASE_MS)).await?;
+        let change = ring.change(OrganizationId::SYSTEM).await?;
+        let until = change.now().plus_millis(LEASE_MS);
+        let rotation = key_rotations::lease(change, until).await?;
         Ok(rotation.map(|rotation| Self { ring, rotation }))
     }
 
@@ -134,9 +134,9 @@ impl<'r> Work<'r> {
     }
 
     async fn kept(&self) -> Result<(), KeyringError> {
-        let now = self.ring.clock.now();
-        let change = self.ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
-        Ok(key_rotations::keep(change, self.rotation.id, now.plus_millis(LEASE_MS)).await?)
+        let change = self.ring.change(OrganizationId::SYSTEM).await?;
+        let until = change.now().plus_millis(LEASE_MS);
+        Ok(key_rotations::keep(change, self.rotation.id, until).await?)
     }
 
     /// Says how far it is, and keeps the lease.
@@ -146,42 +146,32 @@ impl<'r> Work<'r> {
         total: u64,
         problem: Option<&str>,
     ) -> Result<(), KeyringError> {
-        let ring = self.ring;
-        let now = ring.clock.now();
-        let until = now.plus_millis(if problem.is_some() { AGAIN_MS } else { LEASE_MS });
-        let change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
+        let change = self.ring.change(OrganizationId::SYSTEM).await?;
+        let until = change.now().plus_millis(if problem.is_some() { AGAIN_MS } else { LEASE_MS });
         Ok(key_rotations::progress(change, self.rotation.id, done, total, problem, until).await?)
     }
 
     /// Says which organizations are left. The fewer they become, the sooner the rest is tried again.
     async fn put_off(&self, left: &Left) -> Result<(), KeyringError> {
-        let (ring, before) = (self.ring, &self.rotation);
+        let before = &self.rotation;
         let organizations = left.organizations.iter().take(REMEMBERED).copied().collect::<Vec<_>>();
         let tried = if organizations == before.left { before.tried.saturating_add(1) } else { 1 };
         let wait = (AGAIN_MS << tried.saturating_sub(1).min(16)).min(AT_LAST_MS);
         tracing::warn!(kind = before.kind, %left, "a rotation is not done");
-        let now = ring.clock.now();
-        let change = ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), now).await?;
-        let again =
-            PutOff { tried, left: organizations, problem: left.to_string(), until: now.plus_millis(wait) };
+        let change = self.ring.change(OrganizationId::SYSTEM).await?;
+        let until = change.now().plus_millis(wait);
+        let again = PutOff { tried, left: organizations, problem: left.to_string(), until };
         Ok(key_rotations::put_off(change, before.id, &again).await?)
     }
 
     async fn finish(&self) -> Result<(), KeyringError> {
-        let ring = self.ring;
-        let mut change =
-            ring.store.change(&ACTOR.acting_for(OrganizationId::SYSTEM), ring.clock.now()).await?;
+        let mut change = self.ring.change(OrganizationId::SYSTEM).await?;
         key_rotations::finish(&mut change, self.rotation.id).await?;
         let after = Some(serde_json::json!({"kind": self.rotation.kind, "pool": self.rotation.pool}));
         let note = AuditNote { action: "keys.rotated", object: object(&self.rotation), before: None, after };
         change.commit(note).await?;
         tracing::info!(kind = self.rotation.kind, "rotated");
         Ok(())
-    }
-
-    /// The time for what is written now.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.ring.clock.now()
     }
 }
 
