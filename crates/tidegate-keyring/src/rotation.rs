@@ -61,6 +61,7 @@ const REMEMBERED: usize = 1_000;
 
 /// Works on rotations until `stop`.
 pub async fn run(ring: Keyring, stop: CancellationToken) {
+    let mut tried = Vec::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -68,7 +69,7 @@ pub async fn run(ring: Keyring, stop: CancellationToken) {
         }
         let worked = tokio::select! {
             () = stop.cancelled() => return,
-            worked = look(&ring) => worked,
+            worked = look(&ring, &mut tried) => worked,
         };
         if let Err(error) = worked {
             tracing::debug!(%error, "no rotation was looked for");
@@ -76,11 +77,12 @@ pub async fn run(ring: Keyring, stop: CancellationToken) {
     }
 }
 
-async fn look(ring: &Keyring) -> Result<(), KeyringError> {
+/// `tried`: what this process has put off since it started.
+async fn look(ring: &Keyring, tried: &mut Vec<Uuid>) -> Result<(), KeyringError> {
     for version in root_keys::retire_peppers(&ring.store, ring.clock.now()).await? {
         tracing::info!(version, "no key uses this pepper any more: retired");
     }
-    let Some(work) = Work::lease(ring).await? else { return Ok(()) };
+    let Some(work) = Work::lease(ring, tried).await? else { return Ok(()) };
     let Some(kind) = Kind::parse(&work.rotation.kind) else { return Ok(()) };
     // Who cannot keep it any more stops, for somebody else may have taken it.
     let done = tokio::select! {
@@ -89,7 +91,12 @@ async fn look(ring: &Keyring) -> Result<(), KeyringError> {
     };
     match done {
         Ok(()) => work.finish().await,
-        Err(KeyringError::Left(left)) => work.put_off(&left).await,
+        Err(KeyringError::Left(left)) => {
+            if !tried.contains(&work.rotation.id) {
+                tried.push(work.rotation.id);
+            }
+            work.put_off(&left).await
+        }
         Err(error) => {
             tracing::error!(kind = work.rotation.kind, %error, "a rotation does not go on; it is tried again");
             work.note(0, 0, Some(&error.to_string())).await
@@ -104,10 +111,10 @@ pub(crate) struct Work<'r> {
 }
 
 impl<'r> Work<'r> {
-    async fn lease(ring: &'r Keyring) -> Result<Option<Self>, KeyringError> {
+    async fn lease(ring: &'r Keyring, tried: &[Uuid]) -> Result<Option<Self>, KeyringError> {
         let change = ring.change(OrganizationId::SYSTEM).await?;
         let until = change.now().plus_millis(LEASE_MS);
-        let rotation = key_rotations::lease(change, until).await?;
+        let rotation = key_rotations::lease(change, until, tried).await?;
         Ok(rotation.map(|rotation| Self { ring, rotation }))
     }
 

@@ -133,21 +133,24 @@ pub async fn rotations(tx: &mut TenantTx) -> Result<Vec<Rotation>> {
     Ok(rows.into_iter().map(rotation).collect())
 }
 
-/// Takes a rotation that nobody works on, until `until`.
+/// Takes a rotation that nobody works on, until `until`. One that is put off is taken at once, unless it is among those
+/// that this process has `tried`: another release, or another start, may be able to finish it.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn lease(mut change: Change, until: Timestamp) -> Result<Option<Rotation>> {
+pub async fn lease(mut change: Change, until: Timestamp, tried: &[Uuid]) -> Result<Option<Rotation>> {
     let now = time(change.now());
     let row: Option<Row> = sqlx::query_as(
         "UPDATE key_rotations SET leased_until = $2 WHERE rotation_id = (
-             SELECT rotation_id FROM key_rotations WHERE state = 'running' AND leased_until <= $1
+             SELECT rotation_id FROM key_rotations WHERE state = 'running' AND (leased_until <= $1
+                 OR leased_until = put_off_until AND rotation_id <> ALL ($3))
              ORDER BY started_at LIMIT 1 FOR UPDATE SKIP LOCKED)
          RETURNING rotation_id, kind, pool, state, started_by, started_at, finished_at, done, total, problem,
              tried, left_organizations",
     )
     .bind(now)
     .bind(time(until))
+    .bind(tried)
     .fetch_optional(change.connection())
     .await?;
     change.save().await?;
@@ -179,14 +182,14 @@ pub async fn progress(
     change.save().await
 }
 
-/// A rotation is done but for some organizations: it is tried again later.
+/// A rotation is done but for some organizations: who has tried it tries it again later.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn put_off(mut change: Change, id: Uuid, again: &PutOff) -> Result<()> {
     let left: Vec<Uuid> = again.left.iter().map(|organization| organization.to_uuid()).collect();
     sqlx::query(
-        "UPDATE key_rotations SET tried = $2, left_organizations = $3, problem = $4, leased_until = $5
+        "UPDATE key_rotations SET tried = $2, left_organizations = $3, problem = $4, leased_until = $5, put_off_until = $5
          WHERE rotation_id = $1 AND state = 'running'",
     )
     .bind(id)

@@ -18,6 +18,7 @@ mod people;
 mod reconcile;
 mod rerate;
 mod resources;
+mod rotations;
 mod samples;
 mod steps;
 mod survey;

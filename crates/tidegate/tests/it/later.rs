@@ -77,6 +77,27 @@ async fn one_organizations_credential_of_a_later_release_keeps_no_others_from_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_is_put_off_is_tried_at_once_by_a_control_plane_that_is_started() {
+    let mut installation = install(nodes(1)).await;
+    let own = json!({"name": "own", "provider": "sim-openai", "scope": "organization", "secret": {"api_key": "sk-own"}});
+    installation.admin.post("/credentials?wait=fleet", &own).await.unwrap();
+    set(&installation, "credential", "acme", "position", "\"tomorrow\"");
+    let path = "/encryption/rotations?organization=system";
+    installation.admin.post(path, &json!({"kind": "pool_key"})).await.unwrap();
+    // As it is at last, when it was found so again and again.
+    let put_off = "UPDATE key_rotations SET leased_until = now() + interval '1 h', put_off_until = now() + interval '1 h'
+         WHERE leased_until = put_off_until";
+    until("it is put off for long", seconds(60), || async {
+        installation.sql(put_off).unwrap();
+        holds(&installation, "(SELECT leased_until > now() + interval '50 min' FROM key_rotations)")
+    })
+    .await;
+    set(&installation, "credential", "acme", "position", "0");
+    installation.restart_control_plane(0).await.unwrap();
+    until("it is done", seconds(60), || async { rotations(&installation).await == (1, 1) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_passed_over_for_what_a_later_release_wrote_is_told_of_once_and_counted() {
     let installation = install(nodes(1)).await;
     let (slug, id) = other(&installation).await;
