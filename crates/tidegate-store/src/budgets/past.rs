@@ -107,8 +107,14 @@ async fn used(change: &mut Change, budget: &Budget, window: Window) -> Result<Na
     Ok(NanoUsd::new(sum))
 }
 
+/// Budgets that are counted in one round.
+const MOST: i64 = 1_000;
+
 /// Counts pasts again: a few seconds after the budget was made, then ever more rarely, until
 /// its window ends. What is done are budgets that changed.
+///
+/// What cannot be counted stays due. Where more are due than a round counts, one of each organization's comes before the
+/// second of any, and which is drawn anew each time, so that whatever is due has its turn.
 ///
 /// # Errors
 /// When the database is away.
@@ -116,10 +122,11 @@ pub async fn recount(store: &Store, now: Timestamp) -> Result<Round> {
     let due: Vec<(Uuid, Uuid)> = sqlx::query_as(
         "SELECT organization_id, budget_id FROM budget_pasts
          WHERE window_end > $1 AND counted_at <= $2 - least(interval '1 hour', greatest(interval '2 seconds', (counted_at - since) / 2))
-         ORDER BY organization_id, budget_id LIMIT 1000",
+         ORDER BY row_number() OVER (PARTITION BY organization_id ORDER BY random()), random() LIMIT $3",
     )
     .bind(now.as_micros())
     .bind(time(now))
+    .bind(MOST)
     .fetch_all(store.feed())
     .await?;
     let mut round = Round::default();

@@ -127,23 +127,55 @@ fn passed_over(round: &Round) -> Vec<OrganizationId> {
     round.passed_over.keys().copied().collect()
 }
 
+/// A budget that counts what was spent before it was made.
+async fn counts_past(f: &Fixture, tenant: &Tenant) -> Budget {
+    let scope = Scope { team: Some(tenant.team.id), ..Scope::default() };
+    let budget = Budget { scope, ..samples::budget(tenant.organization.id, tenant.team.id) };
+    let mut change = f.store.change(&tenant.actor, NOW).await.unwrap();
+    let past = budgets::count_past(&mut change, &budget).await.unwrap();
+    let budget = Budget { past, ..budget };
+    budgets::insert(&mut change, &budget).await.unwrap();
+    commit(change).await;
+    budget
+}
+
+#[tokio::test]
+async fn an_organization_with_more_unreadable_budgets_than_a_round_counts_holds_up_no_other_ones_counts() {
+    let f = Fixture::new().await;
+    let superuser = PgPool::connect(&f.database.superuser_url).await.unwrap();
+    let node = node(&f.store).await;
+    for tenant in [&f.acme, &f.umbrella] {
+        counts_past(&f, tenant).await;
+    }
+    assert!(f.acme.organization.id < f.umbrella.organization.id);
+    budgets_are(&superuser, &f.acme, "gentle").await;
+    for (table, id, name) in [
+        ("budgets", "budget_id", "name"),
+        ("config_resources", "uid", "id"),
+        ("budget_pasts", "budget_id", ""),
+    ] {
+        let sql = format!(
+            "INSERT INTO {table} SELECT (jsonb_populate_record(one, jsonb_build_object(
+                 '{id}', md5(number::text)::uuid, '{name}', md5(number::text)::uuid))).*
+             FROM {table} one, generate_series(1, 1000) number
+             WHERE organization_id = $1 AND coalesce(to_jsonb(one) ->> 'kind', 'budget') = 'budget'"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(f.acme.organization.id.to_uuid());
+        assert_eq!(query.execute(&superuser).await.unwrap().rows_affected(), 1_000);
+    }
+    let late = event(&f.umbrella, new_id(), EventKind::Final, Outcome::Completed, 11);
+    ingest(&f.store, node, &shipped(node, 1, [late].map(billed)), NOW).await.unwrap();
+    let counted = budgets::recount_pasts(&f.store, NOW.plus_millis(60_000)).await.unwrap();
+    assert_eq!((counted.done, passed_over(&counted)), (1, vec![f.acme.organization.id]));
+}
+
 #[tokio::test]
 async fn what_one_organization_has_of_a_later_release_stops_no_other_ones_counts() {
     let f = Fixture::new().await;
     let superuser = PgPool::connect(&f.database.superuser_url).await.unwrap();
     let node = node(&f.store).await;
     let tenants = [&f.acme, &f.umbrella];
-    let mut made = Vec::new();
-    for tenant in tenants {
-        let scope = Scope { team: Some(tenant.team.id), ..Scope::default() };
-        let budget = Budget { scope, ..samples::budget(tenant.organization.id, tenant.team.id) };
-        let mut change = f.store.change(&tenant.actor, NOW).await.unwrap();
-        let past = budgets::count_past(&mut change, &budget).await.unwrap();
-        let budget = Budget { past, ..budget };
-        budgets::insert(&mut change, &budget).await.unwrap();
-        commit(change).await;
-        made.push(budget);
-    }
+    let made = [counts_past(&f, &f.acme).await, counts_past(&f, &f.umbrella).await];
     // Whichever of the two comes first.
     for (round, broken) in [(1, 0), (2, 1)] {
         budgets_are(&superuser, tenants[broken], "gentle").await;
