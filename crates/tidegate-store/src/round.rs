@@ -14,8 +14,9 @@ const NAMED: usize = 1_000;
 pub struct Round {
     /// What was changed or found to be as it should.
     pub done: usize,
-    /// Organizations that were passed over because this release cannot read something of theirs, and what: a control
-    /// plane of the release that wrote it does what is due. 1,000 at most.
+    /// Organizations that were passed over because this release cannot read something of theirs, and what. Where that is
+    /// [`StoreError::Later`] a control plane of the release that wrote it does what is due; else it is damaged. 1,000
+    /// at most.
     pub passed_over: BTreeMap<OrganizationId, StoreError>,
 }
 

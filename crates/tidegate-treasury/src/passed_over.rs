@@ -1,8 +1,9 @@
-//! Which organizations the jobs pass over, because a later release wrote something of theirs: said once of each, and counted.
+//! Which organizations the jobs pass over, because a later release wrote something of theirs or it is damaged: said
+//! once of each, and counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate_store::Round;
+use tidegate_store::{Round, StoreError};
 use tidegate_types::OrganizationId;
 use tokio::sync::watch;
 
@@ -24,10 +25,17 @@ impl PassedOver {
         let before = self.of.entry(duty.name()).or_default();
         for (organization, why) in &round.passed_over {
             if !before.contains(organization) {
-                tracing::warn!(
-                    duty = duty.name(), %organization, %why,
-                    "an organization is passed over until a control plane of the later release is there"
-                );
+                let duty = duty.name();
+                match why {
+                    StoreError::Later(_) => tracing::warn!(
+                        duty, %organization, %why,
+                        "an organization is passed over until a control plane of the later release is there"
+                    ),
+                    _ => tracing::error!(
+                        duty, %organization, %why,
+                        "an organization is passed over until what is stored of it can be read: it is damaged"
+                    ),
+                }
             }
         }
         *before = round.passed_over.into_keys().collect();

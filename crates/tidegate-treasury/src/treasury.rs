@@ -86,8 +86,8 @@ impl Treasury {
         Self { settings, ..self }
     }
 
-    /// How many organizations the jobs pass over at present because a later release wrote something of theirs (1,000
-    /// for each job at most); 0 where another control plane does the jobs.
+    /// How many organizations the jobs pass over at present because a later release wrote something of theirs or it is
+    /// damaged (1,000 for each job at most); 0 where another control plane does the jobs.
     #[must_use]
     pub fn passed_over(&self) -> watch::Receiver<usize> {
         self.passed_over.subscribe()

@@ -38,7 +38,7 @@ impl Books {
             );
             registry.register(
                 "organizations_passed_over",
-                "Organizations whose counts or allowances wait for the later release that wrote something of theirs",
+                "Organizations whose counts or allowances wait: a later release wrote something of theirs, or it is damaged",
                 b.passed_over,
             );
             registry.register(

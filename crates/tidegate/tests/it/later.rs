@@ -130,4 +130,12 @@ async fn who_is_passed_over_for_what_a_later_release_wrote_is_told_of_once_and_c
         set(&installation, "budget", organization, "enforcement", "\"soft\"");
     }
     counted(0).await;
+    // What no release could read is not said to wait for one.
+    set(&installation, "organization", slug, "time_zone", "\"Nowhere\"");
+    counted(1).await;
+    let last = told().pop().unwrap().to_string();
+    assert!(
+        last.contains(&id) && last.contains("it is damaged") && !last.contains("later release"),
+        "{last}"
+    );
 }
