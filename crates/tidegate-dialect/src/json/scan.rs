@@ -2,10 +2,13 @@
 
 use memchr::memchr2;
 
-use super::index::{Index, LONG};
+use super::index::Index;
 
 /// Deepest nesting that is read.
 pub const MAX_DEPTH: u32 = 128;
+
+/// Most strings are shorter than this: a vector search has not begun when they are looked through.
+pub(super) const LONG: usize = 32;
 
 /// Why bytes are not JSON, and where. Carries no content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,9 +22,14 @@ pub struct JsonError {
 
 /// Proves that `bytes` are one JSON value (UTF-8, nested at most [`MAX_DEPTH`] deep); its start and end.
 /// What `index` wants to know is noted on the way.
-pub(super) fn validate(bytes: &[u8], index: Option<&mut Index>) -> Result<(usize, usize), JsonError> {
-    if let Err(error) = std::str::from_utf8(bytes) {
-        return Err(JsonError { at: error.valid_up_to(), why: "invalid UTF-8" });
+pub(super) fn validate<'t>(
+    bytes: &'t [u8],
+    mut index: Option<&mut Index<'t>>,
+) -> Result<(usize, usize), JsonError> {
+    let text = std::str::from_utf8(bytes);
+    let text = text.map_err(|error| JsonError { at: error.valid_up_to(), why: "invalid UTF-8" })?;
+    if let Some(index) = &mut index {
+        index.begin(text);
     }
     let mut scan = Scan { bytes, pos: 0, index };
     scan.space();
@@ -41,6 +49,9 @@ pub(super) fn validate(bytes: &[u8], index: Option<&mut Index>) -> Result<(usize
                 scan.space();
                 if scan.peek() == Some(bracket + 2) {
                     scan.pos += 1;
+                    if let Some(index) = &mut scan.index {
+                        index.plain(at, scan.pos);
+                    }
                 } else {
                     if let Some(index) = &mut scan.index {
                         index.open(at);
@@ -99,8 +110,9 @@ fn string_stop(rest: &[u8]) -> Option<usize> {
     let (head, tail) = rest.split_at_checked(LONG)?;
     let stop = memchr2(b'"', b'\\', tail)?;
     let plain = tail.get(..stop).unwrap_or_default();
-    // Asked of all at once first: control characters are an error and all but never there.
-    let control = if plain.iter().any(|b| *b < 0x20) { plain.iter().position(|b| *b < 0x20) } else { None };
+    // The lowest of all is found many bytes at a time: control characters are an error and all but never there.
+    let lowest = plain.iter().copied().fold(u8::MAX, u8::min);
+    let control = if lowest < 0x20 { plain.iter().position(|b| *b < 0x20) } else { None };
     Some(head.len() + control.unwrap_or(stop))
 }
 
@@ -112,24 +124,21 @@ pub(super) enum Found {
     Nothing,
 }
 
-/// Looks for the first quote, backslash or control character of [`LONG`] bytes, eight at a time: most
-/// strings are shorter, and for them a vector search has not begun when this ends.
+/// Looks for the first quote, backslash or control character of [`LONG`] bytes, eight at a time.
 #[inline]
 pub(super) fn short_stop(rest: &[u8]) -> Found {
-    let mut at = 0;
-    while at < LONG {
-        let Some(eight) = rest.get(at..).and_then(<[u8]>::first_chunk::<8>) else {
-            let stops = |b: &u8| matches!(*b, b'"' | b'\\' | 0..0x20);
-            let stop = rest.get(at..).and_then(|last| last.iter().position(stops));
-            return stop.map_or(Found::Nothing, |stop| Found::At(at + stop));
-        };
+    let (eights, last) = rest.as_chunks::<8>();
+    for (number, eight) in eights.iter().take(LONG / 8).enumerate() {
         let stops = stops_of(u64::from_le_bytes(*eight));
         if stops != 0 {
-            return Found::At(at + (stops.trailing_zeros() / 8) as usize);
+            return Found::At(number * 8 + (stops.trailing_zeros() / 8) as usize);
         }
-        at += 8;
     }
-    Found::Nothing
+    if eights.len() >= LONG / 8 {
+        return Found::Nothing;
+    }
+    let stops = |b: &u8| matches!(*b, b'"' | b'\\' | 0..0x20);
+    last.iter().position(stops).map_or(Found::Nothing, |stop| Found::At(eights.len() * 8 + stop))
 }
 
 /// The highest bit of each byte that is a quote, a backslash or a control character. Right for the
@@ -151,7 +160,7 @@ pub(super) const fn is_space(byte: u8) -> bool {
 struct Scan<'a, 'i> {
     bytes: &'a [u8],
     pos: usize,
-    index: Option<&'i mut Index>,
+    index: Option<&'i mut Index<'a>>,
 }
 
 impl Scan<'_, '_> {
@@ -190,16 +199,21 @@ impl Scan<'_, '_> {
     }
 
     fn scalar(&mut self) -> Result<(), JsonError> {
+        let start = self.pos;
         match self.peek() {
-            Some(b'"') => self.string(),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.literal(b"true"),
-            Some(b'f') => self.literal(b"false"),
-            Some(b'n') => self.literal(b"null"),
-            None => Err(self.error("expected a value, found the end")),
-            Some(b']') => Err(self.error("expected a value, found ]")),
-            Some(_) => Err(self.error("expected a value")),
+            Some(b'"') => return self.string(),
+            Some(b'-' | b'0'..=b'9') => self.number()?,
+            Some(b't') => self.literal(b"true")?,
+            Some(b'f') => self.literal(b"false")?,
+            Some(b'n') => self.literal(b"null")?,
+            None => return Err(self.error("expected a value, found the end")),
+            Some(b']') => return Err(self.error("expected a value, found ]")),
+            Some(_) => return Err(self.error("expected a value")),
         }
+        if let Some(index) = &mut self.index {
+            index.plain(start, self.pos);
+        }
+        Ok(())
     }
 
     fn literal(&mut self, word: &[u8]) -> Result<(), JsonError> {
@@ -213,41 +227,40 @@ impl Scan<'_, '_> {
 
     fn string(&mut self) -> Result<(), JsonError> {
         let start = self.pos;
+        let mut escaped = false;
         self.pos += 1;
-        let short = self.bytes.get(self.pos..).unwrap_or_default();
-        // Most strings are short and without escapes.
-        if let Found::At(stop) = short_stop(short)
-            && stop < LONG - 2
-            && short.get(stop) == Some(&b'"')
-        {
-            self.pos += stop + 1;
-            return Ok(());
-        }
         loop {
             let rest = self.bytes.get(self.pos..).unwrap_or_default();
             let Some(stop) = string_stop(rest) else {
                 return Err(JsonError { at: self.bytes.len(), why: "unfinished string" });
             };
-            let (_, tail) = rest.split_at(stop);
-            if tail.first().is_some_and(|b| *b < 0x20) {
-                return Err(self.error("control character in a string"));
-            }
-            self.pos += stop + 1;
-            if tail.first() == Some(&b'"') {
-                if self.pos - start >= LONG
-                    && let Some(index) = &mut self.index
-                {
-                    index.long_string(start, self.pos);
+            match rest.get(stop) {
+                Some(b'"') => {
+                    self.pos += stop + 1;
+                    if let Some(index) = &mut self.index {
+                        index.string(start, self.pos, escaped);
+                    }
+                    return Ok(());
                 }
-                return Ok(());
+                Some(b'\\') => {
+                    escaped = true;
+                    self.pos += stop + 1;
+                    self.escape()?;
+                }
+                _ => return Err(self.error("control character in a string")),
             }
-            let escape = match tail.get(1) {
-                Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 1,
-                Some(b'u') if tail.get(2..6).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) => 5,
-                _ => return Err(self.error("unknown escape")),
-            };
-            self.pos += escape;
         }
+    }
+
+    /// What stands behind a backslash.
+    fn escape(&mut self) -> Result<(), JsonError> {
+        let rest = self.bytes.get(self.pos..).unwrap_or_default();
+        self.pos += match rest.first() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 1,
+            Some(b'u') if rest.get(1..5).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) => 5,
+            _ => return Err(self.error("unknown escape")),
+        };
+        Ok(())
     }
 
     fn digits(&mut self) -> Result<(), JsonError> {

@@ -4,14 +4,13 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use super::index::LONG;
-use super::scan::{Found, short_stop};
+use super::scan::{Found, LONG, short_stop};
 
 /// The text of a validated string literal; `None` when it holds a lone surrogate.
 pub(super) fn decode(literal: &[u8]) -> Option<Cow<'_, str>> {
     let inner = inner(literal);
     if memchr(b'\\', inner).is_none() {
-        return std::str::from_utf8(inner).ok().map(Cow::Borrowed);
+        return plain(literal).map(Cow::Borrowed);
     }
     let mut out = String::with_capacity(inner.len());
     pieces(inner, |piece| {
@@ -22,6 +21,11 @@ pub(super) fn decode(literal: &[u8]) -> Option<Cow<'_, str>> {
         Some(())
     })?;
     Some(Cow::Owned(out))
+}
+
+/// The same of a literal without escapes.
+pub(super) fn plain(literal: &[u8]) -> Option<&str> {
+    std::str::from_utf8(inner(literal)).ok()
 }
 
 /// The text, with U+FFFD for lone surrogates.
@@ -54,7 +58,8 @@ pub(super) fn decoded_len(literal: &[u8]) -> usize {
     len
 }
 
-fn inner(literal: &[u8]) -> &[u8] {
+/// What stands between the quotes.
+pub(super) fn inner(literal: &[u8]) -> &[u8] {
     literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default()
 }
 

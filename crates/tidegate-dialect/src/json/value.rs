@@ -1,11 +1,10 @@
 //! Values of a validated text, walked on demand. Descending into one costs its own length only.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
 use memchr::memchr2;
 
-use super::index::Index;
+use super::index::Noted;
 use super::scan::{Found, JsonError, is_space, short_stop, validate};
 use super::splice::Span;
 use super::text;
@@ -33,7 +32,7 @@ pub struct Value<'a> {
     bytes: &'a [u8],
     start: usize,
     end: usize,
-    index: Option<&'a Index>,
+    noted: Option<Noted<'a>>,
 }
 
 /// A member of an object.
@@ -54,22 +53,22 @@ impl<'a> Value<'a> {
     /// [`JsonError`] when they are not JSON; linear in their length.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, JsonError> {
         let (start, end) = validate(bytes, None)?;
-        Ok(Self { bytes, start, end, index: None })
+        Ok(Self { bytes, start, end, noted: None })
     }
 
-    /// The value at this place of bytes that were validated into `index`.
-    pub(super) fn indexed(bytes: &'a [u8], start: usize, end: usize, index: Option<&'a Index>) -> Self {
-        Self { bytes, start, end, index }
+    /// The value at this place of bytes that were validated, and where that noted it.
+    pub(super) fn noted(bytes: &'a [u8], start: usize, end: usize, noted: Option<Noted<'a>>) -> Self {
+        Self { bytes, start, end, noted }
     }
 
     /// The value at `span` of bytes that were validated before.
     pub(crate) fn validated(bytes: &'a [u8], span: Span) -> Self {
-        Self { bytes, start: span.start, end: span.end, index: None }
+        Self { bytes, start: span.start, end: span.end, noted: None }
     }
 
     /// The value inside this one that lies at `span`.
     pub(crate) fn within(&self, span: Span) -> Self {
-        Self { start: span.start, end: span.end, ..*self }
+        Self::validated(self.bytes, span)
     }
 
     /// Where the value lies in the whole text.
@@ -106,13 +105,24 @@ impl<'a> Value<'a> {
     /// A string's text; `None` for other kinds and for a lone surrogate.
     #[must_use]
     pub fn text(&self) -> Option<Cow<'a, str>> {
-        if self.kind() == Kind::Text { text::decode(self.raw()) } else { None }
+        if self.kind() != Kind::Text {
+            return None;
+        }
+        self.literal().map(Cow::Borrowed).or_else(|| text::decode(self.raw()))
     }
 
     /// Bytes of a string's text in UTF-8, 0 for other kinds.
     #[must_use]
     pub fn text_len(&self) -> usize {
-        if self.kind() == Kind::Text { text::decoded_len(self.raw()) } else { 0 }
+        if self.kind() != Kind::Text {
+            return 0;
+        }
+        self.literal().map_or_else(|| text::decoded_len(self.raw()), str::len)
+    }
+
+    /// What stands between the quotes of a string that is known to have no escapes.
+    fn literal(&self) -> Option<&'a str> {
+        self.noted.filter(|noted| noted.is_literal())?.text(self.start + 1, self.end - 1)
     }
 
     /// A boolean.
@@ -128,8 +138,10 @@ impl<'a> Value<'a> {
     /// A whole number without sign, point or exponent.
     #[must_use]
     pub fn whole(&self) -> Option<u64> {
-        let raw = self.raw();
-        if raw.first()?.is_ascii_digit() { std::str::from_utf8(raw).ok()?.parse().ok() } else { None }
+        let digit = |byte: &u8| byte.is_ascii_digit().then_some(u64::from(byte & 0xf));
+        let join = |number: u64, byte: &u8| number.checked_mul(10)?.checked_add(digit(byte)?);
+        let (first, rest) = self.raw().split_first()?;
+        rest.iter().try_fold(digit(first)?, join)
     }
 
     /// A number as binary floating point (rounded; for comparisons only).
@@ -155,9 +167,9 @@ impl<'a> Value<'a> {
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         let mut walk = Walk::over(self, Kind::Object);
         loop {
-            let found = walk.key_is(key)?;
+            let name = walk.name()?;
             let value = walk.element()?;
-            if found {
+            if name.is(key) {
                 return Some(value);
             }
         }
@@ -167,12 +179,8 @@ impl<'a> Value<'a> {
     pub(crate) fn pick<const N: usize>(&self, keys: [&str; N]) -> [Option<Value<'a>>; N] {
         let mut found = [None; N];
         let mut walk = Walk::over(self, Kind::Object);
-        while let (Some(name), Some(value)) = (walk.element(), walk.element()) {
-            let Some((b'"', [inner @ .., b'"'])) = name.raw().split_first() else { continue };
-            let asked = keys.iter().zip(&mut found).find(|(key, place)| {
-                let same = inner == key.as_bytes() || inner.len() > key.len() && name.reads(key);
-                same && place.is_none()
-            });
+        while let (Some(name), Some(value)) = (walk.name(), walk.element()) {
+            let asked = keys.iter().zip(&mut found).find(|(key, place)| name.is(key) && place.is_none());
             if let Some((_, place)) = asked {
                 *place = Some(value);
             }
@@ -182,104 +190,136 @@ impl<'a> Value<'a> {
 
     /// Whether it is an object with members.
     pub(crate) fn has_members(&self) -> bool {
-        Walk::over(self, Kind::Object).next().is_some()
-    }
-
-    /// Whether it is a string with this text. Without escapes nothing needs to be resolved; with
-    /// them the literal is longer than its text.
-    fn reads(&self, text: &str) -> bool {
-        let Some((b'"', [inner @ .., b'"'])) = self.raw().split_first() else { return false };
-        match inner.len().cmp(&text.len()) {
-            Ordering::Less => false,
-            Ordering::Equal => inner == text.as_bytes(),
-            Ordering::Greater => inner.contains(&b'\\') && self.text().is_some_and(|own| own == text),
-        }
+        self.kind() == Kind::Object && skip(self.bytes, self.start + 1, self.end - 1).is_some()
     }
 }
 
+/// A key as it stands.
+struct Name<'a> {
+    literal: Value<'a>,
+    escaped: bool,
+}
+
+impl<'a> Name<'a> {
+    #[inline]
+    fn is(&self, key: &str) -> bool {
+        let literal = self.literal.raw();
+        if self.escaped {
+            return text::decode(literal).is_some_and(|own| own == key);
+        }
+        text::inner(literal) == key.as_bytes()
+    }
+
+    fn text(&self) -> Cow<'a, str> {
+        let literal = self.literal.raw();
+        let text = match self.literal.literal() {
+            Some(text) => Some(Cow::Borrowed(text)),
+            None if self.escaped => text::decode(literal),
+            None => text::plain(literal).map(Cow::Borrowed),
+        };
+        text.unwrap_or_else(|| text::decode_lossy(literal))
+    }
+}
+
+/// The way along the items of a container: by what was noted of them, else by reading the text again.
 struct Walk<'a> {
     bytes: &'a [u8],
-    pos: usize,
-    end: usize,
-    index: Option<&'a Index>,
+    noted: Option<Noted<'a>>,
+    way: Way,
+}
+
+enum Way {
+    /// The places that are left of the container.
+    Noted(u32, u32),
+    /// What is left of its text.
+    Read(usize, usize),
 }
 
 impl<'a> Walk<'a> {
     fn over(value: &Value<'a>, kind: Kind) -> Self {
-        let (pos, end) = if value.kind() == kind { (value.start + 1, value.end - 1) } else { (0, 0) };
-        Self { bytes: value.bytes, pos, end, index: value.index }
+        let way = match value.noted {
+            _ if value.kind() != kind => Way::Read(0, 0),
+            Some(noted) if noted.is_whole() => {
+                let (first, behind) = noted.inside();
+                Way::Noted(first, behind)
+            }
+            _ => Way::Read(value.start + 1, value.end - 1),
+        };
+        Self { bytes: value.bytes, noted: value.noted, way }
     }
 
-    /// Moves over white space and one separator to the next item; `None` at the end.
-    fn next(&mut self) -> Option<u8> {
-        while self.pos < self.end {
-            match *self.bytes.get(self.pos)? {
-                b if is_space(b) || b == b',' || b == b':' => self.pos += 1,
-                b => return Some(b),
+    /// The next item, and whether it is a string with escapes.
+    #[inline]
+    fn item(&mut self) -> Option<(Value<'a>, bool)> {
+        match &mut self.way {
+            Way::Noted(place, behind) if *place < *behind => {
+                let (start, end, noted, next) = self.noted?.at(*place)?;
+                *place = next;
+                Some((Value { bytes: self.bytes, start, end, noted: Some(noted) }, !noted.is_literal()))
+            }
+            Way::Noted(..) => None,
+            Way::Read(pos, until) => {
+                let start = skip(self.bytes, *pos, *until)?;
+                let (end, escaped) = end_of(self.bytes, start, self.noted);
+                *pos = end.min(*until);
+                Some((Value { bytes: self.bytes, start, end: *pos, noted: self.noted }, escaped))
             }
         }
-        None
-    }
-
-    /// Moves over a key; whether it is this one.
-    fn key_is(&mut self, key: &str) -> Option<bool> {
-        self.next()?;
-        let rest = self.bytes.get(self.pos + 1..).and_then(|literal| literal.strip_prefix(key.as_bytes()));
-        let plain = |key: &str| !key.bytes().any(|b| matches!(b, b'"' | b'\\'));
-        if rest.and_then(<[u8]>::first) == Some(&b'"') && plain(key) {
-            self.pos += key.len() + 2;
-            return Some(true);
-        }
-        // Another one, or this one in escapes.
-        self.element().map(|name| name.reads(key))
     }
 
     fn element(&mut self) -> Option<Value<'a>> {
-        let first = self.next()?;
-        let start = self.pos;
-        self.pos = end_of(self.bytes, start, first, self.index).min(self.end);
-        Some(Value { bytes: self.bytes, start, end: self.pos, index: self.index })
+        self.item().map(|(value, _)| value)
+    }
+
+    fn name(&mut self) -> Option<Name<'a>> {
+        self.item().map(|(literal, escaped)| Name { literal, escaped })
     }
 
     fn member(&mut self) -> Option<Member<'a>> {
-        let key = self.element()?;
-        let text = key.text().unwrap_or_else(|| text::decode_lossy(key.raw()));
-        Some(Member { key: text, start: key.start, value: self.element()? })
+        let name = self.name()?;
+        Some(Member { key: name.text(), start: name.literal.start, value: self.element()? })
     }
 }
 
-/// End of the value that starts with `first` at `start` of validated bytes.
-fn end_of(bytes: &[u8], start: usize, first: u8, index: Option<&Index>) -> usize {
-    match first {
-        b'"' => end_of_string(bytes, start, index),
-        b'{' | b'[' => {
-            // Empty containers are not in the index.
-            index.and_then(|index| index.end_of(start)).unwrap_or_else(|| end_of_container(bytes, start))
+/// The next item from `pos` on, behind white space and one separator; `None` at the end.
+fn skip(bytes: &[u8], pos: usize, end: usize) -> Option<usize> {
+    let rest = bytes.get(pos..end)?;
+    let item = rest.iter().position(|b| !is_space(*b) && !matches!(b, b',' | b':'))?;
+    Some(pos + item)
+}
+
+/// End of the value that starts at `start` of validated bytes, and whether it is a string with escapes.
+fn end_of(bytes: &[u8], start: usize, noted: Option<Noted<'_>>) -> (usize, bool) {
+    match bytes.get(start) {
+        Some(b'"') => end_of_string(bytes, start),
+        Some(b'{' | b'[') => {
+            // Empty containers may not be noted.
+            let end = noted.and_then(|noted| noted.end_of(start));
+            (end.unwrap_or_else(|| end_of_container(bytes, start)), false)
         }
         _ => {
             let rest = bytes.get(start..).unwrap_or_default();
             let len = rest.iter().position(|b| is_space(*b) || matches!(b, b',' | b'}' | b']'));
-            start + len.unwrap_or(rest.len())
+            (start + len.unwrap_or(rest.len()), false)
         }
     }
 }
 
-fn end_of_string(bytes: &[u8], start: usize, index: Option<&Index>) -> usize {
+fn end_of_string(bytes: &[u8], start: usize) -> (usize, bool) {
     let mut pos = start + 1;
     match short_stop(bytes.get(pos..).unwrap_or_default()) {
-        Found::At(stop) if bytes.get(pos + stop) == Some(&b'"') => return pos + stop + 1,
+        Found::At(stop) if bytes.get(pos + stop) == Some(&b'"') => return (pos + stop + 1, false),
         _ => {}
     }
-    if let Some(end) = index.and_then(|index| index.end_of(start)) {
-        return end;
-    }
+    let mut escaped = false;
     while let Some(stop) = bytes.get(pos..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
         if bytes.get(pos + stop) == Some(&b'"') {
-            return pos + stop + 1;
+            return (pos + stop + 1, escaped);
         }
+        escaped = true;
         pos += stop + 2;
     }
-    bytes.len()
+    (bytes.len(), escaped)
 }
 
 fn end_of_container(bytes: &[u8], start: usize) -> usize {
@@ -288,7 +328,7 @@ fn end_of_container(bytes: &[u8], start: usize) -> usize {
     while let Some(byte) = bytes.get(pos) {
         match byte {
             b'"' => {
-                pos = end_of_string(bytes, pos, None);
+                (pos, _) = end_of_string(bytes, pos);
                 continue;
             }
             b'{' | b'[' => depth += 1,

@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use smallvec::SmallVec;
-
 use crate::RequestError;
 use crate::json::{Kind, Member, Value};
 
@@ -51,7 +49,7 @@ impl fmt::Display for Path<'_> {
 
 /// The members of one object, proven to be without duplicates.
 pub(crate) struct Fields<'a> {
-    members: SmallVec<[Member<'a>; 16]>,
+    members: Vec<Member<'a>>,
 }
 
 impl<'a> Fields<'a> {
@@ -63,7 +61,8 @@ impl<'a> Fields<'a> {
         if value.kind() != Kind::Object {
             return Err(RequestError::Wrong { path: path.to_string(), expected: "an object" });
         }
-        let members: SmallVec<[Member<'a>; 16]> = value.members().collect();
+        let mut members = Vec::with_capacity(8);
+        members.extend(value.members());
         match duplicate(&members) {
             Some(key) => Err(RequestError::Duplicate { path: path.key(key).to_string() }),
             None => Ok(Self { members }),
