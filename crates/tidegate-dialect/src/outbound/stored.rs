@@ -35,37 +35,40 @@ impl Stored {
 }
 
 /// Without one of these nothing is named, and nothing needs to be walked. Escapes may hide any. Each
-/// with the place of the byte in it that is rarest in prompts.
+/// with the place of the pair of bytes in it that is rarest in prompts.
 const HINTS: [(&[u8], usize); 16] = [
     (b"\\u00", 0),
     (b"file", 0),
     (b"File", 0),
-    (b"s3", 1),
-    (b"S3", 1),
-    (b"gs:", 0),
-    (b"GS:", 0),
-    (b"ached", 1),
-    (b"\"previous", 4),
-    (b"ontainer", 7),
-    (b"\"conversation\"", 4),
+    (b"s3", 0),
+    (b"S3", 0),
+    (b"gs:", 1),
+    (b"GS:", 1),
+    (b"ached", 0),
+    (b"\"previous", 0),
+    (b"ontainer", 3),
+    (b"\"conversation\"", 3),
     (b"_reference\"", 0),
     (b"ector", 1),
-    (b"ertex", 4),
+    (b"ertex", 3),
     (b"kill", 0),
-    (b"\"id\"", 2),
+    (b"\"id\"", 0),
 ];
 
-/// For each byte the hints, one bit each, whose rarest byte it is.
-const HINTED: [u16; 256] = {
-    let mut hinted = [0; 256];
+/// For each byte the hints, one bit each, whose rarest pair begins with it, and those whose pair ends with it.
+static BEGUN: [u16; 256] = hints_with(0);
+static ENDED: [u16; 256] = hints_with(1);
+
+const fn hints_with(part: usize) -> [u16; 256] {
+    let mut hints = [0; 256];
     let mut hint = 0;
     while hint < HINTS.len() {
-        let (word, rarest) = HINTS[hint];
-        hinted[word[rarest] as usize] |= 1 << hint;
+        let (word, pair) = HINTS[hint];
+        hints[word[pair + part] as usize] |= 1 << hint;
         hint += 1;
     }
-    hinted
-};
+    hints
+}
 
 /// From this length on one fast search after the other is faster than one look at each byte.
 const LONG: usize = 16 * 1024;
@@ -128,15 +131,16 @@ fn is_hinted(body: &[u8]) -> bool {
     if body.len() >= LONG {
         return HINTS.iter().any(|(hint, _)| memmem::find(body, hint).is_some());
     }
+    let hints_at = |[one, next]: &[u8; 2]| BEGUN[usize::from(*one)] & ENDED[usize::from(*next)];
     let mut from = 0;
     while let Some(rest) = body.get(from..)
-        && let Some(next) = rest.iter().position(|byte| HINTED[usize::from(*byte)] != 0)
+        && let Some(next) = rest.array_windows().position(|pair| hints_at(pair) != 0)
     {
         let at = from + next;
-        let mut left = rest.get(next).map_or(0, |byte| HINTED[usize::from(*byte)]);
+        let mut left = rest.get(next..).and_then(<[u8]>::first_chunk).map_or(0, hints_at);
         while left != 0 {
-            let (hint, rarest) = HINTS[left.trailing_zeros() as usize];
-            let start = at.checked_sub(rarest).and_then(|start| body.get(start..));
+            let (hint, pair) = HINTS[left.trailing_zeros() as usize];
+            let start = at.checked_sub(pair).and_then(|start| body.get(start..));
             if start.is_some_and(|rest| rest.starts_with(hint)) {
                 return true;
             }
