@@ -16,12 +16,12 @@ use crate::usage_plan;
 
 /// Writes the field `event` of a `JournalRecord`.
 pub fn encode_event(event: &BillingEvent, out: &mut Vec<u8>) {
-    Out(out).message(4, |out| write_event(out, event));
+    Out(out).long_message(4, |out| write_event(out, event));
 }
 
 /// Writes the field `call` of a `JournalRecord`.
 pub fn encode_call(call: &CallRecord, out: &mut Vec<u8>) {
-    Out(out).message(5, |out| write_call(out, call));
+    Out(out).long_message(5, |out| write_call(out, call));
 }
 
 /// Writes fields behind what is there.
@@ -69,12 +69,21 @@ impl Out<'_> {
         self.0.extend_from_slice(text.as_bytes());
     }
 
+    /// Tag, length and content in one piece: the numbers of fields are known where this is compiled.
+    #[inline]
     fn bytes(&mut self, field: u32, bytes: [u8; 16]) {
-        self.varint(u64::from(field << 3 | 2));
-        self.0.push(16);
-        self.0.extend_from_slice(&bytes);
+        let tag = field << 3 | 2;
+        if tag >= 0x80 {
+            return self.stated_bytes(field, &bytes);
+        }
+        let mut piece = [0; 18];
+        let (head, content) = piece.split_at_mut(2);
+        head.copy_from_slice(&[tag as u8, 16]);
+        content.copy_from_slice(&bytes);
+        self.0.extend_from_slice(&piece);
     }
 
+    #[inline]
     fn id<K: IdKind>(&mut self, field: u32, id: Id<K>) {
         self.bytes(field, id.to_u128().to_be_bytes());
     }
@@ -97,16 +106,35 @@ impl Out<'_> {
         let start = self.0.len();
         self.0.push(0);
         write(&mut Out(self.0));
-        let length = (self.0.len() - start - 1) as u64;
-        if let Some(place) = self.0.get_mut(start).filter(|_| length < 0x80) {
-            *place = length as u8;
-            return;
+        let length = self.0.len() - start - 1;
+        match self.0.get_mut(start) {
+            Some(place) if length < 0x80 => *place = length as u8,
+            _ => self.put_length(start, 1, length),
         }
-        // Lengths of two bytes and more push the content back; those are the outermost messages.
+    }
+
+    /// The same for one whose length has two bytes as a rule: the outermost ones.
+    fn long_message(&mut self, field: u32, write: impl FnOnce(&mut Out<'_>)) {
+        self.varint(u64::from(field << 3 | 2));
+        let start = self.0.len();
+        self.0.extend_from_slice(&[0; 2]);
+        write(&mut Out(self.0));
+        let length = self.0.len() - start - 2;
+        match self.0.get_mut(start..start + 2) {
+            Some(place) if (0x80..0x4000).contains(&length) => {
+                place.copy_from_slice(&[length as u8 | 0x80, (length >> 7) as u8]);
+            }
+            _ => self.put_length(start, 2, length),
+        }
+    }
+
+    /// A length that does not fit into the room left for it moves the content.
+    #[cold]
+    fn put_length(&mut self, start: usize, room: usize, length: usize) {
         let end = self.0.len();
-        self.varint(length);
+        self.varint(length as u64);
         let wide = self.0.len() - end;
-        self.0.remove(start);
+        self.0.drain(start..start + room);
         if let Some(rest) = self.0.get_mut(start..) {
             rest.rotate_right(wide);
         }
