@@ -5,8 +5,9 @@ use tidegate_secrets::envelope::{self, DataKey};
 use tidegate_secrets::pool::PoolSecrets;
 use tidegate_secrets::virtual_key::{PepperBytes, Peppers};
 use tidegate_secrets::{SecretsError, places};
+use tidegate_store::credentials::{self, Lacking};
 use tidegate_store::wrapped::{self, Wrapped};
-use tidegate_store::{AuditNote, Change, StoreError, credentials, root_keys};
+use tidegate_store::{AuditNote, Change, root_keys};
 use tidegate_telemetry::entropy;
 use tidegate_types::resource::Credential;
 use tidegate_types::{OrganizationId, Secret};
@@ -16,9 +17,6 @@ use crate::KeyringError;
 use crate::error::Left;
 use crate::ring::ACTOR;
 use crate::rotation::{SEEN, Work};
-
-/// Credentials read at once.
-const PAGE: u32 = 200;
 
 pub(crate) async fn rotate_key(work: &Work<'_>) -> Result<(), KeyringError> {
     let ring = work.ring;
@@ -131,34 +129,16 @@ async fn seal_anew(
     organization: OrganizationId,
     fresh: &[PoolSecrets],
 ) -> Result<(), KeyringError> {
-    let ring = work.ring;
-    let mut change = ring.change(organization).await?;
-    let (mut after, mut changed) = (None, 0);
-    loop {
-        let page = credentials::list(&mut change, after, PAGE).await?;
-        for listed in &page.data {
-            after = Some(listed.value.id);
-            if sealed_before(&listed.value, fresh).next().is_none() {
-                continue;
-            }
-            // What somebody changed since it was listed stays changed.
-            let mut credential = match credentials::lock(&mut change, listed.value.id).await {
-                Err(StoreError::NotFound) => continue,
-                stored => stored?.value,
-            };
-            let pools: Vec<_> = sealed_before(&credential, fresh).collect();
-            let (secret_version, secret) = open(work, &mut change, &credential).await?;
-            for secrets in pools {
-                let sealed = secrets.seal_credential(organization, credential.id, secret_version, &secret)?;
-                credential.sealed.retain(|kept| kept.pool != secrets.pool);
-                credential.sealed.push(sealed);
-            }
-            credentials::update(&mut change, &credential, None, None, false).await?;
-            changed += 1;
-        }
-        if !page.has_more {
-            break;
-        }
+    let mut change = work.ring.change(organization).await?;
+    let mut lacking =
+        Lacking::new(|credential: &Credential| sealed_before(credential, fresh).next().is_some());
+    let mut changed = 0;
+    while let Some(credential) = lacking.next(&mut change).await? {
+        let (version, secret) = open(work, &mut change, &credential).await?;
+        let seal = |pool: &PoolSecrets| pool.seal_credential(organization, credential.id, version, &secret);
+        let seals = sealed_before(&credential, fresh).map(seal).collect::<Result<_, _>>()?;
+        credentials::put_seals(&mut change, credential, seals).await?;
+        changed += 1;
     }
     if changed > 0 {
         commit(change, "keys.pool.seal_anew", &format!("{changed} credentials")).await?;

@@ -1,10 +1,11 @@
 //! Credentials: the secret stays encrypted here and goes to nodes sealed, once per pool.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use serde_json::json;
 use tidegate_types::CredentialId;
-use tidegate_types::resource::{Credential, CredentialScope, Resource, ResourceKind};
+use tidegate_types::resource::{Credential, CredentialScope, Resource, ResourceKind, SealedSecret};
 use uuid::Uuid;
 
 use crate::change::Change;
@@ -151,6 +152,63 @@ pub async fn update(
         failures::forget(change, credential.id).await?;
     }
     Ok(())
+}
+
+/// Credentials read at once.
+const PAGE: u32 = 200;
+
+/// The bound organization's credentials that lack a seal, one after the other, each locked: what somebody changed since
+/// it was listed stays changed.
+#[derive(Debug)]
+pub struct Lacking<F> {
+    lacks: F,
+    after: Option<CredentialId>,
+    listed: VecDeque<CredentialId>,
+    has_more: bool,
+}
+
+impl<F: Fn(&Credential) -> bool> Lacking<F> {
+    /// Those of which `lacks` says so.
+    pub const fn new(lacks: F) -> Self {
+        Self { lacks, after: None, listed: VecDeque::new(), has_more: true }
+    }
+
+    /// The next one as it stands now, which nobody else can change until this change ends.
+    ///
+    /// # Errors
+    /// As [`lock`].
+    pub async fn next(&mut self, change: &mut Change) -> Result<Option<Credential>> {
+        loop {
+            while let Some(id) = self.listed.pop_front() {
+                match lock(change, id).await {
+                    Err(StoreError::NotFound) => {}
+                    locked => return locked.map(|stored| Some(stored.value)),
+                }
+            }
+            if !self.has_more {
+                return Ok(None);
+            }
+            let page = list(change, self.after, PAGE).await?;
+            self.after = page.data.last().map(|listed| listed.value.id);
+            self.has_more = page.has_more;
+            let lacking = page.data.iter().filter(|listed| (self.lacks)(&listed.value));
+            self.listed.extend(lacking.map(|listed| listed.value.id));
+        }
+    }
+}
+
+/// Stores these seals in place of those for the same pools.
+///
+/// # Errors
+/// As [`update`].
+pub async fn put_seals(
+    change: &mut Change,
+    mut credential: Credential,
+    seals: Vec<SealedSecret>,
+) -> Result<()> {
+    credential.sealed.retain(|kept| seals.iter().all(|fresh| fresh.pool != kept.pool));
+    credential.sealed.extend(seals);
+    update(change, &credential, None, None, false).await
 }
 
 fn team_of(credential: &Credential) -> Option<Uuid> {

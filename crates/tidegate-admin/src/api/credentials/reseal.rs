@@ -2,47 +2,29 @@
 
 use tidegate_secrets::pool::PoolSecrets;
 use tidegate_secrets::{envelope, places};
-use tidegate_store::{Change, StoreError, credentials};
+use tidegate_store::Change;
+use tidegate_store::credentials::{self, Lacking};
 use tidegate_types::Secret;
 use tidegate_types::resource::Credential;
 
 use crate::problem::Problem;
 use crate::state::App;
 
-/// Credentials read at once.
-const PAGE: u32 = 200;
-
 /// Seals every credential of the bound organization for those of `pools` whose nodes cannot open it
 /// yet.
 pub(crate) async fn seal_for(app: &App, change: &mut Change, pools: &[String]) -> Result<(), Problem> {
     let wanted = app.vault.pools_in(change, pools).await?;
-    let mut after = None;
-    loop {
-        let page = credentials::list(change, after, PAGE).await?;
-        for listed in &page.data {
-            let id = listed.value.id;
-            after = Some(id);
-            if !wanted.iter().any(|pool| lacks(&listed.value, pool)) {
-                continue;
-            }
-            // What somebody changed since it was listed stays changed.
-            let mut credential = match credentials::lock(change, id).await {
-                Err(StoreError::NotFound) => continue,
-                stored => stored?.value,
-            };
-            let (version, secret) = open(app, change, &credential).await?;
-            let missing: Vec<_> = wanted.iter().filter(|pool| lacks(&credential, pool)).collect();
-            for pool in missing {
-                let fresh = pool.seal_credential(credential.organization_id, id, version, &secret);
-                credential.sealed.retain(|kept| kept.pool != pool.pool);
-                credential.sealed.push(fresh.map_err(|error| broken(&error))?);
-            }
-            credentials::update(change, &credential, None, None, false).await?;
-        }
-        if !page.has_more {
-            return Ok(());
-        }
+    let mut lacking =
+        Lacking::new(|credential: &Credential| wanted.iter().any(|pool| lacks(credential, pool)));
+    while let Some(credential) = lacking.next(change).await? {
+        let (organization, id) = (credential.organization_id, credential.id);
+        let (version, secret) = open(app, change, &credential).await?;
+        let seal = |pool: &PoolSecrets| pool.seal_credential(organization, id, version, &secret);
+        let missing = wanted.iter().filter(|pool| lacks(&credential, pool));
+        let seals = missing.map(seal).collect::<Result<_, _>>().map_err(|error| broken(&error))?;
+        credentials::put_seals(change, credential, seals).await?;
     }
+    Ok(())
 }
 
 fn lacks(credential: &Credential, pool: &PoolSecrets) -> bool {
