@@ -130,9 +130,9 @@ impl RedisStore {
         let mut patient = self.grants.settings().eager;
         loop {
             match self.grants.place(organization, hold, self.now(), patient)? {
-                Local::Short => self.need(organization, hold).await?,
+                Local::Short => Box::pin(self.need(organization, hold)).await?,
                 Local::Hungry => {
-                    self.exchange_now(organization).await;
+                    Box::pin(self.exchange_now(organization)).await;
                     patient = false;
                 }
                 placed => return Ok(placed),
@@ -154,14 +154,14 @@ impl RedisStore {
         if taken.is_some() || !self.grants.settings().eager {
             return taken;
         }
-        self.exchange_now(organization).await;
+        Box::pin(self.exchange_now(organization)).await;
         self.grants.take_rates(organization, buckets, scopes)
     }
 
     /// Asks the store for what is left to ask: rates, slots, and the hold if it is not placed yet.
     async fn admit_with(&self, admit: &Admit, hold: Option<&Hold>) -> Result<Decision, LimitError> {
         let organization = admit.organization_id;
-        let mut buckets = buckets_of(&admit.scopes, admit.tokens, |scope| self.floor(organization, scope));
+        let buckets = buckets_of(&admit.scopes, admit.tokens, |scope| self.floor(organization, scope));
         let limited = !buckets.is_empty() || slots_of(&admit.scopes).next().is_some();
         if !limited && hold.is_none() {
             return Ok(self.undecided());
@@ -171,6 +171,17 @@ impl RedisStore {
         {
             return Ok(Decision { rates, source: Source::Grant, ..self.undecided() });
         }
+        // What waits for somebody lies in a place of its own: a call that asks nobody is small.
+        Box::pin(self.admit_by_store(admit, hold, buckets)).await
+    }
+
+    async fn admit_by_store(
+        &self,
+        admit: &Admit,
+        hold: Option<&Hold>,
+        mut buckets: SmallVec<[Bucket; 6]>,
+    ) -> Result<Decision, LimitError> {
+        let organization = admit.organization_id;
         self.grants.note_here(organization, &mut buckets);
         let call = admit.call_id.ulid_bytes();
         let mut asked = self.ask(organization, Some(admit), hold, &buckets, &admit.scopes, &call).await;
