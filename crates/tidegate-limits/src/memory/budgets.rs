@@ -122,8 +122,10 @@ impl Budgets {
         });
         entry.step = hold.step;
         entry.expires = entry.expires.max(expiry::of_hold(&hold.budgets, hold.deadline, grace));
-        self.deadlines.remove(&(entry.deadline, id.0.to_u128(), id.1));
-        entry.deadline = entry.deadline.max(deadline);
+        if entry.deadline < deadline {
+            self.deadlines.remove(&(entry.deadline, id.0.to_u128(), id.1));
+            entry.deadline = deadline;
+        }
         self.deadlines.insert((entry.deadline, id.0.to_u128(), id.1));
         for part in &hold.budgets {
             let (at, amount) = (key(part.budget_id, part.window), part.amount.get());
