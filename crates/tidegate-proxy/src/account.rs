@@ -70,6 +70,25 @@ struct State {
     status: u16,
 }
 
+impl State {
+    fn add(&mut self, attempt: AttemptRecord, usage: &Usage, cost: NanoUsd) {
+        self.spent.cost += cost;
+        self.spent.waited_ms += u64::from(attempt.duration_ms);
+        if let Some(record) = &mut self.record {
+            record.attempts.push(attempt);
+            record.cost += cost;
+            record.usage = record.usage.plus(usage);
+        }
+    }
+
+    fn end(&mut self, status: u16, outcome: CallOutcome) {
+        self.status = status;
+        if let Some(record) = &mut self.record {
+            (record.status, record.outcome) = (status, outcome);
+        }
+    }
+}
+
 /// What the attempts of a call have taken so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Spent {
@@ -237,14 +256,7 @@ impl Account {
 
     /// An attempt has ended.
     pub(crate) fn note_attempt(&self, attempt: AttemptRecord, usage: &Usage, cost: NanoUsd) {
-        let mut state = self.state.lock();
-        state.spent.cost += cost;
-        state.spent.waited_ms += u64::from(attempt.duration_ms);
-        if let Some(record) = &mut state.record {
-            record.attempts.push(attempt);
-            record.cost += cost;
-            record.usage = record.usage.plus(usage);
-        }
+        self.state.lock().add(attempt, usage, cost);
     }
 
     /// The call's answer is complete with this attempt: its record, to be written with the attempt's
@@ -256,9 +268,9 @@ impl Account {
         cost: NanoUsd,
         now: Instant,
     ) -> Option<Box<CallRecord>> {
-        self.note_attempt(attempt, usage, cost);
-        self.note_outcome(200, CallOutcome::Answered);
         let mut state = self.state.lock();
+        state.add(attempt, usage, cost);
+        state.end(200, CallOutcome::Answered);
         let mut record = state.record.take()?;
         record.duration_ms = millis(self.arrival.clock, now);
         state.tokens_used = Some(tokens(&record.usage));
@@ -273,8 +285,8 @@ impl Account {
         model_id: tidegate_types::ModelId,
         cost: NanoUsd,
     ) -> Option<Box<CallRecord>> {
-        self.note_outcome(200, CallOutcome::Answered);
         let mut state = self.state.lock();
+        state.end(200, CallOutcome::Answered);
         state.spent.cost += cost;
         state.tokens_used = Some(0);
         let mut record = state.record.take()?;
@@ -299,11 +311,7 @@ impl Account {
 
     /// How the call went, as the caller sees it.
     pub(crate) fn note_outcome(&self, status: u16, outcome: CallOutcome) {
-        let mut state = self.state.lock();
-        state.status = status;
-        if let Some(record) = &mut state.record {
-            (record.status, record.outcome) = (status, outcome);
-        }
+        self.state.lock().end(status, outcome);
     }
 
     pub(crate) fn note_refusal(&self, refusal: &Refusal) {

@@ -24,7 +24,8 @@ use crate::settle::deadline;
 pub(crate) struct Permit {
     /// The candidates in the order in which they are tried.
     pub(crate) order: SmallVec<[usize; 4]>,
-    pub(crate) first: Held,
+    /// Until the first attempt takes it.
+    pub(crate) first: Option<Held>,
 }
 
 /// Money held for one attempt.
@@ -65,13 +66,13 @@ pub(crate) async fn admit(
             hold: offer.hold(),
         };
         if ask.hold.is_none() && ask.scopes.is_empty() {
-            return Ok(Permit { order, first: Held::nothing(offer.grant) });
+            return Ok(Permit { order, first: Some(Held::nothing(offer.grant)) });
         }
         match admit_in_epoch(gateway, &ask).await {
             Ok(admitted) => {
                 account.note_permit(Some(admitted.permit), admitted.rates);
                 let first = Held { grant: offer.grant, hold: ask.hold, under: admitted.held };
-                return Ok(Permit { order, first });
+                return Ok(Permit { order, first: Some(first) });
             }
             Err(error) if offer.lower(&error).await => {}
             Err(error) => return Err(Refusal::limited(error, candidate, ask.hold.as_ref())),

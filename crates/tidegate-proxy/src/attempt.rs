@@ -39,7 +39,7 @@ pub(crate) struct Outbound {
     /// What is asked for, where it is not an answer of a language model, and the provider's slug.
     pub(crate) task: Option<Box<(CallBody, String)>>,
     /// Where the answer is kept, if it is to be.
-    pub(crate) keep: Option<Keep>,
+    pub(crate) keep: Option<Box<Keep>>,
 }
 
 /// How an attempt went.
@@ -65,7 +65,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn new(gateway: &Arc<Gateway>, attempt: Attempt, outbound: Outbound) -> Self {
+    pub(crate) fn new(gateway: &Arc<Gateway>, attempt: Box<Attempt>, outbound: Outbound) -> Self {
         let (account, reads_on) = (attempt.account.clone(), attempt.is_read_on());
         let running = exchange(gateway.clone(), attempt, outbound);
         Self { gateway: gateway.clone(), account, running: Some(Box::pin(running)), reads_on }
@@ -104,31 +104,39 @@ impl Drop for Exchange {
     }
 }
 
-async fn exchange(gateway: Arc<Gateway>, mut attempt: Attempt, outbound: Outbound) -> Exchanged {
-    let Outbound { endpoint, sign_in, owner, request, surface, target, stream, counting, facts, task, keep } =
-        outbound;
-    let response = match send(&gateway, &mut attempt, &endpoint, owner, request).await {
-        Ok(response) => response,
-        Err(failed) => return Exchanged::Failed(failed),
-    };
-    attempt.note_head(response.status().as_u16(), response.headers(), target);
-    if !response.status().is_success() {
-        return Exchanged::Failed(read_error(attempt, response, target, sign_in.as_deref()).await);
+#[expect(clippy::manual_async_fn, reason = "arguments of an async function lie in its state twice")]
+fn exchange(
+    gateway: Arc<Gateway>,
+    mut attempt: Box<Attempt>,
+    outbound: Outbound,
+) -> impl Future<Output = Exchanged> + Send {
+    async move {
+        let Outbound { surface, target, .. } = outbound;
+        let request = outbound.request;
+        let response = match send(&gateway, &mut attempt, &outbound.endpoint, outbound.owner, request).await {
+            Ok(response) => response,
+            Err(failed) => return Exchanged::Failed(failed),
+        };
+        attempt.note_head(response.status().as_u16(), response.headers(), target);
+        if !response.status().is_success() {
+            let sign_in = outbound.sign_in.as_deref();
+            return Exchanged::Failed(read_error(attempt, response, target, sign_in).await);
+        }
+        let (facts, keep) = (&outbound.facts, outbound.keep);
+        let head = outbound.task.is_some().then(|| TaskHead::of(response.headers()));
+        let body = response.into_body();
+        let exchanged = if outbound.counting {
+            counted(attempt, body, surface, target).await
+        } else if let (Some(task), Some(head)) = (&outbound.task, head) {
+            task_done(&gateway, attempt, body, head, target, task, (facts, keep)).await
+        } else if outbound.stream {
+            let stream = AnswerStream::new(surface, target, facts);
+            until_first_event(Box::new(Live::new(gateway, attempt, body, stream, keep))).await
+        } else {
+            whole(&gateway, attempt, body, surface, target, (facts, keep)).await
+        };
+        exchanged.unwrap_or_else(Exchanged::Failed)
     }
-    let head = task.is_some().then(|| TaskHead::of(response.headers()));
-    let body = response.into_body();
-    let exchanged = if counting {
-        counted(attempt, body, surface, target).await
-    } else if let (Some(task), Some(head)) = (task, head) {
-        task_done(&gateway, attempt, body, head, target, &task, (&facts, keep)).await
-    } else if stream {
-        let stream = AnswerStream::new(surface, target, &facts);
-        let live = Live::new(gateway, attempt, body, stream, keep);
-        until_first_event(Box::new(live)).await
-    } else {
-        whole(&gateway, attempt, body, surface, target, (&facts, keep)).await
-    };
-    exchanged.unwrap_or_else(Exchanged::Failed)
 }
 
 /// Sends the request. A kept connection may turn out to be closed: then it is sent again.
@@ -169,7 +177,7 @@ async fn send(
 
 /// A complete error answer before any event: nothing is billed.
 async fn read_error(
-    mut attempt: Attempt,
+    mut attempt: Box<Attempt>,
     response: Response<ResponseBody>,
     target: Dialect,
     sign_in: Option<&SignIn>,
@@ -199,11 +207,11 @@ async fn whole_body(gateway: &Gateway, attempt: &mut Attempt, body: ResponseBody
 
 async fn whole(
     gateway: &Gateway,
-    mut attempt: Attempt,
+    mut attempt: Box<Attempt>,
     body: ResponseBody,
     surface: Dialect,
     target: Dialect,
-    (facts, keep): (&AnswerFacts, Option<Keep>),
+    (facts, keep): (&AnswerFacts, Option<Box<Keep>>),
 ) -> Result<Exchanged, Failed> {
     let bytes = whole_body(gateway, &mut attempt, body).await?;
     match answer::complete(surface, target, &bytes, facts) {
@@ -224,7 +232,7 @@ async fn whole(
 
 /// The count of a prompt's tokens. It costs nothing.
 async fn counted(
-    mut attempt: Attempt,
+    mut attempt: Box<Attempt>,
     body: ResponseBody,
     surface: Dialect,
     target: Dialect,
@@ -258,12 +266,12 @@ impl TaskHead {
 /// The whole answer to something else than a call of a language model.
 async fn task_done(
     gateway: &Gateway,
-    mut attempt: Attempt,
+    mut attempt: Box<Attempt>,
     body: ResponseBody,
     head: TaskHead,
     target: Dialect,
     (call, provider): &(CallBody, String),
-    (facts, keep): (&AnswerFacts, Option<Keep>),
+    (facts, keep): (&AnswerFacts, Option<Box<Keep>>),
 ) -> Result<Exchanged, Failed> {
     let bytes = whole_body(gateway, &mut attempt, body).await?;
     let received = Payload { bytes, content_type: head.content_type.into() };

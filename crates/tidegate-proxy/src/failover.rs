@@ -1,6 +1,7 @@
 //! One candidate after the other, until one answers: free before the first event, never after.
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tidegate_upstream::{SignIn, Unsigned, forwarded, post};
 use tokio::time::Instant;
 
 use crate::account::Account;
-use crate::admit::{Held, Permit, hold_further};
+use crate::admit::{Permit, hold_further};
 use crate::attempt::{Exchange, Exchanged, Outbound};
 use crate::authenticate::Caller;
 use crate::byok::{self, Brought};
@@ -27,6 +28,7 @@ use crate::cache::{Keep, Seat, Told};
 use crate::failed::{Failed, Next};
 use crate::gateway::Gateway;
 use crate::headers;
+use crate::in_time::in_time;
 use crate::read_call::Call;
 use crate::refusal::Refused;
 use crate::relay::Live;
@@ -87,24 +89,26 @@ pub(crate) enum Content {
 }
 
 /// Calls candidates until one answers, or says why none did.
-pub(crate) async fn call_with_failover(planned: &Planned<'_>, permit: Permit) -> Result<Answer, Refused> {
-    let Planned { gateway, account, call, plan, .. } = *planned;
+pub(crate) async fn call_with_failover(
+    planned: &Planned<'_>,
+    permit: &mut Permit,
+) -> Result<Answer, Refused> {
+    let Planned { gateway, account, caller, call, plan, .. } = *planned;
     let total = plan.policy.total_timeout_ms.map_or(gateway.settings.total_timeout, millis);
     let deadline = Instant::from_std(account.arrival.clock) + total;
     let most = u16::from(plan.policy.max_attempts.max(1));
-    let mut first = Some(permit.first);
     let mut last: Option<(Failed, usize)> = None;
-    let mut untried = permit.order.iter().copied();
+    let mut untried = std::mem::take(&mut permit.order).into_iter();
     for number in 0..most {
         let Some(index) = next(planned, &mut untried, last.as_ref()).await else { break };
         let Some(candidate) = plan.candidates.get(index) else { break };
         if last.is_some() && deadline <= Instant::now() {
             break;
         }
-        let held = match first.take() {
+        let held = match permit.first.take() {
             Some(held) => held,
             None => {
-                let organization = planned.caller.view.organization_id();
+                let organization = caller.view.organization_id();
                 let held = hold_further(gateway, account, organization, call, plan, candidate, number);
                 match Box::pin(held).await {
                     Ok(held) => held,
@@ -114,7 +118,9 @@ pub(crate) async fn call_with_failover(planned: &Planned<'_>, permit: Permit) ->
                 }
             }
         };
-        match attempt(planned, candidate, number, held, deadline).await {
+        let whose = Whose { caller, labels: &call.labels };
+        let attempt = Attempt::held(gateway, account, whose, candidate, number, held);
+        match make(planned, candidate, attempt, deadline).await {
             Ok(content) => {
                 let (by, cache) = (By::of(candidate, plan), planned.seat.told());
                 return Ok(Answer { content, by, cache });
@@ -194,17 +200,15 @@ fn note_failure(planned: &Planned<'_>, candidate: &Candidate, failed: &Failed) {
     }
 }
 
-async fn attempt(
+/// Makes an attempt at a candidate.
+async fn make(
     planned: &Planned<'_>,
     candidate: &Candidate,
-    number: u16,
-    held: Held,
+    mut attempt: Box<Attempt>,
     deadline: Instant,
 ) -> Result<Content, Failed> {
-    let Planned { gateway, account, caller, call, plan, .. } = *planned;
-    let whose = Whose { caller, labels: &call.labels };
-    let limit = held.grant.limit;
-    let mut attempt = Attempt::held(gateway, account, whose, candidate, number, held);
+    let Planned { gateway, call, plan, .. } = *planned;
+    let limit = attempt.grant.limit;
     let longest = plan.policy.attempt_timeout_ms.map_or(gateway.settings.attempt_timeout, millis);
     let longest = byok::timeout(call, candidate).map_or(longest, |own| own.min(longest));
     let deadline = deadline.min(attempt.began() + longest);
@@ -284,8 +288,8 @@ async fn outbound(
     }
     if let Some(sign_in) = &sign_in {
         let request = Unsigned { endpoint: &endpoint, path: &path, body: &body };
-        let signed = sign_in.apply(provider.auth, request, &mut out, gateway.means(now));
-        match tokio::time::timeout_at(deadline, signed).await {
+        let signed = pin!(sign_in.apply(provider.auth, request, &mut out, gateway.means(now)));
+        match in_time(signed, || deadline).await {
             Ok(signed) => signed.map_err(Failed::SignIn)?,
             Err(_) => return Err(Failed::TimedOut),
         }
@@ -303,6 +307,7 @@ async fn outbound(
         keep: planned.seat.slot().and_then(|slot| {
             let lowered = limit.filter(|limit| call.body.output_limit.is_none_or(|asked| *limit < asked));
             Keep::of(&gateway.cache, slot, candidate, (account.arrival.call_id, target, lowered))
+                .map(Box::new)
         }),
         facts: {
             let tariff = candidate.tariff.clone();

@@ -12,7 +12,8 @@ pub(crate) async fn probe(gateway: &Gateway, plan: &mut Plan) {
     let Some(candidate) = plan.to_probe().filter(|candidate| gateway.health.begin_probe(candidate)) else {
         return;
     };
-    if gateway.limiter.claim(&name(candidate), PROBE).await.unwrap_or(true) {
+    // Seldom, and kept out of every call's state.
+    if Box::pin(gateway.limiter.claim(&name(candidate), PROBE)).await.unwrap_or(true) {
         plan.probe();
     }
 }

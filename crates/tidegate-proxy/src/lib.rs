@@ -27,6 +27,7 @@ mod grant;
 mod half_open;
 mod headers;
 mod health;
+mod in_time;
 mod intent;
 mod job;
 mod listing;

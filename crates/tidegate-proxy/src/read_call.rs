@@ -20,6 +20,7 @@ use crate::authenticate::Caller;
 use crate::decompress::Coding;
 use crate::face::Face;
 use crate::gateway::Settings;
+use crate::in_time::in_time;
 use crate::refusal::{Refusal, Refused};
 
 /// One client request, read. Made here only, for a [`Caller`].
@@ -162,15 +163,15 @@ where
         discard(&mut body).await;
         return Err(too_large(settings));
     }
-    let began = Instant::now();
+    let mut began = None;
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     loop {
         let length = first.len() + rest.len();
         // The slowest body that is tolerated would be so far by now.
         let allowed = Duration::from_secs(length as u64 / settings.body_rate.max(1));
-        let deadline = began + settings.body_grace + allowed;
-        let Ok(frame) = tokio::time::timeout_at(deadline, body.frame()).await else {
+        let deadline = || *began.get_or_insert_with(Instant::now) + settings.body_grace + allowed;
+        let Ok(frame) = in_time(body.frame(), deadline).await else {
             return Err(Refusal::new(RefusalCause::BadRequest, "the body came too slowly")
                 .status(408)
                 .closing());

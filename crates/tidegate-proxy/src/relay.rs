@@ -27,7 +27,7 @@ const PIECE: usize = 64 * 1024;
 /// A provider's stream, its meter and its money.
 pub(crate) struct Live {
     gateway: Arc<Gateway>,
-    pub(crate) attempt: Attempt,
+    pub(crate) attempt: Box<Attempt>,
     body: Option<Source>,
     steps: Option<Arc<Steps>>,
     pub(crate) stream: AnswerStream,
@@ -39,12 +39,12 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn new(
         gateway: Arc<Gateway>,
-        mut attempt: Attempt,
+        mut attempt: Box<Attempt>,
         body: ResponseBody,
         stream: AnswerStream,
-        keep: Option<Keep>,
+        keep: Option<Box<Keep>>,
     ) -> Self {
-        let keeping = keep.map(|keep| Box::new(Keeping::new(keep)));
+        let keeping = keep.map(|keep| Box::new(Keeping::new(*keep)));
         attempt.begin_steps();
         let steps = attempt.steps.clone();
         let body = Some(Source::new(body, steps.as_ref(), &gateway));

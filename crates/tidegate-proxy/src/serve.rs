@@ -48,7 +48,7 @@ where
         // In a place of its own until it is answered: a connection that waits or streams is small.
         Endpoint::Call(face) => Box::pin(call(gateway, arrival, face, underway, &head, body)).await,
         Endpoint::Job => {
-            let found = job::status(gateway, arrival, &head, body).await;
+            let found = Box::pin(job::status(gateway, arrival, &head, body)).await;
             let voice = crate::endpoint::voice(head.uri.path(), &head.headers);
             crate::answer::small(gateway, arrival, voice, underway, found)
         }
@@ -131,9 +131,11 @@ where
     let brought = Brought::open(gateway, &caller.view, &call)?;
     // The windows of budgets go by the time of their counters.
     let draw = call.draw(account.arrival.call_id);
-    let facts = CallFacts { credentials: &brought.credentials, ..call.facts(face, &*gateway.health) };
-    let mut plan = plan(&caller.view, &facts, gateway.limiter.now(), draw)
-        .inspect_err(|refusal| account.note_no_plan(refusal, &facts))?;
+    let mut plan = {
+        let facts = CallFacts { credentials: &brought.credentials, ..call.facts(face, &*gateway.health) };
+        plan(&caller.view, &facts, gateway.limiter.now(), draw)
+            .inspect_err(|refusal| account.note_no_plan(refusal, &facts))?
+    };
     brought.check(plan.policy.allow_request_credentials)?;
     // Where policies or the route say so, as if the request had asked for it.
     call.body.gateway.caching |= plan.policy.caching.prompt_markers;
@@ -149,8 +151,8 @@ where
     half_open::probe(gateway, &mut plan).await;
     account.note_plan(&plan);
     let planned = Planned { gateway, account, caller, call, plan: &plan, headers, brought, seat };
-    let permit = admit(gateway, account, caller.view.organization_id(), call, &plan).await?;
-    let mut answer = call_with_failover(&planned, permit).await?;
+    let mut permit = admit(gateway, account, caller.view.organization_id(), call, &plan).await?;
+    let mut answer = call_with_failover(&planned, &mut permit).await?;
     if let (true, Content::Whole(beginning)) = (face.waits, &answer.content) {
         answer.content = Content::Job(beginning.clone(), Box::new(caller.view.clone()));
     }

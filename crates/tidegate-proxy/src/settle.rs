@@ -92,11 +92,12 @@ impl Attempt {
         candidate: &Candidate,
         number: u16,
         held: Held,
-    ) -> Self {
+    ) -> Box<Self> {
         let Held { grant, hold, under } = held;
         account.note_sent(false);
         let deadline = hold.as_ref().map_or_else(|| deadline(gateway, gateway.now()), |hold| hold.deadline);
-        Self {
+        // Large, and handed on at every stage.
+        Box::new(Self {
             event: BillingEvent {
                 in_advance: under.in_advance,
                 ..intent(account, whose, candidate, number, hold.as_ref(), under.epoch, deadline)
@@ -115,7 +116,7 @@ impl Attempt {
             staged: None,
             began: Instant::now(),
             status: 0,
-        }
+        })
     }
 
     /// Hands the intent over: it is written with [`Self::intend`], of this attempt or of another.
