@@ -3,6 +3,8 @@
 //!
 //! `TIDEGATE_OLD=path/to/an/older/tidegate`; without it, the same story of a node that knows everything.
 
+mod caps;
+
 use std::path::PathBuf;
 
 use serde_json::{Value, json};

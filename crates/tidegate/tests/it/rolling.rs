@@ -74,52 +74,61 @@ impl Load {
 
 /// A client that never sends a request twice. It keeps connections, which releases before `drain_lead_seconds`
 /// closed under its feet.
-fn once(keeps: bool) -> Client {
+pub(crate) fn once(keeps: bool) -> Client {
     let kept = if keeps { usize::MAX } else { 0 };
     let client = Client::builder().timeout(seconds(60)).no_proxy().pool_max_idle_per_host(kept);
     client.retry(reqwest::retry::never()).build().unwrap()
 }
 
-fn servers(installation: &Installation) -> [Vec<(String, String)>; 2] {
+pub(crate) fn servers(installation: &Installation) -> [Vec<(String, String)>; 2] {
     let of = |programs: &[tidegate_testkit::installation::Program], part: &str| {
         programs.iter().map(|one| (one.url(part).unwrap(), one.url("metrics on ").unwrap())).collect()
     };
     [of(&installation.nodes, "gateway on "), of(&installation.control_planes, "management API on ")]
 }
 
-struct Roll<'a> {
-    installation: &'a mut Installation,
-    nodes: &'a Balancer,
-    planes: &'a Balancer,
+/// Replaces processes by what the installation's executable is then.
+pub(crate) struct Roll<'a> {
+    pub(crate) installation: &'a mut Installation,
+    pub(crate) nodes: &'a Balancer,
+    pub(crate) planes: &'a Balancer,
     /// The executables can be told to wait themselves.
-    by_themselves: bool,
+    pub(crate) by_themselves: bool,
 }
 
 impl Roll<'_> {
     async fn control_planes(&mut self) {
         for index in 0..self.installation.control_planes.len() {
-            self.leave(self.planes, index).await;
-            let plane = &mut self.installation.control_planes[index];
-            plane.signal("TERM");
-            assert!(plane.wait(seconds(30)).await.unwrap(), "control plane {index} ends well");
-            self.installation.restart_control_plane(index).await.unwrap();
-            self.planes.take(index, false);
-            let seen = || async { self.planes.uses(index) };
-            until("the balancer sees that the control plane is back", seconds(10), seen).await;
+            self.control_plane(index).await;
         }
     }
 
     async fn nodes(&mut self) {
         for index in 0..self.installation.nodes.len() {
-            self.leave(self.nodes, index).await;
-            let node = &mut self.installation.nodes[index];
-            node.signal("TERM");
-            assert!(node.wait(seconds(40)).await.unwrap(), "node {index} ends well");
-            self.installation.restart_node(index).await.unwrap();
-            self.nodes.take(index, false);
-            let seen = || async { self.nodes.uses(index) };
-            until("the balancer sees that the node is back", seconds(10), seen).await;
+            self.node(index).await;
         }
+    }
+
+    pub(crate) async fn control_plane(&mut self, index: usize) {
+        self.leave(self.planes, index).await;
+        let plane = &mut self.installation.control_planes[index];
+        plane.signal("TERM");
+        assert!(plane.wait(seconds(30)).await.unwrap(), "control plane {index} ends well");
+        self.installation.restart_control_plane(index).await.unwrap();
+        self.planes.take(index, false);
+        let seen = || async { self.planes.uses(index) };
+        until("the balancer sees that the control plane is back", seconds(10), seen).await;
+    }
+
+    pub(crate) async fn node(&mut self, index: usize) {
+        self.leave(self.nodes, index).await;
+        let node = &mut self.installation.nodes[index];
+        node.signal("TERM");
+        assert!(node.wait(seconds(40)).await.unwrap(), "node {index} ends well");
+        self.installation.restart_node(index).await.unwrap();
+        self.nodes.take(index, false);
+        let seen = || async { self.nodes.uses(index) };
+        until("the balancer sees that the node is back", seconds(10), seen).await;
     }
 
     async fn leave(&self, balancer: &Balancer, index: usize) {
