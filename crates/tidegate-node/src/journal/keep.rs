@@ -115,15 +115,19 @@ fn commit_lane(shared: &Shared, index: usize) {
 
 fn trim_and_measure(shared: &Shared, clock: &dyn Clock) {
     let (mut sampled, mut seen, mut rate) = (Instant::now(), 0, Rate::default());
-    let mut cursor_written = Instant::now();
+    // What is stuck is tried again when the cursor is due, not in each round.
+    let (mut cursor_written, mut stuck) = (Instant::now(), false);
     loop {
         let stopping = shared.is_stopping();
         let due = stopping || cursor_written.elapsed() >= CURSOR_EVERY;
-        if shared.moved.load(Ordering::Acquire) {
-            match trim(shared, clock, due) {
+        if shared.moved.load(Ordering::Acquire) && (due || !stuck) {
+            let trimmed = trim(shared, clock, due);
+            stuck = trimmed.is_err();
+            match trimmed {
                 Ok(true) => cursor_written = Instant::now(),
                 Ok(false) => {}
                 Err(error) => {
+                    cursor_written = Instant::now();
                     shared.moved.store(true, Ordering::Release);
                     tracing::error!(%error, "the journal cannot remove what is acknowledged");
                 }
@@ -166,20 +170,29 @@ fn trim(shared: &Shared, clock: &dyn Clock, due: bool) -> io::Result<bool> {
         return Ok(false);
     }
     cursor::write(&shared.disk, &positions)?;
+    let mut stuck = Ok(());
     for (stream, count) in removable {
-        for _ in 0..count {
-            let Some(segment) = stream.segments.lock().pop_front() else { break };
-            if let Err(error) = shared.disk.unlink(&segment.name) {
-                // It is removed by a later round.
-                stream.segments.lock().push_front(segment);
-                return Err(error);
-            }
-            shared.used_bytes.fetch_sub(segment.written(), Ordering::Relaxed);
+        if let Err(error) = remove(shared, &stream, count) {
+            // A later round removes it; meanwhile nobody else's stay.
+            stuck = Err(error);
         }
     }
     shared.disk.sync_folder()?;
     shared.earlier.write().retain(|stream| !stream.segments.lock().is_empty());
-    Ok(true)
+    stuck.map(|()| true)
+}
+
+/// Removes segments at the stream's front, as far as the disk lets it.
+fn remove(shared: &Shared, stream: &Stream, count: usize) -> io::Result<()> {
+    for _ in 0..count {
+        let Some(segment) = stream.segments.lock().pop_front() else { break };
+        if let Err(error) = shared.disk.unlink(&segment.name) {
+            stream.segments.lock().push_front(segment);
+            return Err(error);
+        }
+        shared.used_bytes.fetch_sub(segment.written(), Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// How many segments at the stream's front are sealed, acknowledged and hold no open attempt.

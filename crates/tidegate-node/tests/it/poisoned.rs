@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tidegate_node::journal::{Journal, JournalSettings, Step};
 
 use crate::segments::{acknowledge_all, calls, number, segments};
-use crate::support::{ended, eventually, fresh_on, killed, open, settings};
+use crate::support::{ended, eventually, fresh, fresh_on, killed, open, settings};
 
 /// A disk of which some steps fail for as long as is said.
 #[derive(Default)]
@@ -183,4 +183,31 @@ fn a_segment_that_cannot_be_removed_is_removed_later() {
     ill.failing.lock().clear();
     eventually("the next one is removed", || !second.exists());
     assert!(!first.exists(), "it is not forgotten");
+}
+
+#[test]
+fn a_segment_that_cannot_be_removed_holds_up_nobody_elses() {
+    let (folder, settings, journal) = fresh();
+    while segments(folder.path()).len() < 2 {
+        journal.append(&ended(1)).unwrap();
+    }
+    journal.flush().unwrap();
+    let earlier = segments(folder.path());
+    drop(journal);
+    let stuck = earlier[0].1.clone();
+    let ill = stuck.clone();
+    let probe = move |step, name: &str| match step {
+        Step::Unlink if ill.ends_with(name) => Err(io::Error::from_raw_os_error(5)),
+        _ => Ok(()),
+    };
+    let (journal, _) = open(&JournalSettings { probe: Some(Arc::new(probe)), ..settings });
+    let own = || segments(folder.path()).into_iter().filter(|one| !earlier.contains(one)).collect::<Vec<_>>();
+    while own().len() < 2 {
+        journal.append(&ended(2)).unwrap();
+    }
+    journal.flush().unwrap();
+    let first = own().remove(0).1;
+    acknowledge_all(&journal);
+    eventually("the new lane's is removed", || !first.exists());
+    assert!(stuck.exists());
 }
