@@ -34,12 +34,15 @@ impl Stored {
     }
 }
 
-/// Without one of these nothing is named, and nothing needs to be walked. Escapes may hide any. Each
-/// with the place of the pair of bytes in it that is rarest in prompts.
-const HINTS: [(&[u8], usize); 16] = [
+/// Without one of these nothing is named, and nothing needs to be walked. Escapes may hide any, and schemes and hosts
+/// may be in letters of either size. Each with the place of the pair of bytes in it that is rarest in prompts.
+const HINTS: [(&[u8], usize); 19] = [
     (b"\\u00", 0),
     (b"file", 0),
     (b"File", 0),
+    (b"FILE", 0),
+    (b":/", 0),
+    (b":\\/", 0),
     (b"s3", 0),
     (b"S3", 0),
     (b"gs:", 1),
@@ -56,10 +59,10 @@ const HINTS: [(&[u8], usize); 16] = [
 ];
 
 /// For each byte the hints, one bit each, whose rarest pair begins with it, and those whose pair ends with it.
-static BEGUN: [u16; 256] = hints_with(0);
-static ENDED: [u16; 256] = hints_with(1);
+static BEGUN: [u32; 256] = hints_with(0);
+static ENDED: [u32; 256] = hints_with(1);
 
-const fn hints_with(part: usize) -> [u16; 256] {
+const fn hints_with(part: usize) -> [u32; 256] {
     let mut hints = [0; 256];
     let mut hint = 0;
     while hint < HINTS.len() {
@@ -338,6 +341,10 @@ mod tests {
             "messages[0].content[0].file_id",
         ),
         (r#"{"container":{"skills":[{"type":"custom","skill_id":"s"}]}}"#, "container.skills[0].skill_id"),
+        (r#"{"image_url":{"url":"https://storage.googleapis.com/b/k"}}"#, "image_url.url"),
+        (r#"{"image_url":{"url":"https:\/\/Storage.GoogleAPIs.com/b/k"}}"#, "image_url.url"),
+        (r#"{"url":"Gs://b/k"}"#, "url"),
+        (r#"{"url":"FILE:///k"}"#, "url"),
     ];
 
     #[test]
