@@ -56,7 +56,8 @@ fn sent(call: &CallBody, target: Dialect) {
     for rich in [false, true] {
         let Ok(bytes) = outbound::request(call, target, &edits(rich)) else { continue };
         if call.surface == target {
-            let outside = Outside { model: Some("m"), ..Outside::default() };
+            // As it was read: whoever names the stream elsewhere leaves whatever the body says of one.
+            let outside = Outside { model: Some("m"), stream: Some(call.stream), ..Outside::default() };
             let again = read::call(target, outside, bytes);
             assert!(again.is_ok(), "an edited body can no longer be read: {:?}", again.err());
         }
