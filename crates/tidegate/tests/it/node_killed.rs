@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// Calls until told to stop; ids of the calls that came to their end.
-async fn load(apps: &[App], worker: usize, stop: &AtomicBool) -> Vec<String> {
+pub async fn load(apps: &[App], worker: usize, stop: &AtomicBool) -> Vec<String> {
     let mut completed = Vec::new();
     let mut number = worker;
     while !stop.load(Ordering::Relaxed) {
@@ -62,6 +62,38 @@ async fn shipped(installation: &Installation, completed: usize) {
     until("every journal is shipped", seconds(30), ready).await;
 }
 
+/// Once everything is shipped: each completed call is on the books, once and for what the provider bills; what of its
+/// bill is not charged is unresolved. Answers what the budget says is spent and unresolved, in nano-dollars.
+pub async fn books(installation: &Installation, budget: &str, completed: &[String]) -> (i128, i128) {
+    shipped(installation, completed.len()).await;
+
+    let records = calls(&installation.admin).await;
+    let mut by_id: BTreeMap<&str, &Value> = BTreeMap::new();
+    for record in &records {
+        let doubled = by_id.insert(record["id"].as_str().unwrap(), record);
+        assert!(doubled.is_none(), "{record} is on the books twice");
+    }
+    let distinct: BTreeSet<&String> = completed.iter().collect();
+    assert_eq!(distinct.len(), completed.len(), "call ids are unique, over restarts too");
+    let mut lines: BTreeMap<String, i128> = BTreeMap::new();
+    for line in bill_lines(installation).await {
+        *lines.entry(line["call_id"].as_str().unwrap().to_owned()).or_default() +=
+            i128::from(line["nano_usd"].as_i64().unwrap());
+    }
+    for id in completed {
+        let record =
+            by_id.get(id.as_str()).unwrap_or_else(|| panic!("{id} completed and is not on the books"));
+        assert_eq!(Some(&nano(&record["cost"])), lines.get(id), "{id}: our charge and the provider's line");
+    }
+
+    let spend = &installation.admin.get(&format!("/budgets/{budget}")).await.unwrap()["spend"];
+    let (spent, unresolved) = (nano(&spend["spent"]), nano(&spend["unresolved"]));
+    let billed = bill(installation).await;
+    assert!(spent <= billed, "never charged without evidence: {spent} of {billed}");
+    assert!(billed <= spent + unresolved, "bill {billed}, spent {spent}, unresolved {unresolved}");
+    (spent, unresolved)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_node_loses_and_doubles_no_completed_call() {
     // No epoch is ended for what the killed ones had in advance: their successors bring it back.
@@ -80,32 +112,7 @@ async fn a_killed_node_loses_and_doubles_no_completed_call() {
     let (completed, ()) = tokio::join!(workers, fault);
     let completed: Vec<String> = completed.into_iter().flatten().collect();
     assert!(completed.len() > 200, "{} calls are no load", completed.len());
-    shipped(&installation, completed.len()).await;
-
-    let records = calls(&installation.admin).await;
-    let mut by_id: BTreeMap<&str, &Value> = BTreeMap::new();
-    for record in &records {
-        let doubled = by_id.insert(record["id"].as_str().unwrap(), record);
-        assert!(doubled.is_none(), "{record} is on the books twice");
-    }
-    let distinct: BTreeSet<&String> = completed.iter().collect();
-    assert_eq!(distinct.len(), completed.len(), "call ids are unique, over restarts too");
-    let mut lines: BTreeMap<String, i128> = BTreeMap::new();
-    for line in bill_lines(&installation).await {
-        *lines.entry(line["call_id"].as_str().unwrap().to_owned()).or_default() +=
-            i128::from(line["nano_usd"].as_i64().unwrap());
-    }
-    for id in &completed {
-        let record =
-            by_id.get(id.as_str()).unwrap_or_else(|| panic!("{id} completed and is not on the books"));
-        assert_eq!(Some(&nano(&record["cost"])), lines.get(id), "{id}: our charge and the provider's line");
-    }
-
-    let spend = &installation.admin.get(&format!("/budgets/{budget}")).await.unwrap()["spend"];
-    let (spent, unresolved) = (nano(&spend["spent"]), nano(&spend["unresolved"]));
-    let billed = bill(&installation).await;
-    assert!(spent <= billed, "never charged without evidence: {spent} of {billed}");
-    assert!(billed <= spent + unresolved, "bill {billed}, spent {spent}, unresolved {unresolved}");
+    let (spent, unresolved) = books(&installation, &budget, &completed).await;
 
     let back = || async {
         let counted = OwnBudget::of(&apps[1]).await;

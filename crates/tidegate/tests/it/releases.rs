@@ -4,6 +4,7 @@
 //! `TIDEGATE_OLD=path/to/an/older/tidegate`; without it, the same story of a node that knows everything.
 
 mod caps;
+mod kills;
 
 use std::path::PathBuf;
 

@@ -1,6 +1,12 @@
 //! A mock that others wrote as upstream: `@copilotkit/aimock`, as `tests/clients/run` installs it.
 //! Not run by a plain `cargo test`: it needs node, and AIMOCK, the path of the mock's program.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "shared with the stories of `it`")]
