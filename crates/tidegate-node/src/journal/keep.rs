@@ -3,7 +3,6 @@
 //!
 //! Order of removal: cursor written and synced, segments unlinked, folder synced.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,6 +14,7 @@ use tidegate_types::Clock;
 use super::Shared;
 use super::cursor::{self, Positions};
 use super::disk::Disk;
+use super::segment::Segment;
 use super::status::Rate;
 use super::stream::Stream;
 
@@ -157,12 +157,15 @@ fn trim(shared: &Shared, clock: &dyn Clock, due: bool) -> io::Result<bool> {
     let mut positions = Positions::new();
     let mut removable = Vec::new();
     for stream in shared.streams() {
-        positions.insert((stream.boot, stream.lane), stream.acknowledged());
+        let acknowledged = stream.acknowledged();
+        positions.insert((stream.boot, stream.lane), acknowledged);
+        let mut front = owes_nothing(&shared.disk, &stream, acknowledged);
+        // Asked last: what begins from here on lies behind them.
         let lane = shared.lanes.iter().find(|lane| Arc::ptr_eq(&lane.stream, &stream));
         let held = lane.map(|lane| lane.held_segments(before)).unwrap_or_default();
-        let count = owes_nothing(&shared.disk, &stream, &held);
-        if count > 0 {
-            removable.push((stream, count));
+        front.truncate(front.iter().take_while(|segment| !held.contains(&segment.number)).count());
+        if !front.is_empty() {
+            removable.push((stream, front));
         }
     }
     if removable.is_empty() && !due {
@@ -171,8 +174,8 @@ fn trim(shared: &Shared, clock: &dyn Clock, due: bool) -> io::Result<bool> {
     }
     cursor::write(&shared.disk, &positions)?;
     let mut stuck = Ok(());
-    for (stream, count) in removable {
-        if let Err(error) = remove(shared, &stream, count) {
+    for (stream, front) in removable {
+        if let Err(error) = remove(shared, &stream, &front) {
             // A later round removes it; meanwhile nobody else's stay.
             stuck = Err(error);
         }
@@ -182,10 +185,11 @@ fn trim(shared: &Shared, clock: &dyn Clock, due: bool) -> io::Result<bool> {
     stuck.map(|()| true)
 }
 
-/// Removes segments at the stream's front, as far as the disk lets it.
-fn remove(shared: &Shared, stream: &Stream, count: usize) -> io::Result<()> {
-    for _ in 0..count {
-        let Some(segment) = stream.segments.lock().pop_front() else { break };
+/// Removes these from the stream's front, as far as the disk lets it; not one that another has taken the place of.
+fn remove(shared: &Shared, stream: &Stream, front: &[Arc<Segment>]) -> io::Result<()> {
+    for expected in front {
+        let found = stream.segments.lock().pop_front_if(|segment| Arc::ptr_eq(segment, expected));
+        let Some(segment) = found else { break };
         if let Err(error) = shared.disk.unlink(&segment.name) {
             stream.segments.lock().push_front(segment);
             return Err(error);
@@ -195,9 +199,8 @@ fn remove(shared: &Shared, stream: &Stream, count: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// How many segments at the stream's front are sealed, acknowledged and hold no open attempt.
-fn owes_nothing(disk: &Disk, stream: &Stream, held: &BTreeSet<u64>) -> usize {
-    let acknowledged = stream.acknowledged();
+/// The segments at the stream's front that are sealed and acknowledged.
+fn owes_nothing(disk: &Disk, stream: &Stream, acknowledged: u64) -> Vec<Arc<Segment>> {
     let segments = stream.segments.lock();
     let sealed = segments.iter().filter(|segment| segment.is_sealed());
     for segment in sealed {
@@ -207,8 +210,7 @@ fn owes_nothing(disk: &Disk, stream: &Stream, held: &BTreeSet<u64>) -> usize {
     }
     segments
         .iter()
-        .take_while(|segment| {
-            segment.is_sealed() && segment.last() <= acknowledged && !held.contains(&segment.number)
-        })
-        .count()
+        .take_while(|segment| segment.is_sealed() && segment.last() <= acknowledged)
+        .cloned()
+        .collect()
 }

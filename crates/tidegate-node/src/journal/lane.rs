@@ -44,6 +44,9 @@ struct Writer {
     open: AHashMap<AttemptKey, OpenAttempt>,
     /// Names of poisoned segments, unlinked once their content is durable elsewhere.
     given_up: Vec<String>,
+    /// A sync has failed, and none of all has succeeded since.
+    doubtful: bool,
+    /// New work waits for a sound segment.
     failed: bool,
 }
 
@@ -60,6 +63,22 @@ struct Unsynced {
 struct OpenAttempt {
     segment: u64,
     deadline: i64,
+}
+
+/// What a commit makes durable. If it ends in a panic, the next one has it to do.
+struct Taken<'a> {
+    lane: &'a Lane,
+    batches: Vec<Unsynced>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if !self.batches.is_empty() {
+            let mut writer = self.lane.writer.lock();
+            self.batches.append(&mut writer.unsynced);
+            writer.unsynced = std::mem::take(&mut self.batches);
+        }
+    }
 }
 
 impl Writer {
@@ -231,26 +250,30 @@ impl Lane {
     /// After an error the call must be repeated.
     pub(crate) fn commit(&self) -> io::Result<()> {
         let _alone = self.committing.lock();
-        let batches = {
-            let mut writer = self.writer.lock();
-            let batches = std::mem::take(&mut writer.unsynced);
-            writer.usual = batches.last().map_or(0, |batch| batch.frames.len());
-            batches
-        };
-        let failure = batches
+        let mut taken = Taken { lane: self, batches: self.take_unsynced() };
+        let failure = taken
+            .batches
             .iter()
             .enumerate()
             .find_map(|(index, batch)| self.sync(&batch.segment).err().map(|error| (index, error)));
+        let batches = std::mem::take(&mut taken.batches);
         if let Some((index, error)) = failure {
             return self.give_up(batches, index, error);
         }
         let given_up = {
             let mut writer = self.writer.lock();
-            writer.failed = false;
+            (writer.doubtful, writer.failed) = (false, false);
             std::mem::take(&mut writer.given_up)
         };
         self.discard(given_up);
         self.reserve()
+    }
+
+    fn take_unsynced(&self) -> Vec<Unsynced> {
+        let mut writer = self.writer.lock();
+        let batches = std::mem::take(&mut writer.unsynced);
+        writer.usual = batches.last().map_or(0, |batch| batch.frames.len());
+        batches
     }
 
     /// Removes files that nothing is lost with; those that stay are removed by a later commit.
@@ -318,7 +341,7 @@ impl Lane {
         };
         tracing::error!(segment = %bad.name, error = %cause, "fsync failed: the segment is given up");
         // The second failure in a row: the disk is not to be trusted, new work waits.
-        writer.failed |= !writer.given_up.is_empty();
+        writer.failed |= std::mem::replace(&mut writer.doubtful, true);
         bad.poison();
         match self.rewrite(writer, &bad, &unsynced) {
             Ok(None) => unsynced.retain(|batch| !Arc::ptr_eq(&batch.segment, &bad)),

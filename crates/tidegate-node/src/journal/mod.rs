@@ -337,6 +337,9 @@ impl Journal {
         for keeper in self.keepers.lock().drain(..) {
             if keeper.join().is_err() {
                 tracing::error!("a thread of the journal ended in a panic");
+                if let Err(error) = self.flush() {
+                    tracing::error!(%error, "the journal could not be made durable at the end");
+                }
             }
         }
     }

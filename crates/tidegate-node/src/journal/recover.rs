@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 use tidegate_proto::usage::journal_record::Record;
 use tidegate_proto::usage::{BillingEvent, JournalRecord};
 
 use super::cursor::Positions;
 use super::disk::Disk;
-use super::entry::{AttemptKey, Meaning, attempt_of, meaning};
+use super::entry::{AttemptKey, Meaning, meaning};
 use super::frame;
 use super::segment::{Name, Segment, last_of};
 use super::stream::Stream;
@@ -38,6 +38,8 @@ pub(crate) struct Found {
     /// Places where a sequence is missing.
     pub(crate) gaps: u64,
     open: AHashMap<AttemptKey, BillingEvent>,
+    /// Attempts whose end is among the strays.
+    ended_strays: AHashSet<AttemptKey>,
 }
 
 /// Reads every segment of the folder.
@@ -56,8 +58,8 @@ pub(crate) fn read(disk: &Disk, cursor: &Positions) -> io::Result<Found> {
         }
     }
     // A start that died while it wrote strays again has left the beginning of some twice, and behind their end.
-    for last in &found.ended {
-        found.open.remove(&attempt_of(last));
+    for attempt in &found.ended_strays {
+        found.open.remove(attempt);
     }
     found.orphans = std::mem::take(&mut found.open).into_values().collect();
     found.orphans.sort_by(|a: &BillingEvent, b| (&a.call_id, a.attempt).cmp(&(&b.call_id, b.attempt)));
@@ -131,6 +133,9 @@ impl Found {
             }
             (Meaning::Closes { attempt }, Record::Event(last)) => {
                 self.open.remove(&attempt);
+                if stray {
+                    self.ended_strays.insert(attempt);
+                }
                 if last.epoch > 0 && !last.holds.is_empty() {
                     self.ended.push_back(last.clone());
                     if self.ended.len() > MOST_ENDED {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tidegate_node::journal::{Journal, JournalSettings, Step};
 
 use crate::segments::{acknowledge_all, calls, number, segments};
-use crate::support::{ended, eventually, fresh, fresh_on, killed, open, settings};
+use crate::support::{ended, eventually, fresh, fresh_on, intent, killed, open, settings};
 
 /// A disk of which some steps fail for as long as is said.
 #[derive(Default)]
@@ -210,4 +210,41 @@ fn a_segment_that_cannot_be_removed_holds_up_nobody_elses() {
     acknowledge_all(&journal);
     eventually("the new lane's is removed", || !first.exists());
     assert!(stuck.exists());
+}
+
+#[test]
+fn a_file_that_cannot_be_removed_makes_no_failed_sync_the_second_in_a_row() {
+    let (failing, waiting, go) = (AtomicUsize::new(1), AtomicBool::new(false), AtomicBool::new(true));
+    let disk = Arc::new((failing, waiting, go));
+    let asked = Arc::clone(&disk);
+    let (_folder, _, journal) = fresh_on(move |step, _| {
+        let (failing, waiting, go) = &*asked;
+        let ill = || Err(io::Error::from_raw_os_error(5));
+        match step {
+            Step::Unlink => return ill(),
+            Step::Sync if failing.swap(0, Ordering::SeqCst) > 0 => return ill(),
+            Step::Sync => {
+                waiting.store(true, Ordering::SeqCst);
+                while !go.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    let (failing, waiting, go) = &*disk;
+    journal.append(&ended(1)).unwrap();
+    journal.flush().unwrap();
+    assert_eq!(failing.load(Ordering::SeqCst), 0, "what was given up stays on the disk");
+    go.store(false, Ordering::SeqCst);
+    waiting.store(false, Ordering::SeqCst);
+    failing.store(1, Ordering::SeqCst);
+    journal.append(&ended(2)).unwrap();
+    eventually("the copy is being synced", || waiting.load(Ordering::SeqCst));
+    let taken = journal.append(&intent(3));
+    go.store(true, Ordering::SeqCst);
+    taken.expect("the first failure of this segment");
+    journal.flush().unwrap();
+    assert_eq!(calls(&journal), [1, 2, 3]);
 }
