@@ -17,6 +17,7 @@ struct Disk {
 }
 
 impl Disk {
+    #[expect(clippy::panic, reason = "what is planted")]
     fn journal(self: &Arc<Self>, panics: Step) -> (TempDir, Journal) {
         let disk = Arc::clone(self);
         let (folder, _, journal) = fresh_on(move |step, _| {

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// Calls until told to stop; ids of the calls that came to their end.
-pub async fn load(apps: &[App], worker: usize, stop: &AtomicBool) -> Vec<String> {
+pub(crate) async fn load(apps: &[App], worker: usize, stop: &AtomicBool) -> Vec<String> {
     let mut completed = Vec::new();
     let mut number = worker;
     while !stop.load(Ordering::Relaxed) {
@@ -64,7 +64,7 @@ async fn shipped(installation: &Installation, completed: usize) {
 
 /// Once everything is shipped: each completed call is on the books, once and for what the provider bills; what of its
 /// bill is not charged is unresolved. Answers what the budget says is spent and unresolved, in nano-dollars.
-pub async fn books(installation: &Installation, budget: &str, completed: &[String]) -> (i128, i128) {
+pub(crate) async fn books(installation: &Installation, budget: &str, completed: &[String]) -> (i128, i128) {
     shipped(installation, completed.len()).await;
 
     let records = calls(&installation.admin).await;
