@@ -10,6 +10,7 @@ PACKAGES = ["typescript@5.9.3", "@kubernetes-models/cert-manager@6.0.0", "@kuber
 PLACES = {
     "Certificate": "cert-manager/cert-manager.io/v1/Certificate",
     "Issuer": "cert-manager/cert-manager.io/v1/Issuer",
+    "BackendTLSPolicy": "gateway-api/gateway.networking.k8s.io/v1/BackendTLSPolicy",
     "HTTPRoute": "gateway-api/gateway.networking.k8s.io/v1/HTTPRoute",
     "ServiceMonitor": "prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor",
     "PrometheusRule": "prometheus-operator/monitoring.coreos.com/v1/PrometheusRule",
@@ -40,7 +41,7 @@ def faults(tools, documents):
 
 def check(tools, documents, ok):
     kinds = {document["kind"] for document in documents}
-    ok("the examples have custom resources of every kind that the chart knows", {"Certificate", "HTTPRoute", "ServiceMonitor", "PrometheusRule"} <= kinds, kinds)
+    ok("the examples have custom resources of every kind that the chart knows", {"Certificate", "HTTPRoute", "BackendTLSPolicy", "ServiceMonitor", "PrometheusRule"} <= kinds, kinds)
     said = faults(tools, documents)
     ok("custom resources are what their definitions say", not said, said)
     # The positive controls: a field too many, one of another type, one that is missing.
@@ -50,9 +51,10 @@ def check(tools, documents, ok):
         ("PrometheusRule", lambda d: d["spec"]["groups"][0]["rules"][0].update(expr=["a"])),
         ("Certificate", lambda d: d["spec"].pop("secretName")),
         ("HTTPRoute", lambda d: d["spec"]["rules"][0].update(backends=[])),
+        ("BackendTLSPolicy", lambda d: d["spec"]["validation"].pop("hostname")),
     ]:
         wrong.append(json.loads(json.dumps(next(document for document in documents if document["kind"] == kind))))
         spoil(wrong[-1])
     said = faults(tools, wrong)
-    for number, field in enumerate(["intervall", "string[]", "secretName", "backends"]):
+    for number, field in enumerate(["intervall", "string[]", "secretName", "backends", "hostname"]):
         ok(f"a {wrong[number]['kind']} with a mistake is refused for it", field in said, said)
