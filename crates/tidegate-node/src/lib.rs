@@ -7,6 +7,7 @@
 mod aftermath;
 mod ask;
 mod backoff;
+mod certificate;
 mod error;
 mod grants;
 mod identity;
@@ -22,6 +23,7 @@ mod outage;
 mod pulse;
 mod records;
 mod report;
+mod revocations;
 mod running;
 mod salvage;
 mod settings;
@@ -32,6 +34,7 @@ mod vault;
 mod wanted;
 mod whole;
 
+pub use certificate::{CertificateFiles, GatewayTls};
 pub use error::NodeError;
 pub use identity::{Enrolling, held_in};
 pub use link::ControlPlane;

@@ -9,12 +9,12 @@ use tidegate_policy::Config;
 use tidegate_proxy::Gateway;
 use tidegate_types::NodeId;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::aftermath::{self, Aftermath};
 use crate::ask::Asker;
+use crate::certificate::GatewayTls;
 use crate::error::NodeError;
 use crate::grants::GrantAsker;
 use crate::identity::{self, Identity};
@@ -26,10 +26,11 @@ use crate::opener::Opener;
 use crate::outage::Outage;
 use crate::pulse::Pulse;
 use crate::records::JournalRecords;
+use crate::revocations;
 use crate::running::RunningNode;
 use crate::settings::{Edges, NodeSettings};
 use crate::state::State;
-use crate::sync::{self, Handle};
+use crate::sync::{self, Handle, Told};
 use crate::vault::NodeVault;
 use crate::wanted::WantedKeys;
 use crate::{listen, observe, ship, whole};
@@ -50,7 +51,7 @@ struct Made {
     aftermath: Aftermath,
     gateway: Arc<Gateway>,
     pulse: Arc<Pulse>,
-    budgets: mpsc::UnboundedReceiver<tidegate_types::OrganizationId>,
+    told: Told,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -123,9 +124,9 @@ async fn make(
     let link = Arc::new(Link::new(identity.dial(&settings.control)?));
     let config = Arc::new(Config::new(&identity.pool));
     let vault = Arc::new(NodeVault::new(&identity.pool));
-    let (told, budgets) = mpsc::unbounded_channel();
+    let (tells, told) = sync::told();
     let (kept_in, node, held) = (Arc::clone(&state), identity.node_id, Arc::clone(&config));
-    let handle = Arc::new(blocking(move || Handle::start(held, kept_in, node, clock, told)).await?);
+    let handle = Arc::new(blocking(move || Handle::start(held, kept_in, node, clock, tells)).await?);
     unlock(&vault, &identity, &state);
     let opener = Opener::new(
         settings.limiter.clone(),
@@ -177,7 +178,7 @@ async fn make(
         aftermath,
         gateway,
         pulse,
-        budgets,
+        told,
         stop,
         tasks,
     })
@@ -218,7 +219,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 fn serve(running: &RunningNode, settings: &NodeSettings, gateway: TcpListener) {
     running.tasks.spawn(listen::gateway(
         gateway,
-        settings.gateway_tls.clone(),
+        settings.gateway_tls.as_ref().map(GatewayTls::server),
         Arc::clone(&running.gateway),
         running.connections.clone(),
         running.stop_accepting.clone(),
@@ -242,10 +243,12 @@ fn run_tasks(
         aftermath,
         gateway,
         pulse,
-        budgets,
+        told,
         stop,
         tasks,
     } = made;
+    let config = Arc::clone(&handle.config);
+    tasks.spawn(revocations::share(config, settings.limiter.clone(), told.revoked, stop.clone()));
     let client = sync::Client {
         about: sync::About {
             software_version: settings.software_version,
@@ -271,7 +274,10 @@ fn run_tasks(
     tasks.spawn(ship::run(journal, Arc::clone(&link), Arc::clone(&notary), stop.clone()));
     tasks.spawn(identity::keep_fresh(identity, state, settings.control, link, notary, clock, stop.clone()));
     tasks.spawn(aftermath.run(stop.clone()));
-    tasks.spawn(opener.prepare_all(budgets, stop.clone()));
+    tasks.spawn(opener.prepare_all(told.budgets, stop.clone()));
     let gauges = Gauges::register(&settings.metrics);
+    if let Some(tls) = settings.gateway_tls {
+        tasks.spawn(tls.watch(gauges.certificate.clone(), stop.clone()));
+    }
     tasks.spawn(observe::look(pulse, settings.limiter, settings.clock, gauges, stop));
 }

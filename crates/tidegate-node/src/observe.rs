@@ -78,6 +78,8 @@ pub(crate) struct Gauges {
     organizations: Gauge,
     keys: Gauge,
     silence: Gauge,
+    /// Set by who watches it.
+    pub(crate) certificate: Gauge,
 }
 
 impl Gauges {
@@ -104,6 +106,11 @@ impl Gauges {
                 "config_unconfirmed_seconds",
                 "Time since the control plane last said that the configuration held is all there is",
                 g.silence,
+            );
+            r.register(
+                "gateway_certificate_expiration_timestamp_seconds",
+                "Unix time at which the gateway's certificate ends; 0: the gateway has no TLS of its own",
+                g.certificate,
             );
         });
         gauges

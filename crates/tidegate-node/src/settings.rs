@@ -11,6 +11,7 @@ use tidegate_proxy::{Authority, Gateway, Questions, Records, Vault};
 use tidegate_telemetry::Metrics;
 use tidegate_types::{Clock, Secret};
 
+use crate::certificate::GatewayTls;
 use crate::identity::Enrolling;
 use crate::link::ControlPlane;
 
@@ -34,7 +35,7 @@ pub struct NodeSettings {
     /// The gateway's address.
     pub gateway_listen: SocketAddr,
     /// TLS for it.
-    pub gateway_tls: Option<Arc<rustls::ServerConfig>>,
+    pub gateway_tls: Option<GatewayTls>,
     /// The address of `/metrics`, `/livez`, `/readyz`.
     pub metrics_listen: SocketAddr,
     /// Rates, slots, budgets.

@@ -166,7 +166,7 @@ impl Batch<'_> {
         &mut self,
         change: &Incoming,
         raw: Raw,
-        source: VirtualKey,
+        mut source: VirtualKey,
         member: Digest,
     ) -> Result<(), Vec<Reason>> {
         let mut faults = KeyRecord::faults(&source);
@@ -177,6 +177,7 @@ impl Batch<'_> {
         if !known && self.config.keys.get(source.id).is_some() {
             faults.push(Reason::new("id", "belongs to a key of another organization"));
         }
+        source.status = self.state.revoked.status(source.id, change.n, source.status);
         let state = self.organization(raw.0);
         if !known && state.keys.len() >= KeyRecord::MOST {
             faults.push(Reason::new(

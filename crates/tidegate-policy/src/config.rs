@@ -77,6 +77,12 @@ impl Config {
         crate::apply::apply(self, shard, changes, part)
     }
 
+    /// Somebody who has heard of it says that a key was revoked by change `n` of its organization's shard: it is, here
+    /// too, until a version comes that is not older. Whether that changes something.
+    pub fn revoke(&self, organization: OrganizationId, key: KeyId, n: u64) -> bool {
+        crate::revoked::revoke(self, organization, key, n)
+    }
+
     /// Everything that a request needs to know of its key; `None` for a key that is not known.
     /// One snapshot: later changes do not show in it. No I/O, no waiting for writers.
     #[must_use]

@@ -17,6 +17,7 @@ mod intern;
 mod key_index;
 mod plan;
 mod reason;
+mod revoked;
 mod snapshot;
 mod trust;
 mod view;

@@ -1,4 +1,4 @@
-//! What the nodes of a pool tell one another: short notes in a stream of bounded length, one trip for
+//! What the nodes of a pool tell one another: short notes in streams of bounded length, one trip for
 //! telling and hearing; and what one of them may have at a time. Knows nothing of what is told. Whoever is away hears later, or never.
 
 use std::time::Duration;
@@ -8,14 +8,24 @@ use redis::{Pipeline, Value};
 use super::RedisStore;
 use crate::error::LimitError;
 
-/// The stream's key.
-const KEY: &str = "tg:{fleet}:news";
-/// About so many notes are kept.
-const KEPT: usize = 2_000;
+/// What one tells of.
+#[derive(Debug)]
+pub(crate) struct Board {
+    key: &'static str,
+    /// About so many notes are kept.
+    kept: usize,
+    /// How far back somebody hears who begins to listen.
+    back_micros: i64,
+}
+
+/// What is soon out of date.
+pub(crate) const NEWS: Board = Board { key: "tg:{fleet}:news", kept: 2_000, back_micros: 300 * 1_000_000 };
+/// What whoever cannot hear the control plane has to know, for as long as nodes serve without it.
+pub(crate) const REVOCATIONS: Board =
+    Board { key: "tg:{fleet}:revoked", kept: 20_000, back_micros: i64::MAX };
+
 /// Most notes heard in one trip.
 const HEARD: usize = 500;
-/// How far back somebody hears who begins to listen.
-const BACK_MICROS: i64 = 300 * 1_000_000;
 /// Longest time for one trip.
 const TRIP: Duration = Duration::from_secs(1);
 
@@ -43,21 +53,29 @@ impl RedisStore {
 
     pub(crate) async fn tell(
         &self,
-        note: Option<&[u8]>,
+        board: &Board,
+        notes: &[&[u8]],
         heard: &mut Heard,
     ) -> Result<Vec<Vec<u8>>, LimitError> {
         let shard = self.route.fleet();
         let link = shard.breaker.back().ok_or(LimitError::Away)?;
-        let mut trip = Pipeline::with_capacity(2);
-        if let Some(note) = note {
-            trip.cmd("XADD").arg(KEY).arg("MAXLEN").arg("~").arg(KEPT).arg("*").arg("n").arg(note);
+        let mut trip = Pipeline::with_capacity(notes.len() + 1);
+        for note in notes {
+            trip.cmd("XADD")
+                .arg(board.key)
+                .arg("MAXLEN")
+                .arg("~")
+                .arg(board.kept)
+                .arg("*")
+                .arg("n")
+                .arg(note);
         }
         let begin = || {
-            let back = self.now().as_micros().saturating_sub(BACK_MICROS).max(0) / 1_000;
+            let back = self.now().as_micros().saturating_sub(board.back_micros).max(0) / 1_000;
             format!("{back}-0")
         };
         let after = heard.0.get_or_insert_with(begin);
-        trip.cmd("XRANGE").arg(KEY).arg(format!("({after}")).arg("+").arg("COUNT").arg(HEARD);
+        trip.cmd("XRANGE").arg(board.key).arg(format!("({after}")).arg("+").arg("COUNT").arg(HEARD);
         // Not worth opening the breaker for: budgets do not wait for it.
         let replies = link.ask_many(&trip, TRIP).await.map_err(|_| LimitError::Away)?;
         if replies.iter().any(|reply| matches!(reply, Value::ServerError(_))) {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     ORGANIZATION, RealClock, SOON, admit, connect, connect_granted, eventually, hard, hold, key, month,
-    place, refusal, settings, soft, spent, stored,
+    place, refusal, scripts_run, settings, soft, spent, stored,
 };
 
 async fn open(limiter: &Limiter) {
@@ -49,16 +49,12 @@ async fn a_busy_budget_is_served_without_the_store_and_gives_back_when_it_is_qui
         tokio::time::sleep(Duration::from_micros(200)).await;
         assert!(calls < 20_000, "no grants: {:?}", limiter.stats());
     }
-    let evalsha = |text: &str| -> u64 {
-        let line = text.lines().find(|line| line.starts_with("cmdstat_evalsha:calls=")).unwrap();
-        line["cmdstat_evalsha:calls=".len()..].split(',').next().unwrap().parse().unwrap()
-    };
-    let before = evalsha(&server.command(&["INFO", "commandstats"]).unwrap());
+    let before = scripts_run(&server);
     let local = limiter.stats().held_locally;
     for _ in 0..1000 {
         one().await;
     }
-    let asked = evalsha(&server.command(&["INFO", "commandstats"]).unwrap()) - before;
+    let asked = scripts_run(&server) - before;
     assert!(limiter.stats().held_locally - local > 950, "{:?}", limiter.stats());
     assert!(asked < 200, "{asked} scripts for 1000 calls");
     calls += 1000;

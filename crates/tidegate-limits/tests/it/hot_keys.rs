@@ -1,4 +1,4 @@
-//! A key over its limit is refused from local memory and costs Redis nothing.
+//! What decisions cost Redis: one script, and nothing for a key that is known to be over its limit.
 
 use tidegate_limits::{LimitError, RateScope, Refusal, Release, ScopeLimits};
 use tidegate_testkit::redis::Server;
@@ -6,13 +6,9 @@ use tidegate_types::resource::KeyLimits;
 use tidegate_types::{CredentialId, KeyId, TeamId};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, admit, call, connect, key, refusal};
-
-fn scripts_run(bench: &Bench) -> u64 {
-    let stats = bench.server.as_ref().unwrap().command(&["INFO", "commandstats"]).unwrap();
-    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
-    line.and_then(|rest| rest.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
-}
+use crate::support::{
+    Bench, ORGANIZATION, admit, call, connect, hard, hold, key, refusal, scripts_run, soft, team,
+};
 
 #[tokio::test]
 async fn a_hot_key_over_its_limit_costs_redis_nothing() {
@@ -22,7 +18,7 @@ async fn a_hot_key_over_its_limit_costs_redis_nothing() {
         bench.limiter.admit(&admit(call(), &scopes, 0, None)).await.unwrap();
     }
     refusal(bench.limiter.admit(&admit(call(), &scopes, 0, None)).await);
-    let before = scripts_run(&bench);
+    let before = scripts_run(bench.server.as_ref().unwrap());
     assert_eq!(before, 4, "positive control: each decision so far was a script");
     let mut last = u64::MAX;
     for _ in 0..1000 {
@@ -34,7 +30,7 @@ async fn a_hot_key_over_its_limit_costs_redis_nothing() {
         assert!(retry_after_ms <= last && retry_after_ms >= 1);
         last = retry_after_ms;
     }
-    assert_eq!(scripts_run(&bench), before);
+    assert_eq!(scripts_run(bench.server.as_ref().unwrap()), before);
     assert_eq!(bench.limiter.stats().denied_locally, 1000);
     // A raised limit is noticed at once: Redis is asked, and names the new rate's wait.
     let raised =
@@ -45,7 +41,7 @@ async fn a_hot_key_over_its_limit_costs_redis_nothing() {
         panic!("a rate refuses")
     };
     assert!(retry_after_ms <= 1000);
-    assert_eq!(scripts_run(&bench), before + 1);
+    assert_eq!(scripts_run(bench.server.as_ref().unwrap()), before + 1);
 }
 
 #[tokio::test]
@@ -98,4 +94,30 @@ async fn three_nodes_never_admit_more_than_the_limit_and_one_burst() {
         assert!((120..=most).contains(&passed), "{scope:?}: {passed} of {most}");
     }
     stop.cancel();
+}
+
+#[tokio::test]
+async fn a_call_is_admitted_by_one_script_however_much_it_counts_under() {
+    let bench = Bench::redis().await;
+    let server = bench.server.as_ref().unwrap();
+    bench.limiter.open_epoch(ORGANIZATION, 1, &[], &[]).await.unwrap();
+    let scopes = [key(Some(1_000), Some(100_000), Some(500)), team(Some(1_000), Some(100_000), Some(500))];
+    // Permits that are dropped would be given back, beside the calls.
+    let mut kept = Vec::new();
+    for parts in [
+        vec![],
+        vec![hard(1, 1_000_000, 10)],
+        vec![hard(1, 1_000_000, 10), soft(2, 1_000_000, 10), hard(3, 1_000_000, 10)],
+    ] {
+        let ask = async || {
+            let hold = hold(&bench.limiter, &parts);
+            let with = (!parts.is_empty()).then(|| hold.clone());
+            bench.limiter.admit(&admit(hold.call_id, &scopes, 100, with)).await.unwrap()
+        };
+        let before = scripts_run(server);
+        for _ in 0..50 {
+            kept.push(ask().await);
+        }
+        assert_eq!(scripts_run(server) - before, 50, "{} budgets", parts.len());
+    }
 }

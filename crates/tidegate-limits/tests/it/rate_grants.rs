@@ -9,8 +9,8 @@ use tidegate_testkit::redis::Server;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    ORGANIZATION, RealClock, SOON, admit, call, connect, eventually, hard, hold, key, refusal, settings,
-    spent, team,
+    ORGANIZATION, RealClock, SOON, admit, call, connect, eventually, hard, hold, key, refusal, scripts_run,
+    settings, spent, team,
 };
 
 /// A node as it is in the product.
@@ -20,12 +20,6 @@ async fn node(server: &Server, seed: u64, nodes: u32, stop: &CancellationToken) 
     let limiter = Limiter::redis(settings, Arc::new(RealClock), stop.clone()).await.unwrap();
     limiter.set_live_nodes(nodes);
     limiter
-}
-
-fn evalsha(server: &Server) -> u64 {
-    let text = server.command(&["INFO", "commandstats"]).unwrap();
-    let line = text.lines().find(|line| line.starts_with("cmdstat_evalsha:calls=")).unwrap();
-    line["cmdstat_evalsha:calls=".len()..].split(',').next().unwrap().parse().unwrap()
 }
 
 /// Calls as fast as it goes, and after `until` to the first refusal; when each was admitted, and when it ended.
@@ -65,12 +59,12 @@ async fn a_call_with_rates_and_a_budget_asks_no_redis_while_grants_last() {
         tokio::time::sleep(Duration::from_micros(200)).await;
         assert!(calls < 20_000, "no grants: {:?}", limiter.stats());
     }
-    let (before, stats) = (evalsha(&server), limiter.stats());
+    let (before, stats) = (scripts_run(&server), limiter.stats());
     for _ in 0..1_000 {
         one().await;
     }
     calls += 1_000;
-    let (asked, now) = (evalsha(&server) - before, limiter.stats());
+    let (asked, now) = (scripts_run(&server) - before, limiter.stats());
     let local = (now.rated_locally - stats.rated_locally, now.held_locally - stats.held_locally);
     assert!(local.0 > 950 && local.1 > 950, "{local:?} of 1000");
     assert!(asked < 200, "{asked} scripts for 1000 calls with their ends");
@@ -132,7 +126,7 @@ async fn a_key_that_is_denied_costs_no_redis_though_grants_are_on() {
         passed += u64::from(limiter.admit(&admit(call(), &scopes, 0, None)).await.is_ok());
     }
     assert!((60..=60 + again(began)).contains(&passed), "{passed}: a burst of 60, to the last one");
-    let (before, began, mut denied) = (evalsha(&server), Instant::now(), 0);
+    let (before, began, mut denied) = (scripts_run(&server), Instant::now(), 0);
     for _ in 0..1_000 {
         let answer = limiter.admit(&admit(call(), &scopes, 0, None)).await;
         if answer.is_err() {
@@ -141,7 +135,7 @@ async fn a_key_that_is_denied_costs_no_redis_though_grants_are_on() {
         }
         tokio::task::yield_now().await;
     }
-    let asked = evalsha(&server) - before;
+    let asked = scripts_run(&server) - before;
     assert!(denied > 900 && asked <= 4 * again(began), "{asked} scripts for {denied} refusals");
     stop.cancel();
 }

@@ -338,3 +338,10 @@ pub(crate) async fn stored(limiter: &Limiter, budget: u128) -> (i64, i64, i64) {
     let balance = limiter.balances(ORGANIZATION, &asked).await.unwrap()[0];
     (balance.spent.get(), balance.held.get(), balance.unresolved.get())
 }
+
+/// Scripts that a server has run.
+pub(crate) fn scripts_run(server: &Server) -> u64 {
+    let stats = server.command(&["INFO", "commandstats"]).unwrap();
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+    line.and_then(|rest| rest.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+}

@@ -15,7 +15,9 @@ use super::cache::{Cache, Kept};
 use super::contact::Contact;
 use super::foreign::Foreign;
 use super::keeper::{Keep, Keeper};
+use super::told::Tells;
 use crate::error::NodeError;
+use crate::revocations;
 use crate::state::State;
 
 /// Why a delta was not taken. The stream starts afresh then.
@@ -37,8 +39,7 @@ pub(crate) struct Handle {
     foreign: Foreign,
     contact: Contact,
     keeper: Keeper,
-    /// Told of organizations whose budgets changed.
-    budgets: tokio::sync::mpsc::UnboundedSender<OrganizationId>,
+    tells: Tells,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,7 +56,7 @@ impl Handle {
         state: Arc<State>,
         node: NodeId,
         clock: Arc<dyn Clock>,
-        budgets: tokio::sync::mpsc::UnboundedSender<OrganizationId>,
+        tells: Tells,
     ) -> Result<Self, NodeError> {
         let cache = Cache::open(Arc::clone(&state), node)?;
         let mut complete = cache.is_complete();
@@ -82,21 +83,14 @@ impl Handle {
         let contact = Contact::restore(Arc::clone(&config), clock, &state);
         let keeper = Keeper::start(cache, state).map_err(NodeError::io("start a thread"))?;
         let (shards, complete) = (Mutex::new(shards), AtomicBool::new(complete));
-        let handle = Self { config, shards, complete, foreign, contact, keeper, budgets };
-        handle.announce(touched);
+        let handle = Self { config, shards, complete, foreign, contact, keeper, tells };
+        handle.tells.of_budgets(touched);
         Ok(handle)
     }
 
     fn place(&self, shard: Shard, change: impl FnOnce(&mut ShardPlace)) {
         if let Some(place) = self.shards.lock().get_mut(shard.index()) {
             change(place);
-        }
-    }
-
-    fn announce(&self, organizations: impl IntoIterator<Item = OrganizationId>) {
-        for organization in organizations {
-            // Nobody listens only while the node ends.
-            let _ = self.budgets.send(organization);
         }
     }
 
@@ -146,6 +140,8 @@ impl Handle {
         }
         let changes = apply::changes(shard, &delta.resources);
         let touched = apply::with_budgets(&changes);
+        // What comes whole was told when it was new.
+        let revoked = if delta.replace { Vec::new() } else { revocations::revoked(&changes) };
         let part = if delta.replace { Part::Snapshot { first, last: delta.last } } else { Part::Delta };
         let applied = catch_unwind(AssertUnwindSafe(|| self.config.apply(shard, changes, part)))
             .map_err(|_| NotTaken::Panicked)?;
@@ -167,7 +163,8 @@ impl Handle {
             self.complete.store(true, Ordering::Release);
             self.keeper.keep(Keep::Complete);
         }
-        self.announce(touched);
+        self.tells.of_budgets(touched);
+        self.tells.of_revoked(revoked);
         Ok(last.then(|| self.acknowledge(shard, to, applied)))
     }
 

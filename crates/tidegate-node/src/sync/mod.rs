@@ -12,7 +12,9 @@ mod fold;
 mod foreign;
 mod handle;
 mod keeper;
+mod told;
 
 pub(crate) use client::{About, Client};
 pub(crate) use handle::Handle;
 pub(crate) use keeper::kept_pool_keys;
+pub(crate) use told::{Told, told};

@@ -1,10 +1,8 @@
 //! The gateway's port, wired to the node around it.
 
-use std::sync::Arc;
-
-use rustls::pki_types::ServerName;
+use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
-use tidegate_node::{Node, RunningNode};
+use tidegate_node::{GatewayTls, Node, NodeSettings, RunningNode};
 use tidegate_proto::usage::journal_record::Record;
 use tidegate_proto::usage::{CallOutcome, RefusalCause};
 use tidegate_types::resource::KeyStatus;
@@ -12,6 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::control_plane::FakeControl;
 use crate::fleet::{Tenant, end, exchange, settings, start_ready, until};
+use crate::support::PATIENCE;
 
 pub(crate) async fn call(node: &RunningNode, key: &str) -> (u16, String) {
     let body = r#"{"model":"nobody/knows","messages":[{"role":"user","content":"hi"}]}"#;
@@ -47,19 +46,48 @@ async fn a_key_from_the_feed_opens_the_gateway_until_it_is_revoked_and_each_call
     end(node).await;
 }
 
+/// The certificate that a caller sees now.
+async fn served(control: &FakeControl, node: &RunningNode) -> Option<CertificateDer<'static>> {
+    let stream = control.connect(node.gateway_address()).await;
+    stream.get_ref().1.peer_certificates()?.first().map(|leaf| leaf.clone().into_owned())
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gateway_speaks_tls_when_it_has_a_certificate() {
+async fn the_gateway_speaks_tls_and_takes_a_renewed_certificate_without_a_restart() {
     let control = FakeControl::start().await;
-    let state = TempDir::new().unwrap();
-    let (server, client) = control.listener_tls();
-    let mut with = settings(&control, state.path());
-    with.gateway_tls = Some(Arc::new(server));
-    let node = Node::start(with).await.unwrap();
+    let (state, folder) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (first, second) = (control.listener_certificate(), control.listener_certificate());
+    let files = first.write(folder.path());
+    let tls = GatewayTls::read(files.clone()).unwrap();
+    let node =
+        Node::start(NodeSettings { gateway_tls: Some(tls.clone()), ..settings(&control, state.path()) })
+            .await
+            .unwrap();
     until("the node is ready", || node.is_ready()).await;
-    let socket = TcpStream::connect(node.gateway_address()).await.unwrap();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
-    let stream = connector.connect(ServerName::try_from("localhost").unwrap(), socket).await.unwrap();
     let request = "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    assert_eq!(exchange(stream, request).await.0, 200);
+    assert_eq!(exchange(control.connect(node.gateway_address()).await, request).await.0, 200);
+    assert_eq!(served(&control, &node).await.as_ref(), Some(&first.leaf));
+
+    // Half of the next one, as a kubelet or an ACME client may leave it for a moment; and what is none.
+    std::fs::write(&files.certificate, &second.certificate).unwrap();
+    assert!(tls.look().is_err());
+    std::fs::write(&files.certificate, "nothing").unwrap();
+    let problem = tls.look().unwrap_err().to_string();
+    assert!(problem.starts_with("node.tls.certificate_file: "), "{problem}");
+    assert_eq!(served(&control, &node).await.as_ref(), Some(&first.leaf));
+
+    second.write(folder.path());
+    let began = std::time::Instant::now();
+    while served(&control, &node).await.as_ref() != Some(&second.leaf) {
+        assert!(began.elapsed() < PATIENCE, "the new certificate is not taken");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let asked = request.replace("readyz", "metrics");
+    let text = exchange(TcpStream::connect(node.metrics_address()).await.unwrap(), &asked).await.1;
+    let until = text.lines().find_map(|line| {
+        line.strip_prefix("tidegate_gateway_certificate_expiration_timestamp_seconds ")?.parse::<i64>().ok()
+    });
+    let (_, expected) = tidegate_secrets::ca::validity(&second.leaf).unwrap();
+    assert_eq!(until, Some(expected.as_seconds()), "{text}");
     end(node).await;
 }

@@ -1,30 +1,61 @@
 //! What a listener of a node needs to be reached over TLS in a test.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tidegate_node::CertificateFiles;
 use tidegate_telemetry::SystemClock;
 use tidegate_types::Clock;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::control_plane::FakeControl;
 
+/// A certificate for a listener on this host.
+pub(crate) struct ListenerCertificate {
+    pub(crate) leaf: CertificateDer<'static>,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl ListenerCertificate {
+    /// Writes both files into a folder.
+    pub(crate) fn write(&self, folder: &Path) -> CertificateFiles {
+        let files = CertificateFiles { certificate: folder.join("tls.crt"), key: folder.join("tls.key") };
+        std::fs::write(&files.certificate, &self.certificate).unwrap();
+        std::fs::write(&files.key, &self.key).unwrap();
+        files
+    }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+}
+
 impl FakeControl {
-    /// A certificate for a listener on this host, and the roots that trust it.
-    pub(crate) fn listener_tls(&self) -> (rustls::ServerConfig, rustls::ClientConfig) {
-        let provider = || Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    pub(crate) fn listener_certificate(&self) -> ListenerCertificate {
         let identity = self.shared.ca.issue_server(&["localhost".into()], SystemClock.now()).unwrap();
-        let server = rustls::ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(identity.chain, identity.key)
-            .unwrap();
+        let certificate = identity.chain.iter().map(|one| pem("CERTIFICATE", one)).collect();
+        let key = pem("PRIVATE KEY", identity.key.secret_der());
+        ListenerCertificate { leaf: identity.chain[0].clone(), certificate, key }
+    }
+
+    /// Connects to a listener as somebody who trusts such certificates.
+    pub(crate) async fn connect(&self, to: std::net::SocketAddr) -> TlsStream<TcpStream> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.shared.ca.root().clone()).unwrap();
-        let client = rustls::ClientConfig::builder_with_provider(provider())
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let client = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        (server, client)
+        let socket = TcpStream::connect(to).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(client)).connect(name, socket).await.unwrap()
     }
 }

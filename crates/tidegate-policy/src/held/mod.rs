@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use tidegate_types::resource::ResourceKey;
 use tidegate_types::{Digest, OrganizationId};
 
+use crate::revoked::Revoked;
+
 pub(crate) use organization::{OrgState, Section};
 pub(crate) use raw::{Raw, hashed, raw_id};
 pub(crate) use table::Change;
@@ -33,4 +35,6 @@ pub(crate) struct ShardState {
     pub(crate) n: u64,
     /// What the parts of a snapshot have named so far; `None` outside a snapshot.
     pub(crate) named: Option<HashSet<Raw, ahash::RandomState>>,
+    /// Keys that others say were revoked by changes that have not come.
+    pub(crate) revoked: Revoked,
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use tidegate_policy::KeyRefusal;
 use tidegate_types::resource::*;
 use tidegate_types::usage::RefusalCause;
-use tidegate_types::{KeyId, TeamId};
+use tidegate_types::{KeyId, OrganizationId, Shard, TeamId};
 
 use crate::fixtures::*;
 
@@ -132,4 +132,35 @@ fn a_view_does_not_change_under_a_request() {
     assert_eq!(before.admit(now(), ANYWHERE), Ok(()));
     assert_eq!(admit(&feed), Err(KeyRefusal::Revoked));
     assert!(feed.view().revision().n > before.revision().n);
+}
+
+#[test]
+fn a_key_that_another_says_is_revoked_is_until_a_version_comes_that_is_not_older() {
+    let mut feed = Feed::standard();
+    let held = feed.view().revision().n;
+    assert!(!feed.config.revoke(ORG, KEY, held), "this version knows of it");
+    assert_eq!(admit(&feed), Ok(()));
+    assert!(!feed.config.revoke(OrganizationId::from_u128(77), KEY, held + 9), "another organization's word");
+    assert_eq!(admit(&feed), Ok(()));
+    let digest = feed.config.digest(Shard::of(ORG));
+    assert!(feed.config.revoke(ORG, KEY, held + 2));
+    assert_eq!(admit(&feed), Err(KeyRefusal::Revoked));
+    assert!(!feed.config.revoke(ORG, KEY, held + 2), "it is already");
+    assert_eq!(feed.config.digest(Shard::of(ORG)), digest, "the control plane knows what was applied");
+    // An older change that comes later is below that word, one of that age or newer is not.
+    feed.send_one(Resource::Key(virtual_key(ORG, KEY)));
+    assert_eq!(feed.view().revision().n, held + 1);
+    assert_eq!(admit(&feed), Err(KeyRefusal::Revoked));
+    feed.send_one(Resource::Key(virtual_key(ORG, KEY)));
+    assert_eq!(admit(&feed), Ok(()));
+}
+
+#[test]
+fn a_key_that_comes_after_the_word_that_it_was_revoked_comes_revoked() {
+    let mut feed = Feed::standard();
+    let other = KeyId::from_u128(4_711);
+    assert!(!feed.config.revoke(ORG, other, u64::MAX), "it is not held");
+    feed.send_one(Resource::Key(virtual_key(ORG, other)));
+    let view = feed.config.view(other).unwrap();
+    assert_eq!(view.admit(now(), ANYWHERE), Err(KeyRefusal::Revoked));
 }

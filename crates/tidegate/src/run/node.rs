@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use ipnet::IpNet;
 use tidegate_limits::{Limiter, RedisSettings, SentinelSettings, Timing};
 use tidegate_node::{
-    ControlPlane, Edges, Enrolling, MakeGateway, Node, NodeSettings, RunningNode, ServiceAccount,
+    CertificateFiles, ControlPlane, Edges, Enrolling, GatewayTls, MakeGateway, Node, NodeSettings,
+    RunningNode, ServiceAccount,
 };
 use tidegate_proxy::{Gateway, Parts};
 use tidegate_telemetry::{Metrics, SystemClock, entropy};
@@ -250,19 +251,7 @@ fn private_target(target: &config::PrivateTarget) -> Result<PrivateTarget> {
     })
 }
 
-fn gateway_tls(tls: &Tls) -> Result<Arc<rustls::ServerConfig>> {
-    use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-    let chain = CertificateDer::pem_file_iter(&tls.certificate_file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("read node.tls.certificate_file {}", tls.certificate_file.display()))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key_file)
-        .with_context(|| format!("read node.tls.key_file {}", tls.key_file.display()))?;
-    let mut server = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .context("node.tls")?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(server))
+fn gateway_tls(tls: &Tls) -> Result<GatewayTls> {
+    let files = CertificateFiles { certificate: tls.certificate_file.clone(), key: tls.key_file.clone() };
+    GatewayTls::read(files).context("configuration")
 }

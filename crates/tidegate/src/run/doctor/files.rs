@@ -88,8 +88,8 @@ pub(super) fn gateway_tls(config: &Config, findings: &mut Findings) {
         whose: file.display().to_string(),
         valid,
         soon_days: SOON_DAYS,
-        soon: "renew it, and restart the node: it is read at the start",
-        over: "renew it, and restart the node",
+        soon: "renew it: nodes take what the files hold without a restart",
+        over: "renew it",
         replaced: false,
     };
     one.judge(SystemClock.now(), findings);

@@ -1,0 +1,56 @@
+//! Keys that somebody else says were revoked, before the feed does.
+//!
+//! Only ever tightens: what is held of an earlier version of the key is revoked until a version comes that is not
+//! older than what was said.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tidegate_types::resource::KeyStatus;
+use tidegate_types::{KeyId, OrganizationId, Shard};
+
+use crate::compiled::KeyRecord;
+use crate::config::Config;
+
+/// Most keys of a shard of which that is remembered beyond those that are held.
+const MOST: usize = 20_000;
+
+/// By which change each key is revoked at the latest.
+#[derive(Debug, Default)]
+pub(crate) struct Revoked(HashMap<KeyId, u64, ahash::RandomState>);
+
+impl Revoked {
+    fn note(&mut self, key: KeyId, n: u64) {
+        if self.0.len() < MOST || self.0.contains_key(&key) {
+            let known = self.0.entry(key).or_default();
+            *known = n.max(*known);
+        }
+    }
+
+    /// The status of a key's version as of change `n`. What that version has heard of is forgotten.
+    pub(crate) fn status(&mut self, key: KeyId, n: u64, own: KeyStatus) -> KeyStatus {
+        match self.0.get(&key) {
+            Some(revoked) if *revoked > n => KeyStatus::Revoked,
+            Some(_) => {
+                self.0.remove(&key);
+                own
+            }
+            None => own,
+        }
+    }
+}
+
+/// Whether this changed something.
+pub(crate) fn revoke(config: &Config, organization: OrganizationId, id: KeyId, n: u64) -> bool {
+    let Some(lock) = config.shards.get(Shard::of(organization).index()) else { return false };
+    let mut state = lock.lock();
+    let owned = state.organizations.get(&organization).is_some_and(|state| state.keys.contains(&id));
+    let held = owned.then(|| config.keys.get(id)).flatten();
+    if held.as_ref().is_some_and(|key| key.n >= n) {
+        return false;
+    }
+    state.revoked.note(id, n);
+    let Some(key) = held.filter(|key| key.status != KeyStatus::Revoked) else { return false };
+    config.keys.insert(Arc::new(KeyRecord { status: KeyStatus::Revoked, ..(*key).clone() }));
+    true
+}
