@@ -49,8 +49,10 @@ async fn a_change_reaches_a_connected_node_within_five_seconds() {
     let mut change = plane.change(organization).await;
     keys::update(&mut change, &key, None, true).await.unwrap();
     commit(change).await;
+    let committed = std::time::Instant::now();
     let revoked = Some(Resource::Key(key.clone()));
     stream.until("the revocation", |s| s.held.resources[&key_of(&key)].resource == revoked).await;
+    assert!(committed.elapsed() < std::time::Duration::from_secs(5), "{:?}", committed.elapsed());
     assert!(stream.held.resources[&key_of(&key)].tightens);
 }
 

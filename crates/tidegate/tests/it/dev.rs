@@ -96,6 +96,18 @@ impl Dev {
         }
     }
 
+    /// The command that is shown to a person, as it is pasted.
+    fn what_is_told_to_try_works(&self) {
+        let output = self.output();
+        let (_, told) = output.split_once("Try it:").unwrap();
+        let (command, _) = told.trim_start().split_once("\n\n").unwrap();
+        let answer = Command::new("sh").args(["-c", command]).output().unwrap();
+        let text = String::from_utf8_lossy(&answer.stdout);
+        let body: Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{command}: {error}: {text}"));
+        assert!(body["choices"][0]["message"]["content"].is_string(), "{command}: {text}");
+    }
+
     /// What `GET /usage` says was charged, in nano-dollars.
     async fn charged(&self) -> i128 {
         let values = self.values();
@@ -156,7 +168,7 @@ async fn dev_serves_and_writes_its_values_for_its_owner_only() {
         assert!(values[key].as_str().is_some_and(|value| !value.is_empty()), "{key} in dev.json");
     }
     dev.assert_serves().await;
-    assert!(dev.output().contains(values["virtual_key"].as_str().unwrap()), "the key is shown to the person");
+    dev.what_is_told_to_try_works();
     dev.interrupt().await;
 }
 
@@ -178,7 +190,7 @@ async fn two_run_at_once_one_of_them_under_a_very_long_path_and_a_state_folder_h
 }
 
 #[tokio::test]
-async fn after_a_kill_the_next_start_has_the_same_key_and_what_was_spent() {
+async fn after_a_kill_and_after_ctrl_c_the_next_start_has_the_same_key_and_what_was_spent() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let mut dev = Dev::start(&state).await;
@@ -195,6 +207,13 @@ async fn after_a_kill_the_next_start_has_the_same_key_and_what_was_spent() {
     assert!(dev.charged().await >= charged, "spend is kept");
     dev.assert_serves().await;
     until("new calls are added", seconds(10), || async { dev.charged().await > charged }).await;
+    let charged = dev.charged().await;
+    dev.interrupt().await;
+
+    let dev = Dev::start(&state).await;
+    assert_eq!(dev.values()["virtual_key"], before["virtual_key"]);
+    assert!(dev.charged().await >= charged, "spend is kept");
+    dev.assert_serves().await;
     dev.interrupt().await;
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tidegate_testkit::installation::Shape;
 
-use crate::support::{Ask, apps, bill, calls, install, seconds, until, usage};
+use crate::support::{Ask, apps, bill, calls, install, seconds, until, usage, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_on_every_node_is_answered_and_on_the_books_to_the_nano_dollar() {
@@ -16,7 +16,7 @@ async fn every_call_on_every_node_is_answered_and_on_the_books_to_the_nano_dolla
         }
     }
     let admin = &installation.admin;
-    until("usage shows the calls", seconds(10), || async { usage(admin).await.1 == 12 }).await;
+    within("usage shows the calls", seconds(10), || async { usage(admin).await.1 == 12 }).await;
     assert_eq!(usage(admin).await.0, bill(&installation).await, "our ledger and the provider's bill");
 
     let mut recorded: Vec<String> =

@@ -70,9 +70,10 @@ impl Walk {
         let mut callers = Vec::new();
         for node in (0..self.open.len()).filter(|node| !concerns.gone.contains(node)) {
             let concerned = concerns.nodes.contains(&node);
-            for (app, seen) in [(&self.open[node], open), (&self.capped[node], capped)] {
+            for (app, seen, counted) in [(&self.open[node], open, false), (&self.capped[node], capped, true)]
+            {
                 let seen = if concerned { seen } else { Seen::Served };
-                callers.push(call(app, seen, end, row, fault));
+                callers.push(call(app, seen, counted, end, row, fault));
             }
         }
         let (served, ()) = tokio::join!(join_all(callers), self.look_at_management(management, end));
@@ -192,8 +193,8 @@ pub(super) async fn served(app: &App) -> u64 {
     1
 }
 
-/// Calls for a while, each of which must end as is said. How many were served.
-async fn call(app: &App, seen: Seen, end: Instant, row: &Row, fault: Fault) -> u64 {
+/// Calls for a while, each of which must end as is said. `counted`: under a hard budget. How many were served.
+async fn call(app: &App, seen: Seen, counted: bool, end: Instant, row: &Row, fault: Fault) -> u64 {
     let (mut served, mut slow, mut took) = (0, 0, Vec::new());
     let asks = Ask::all("Hello");
     for ask in asks.iter().cycle() {
@@ -204,7 +205,7 @@ async fn call(app: &App, seen: Seen, end: Instant, row: &Row, fault: Fault) -> u
             Seen::Served => {
                 let reply = app.call(ask).await.unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
                 // On a machine that is busy Redis may once be slower than a decision may take.
-                if reply.status == 503 && reply.text.contains("budget_authority_away") {
+                if counted && reply.status == 503 && reply.text.contains("budget_authority_away") {
                     slow += 1;
                 } else {
                     assert!(reply.status == 200 && reply.whole, "{fault:?}: {} {}", reply.status, reply.text);
@@ -223,7 +224,7 @@ async fn call(app: &App, seen: Seen, end: Instant, row: &Row, fault: Fault) -> u
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // One that this machine had no time for says nothing; what is slow by itself is so for most.
-    assert!(seen != Seen::Served || slow <= served, "{fault:?}: {slow} refused, {served} served");
+    assert!(slow * 10 <= served + 10, "{fault:?}: {slow} refused, {served} served");
     took.sort_unstable();
     if let Some(median) = took.get(took.len() / 2) {
         let most = Duration::from_millis(row.refused_within_ms);
