@@ -74,6 +74,14 @@ struct Found {
     falsely: usize,
 }
 
+impl Found {
+    /// None is refused or cut off; what is left at a moment may be so little that one in a hundred takes it rather than
+    /// wait, and ends for its length.
+    fn all_are_served(&self) -> bool {
+        self.served + self.shortened == CALLS && self.shortened <= CALLS / 100
+    }
+}
+
 /// So many calls at once, whose answers are so long, with so much left.
 async fn measure(left: i64, at_once: usize, lengths: &[u64], stream: bool) -> Found {
     let peer = Provider::start(vec![vec![Step::Reply(if stream { streamed } else { whole })]]).await;
@@ -150,10 +158,10 @@ async fn calls_are_not_refused_because_each_might_be_long_and_the_rest_is_counte
     for stream in [false, true] {
         let found = at_three_points(EQUAL, stream).await;
         let of = |used, at_once| found.iter().find(|one| (one.0, one.1) == (used, at_once)).unwrap().2;
-        let all = Found { served: CALLS, ..Found::default() };
         // With 100 USD left, and with 20, all are served, 500 at once or 32.
         for at_once in at_once() {
-            assert_eq!([of(50, at_once), of(90, at_once)], [all; 2], "{at_once} at once, streamed: {stream}");
+            let all = [50, 90].iter().all(|used| of(*used, at_once).all_are_served());
+            assert!(all, "{at_once} at once, streamed: {stream}: {found:?}");
         }
         // With 2 USD left 328 fit: fewer than a tenth of them are refused although they fit, and hardly any
         // answer is cut.
@@ -168,8 +176,8 @@ async fn calls_are_not_refused_because_each_might_be_long_and_the_rest_is_counte
 async fn neither_are_calls_whose_answers_differ_sixtyfold_in_length() {
     for stream in [false, true] {
         for (used, at_once, found) in at_three_points(UNEQUAL, stream).await {
-            let whole = found.served == CALLS;
-            assert!(used == 99 || whole, "{used} %, {at_once} at once, streamed: {stream}: {found:?}");
+            let served = found.all_are_served();
+            assert!(used == 99 || served, "{used} %, {at_once} at once, streamed: {stream}: {found:?}");
         }
     }
 }

@@ -224,7 +224,7 @@ async fn call(app: &App, seen: Seen, counted: bool, end: Instant, row: &Row, fau
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // One that this machine had no time for says nothing; what is slow by itself is so for most.
-    assert!(slow * 10 <= served + 10, "{fault:?}: {slow} refused, {served} served");
+    assert!(slow * 4 <= served + 20, "{fault:?}: {slow} refused, {served} served");
     took.sort_unstable();
     if let Some(median) = took.get(took.len() / 2) {
         let most = Duration::from_millis(row.refused_within_ms);
