@@ -2,7 +2,8 @@
 //!
 //! Resource functions note every document that they write; `commit` gives each the next
 //! revision of its shard. The shard's counter is locked last, so that revisions become
-//! visible in their order.
+//! visible in their order. A counter that finds itself in another history of the database (restored, or promoted without
+//! its last transactions) leaps over everything that may have been given there: no number is ever given twice.
 
 use std::ops::{Deref, DerefMut};
 
@@ -121,9 +122,10 @@ impl Change {
         sqlx::query(
             "WITH present AS (SELECT kind, id, row_number() OVER (ORDER BY n) AS place FROM config_resources
                               WHERE organization_id = $1 AND content IS NOT NULL),
-                  head AS (UPDATE feed_head SET n = n + (SELECT count(*) FROM present) WHERE shard = $2
+                  head AS (UPDATE feed_head SET n = n + feed_leap(history, feed_history()) + (SELECT count(*) FROM present),
+                               history = coalesce(feed_history(), history) WHERE shard = $2
                            RETURNING n - (SELECT count(*) FROM present) AS before)
-             UPDATE config_resources c SET n = head.before + present.place, tightens = false FROM present, head
+             UPDATE config_resources c SET n = head.before + present.place FROM present, head
              WHERE c.organization_id = $1 AND c.kind = present.kind AND c.id = present.id",
         )
         .bind(self.tx.organization())
@@ -154,7 +156,8 @@ impl Change {
         // Arrays of arrays are no type of Postgres.
         let requires: Vec<Value> = written.iter().map(|d| d.requires.into()).collect();
         let (n,): (i64,) = sqlx::query_as(
-            "WITH head AS (UPDATE feed_head SET n = n + $3 WHERE shard = $2 RETURNING n),
+            "WITH head AS (UPDATE feed_head SET n = n + feed_leap(history, feed_history()) + $3,
+                               history = coalesce(feed_history(), history) WHERE shard = $2 RETURNING n),
              stored AS (
                  INSERT INTO config_resources AS c (organization_id, kind, id, uid, shard, n, tightens, version,
                                                     created_at, updated_at, content, content_hash, requires)

@@ -4,11 +4,11 @@
 
 use serde_json::Value;
 use tidegate_types::resource::{ResourceKey, ResourceKind, Versioned, unknown_features};
-use tidegate_types::{OrganizationId, Position, Revision, Shard};
+use tidegate_types::{OrganizationId, Position, Revision, Shard, Timestamp};
 use uuid::Uuid;
 
 use crate::connect::Store;
-use crate::convert::{bytes32, from_json, shard, shard_index, signed, unsigned};
+use crate::convert::{bytes32, from_json, shard, shard_index, signed, time, unsigned};
 use crate::placement::Placement;
 use crate::{Result, StoreError};
 
@@ -46,6 +46,20 @@ pub async fn heads(store: &Store) -> Result<Position> {
         position.advance(Revision { shard: shard(index)?, n: unsigned(n) });
     }
     Ok(position)
+}
+
+/// Has everything in a shard come anew, under numbers beyond all that nodes may hold: for nodes which hold what the
+/// database has not, or no longer. False: that was done less than an hour ago.
+///
+/// # Errors
+/// When the database is away.
+pub async fn renew(store: &Store, of: Shard, now: Timestamp) -> Result<bool> {
+    let (renewed,): (bool,) = sqlx::query_as("SELECT feed_renew($1, $2)")
+        .bind(shard_index(of))
+        .bind(time(now))
+        .fetch_one(store.feed())
+        .await?;
+    Ok(renewed)
 }
 
 type Row = (

@@ -8,6 +8,7 @@ mod epochs;
 mod failures;
 mod fixture;
 mod fleet;
+mod histories;
 mod intake;
 mod isolation;
 mod later;
