@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tidegate_types::resource::{Resource, ResourceKey, ResourceKind, VirtualKey};
+use tidegate_types::resource::{KeyStatus, Resource, ResourceKey, ResourceKind, VirtualKey};
 use tidegate_types::{Digest, KeyId, OrganizationId, Revision, Shard};
 
 use crate::compiled::KeyRecord;
@@ -173,11 +173,18 @@ impl Batch<'_> {
         if KeyRecord::weight(&source) > MOST_KEY_BYTES {
             faults.push(Reason::new("", "is too large"));
         }
-        let known = self.key(raw).is_some();
+        let held = self.key(raw);
+        let known = held.is_some();
         if !known && self.config.keys.get(source.id).is_some() {
             faults.push(Reason::new("id", "belongs to a key of another organization"));
         }
-        source.status = self.state.revoked.status(source.id, change.n, source.status);
+        // For ever: a database that was restored to an earlier day may have forgotten it.
+        let ended = held.is_some_and(|key| key.status == KeyStatus::Revoked)
+            && !self.state.revoked.is_told(source.id);
+        source.status = match ended {
+            true => KeyStatus::Revoked,
+            false => self.state.revoked.status(source.id, change.n, source.status),
+        };
         let state = self.organization(raw.0);
         if !known && state.keys.len() >= KeyRecord::MOST {
             faults.push(Reason::new(

@@ -27,6 +27,11 @@ impl Revoked {
         }
     }
 
+    /// Whether others' word is what revokes the key.
+    pub(crate) fn is_told(&self, key: KeyId) -> bool {
+        self.0.contains_key(&key)
+    }
+
     /// The status of a key's version as of change `n`. What that version has heard of is forgotten.
     pub(crate) fn status(&mut self, key: KeyId, n: u64, own: KeyStatus) -> KeyStatus {
         match self.0.get(&key) {

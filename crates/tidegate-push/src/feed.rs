@@ -10,7 +10,7 @@ use tidegate_store::feed::{self, Item};
 use tidegate_store::watch::HeadWatch;
 use tidegate_store::{Store, StoreError};
 use tidegate_types::resource::ResourceKey;
-use tidegate_types::{Position, Revision, Shard};
+use tidegate_types::{Clock, Position, Revision, Shard};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,7 @@ pub(crate) struct Feed {
     recent: Vec<Mutex<Recent>>,
     unreadable: Mutex<HashMap<ResourceKey, Revision>>,
     readers: Semaphore,
+    clock: Arc<dyn Clock>,
     metrics: PushMetrics,
 }
 
@@ -50,7 +51,7 @@ struct Recent {
 }
 
 impl Feed {
-    pub(crate) fn new(store: Store, metrics: PushMetrics) -> Self {
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, metrics: PushMetrics) -> Self {
         let recent = Shard::all().map(|_| Mutex::default()).collect();
         Self {
             store,
@@ -59,6 +60,7 @@ impl Feed {
             recent,
             unreadable: Mutex::default(),
             readers: Semaphore::new(READERS),
+            clock,
             metrics,
         }
     }
@@ -117,6 +119,21 @@ impl Feed {
         self.unreadable.lock().values().any(|revision| revision.shard == shard)
     }
 
+    /// Has a shard come whole under new numbers, since somebody holds changes of it that the database has not: it was
+    /// restored, or lost its last transactions. Whether that was done now; it is at most once an hour.
+    pub(crate) async fn renew(&self, shard: Shard, why: &'static str) -> Result<bool, StoreError> {
+        let renewed = feed::renew(&self.store, shard, self.clock.now()).await?;
+        if renewed {
+            self.metrics.renewals.inc();
+            tracing::warn!(
+                shard = shard.index(),
+                why,
+                "changes are known that the database has not (was it restored?): the shard comes whole under new numbers"
+            );
+        }
+        Ok(renewed)
+    }
+
     /// Looks for changes until `stop`.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut watch = HeadWatch::new(self.store.clone());
@@ -153,13 +170,27 @@ impl Feed {
             return Ok(());
         }
         let known = before.unwrap_or_default();
-        let mut reached = known.clone();
+        let gone: Vec<Shard> =
+            known.iter().filter(|known| known.n > heads.get(known.shard)).map(|known| known.shard).collect();
+        for shard in &gone {
+            self.renew(*shard, "the feed itself has seen them").await?;
+            // Its next look goes on from there.
+            self.forget(*shard);
+        }
+        let mut reached = Position::default();
+        known.iter().filter(|known| !gone.contains(&known.shard)).for_each(|known| reached.advance(known));
         for head in heads.iter().filter(|head| head.n > known.get(head.shard)) {
             let n = self.take(head.shard, head.n, known.get(head.shard)).await?;
             reached.advance(Revision { shard: head.shard, n });
         }
         self.heads.send_replace(Some(reached));
         Ok(())
+    }
+
+    fn forget(&self, shard: Shard) {
+        if let Some(recent) = self.recent.get(shard.index()) {
+            *recent.lock() = Recent::default();
+        }
     }
 
     /// Keeps what is new in a shard; where it leads.

@@ -21,6 +21,7 @@ const MOST_REJECTIONS: usize = 1000;
 const LONGEST_REASON: usize = 500;
 
 /// What a node acknowledged of a shard, waiting to be compared.
+#[derive(Clone)]
 pub(crate) struct Acknowledged {
     pub(crate) revision: Revision,
     pub(crate) digest: Digest,

@@ -7,6 +7,7 @@
 mod admission;
 mod assemble;
 mod budget;
+mod certificate;
 mod commands;
 mod crowd;
 mod digests;
@@ -14,6 +15,7 @@ mod enroll;
 mod error;
 mod feed;
 mod fleet;
+mod healing;
 mod intake;
 mod listen;
 mod material;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{Accepted, Acceptor, WebPkiClientVerifier};
-use tidegate_types::Timestamp;
+use tidegate_types::Clock;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::StartHandshake;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::PushError;
+use crate::certificate::OwnCertificate;
 use crate::crowd::{Crowd, Place};
 use crate::material::Material;
 use crate::metrics::{Dropped, PushMetrics};
@@ -41,12 +42,12 @@ const SILENT: usize = 2_048;
 /// Of one address; many nodes may come by one, through a balancer for example.
 const SILENT_OF_ONE: usize = 1_024;
 
-/// The server's side of TLS: a fresh certificate for these names, client certificates verified
+/// The server's side of TLS: a certificate of its own for these names, client certificates verified
 /// against every root. A client without one gets no further than enrolment.
 pub(crate) fn tls(
     material: &Material,
     names: &[String],
-    now: Timestamp,
+    clock: Arc<dyn Clock>,
 ) -> Result<Arc<rustls::ServerConfig>, PushError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
@@ -57,11 +58,12 @@ pub(crate) fn tls(
         .allow_unauthenticated()
         .build()
         .map_err(|error| rustls::Error::General(error.to_string()))?;
-    let identity = material.authority.issue_server(names, now)?;
+    let authority = Arc::clone(&material.authority);
+    let certificate = OwnCertificate::new(authority, names.to_owned(), Arc::clone(&provider), clock)?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(identity.chain, identity.key)?;
+        .with_cert_resolver(Arc::new(certificate));
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(Arc::new(config))
 }

@@ -22,6 +22,8 @@ pub struct PushMetrics {
     pub compared: Counter,
     /// Shards sent anew because a node's digest differed.
     pub heals: Counter,
+    /// Shards that came whole under new numbers, since somebody held changes that the database has not.
+    pub renewals: Counter,
     /// Stored resources that could not be read, and were left out.
     pub unreadable: Counter,
     /// Journal records stored.
@@ -95,6 +97,11 @@ impl PushMetrics {
             registry.register("push_deltas", "Deltas sent", self.deltas.clone());
             registry.register("push_compared", "Digests of nodes compared", self.compared.clone());
             registry.register("push_heals", "Shards healed after a digest mismatch", self.heals.clone());
+            registry.register(
+                "push_renewals",
+                "Shards renewed because changes were known that the database has not",
+                self.renewals.clone(),
+            );
             registry.register(
                 "push_unreadable",
                 "Stored resources left out as unreadable",

@@ -112,10 +112,10 @@ impl PushServer {
     /// # Errors
     /// [`PushError::Tls`] and [`PushError::Secrets`] when the server's certificate cannot be made.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<(), PushError> {
-        let tls = listen::tls(&self.material, &self.settings.names, self.clock.now())?;
+        let tls = listen::tls(&self.material, &self.settings.names, Arc::clone(&self.clock))?;
         let tracker = TaskTracker::new();
         let connections = listen::connections(listener, tls, self.metrics.clone(), &tracker, stop.clone());
-        let feed = Arc::new(Feed::new(self.store.clone(), self.metrics.clone()));
+        let feed = Arc::new(Feed::new(self.store.clone(), Arc::clone(&self.clock), self.metrics.clone()));
         tracker.spawn(Arc::clone(&feed).run(stop.clone()));
         let nodes = Arc::new(Nodes::new(self.store.clone(), Arc::clone(&self.clock)));
         tracker.spawn(sweep(Arc::clone(&nodes), stop.clone()));

@@ -3,7 +3,6 @@
 //!
 //! A reader and a writer run side by side, so that a node which is slow to read can still speak.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,8 @@ use tonic::{Code, Status, Streaming};
 use crate::commands::Commands;
 use crate::digests::{Compared, Digests};
 use crate::feed::Feed;
-use crate::fleet::{EAGER, NodeStatus};
+use crate::fleet::{Acknowledged, EAGER, NodeStatus};
+use crate::healing::{Healing, Remedy};
 use crate::material::Material;
 use crate::metrics::PushMetrics;
 use crate::nodes::{Admitted, Nodes};
@@ -29,8 +29,6 @@ use crate::speak::Speaker;
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// A node that says nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(30);
-/// A shard of a node is healed at most this often.
-const HEAL_PERIOD: Duration = Duration::from_secs(20);
 pub(crate) const HEARTBEAT_MS: u32 = 1000;
 
 /// What every session needs.
@@ -176,8 +174,7 @@ async fn report(
     status: &Mutex<NodeStatus>,
     heal: &mpsc::Sender<Shard>,
 ) -> Status {
-    let knows = status.lock().knows;
-    let mut healed: HashMap<Shard, Instant> = HashMap::new();
+    let mut healing = Healing::default();
     let mut tick = tokio::time::interval(EAGER);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -200,44 +197,54 @@ async fn report(
         let to_compare = status.lock().take_acknowledged();
         for acknowledged in to_compare {
             let shard = acknowledged.revision.shard;
-            let compared = shared
-                .digests
-                .compare(
-                    &node.pool,
-                    acknowledged.revision,
-                    &acknowledged.rejected,
-                    acknowledged.digest,
-                    knows,
-                )
-                .await;
-            let differs = match compared {
-                Ok(Compared::Outdated | Compared::Unknown) => false,
-                Ok(Compared::Equal) => {
-                    shared.metrics.compared.inc();
-                    status.lock().passes_over(shard, &[]);
-                    false
-                }
-                Ok(Compared::EqualWithout(resources)) => {
-                    shared.metrics.compared.inc();
-                    status.lock().passes_over(shard, &resources);
-                    false
-                }
-                Ok(Compared::NotNow) | Err(_) => {
+            if !differs(shared, node, status, &mut healing, &acknowledged).await
+                || shared.feed.has_unreadable(shard)
+            {
+                continue;
+            }
+            match healing.differs(shard, Instant::now()) {
+                Remedy::Heal => {
+                    shared.metrics.heals.inc();
+                    tracing::warn!(node = %node.node_id, shard = shard.index(), "a node's digest differs: healing");
+                    let _ = heal.send(shard).await;
                     status.lock().compare_later(acknowledged);
-                    false
                 }
-                Ok(Compared::Differs) => {
-                    shared.metrics.compared.inc();
-                    true
+                Remedy::Wait => status.lock().compare_later(acknowledged),
+                Remedy::Renew => {
+                    if let Err(error) = shared.feed.renew(shard, "a node keeps what it holds").await {
+                        tracing::warn!(%error, shard = shard.index(), "a shard was not renewed");
+                    }
                 }
-            };
-            let lately = healed.get(&shard).is_some_and(|at| at.elapsed() < HEAL_PERIOD);
-            if differs && !lately && !shared.feed.has_unreadable(shard) {
-                healed.insert(shard, Instant::now());
-                shared.metrics.heals.inc();
-                tracing::warn!(node = %node.node_id, shard = shard.index(), "a node's digest differs: healing");
-                let _ = heal.send(shard).await;
+                Remedy::Leave => {}
             }
         }
     }
+}
+
+/// Whether the node holds something else than the store has; what cannot be told now is put back.
+async fn differs(
+    shared: &Shared,
+    node: &Admitted,
+    status: &Mutex<NodeStatus>,
+    healing: &mut Healing,
+    said: &Acknowledged,
+) -> bool {
+    let (shard, knows) = (said.revision.shard, status.lock().knows);
+    let compared =
+        shared.digests.compare(&node.pool, said.revision, &said.rejected, said.digest, knows).await;
+    let passed_over = match compared {
+        Ok(Compared::Outdated | Compared::Unknown) => return false,
+        Ok(Compared::NotNow) | Err(_) => {
+            status.lock().compare_later(said.clone());
+            return false;
+        }
+        Ok(Compared::Differs) => None,
+        Ok(Compared::Equal) => Some(Arc::default()),
+        Ok(Compared::EqualWithout(resources)) => Some(resources),
+    };
+    shared.metrics.compared.inc();
+    let Some(passed_over) = passed_over else { return true };
+    healing.is_equal(shard);
+    status.lock().passes_over(shard, &passed_over);
+    false
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tidegate_proto::config::{self as wire, control_message::Message as Say};
-use tidegate_store::feed as stored;
+use tidegate_store::{StoreError, feed as stored};
 use tidegate_types::{Position, Revision, Shard};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
@@ -125,16 +125,28 @@ impl Speaker<'_> {
     }
 
     /// The first time, up to what the database has at this moment: the feed's last look may be
-    /// older, also than what the node was told by another control plane. A node that is ahead of
-    /// the database itself (it was restored) is taken back.
+    /// older, also than what the node was told by another control plane. Where a node is ahead of the database itself (it
+    /// was restored), the shard is renewed, since it would not take what lies behind what it holds.
     async fn synchronise(&mut self) -> Result<(), Status> {
-        let now = stored::heads(&self.shared.store).await.map_err(|error| unavailable(&error))?;
+        let now = self.renewed().await.map_err(|error| unavailable(&error))?;
         // The shared catalogue first.
         self.bring(Shard::SYSTEM, now.get(Shard::SYSTEM)).await?;
         for shard in Shard::all().filter(|shard| *shard != Shard::SYSTEM) {
             self.bring(shard, now.get(shard)).await?;
         }
         Ok(())
+    }
+
+    /// The database's heads, beyond what the node holds.
+    async fn renewed(&self) -> Result<Position, StoreError> {
+        let Shared { store, feed, .. } = self.shared;
+        let now = stored::heads(store).await?;
+        let ahead: Vec<Shard> =
+            self.position.iter().filter(|held| held.n > now.get(held.shard)).map(|held| held.shard).collect();
+        for shard in &ahead {
+            feed.renew(*shard, "a node is ahead of the database").await?;
+        }
+        if ahead.is_empty() { Ok(now) } else { stored::heads(store).await }
     }
 
     /// Everything up to the heads as they are now.

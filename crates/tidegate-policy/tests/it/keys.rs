@@ -135,6 +135,25 @@ fn a_view_does_not_change_under_a_request() {
 }
 
 #[test]
+fn a_key_that_was_revoked_stays_so_whatever_a_restored_database_says() {
+    let mut feed = Feed::standard();
+    let mut revoked = virtual_key(ORG, KEY);
+    revoked.status = KeyStatus::Revoked;
+    feed.send_one(Resource::Key(revoked));
+    feed.send_one(Resource::Key(virtual_key(ORG, KEY)));
+    assert_eq!(admit(&feed), Err(KeyRefusal::Revoked));
+    // Positive control: what is not for ever ends.
+    let mut paused = virtual_key(ORG, KeyId::from_u128(4_712));
+    paused.status = KeyStatus::Paused;
+    let view = |feed: &Feed| feed.config.view(KeyId::from_u128(4_712)).unwrap().admit(now(), ANYWHERE);
+    feed.send_one(Resource::Key(paused.clone()));
+    assert_eq!(view(&feed), Err(KeyRefusal::Paused));
+    paused.status = KeyStatus::Active;
+    feed.send_one(Resource::Key(paused));
+    assert_eq!(view(&feed), Ok(()));
+}
+
+#[test]
 fn a_key_that_another_says_is_revoked_is_until_a_version_comes_that_is_not_older() {
     let mut feed = Feed::standard();
     let held = feed.view().revision().n;

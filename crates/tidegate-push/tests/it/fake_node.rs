@@ -186,6 +186,8 @@ pub(crate) struct Held {
     pub(crate) features: Vec<String>,
     /// Added to every digest: a node that is wrong about what it holds.
     pub(crate) error: u128,
+    /// It is wrong also about what it is sent anew.
+    pub(crate) stubborn: bool,
 }
 
 impl Held {
@@ -283,7 +285,7 @@ impl Stream {
             Some(Control::Heal(heal)) => {
                 let shard = Shard::new(u8::try_from(heal.shard).unwrap()).unwrap();
                 self.healed.push(heal.shard);
-                self.held.error = 0;
+                self.held.error = u128::from(self.held.stubborn);
                 self.held.resources.retain(|_, version| version.revision.shard != shard);
             }
             Some(Control::Command(command)) => {

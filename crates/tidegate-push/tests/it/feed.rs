@@ -8,7 +8,7 @@ use tidegate_types::resource::{KeyStatus, Resource, ResourceKey};
 use tidegate_types::{OrganizationId, Revision, Shard};
 use tonic::Code;
 
-use crate::fake_node::{FakeNode, Held};
+use crate::fake_node::{FakeNode, Held, Stream};
 use crate::plane::{DEADLINE, Plane, commit, eventually};
 use crate::samples;
 
@@ -215,13 +215,73 @@ async fn a_node_from_a_control_plane_that_has_seen_more_is_never_taken_back() {
         resumed.until("synchronised", |stream| stream.synchronised).await;
         assert!(resumed.deltas.iter().all(|delta| !delta.replace), "round {n}");
     }
-    // What the database itself does not have is taken back.
-    let mut ahead = Held::default();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_ahead_of_the_database_gets_everything_under_numbers_beyond_its_own() {
+    let plane = Plane::start().await;
+    let (organization, _) = plane.organization("acme").await;
+    let node = FakeNode::enrol(&plane).await;
+    let mut other = node.synchronised().await;
     let shard = Shard::of(organization);
-    ahead.position.advance(Revision { shard, n: 1_000_000 });
-    let mut stream = node.stream_from(ahead, node.channel.clone()).await.unwrap();
+    let ahead = |n| {
+        let mut held = Held::default();
+        held.position.advance(Revision { shard, n });
+        held
+    };
+    let twin = FakeNode::enrol(&plane).await;
+    let mut stream = twin.stream_from(ahead(1_000_000), twin.channel.clone()).await.unwrap();
     stream.until("synchronised", |stream| stream.synchronised).await;
-    assert!(stream.deltas.iter().any(|delta| delta.replace && delta.shard == shard.index() as u32));
+    let is_beyond = |version: &tidegate_types::resource::Versioned| version.revision.n > 1_000_000;
+    let of = |stream: &Stream| {
+        let all =
+            stream.held.resources.values().filter(|version| version.key.organization_id == organization);
+        all.map(is_beyond).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&stream), [true, true], "organization and team");
+    other.until("the others get them too", |stream| of(stream) == [true, true]).await;
+    assert_eq!(plane.metrics.renewals.get(), 1);
+    // Who only says so has the shard sent whole, and nothing else happens to anybody.
+    let mut liar = twin.stream_from(ahead(1 << 60), twin.channel.clone()).await.unwrap();
+    liar.until("synchronised", |stream| stream.synchronised).await;
+    assert!(liar.deltas.iter().any(|delta| delta.replace && delta.shard == shard.index() as u32));
+    assert_eq!(plane.metrics.renewals.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_keeps_although_it_was_sent_anew_is_renewed() {
+    let plane = Plane::start().await;
+    let (organization, _) = plane.organization("acme").await;
+    let node = FakeNode::enrol(&plane).await;
+    let mut stream = node.synchronised().await;
+    let shard = Shard::of(organization);
+    let n = stream.held.position.get(shard);
+    stream.held.error = 1;
+    stream.held.stubborn = true;
+    stream.acknowledge(shard, n).await;
+    stream.until("renewed", |stream| stream.held.position.get(shard) > n + 1_000_000).await;
+    assert_eq!((plane.metrics.heals.get(), plane.metrics.renewals.get()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_lost_its_last_changes_while_nodes_were_connected_is_followed() {
+    let plane = Plane::start().await;
+    let (organization, team) = plane.organization("acme").await;
+    let node = FakeNode::enrol(&plane).await;
+    let mut stream = node.synchronised().await;
+    let shard = Shard::of(organization);
+    let add = async |name| {
+        let key = samples::key(organization, team, name);
+        let mut change = plane.change(organization).await;
+        keys::insert(&mut change, &key).await.unwrap();
+        commit(change).await;
+        key_of(&key)
+    };
+    stream.holds(&add("before").await).await;
+    // As a standby that was promoted without it.
+    plane.tamper(&format!("UPDATE feed_head SET n = n - 1 WHERE shard = {}", shard.index()));
+    eventually("the feed has seen it", || async { plane.metrics.renewals.get() > 0 }).await;
+    stream.holds(&add("after").await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
