@@ -20,7 +20,7 @@ use crate::{SecretsError, pem};
 const DAY: i64 = 86_400;
 /// How long the root is valid.
 const ROOT_DAYS: i64 = 3650;
-/// How long a control plane's certificate is valid; a new one is made at every start.
+/// How long a control plane's certificate is valid; a new one is made at every start, and when a third has elapsed.
 const SERVER_DAYS: i64 = 365;
 /// How long a node's certificate is valid; renewed when a third has elapsed.
 pub const NODE_DAYS: i64 = 7;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod backlog;
+mod certificate;
 mod door;
 mod enrolment;
 mod epochs;

@@ -80,8 +80,19 @@ impl Plane {
         Self::start_on(listener, database, kek, settings, workloads).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the handle is kept and awaited")]
     pub(crate) async fn start_on(
+        listener: TcpListener,
+        database: TestDatabase,
+        kek: KeyEncryptionKey,
+        settings: PushSettings,
+        workloads: Option<Workloads>,
+    ) -> Self {
+        Self::start_by(Arc::new(SystemClock), listener, database, kek, settings, workloads).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the handle is kept and awaited")]
+    pub(crate) async fn start_by(
+        clock: Arc<dyn Clock>,
         listener: TcpListener,
         database: TestDatabase,
         kek: KeyEncryptionKey,
@@ -92,14 +103,8 @@ impl Plane {
         let material = prepare(&store, &kek, now()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let metrics = PushMetrics::default();
-        let server = PushServer::new(
-            store.clone(),
-            material.clone(),
-            Arc::new(SystemClock),
-            settings,
-            metrics.clone(),
-        )
-        .with_workloads(workloads);
+        let server = PushServer::new(store.clone(), material.clone(), clock, settings, metrics.clone())
+            .with_workloads(workloads);
         let (commands, stop) = (server.commands(), CancellationToken::new());
         let serve = server.serve(listener, stop.clone());
         let serving = tokio::spawn(async move { serve.await.unwrap() });
