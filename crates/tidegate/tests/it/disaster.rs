@@ -23,13 +23,13 @@ fn url(installation: &Installation, key: &str) -> String {
 }
 
 /// As the schema's owner, who needs no superuser: every row, past row-level security by its own policy.
-fn dump(installation: &Installation, file: &Path) {
+pub(crate) fn dump(installation: &Installation, file: &Path) {
     let owner = url(installation, "migrate_url");
     run("pg_dump", &["--enable-row-security", "-Fc", "-f", file.to_str().unwrap(), &owner]);
 }
 
 /// Another, empty server takes the place of the one that is gone.
-fn restore(installation: &mut Installation, file: &Path) {
+pub(crate) fn restore(installation: &mut Installation, file: &Path) {
     let fresh = postgres::Server::start().unwrap();
     let (old, new) = (installation.postgres.address().port, fresh.address().port);
     let config = installation.folder().join("control-0.toml");
@@ -53,7 +53,11 @@ fn restore(installation: &mut Installation, file: &Path) {
     run("pg_restore", &["--exit-on-error", "-d", &owner, file.to_str().unwrap()]);
 }
 
-fn tidegate(installation: &Installation, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+pub(crate) fn tidegate(
+    installation: &Installation,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> String {
     let mut command = Command::new(binary());
     command.args(arguments).envs(environment.iter().copied()).current_dir(installation.folder());
     let output = command.output().unwrap();

@@ -29,6 +29,7 @@ mod fleet;
 mod fleet_health;
 mod garbage;
 mod granted;
+mod histories;
 mod issuers;
 mod lateness;
 mod later;

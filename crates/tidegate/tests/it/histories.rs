@@ -1,0 +1,65 @@
+//! A database that was restored to an earlier day, under nodes that know of later changes.
+
+use serde_json::json;
+
+use crate::disaster::{dump, restore, tidegate};
+use crate::support::{App, Ask, apps, install, nodes, seconds, until, within};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_go_on_over_a_restore_hear_of_every_change_after_it() {
+    let mut installation = install(nodes(2)).await;
+    let key = async |installation: &tidegate_testkit::installation::Installation, name: &str| {
+        let (id, key) = installation.key(name, &json!({})).await.unwrap();
+        (id, apps(installation, &key))
+    };
+    let (first, to_revoke) = key(&installation, "to revoke").await;
+    let (_, stays) = key(&installation, "stays").await;
+    let (gone, revoked) = key(&installation, "revoked after the dump").await;
+    let file = installation.folder().join("backup.dump");
+    dump(&installation, &file);
+
+    // Changes that will be lost: nodes have heard of them, and hold later numbers of them than the database will have.
+    for name in ["renamed", "again", "and again"] {
+        let path = format!("/keys/{first}");
+        installation.admin.patch(&path, &json!({"name": name})).await.unwrap();
+    }
+    installation.admin.delete(&format!("/keys/{gone}")).await.unwrap();
+    let (_, late) = key(&installation, "issued after the dump").await;
+    let status = |app: &App, wanted: u16| {
+        let app = app.clone();
+        move || {
+            let app = app.clone();
+            async move { app.status().await == wanted }
+        }
+    };
+    for node in 0..2 {
+        within("it is refused", seconds(5), status(&revoked[node], 401)).await;
+        within("it is served", seconds(5), status(&late[node], 200)).await;
+        stays[node].expect(&Ask::chat("Hello"), 200).await;
+    }
+
+    // One node goes on; the other one is down, and comes when the database has counted beyond what it holds.
+    installation.control_planes[0].kill();
+    installation.nodes[1].kill();
+    installation.postgres.stop();
+    restore(&mut installation, &file);
+    let config = installation.folder().join("control-0.toml").to_string_lossy().into_owned();
+    tidegate(&installation, &["migrate", "--config", &config], &[]);
+    installation.restart_control_plane(0).await.unwrap();
+    installation.admin.delete(&format!("/keys/{first}")).await.unwrap();
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        installation.key(name, &json!({})).await.unwrap();
+    }
+    installation.restart_node(1).await.unwrap();
+    for node in 0..2 {
+        within("what is revoked now is refused", seconds(5), status(&to_revoke[node], 401)).await;
+        stays[node].expect(&Ask::chat("Hello"), 200).await;
+        assert_eq!(revoked[node].status().await, 401, "what was revoked is not taken back");
+        until("what the database has not is gone", seconds(30), status(&late[node], 401)).await;
+    }
+    let there = || async {
+        let fleet = installation.admin.get("/fleet").await.unwrap();
+        fleet["data"].as_array().unwrap().iter().all(|node| node["live"] == true && node["lag"] == 0)
+    };
+    until("both nodes have everything", seconds(30), there).await;
+}
