@@ -22,6 +22,7 @@ use crate::authenticate::Caller;
 use crate::edges::Record;
 use crate::face::{Face, Manner};
 use crate::gateway::Gateway;
+use crate::known_limits::KnownLimits;
 use crate::read_call::{Call, Labels};
 use crate::refusal::{Refusal, Voice};
 
@@ -66,6 +67,7 @@ struct State {
     /// Models whose limits were asked.
     models: SmallVec<[ModelId; 1]>,
     rates: Rates,
+    known_limits: KnownLimits,
     /// Status for the metrics of callers without a record.
     status: u16,
 }
@@ -141,7 +143,9 @@ impl Account {
 
     pub(crate) fn note_caller(&self, caller: &Caller) {
         let view = &caller.view;
-        self.state.lock().record = Some(Box::new(CallRecord {
+        let mut state = self.state.lock();
+        state.known_limits = KnownLimits::of(view);
+        state.record = Some(Box::new(CallRecord {
             call_id: self.arrival.call_id,
             at: self.arrival.at,
             organization_id: view.organization_id(),
@@ -206,13 +210,15 @@ impl Account {
 
     pub(crate) fn note_plan(&self, plan: &Plan) {
         let short = record_of(plan);
-        self.note(|record| {
+        let mut state = self.state.lock();
+        state.known_limits = KnownLimits::of_plan(plan);
+        if let Some(record) = &mut state.record {
             record.plan = short;
             record.zdr = plan.policy.zdr;
             record.inference_regions = plan.policy.regions;
             record.route_id = plan.route.as_ref().map(|route| route.id);
             record.model_id = plan.candidates.first().map(|candidate| candidate.model.id);
-        });
+        }
     }
 
     /// The call is in: its permit goes back when it is over.
@@ -250,8 +256,10 @@ impl Account {
         self.state.lock().record.as_ref().map(|record| record.attempts.clone()).unwrap_or_default()
     }
 
-    pub(crate) fn rates(&self) -> Rates {
-        self.state.lock().rates
+    /// The buckets as they were when the call was admitted, and the limits that are known without asking.
+    pub(crate) fn rates(&self) -> (Rates, KnownLimits) {
+        let state = self.state.lock();
+        (state.rates, state.known_limits)
     }
 
     /// An attempt has ended.

@@ -15,8 +15,9 @@ use crate::connection::Underway;
 use crate::face::Manner;
 use crate::failover::{Answer, Content};
 use crate::gateway::Gateway;
-use crate::headers::{self, JSON, NO_CACHE, put_by, put_cost, put_durations, put_id, put_rates};
+use crate::headers::{self, JSON, NO_CACHE, put_by, put_cost, put_durations, put_id, put_limits, put_rates};
 use crate::job;
+use crate::known_limits::KnownLimits;
 use crate::refusal::{Refusal, Refused, Voice, render};
 use crate::relay::Relay;
 
@@ -54,7 +55,9 @@ pub(crate) fn answered(
         headers.insert(header::CACHE_CONTROL, NO_CACHE);
     }
     put_id(headers, account.dialect(), account.arrival.call_id);
-    put_rates(headers, account.dialect(), &account.rates(), || gateway.now());
+    let (rates, known) = account.rates();
+    put_rates(headers, account.dialect(), &rates, || gateway.now());
+    put_limits(headers, account.dialect(), known);
     if account.cost_in_header && !streams {
         put_cost(headers, account.spent().cost);
     }
@@ -73,9 +76,11 @@ pub(crate) fn refused(
 ) -> Response<AnswerBody> {
     account.note_refusal(refusal);
     let mut response = render(refusal, account.voice(), account.arrival.call_id, gateway.now());
+    let (rates, known) = account.rates();
     if refusal.rates.is_none() {
-        put_rates(response.headers_mut(), account.dialect(), &account.rates(), || gateway.now());
+        put_rates(response.headers_mut(), account.dialect(), &rates, || gateway.now());
     }
+    put_limits(response.headers_mut(), account.dialect(), known);
     put_times(response.headers_mut(), account, false);
     response.map(|bytes| AnswerBody::whole(bytes, underway))
 }
@@ -90,21 +95,23 @@ fn put_times(headers: &mut HeaderMap, account: &Account, whole: bool) {
     }
 }
 
-/// An answer of the gateway itself.
+/// An answer of the gateway itself. `known`: the limits of whoever asked, none of strangers.
 pub(crate) fn small(
     gateway: &Gateway,
     arrival: Arrival,
     voice: Voice,
     underway: Underway,
     found: Result<Response<Bytes>, Refused>,
+    known: KnownLimits,
 ) -> Response<AnswerBody> {
-    let response = match found {
+    let mut response = match found {
         Ok(mut response) => {
             put_id(response.headers_mut(), voice.dialect, arrival.call_id);
             response
         }
         Err(refusal) => render(&refusal, voice, arrival.call_id, gateway.now()),
     };
+    put_limits(response.headers_mut(), voice.dialect, known);
     gateway.meters.answered(None, response.status().as_u16(), arrival.clock.elapsed());
     response.map(|bytes| AnswerBody::whole(bytes, underway))
 }

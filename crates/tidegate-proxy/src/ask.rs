@@ -9,10 +9,11 @@ use tidegate_types::usage::RefusalCause;
 use tidegate_types::{CallId, LabelHash, NanoUsd, Timestamp};
 
 use crate::account::Arrival;
-use crate::authenticate::{Caller, authenticate};
+use crate::authenticate::{Caller, enter};
 use crate::edges::{Generation, NoAnswer, ReportQuery, ReportRow};
 use crate::endpoint::Query;
 use crate::gateway::Gateway;
+use crate::known_limits::KnownLimits;
 use crate::listing;
 use crate::own_key;
 use crate::read_call::{tag_parts, tag_text};
@@ -24,9 +25,9 @@ pub(crate) async fn answer(
     arrival: Arrival,
     head: &request::Parts,
     query: Query,
+    known: &mut KnownLimits,
 ) -> Result<Response<Bytes>, Refused> {
-    let caller = authenticate(gateway, &head.headers, arrival.at)?;
-    caller.admit(arrival.at, arrival.peer)?;
+    let caller = enter(gateway, arrival, &head.headers, known)?;
     let asked = Asked::read(head.uri.query().unwrap_or_default());
     let document = match query {
         Query::Credits => credits(gateway, &caller).await?,

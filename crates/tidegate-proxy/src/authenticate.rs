@@ -11,8 +11,10 @@ use tidegate_secrets::virtual_key::{self, PresentedKey};
 use tidegate_types::Timestamp;
 use tidegate_types::usage::RefusalCause;
 
+use crate::account::Arrival;
 use crate::caller_token::{PRINCIPAL, bearer};
 use crate::gateway::Gateway;
+use crate::known_limits::KnownLimits;
 use crate::refusal::{Refusal, Refused};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -59,6 +61,19 @@ pub(crate) fn authenticate(
         }
     };
     genuine.map(|view| Caller { view, principal: None }).ok_or_else(|| unauthenticated(unknown(text)))
+}
+
+/// Whoever asks the gateway itself, and may. Their limits are noted for the answer, also when they may not.
+pub(crate) fn enter(
+    gateway: &Gateway,
+    arrival: Arrival,
+    headers: &HeaderMap,
+    known: &mut KnownLimits,
+) -> Result<Caller, Refused> {
+    let caller = authenticate(gateway, headers, arrival.at)?;
+    *known = KnownLimits::of(&caller.view);
+    caller.admit(arrival.at, arrival.peer)?;
+    Ok(caller)
 }
 
 impl Caller {

@@ -33,6 +33,8 @@ pub(crate) enum Endpoint<'a> {
     Live,
     /// The node serves.
     Ready,
+    /// Whatever it is, its head is too large.
+    LargeHead,
     /// Another method is meant.
     WrongMethod(&'static str),
     /// Nothing is here.

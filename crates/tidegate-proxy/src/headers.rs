@@ -10,6 +10,7 @@ use tidegate_types::resource::DialectName;
 use tidegate_types::{CallId, NanoUsd, Timestamp};
 
 use crate::failover::By;
+use crate::known_limits::KnownLimits;
 use crate::routing::paid_by;
 
 const TIDEGATE_ID: HeaderName = HeaderName::from_static("x-tidegate-id");
@@ -100,6 +101,26 @@ pub(crate) fn put_by(headers: &mut HeaderMap, by: &By) {
     }
 }
 
+/// The names for requests and for tokens.
+const fn names(dialect: DialectName) -> (Names, Names) {
+    match dialect {
+        DialectName::AnthropicMessages => (ANTHROPIC_REQUESTS, ANTHROPIC_TOKENS),
+        _ => (OPENAI_REQUESTS, OPENAI_TOKENS),
+    }
+}
+
+/// The limits that no bucket's state stands for: what is left of them was not asked, and is not told.
+pub(crate) fn put_limits(headers: &mut HeaderMap, dialect: DialectName, known: KnownLimits) {
+    let (requests, tokens) = names(dialect);
+    for ([name, ..], limit) in [(requests, known.requests), (tokens, known.tokens)] {
+        if let Some(limit) = limit
+            && !headers.contains_key(&name)
+        {
+            headers.insert(name, HeaderValue::from(limit));
+        }
+    }
+}
+
 /// The tightest buckets, in the dialect's words.
 pub(crate) fn put_rates(
     headers: &mut HeaderMap,
@@ -108,10 +129,7 @@ pub(crate) fn put_rates(
     now: impl Fn() -> Timestamp,
 ) {
     let mut room = BytesMut::with_capacity(128);
-    let (requests, tokens) = match dialect {
-        DialectName::AnthropicMessages => (ANTHROPIC_REQUESTS, ANTHROPIC_TOKENS),
-        _ => (OPENAI_REQUESTS, OPENAI_TOKENS),
-    };
+    let (requests, tokens) = names(dialect);
     for (names, state) in [(requests, rates.requests), (tokens, rates.tokens)] {
         if let Some(state) = state {
             put_bucket(headers, names, dialect, state, &now, &mut room);

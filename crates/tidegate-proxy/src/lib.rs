@@ -30,6 +30,8 @@ mod health;
 mod in_time;
 mod intent;
 mod job;
+mod known_limits;
+mod large_head;
 mod listing;
 mod meter;
 mod metrics;

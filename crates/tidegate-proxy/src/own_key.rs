@@ -11,8 +11,9 @@ use tidegate_types::resource::{KeyLimits, ModelKind};
 use tidegate_types::{BudgetId, KeyId, LabelHash, NanoUsd, OrganizationId, TeamId, Timestamp};
 
 use crate::account::Arrival;
-use crate::authenticate::authenticate;
+use crate::authenticate::enter;
 use crate::gateway::Gateway;
+use crate::known_limits::KnownLimits;
 use crate::listing::json;
 use crate::read_call::tag_text;
 use crate::refusal::Refused;
@@ -22,9 +23,9 @@ pub(crate) async fn describe(
     gateway: &Gateway,
     arrival: Arrival,
     head: &request::Parts,
+    known: &mut KnownLimits,
 ) -> Result<Response<Bytes>, Refused> {
-    let caller = authenticate(gateway, &head.headers, arrival.at)?;
-    caller.admit(arrival.at, arrival.peer)?;
+    let caller = enter(gateway, arrival, &head.headers, known)?;
     let view = &caller.view;
     let models = models_for(view, arrival.at);
     let budgets = covering(view, &models, gateway.limiter.now());

@@ -25,9 +25,10 @@ use crate::face::Face;
 use crate::failover::{Answer, Content, Planned, call_with_failover};
 use crate::gateway::Gateway;
 use crate::half_open;
+use crate::known_limits::KnownLimits;
 use crate::read_call::read_call;
 use crate::refusal::Refused;
-use crate::{ask, cache, client_address, job, listing, own_key, probe, unserved};
+use crate::{ask, cache, client_address, job, large_head, listing, own_key, probe, unserved};
 
 /// Answers one request.
 pub(crate) async fn serve<B>(
@@ -43,14 +44,16 @@ where
     let peer = client_address::of(&gateway.settings.trusted_proxies, peer, request.headers());
     let arrival = Arrival { call_id: gateway.new_id(at), at, clock: Instant::now(), peer };
     let (head, body) = request.into_parts();
-    let endpoint = find(&head.method, head.uri.path());
+    let too_large = large_head::is_one(&head);
+    let endpoint = if too_large { Endpoint::LargeHead } else { find(&head.method, head.uri.path()) };
     let mut response = match endpoint {
         // In a place of its own until it is answered: a connection that waits or streams is small.
         Endpoint::Call(face) => Box::pin(call(gateway, arrival, face, underway, &head, body)).await,
         Endpoint::Job => {
-            let found = Box::pin(job::status(gateway, arrival, &head, body)).await;
+            let mut known = KnownLimits::default();
+            let found = Box::pin(job::status(gateway, arrival, &head, body, &mut known)).await;
             let voice = crate::endpoint::voice(head.uri.path(), &head.headers);
-            crate::answer::small(gateway, arrival, voice, underway, found)
+            crate::answer::small(gateway, arrival, voice, underway, found, known)
         }
         other => Box::pin(own(gateway, arrival, underway, &head, other)).await,
     };
@@ -71,15 +74,17 @@ async fn own(
     head: &request::Parts,
     endpoint: Endpoint<'_>,
 ) -> Response<AnswerBody> {
+    let mut known = KnownLimits::default();
     let found = match endpoint {
-        Endpoint::Models => listing::models(gateway, arrival, head),
-        Endpoint::Model(name) => listing::model(gateway, arrival, head, name),
-        Endpoint::ModelEndpoints(name) => listing::endpoints(gateway, arrival, head, name),
-        Endpoint::Config(specification) => listing::config(gateway, arrival, head, specification),
-        Endpoint::Key => own_key::describe(gateway, arrival, head).await,
-        Endpoint::Query(query) => ask::answer(gateway, arrival, head, query).await,
+        Endpoint::Models => listing::models(gateway, arrival, head, &mut known),
+        Endpoint::Model(name) => listing::model(gateway, arrival, head, name, &mut known),
+        Endpoint::ModelEndpoints(name) => listing::endpoints(gateway, arrival, head, name, &mut known),
+        Endpoint::Config(specification) => listing::config(gateway, arrival, head, specification, &mut known),
+        Endpoint::Key => own_key::describe(gateway, arrival, head, &mut known).await,
+        Endpoint::Query(query) => ask::answer(gateway, arrival, head, query, &mut known).await,
         Endpoint::Live => Ok(probe::live()),
         Endpoint::Ready => Ok(probe::ready(gateway)),
+        Endpoint::LargeHead => Err(large_head::refusal()),
         Endpoint::WrongMethod(allowed) => Err(match unserved::upgrade(&head.headers) {
             Some(what) => unserved::refusal(what),
             None => probe::wrong_method(allowed),
@@ -89,7 +94,7 @@ async fn own(
         }
     };
     let voice = crate::endpoint::voice(head.uri.path(), &head.headers);
-    crate::answer::small(gateway, arrival, voice, underway, found)
+    crate::answer::small(gateway, arrival, voice, underway, found, known)
 }
 
 /// A call of a model: its path, then its answer or its refusal.

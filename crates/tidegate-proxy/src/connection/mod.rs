@@ -21,7 +21,7 @@ use crate::serve::serve;
 pub(crate) use wire::Underway;
 use wire::{Patience, Traffic, Wire};
 
-/// Largest head of a request, and of what is read ahead.
+/// Largest head of a request that hyper reads, and most that is read ahead. Smaller ones are judged by `large_head`.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// Serves one accepted connection until it closes. Set TCP_NODELAY on it before. `peer` is

@@ -15,9 +15,10 @@ use tidegate_dialect::video::job::State;
 use tidegate_types::usage::RefusalCause;
 
 use crate::account::Arrival;
-use crate::authenticate::authenticate;
+use crate::authenticate::enter;
 use crate::gateway::Gateway;
 use crate::headers::JSON;
+use crate::known_limits::KnownLimits;
 use crate::read_call::collect;
 use crate::refusal::{Refusal, Refused};
 use crate::ticket::Ticket;
@@ -35,12 +36,12 @@ pub(crate) async fn status<B>(
     arrival: Arrival,
     head: &request::Parts,
     body: B,
+    known: &mut KnownLimits,
 ) -> Result<Response<Bytes>, Refused>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let caller = authenticate(gateway, &head.headers, arrival.at)?;
-    caller.admit(arrival.at, arrival.peer)?;
+    let caller = enter(gateway, arrival, &head.headers, known)?;
     let body = collect(&gateway.settings, &head.headers, body).await?;
     let question: Question = serde_json::from_slice(&body).map_err(|_| {
         let message = "the body must be an object with `operation`, as it was given when the job began";

@@ -14,10 +14,11 @@ use tidegate_types::resource::{ModelKind, Price};
 use tidegate_types::usage::RefusalCause;
 
 use crate::account::Arrival;
-use crate::authenticate::{authenticate, carries_key};
+use crate::authenticate::{carries_key, enter};
 use crate::endpoint::dialect;
 use crate::gateway::Gateway;
 use crate::headers::JSON;
+use crate::known_limits::KnownLimits;
 use crate::refusal::{Refusal, Refused};
 
 use self::pricing::Pricing;
@@ -27,8 +28,9 @@ pub(crate) fn models(
     gateway: &Gateway,
     arrival: Arrival,
     head: &request::Parts,
+    known: &mut KnownLimits,
 ) -> Result<Response<Bytes>, Refused> {
-    let listed = listed(gateway, arrival, &head.headers)?;
+    let listed = listed(gateway, arrival, &head.headers, known)?;
     Ok(match dialect(head.uri.path(), &head.headers) {
         Dialect::AnthropicMessages => {
             let data: Vec<_> = listed.iter().map(anthropic).collect();
@@ -48,8 +50,9 @@ pub(crate) fn model(
     arrival: Arrival,
     head: &request::Parts,
     name: &str,
+    known: &mut KnownLimits,
 ) -> Result<Response<Bytes>, Refused> {
-    let listed = listed(gateway, arrival, &head.headers)?;
+    let listed = listed(gateway, arrival, &head.headers, known)?;
     let found = &named(&listed, name)?;
     Ok(match dialect(head.uri.path(), &head.headers) {
         Dialect::AnthropicMessages => json(&anthropic(found)),
@@ -63,8 +66,9 @@ pub(crate) fn endpoints(
     arrival: Arrival,
     head: &request::Parts,
     name: &str,
+    known: &mut KnownLimits,
 ) -> Result<Response<Bytes>, Refused> {
-    let listed = listed(gateway, arrival, &head.headers)?;
+    let listed = listed(gateway, arrival, &head.headers, known)?;
     Ok(json(&endpoints::of(named(&listed, name)?)))
 }
 
@@ -83,8 +87,9 @@ pub(crate) fn config(
     arrival: Arrival,
     head: &request::Parts,
     specification: u8,
+    known: &mut KnownLimits,
 ) -> Result<Response<Bytes>, Refused> {
-    let listed = listed(gateway, arrival, &head.headers)?;
+    let listed = listed(gateway, arrival, &head.headers, known)?;
     let version = match specification {
         2 => "v2",
         3 => "v3",
@@ -94,12 +99,16 @@ pub(crate) fn config(
     Ok(json(&Config { models }))
 }
 
-fn listed(gateway: &Gateway, arrival: Arrival, headers: &HeaderMap) -> Result<Vec<ListedModel>, Refused> {
+fn listed(
+    gateway: &Gateway,
+    arrival: Arrival,
+    headers: &HeaderMap,
+    known: &mut KnownLimits,
+) -> Result<Vec<ListedModel>, Refused> {
     if !carries_key(headers) {
         return Ok(public_models(&gateway.config.catalogue(), arrival.at));
     }
-    let caller = authenticate(gateway, headers, arrival.at)?;
-    caller.admit(arrival.at, arrival.peer)?;
+    let caller = enter(gateway, arrival, headers, known)?;
     Ok(models_for(&caller.view, arrival.at))
 }
 

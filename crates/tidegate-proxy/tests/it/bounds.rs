@@ -92,8 +92,27 @@ async fn an_idle_connection_is_kept_as_long_as_promised() {
 #[tokio::test]
 async fn heads_that_are_too_large_are_refused() {
     let (world, peer) = world(Settings::default()).await;
-    let long = "x".repeat(70_000);
-    assert_eq!(chat_with(&world, &[("x-long", &long)], &ask()).await.status, 431);
+    let long = |length: usize| "x".repeat(length);
+    assert_eq!(chat_with(&world, &[("x-long", &long(32_000))], &ask()).await.status, 401);
+    for length in [32_768, 60_000] {
+        let reply = chat_with(&world, &[("x-long", &long(length))], &ask()).await;
+        assert_eq!((reply.status, reply.header("connection")), (431, "close"));
+        let error = &reply.json()["error"];
+        assert_eq!(
+            (&error["type"], &error["code"]),
+            (&"request_too_large".into(), &"request_headers_too_large".into())
+        );
+        assert!(reply.header("x-request-id").starts_with("gen_"), "{reply:?}");
+        assert_eq!(reply.header("x-request-id"), reply.header("x-tidegate-id"));
+    }
+    // In the words of the surface, for the target as for a header, with an id in the body where that has a place.
+    let bytes = request("POST", &format!("/v1/messages?{}", long(33_000)), &[], &ask());
+    let reply = send(world.address, &bytes).await;
+    assert_eq!((reply.status, reply.json()["error"]["type"].as_str()), (431, Some("request_too_large")));
+    assert_eq!(reply.json()["request_id"], reply.header("request-id"));
+    // What hyper does not read, it refuses itself.
+    let reply = chat_with(&world, &[("x-long", &long(70_000))], &ask()).await;
+    assert_eq!((reply.status, &*reply.body), (431, ""));
     assert_eq!(peer.count(), 0);
 }
 

@@ -242,9 +242,10 @@ async fn no_way_to_ask_passes_by_what_a_key_may_do() {
     let elsewhere = AllowList { ips: vec!["192.0.2.0/24".parse().unwrap()], ..AllowList::default() };
     for (guard, key, statuses) in [
         ("a paused key", VirtualKey { status: KeyStatus::Paused, ..key.clone() }, &[401, 403][..]),
-        ("a revoked key", VirtualKey { status: KeyStatus::Revoked, ..key.clone() }, &[401]),
         ("models of a key", VirtualKey { allow: other, ..key.clone() }, &[403, 404]),
         ("networks of a key", VirtualKey { allow: elsewhere, ..key.clone() }, &[403]),
+        // The last, for it stays revoked.
+        ("a revoked key", VirtualKey { status: KeyStatus::Revoked, ..key.clone() }, &[401]),
     ] {
         stage.world.put(vec![Resource::Key(key)]);
         assert_refused(&stage, guard, &all, statuses).await;

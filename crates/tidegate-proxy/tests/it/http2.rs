@@ -64,3 +64,30 @@ async fn a_reset_stream_is_a_caller_that_left_and_the_others_go_on() {
     drop(sender);
     tokio::time::timeout(Duration::from_secs(60), world.gateway.drain(Duration::from_secs(5))).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused_in_the_callers_words_and_the_other_streams_go_on() {
+    let peer = Provider::start(vec![json(OPENAI_ANSWER)]).await;
+    let world = World::start(&[openai("a", &peer)]).await;
+    let mut sender = connect(&world).await;
+    let mut send = async |path: &str, length: usize| {
+        let request = http::Request::post(format!("http://{}{path}", world.address))
+            .header("authorization", format!("Bearer {}", world.key))
+            .header("x-long", "x".repeat(length))
+            .body(Full::from(crate::plain::ask()))
+            .unwrap();
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        (head, body.collect().await.unwrap().to_bytes())
+    };
+    for (path, id) in [("/v1/chat/completions", "x-request-id"), ("/v1/messages", "request-id")] {
+        let (head, body) = send(path, 33_000).await;
+        let said: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((head.status.as_u16(), said["error"]["type"].as_str()), (431, Some("request_too_large")));
+        assert!(head.headers[id].to_str().unwrap().starts_with("gen_"), "{head:?}");
+    }
+    // What HTTP/2's own limit refuses has no body.
+    let (head, body) = send("/v1/chat/completions", 70_000).await;
+    assert_eq!((head.status.as_u16(), body.len()), (431, 0));
+    assert_eq!(send("/v1/chat/completions", 100).await.0.status, 200);
+    assert_eq!(peer.count(), 1);
+}

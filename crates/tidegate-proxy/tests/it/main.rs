@@ -23,6 +23,7 @@ mod form;
 mod further;
 mod guards;
 mod http2;
+mod known_limits;
 mod limits;
 mod listing;
 mod logprobs;
