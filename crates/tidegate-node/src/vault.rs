@@ -26,10 +26,13 @@ pub(crate) struct NodeVault {
 }
 
 struct Opened {
-    secret_version: u32,
-    pool_key_version: u32,
+    /// What it was opened from, by the nonce that is never used twice. Versions may be: a database that was restored
+    /// gives them again.
+    nonce: Option<Nonce>,
     sign_in: Arc<SignIn>,
 }
+
+type Nonce = [u8; 12];
 
 impl NodeVault {
     pub(crate) fn new(pool: &str) -> Self {
@@ -86,10 +89,8 @@ impl Vault for NodeVault {
             .iter()
             .filter(|sealed| sealed.pool == self.pool && opens(sealed.pool_key_version));
         let sealed = mine.max_by_key(|sealed| (sealed.secret_version, sealed.pool_key_version))?;
-        let known = |opened: &&Opened| {
-            (opened.secret_version, opened.pool_key_version)
-                == (sealed.secret_version, sealed.pool_key_version)
-        };
+        let nonce = sealed.bytes.first_chunk().copied();
+        let known = |opened: &&Opened| opened.nonce == nonce;
         if let Some(opened) = self.opened.read().get(&credential.id).filter(known) {
             return Some(Arc::clone(&opened.sign_in));
         }
@@ -99,12 +100,7 @@ impl Vault for NodeVault {
         if let Some(opened) = all.get(&credential.id).filter(known) {
             return Some(Arc::clone(&opened.sign_in));
         }
-        let opened = Opened {
-            secret_version: sealed.secret_version,
-            pool_key_version: sealed.pool_key_version,
-            sign_in: Arc::clone(&sign_in),
-        };
-        all.insert(credential.id, opened);
+        all.insert(credential.id, Opened { nonce, sign_in: Arc::clone(&sign_in) });
         Some(sign_in)
     }
 }
