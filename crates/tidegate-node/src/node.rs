@@ -272,10 +272,12 @@ fn run_tasks(
     let clock = Arc::clone(&settings.clock);
     let notary = Arc::new(Notary::new(Arc::clone(&identity), journal.boot(), Arc::clone(&clock)));
     tasks.spawn(ship::run(journal, Arc::clone(&link), Arc::clone(&notary), stop.clone()));
-    tasks.spawn(identity::keep_fresh(identity, state, settings.control, link, notary, clock, stop.clone()));
+    let gauges = Gauges::register(&settings.metrics);
+    let (control, ends) = (settings.control, gauges.identity.clone());
+    let renewing = identity::Renewing { state, control, link, notary, clock, ends };
+    tasks.spawn(identity::keep_fresh(renewing, identity, stop.clone()));
     tasks.spawn(aftermath.run(stop.clone()));
     tasks.spawn(opener.prepare_all(told.budgets, stop.clone()));
-    let gauges = Gauges::register(&settings.metrics);
     if let Some(tls) = settings.gateway_tls {
         tasks.spawn(tls.watch(gauges.certificate.clone(), stop.clone()));
     }

@@ -80,6 +80,8 @@ pub(crate) struct Gauges {
     silence: Gauge,
     /// Set by who watches it.
     pub(crate) certificate: Gauge,
+    /// Set by who renews it.
+    pub(crate) identity: Gauge,
 }
 
 impl Gauges {
@@ -111,6 +113,11 @@ impl Gauges {
                 "gateway_certificate_expiration_timestamp_seconds",
                 "Unix time at which the gateway's certificate ends; 0: the gateway has no TLS of its own",
                 g.certificate,
+            );
+            r.register(
+                "node_certificate_expiration_timestamp_seconds",
+                "Unix time at which the certificate ends by which the control plane knows the node",
+                g.identity,
             );
         });
         gauges

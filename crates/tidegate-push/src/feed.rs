@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::PushMetrics;
+use crate::revocations::Revocations;
 
 const PERIOD: Duration = Duration::from_millis(100);
 /// Changes kept per shard: a node that is further behind reads from the store.
@@ -37,6 +38,7 @@ pub(crate) struct Feed {
     looked: Mutex<Option<Instant>>,
     recent: Vec<Mutex<Recent>>,
     unreadable: Mutex<HashMap<ResourceKey, Revision>>,
+    pub(crate) revocations: Revocations,
     readers: Semaphore,
     clock: Arc<dyn Clock>,
     metrics: PushMetrics,
@@ -59,6 +61,7 @@ impl Feed {
             looked: Mutex::default(),
             recent,
             unreadable: Mutex::default(),
+            revocations: Revocations::default(),
             readers: Semaphore::new(READERS),
             clock,
             metrics,
@@ -201,6 +204,7 @@ impl Feed {
             _ => feed::changes_since(&self.store, shard, known, PAGE).await?,
         };
         self.note_unreadable(&items);
+        self.revocations.note(&items, Instant::now());
         let Some(recent) = self.recent.get(shard.index()) else { return Ok(head) };
         let mut recent = recent.lock();
         if known == 0 || items.len() as u32 == PAGE {

@@ -133,6 +133,11 @@ impl NodeStatus {
         Ok(())
     }
 
+    /// How far the node is.
+    pub(crate) const fn applied(&self) -> &Position {
+        &self.said.applied
+    }
+
     /// What is to be written now, if anything.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Heartbeat> {
         let lazy = self.written_at.is_none_or(|at| now.duration_since(at) >= LAZY);

@@ -24,6 +24,7 @@ mod nodes;
 mod peer;
 mod prices;
 mod query;
+mod revocations;
 mod seals;
 mod server;
 mod service;

@@ -12,6 +12,8 @@ use tidegate_telemetry::prometheus_client::metrics::gauge::Gauge;
 pub struct PushMetrics {
     /// Config streams that are open.
     pub sessions: Gauge<i64, AtomicI64>,
+    /// For how long (seconds) a connected node has not acknowledged a revocation; 0: all have all.
+    pub revocations_unacknowledged: Gauge<i64, AtomicI64>,
     /// Nodes that were enrolled.
     pub enrolled: Counter,
     /// Snapshots of a shard sent because a node had nothing of it, or nothing usable.
@@ -92,6 +94,11 @@ impl PushMetrics {
     pub fn register(&self, metrics: &Metrics) {
         metrics.register(|registry| {
             registry.register("push_sessions", "Open config streams", self.sessions.clone());
+            registry.register(
+                "revocations_unacknowledged_seconds",
+                "Time for which a node that is connected here has not acknowledged the revocation of a key",
+                self.revocations_unacknowledged.clone(),
+            );
             registry.register("push_enrolled", "Nodes enrolled", self.enrolled.clone());
             registry.register("push_snapshots", "Shards sent whole", self.snapshots.clone());
             registry.register("push_deltas", "Deltas sent", self.deltas.clone());

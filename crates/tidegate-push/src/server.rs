@@ -117,6 +117,7 @@ impl PushServer {
         let connections = listen::connections(listener, tls, self.metrics.clone(), &tracker, stop.clone());
         let feed = Arc::new(Feed::new(self.store.clone(), Arc::clone(&self.clock), self.metrics.clone()));
         tracker.spawn(Arc::clone(&feed).run(stop.clone()));
+        tracker.spawn(measure(Arc::clone(&feed), self.metrics.clone(), stop.clone()));
         let nodes = Arc::new(Nodes::new(self.store.clone(), Arc::clone(&self.clock)));
         tracker.spawn(sweep(Arc::clone(&nodes), stop.clone()));
 
@@ -197,6 +198,10 @@ impl PushServer {
             .add_service(QueryServiceServer::new(questions).max_decoding_message_size(64 * 1024))
             .add_service(UsageServiceServer::new(intake).max_decoding_message_size(MAX_MESSAGE_BYTES))
     }
+}
+
+async fn measure(feed: Arc<Feed>, metrics: PushMetrics, stop: CancellationToken) {
+    feed.revocations.measure(&metrics, stop).await;
 }
 
 async fn sweep(nodes: Arc<Nodes>, stop: CancellationToken) {

@@ -175,10 +175,12 @@ async fn report(
     heal: &mpsc::Sender<Shard>,
 ) -> Status {
     let mut healing = Healing::default();
+    let revocations = shared.feed.revocations.session(Instant::now());
     let mut tick = tokio::time::interval(EAGER);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
+        revocations.is_at(status.lock().applied());
         let due = status.lock().due(Instant::now());
         if let Some(said) = due {
             let written =

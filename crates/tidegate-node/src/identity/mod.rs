@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use zeroize::Zeroizing;
 
 pub use enrol::Enrolling;
-pub(crate) use renew::keep_fresh;
+pub(crate) use renew::{Renewing, keep_fresh};
 
 use crate::error::{NodeError, Problem};
 use crate::link::{ControlPlane, dial};

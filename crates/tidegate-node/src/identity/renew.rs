@@ -7,6 +7,7 @@ use tidegate_proto::enroll::RenewRequest;
 use tidegate_proto::enroll::enroll_service_client::EnrollServiceClient;
 use tidegate_secrets::ca::NodeKey;
 use tidegate_secrets::sealing::SealingKeyPair;
+use tidegate_telemetry::prometheus_client::metrics::gauge::Gauge;
 use tidegate_types::Clock;
 use tokio_util::sync::CancellationToken;
 
@@ -21,18 +22,23 @@ use crate::state::State;
 /// Looks at the clock at least this often: it may be set.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// What a renewal needs, and who is told of it.
+pub(crate) struct Renewing {
+    pub(crate) state: Arc<State>,
+    pub(crate) control: ControlPlane,
+    pub(crate) link: Arc<Link>,
+    pub(crate) notary: Arc<Notary>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// When the certificate in force ends, Unix time in seconds.
+    pub(crate) ends: Gauge,
+}
+
 /// Renews until `stop`. A failure is tried again; the old certificate serves meanwhile.
-pub(crate) async fn keep_fresh(
-    mut identity: Arc<Identity>,
-    state: Arc<State>,
-    control: ControlPlane,
-    link: Arc<Link>,
-    notary: Arc<Notary>,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
-) {
+pub(crate) async fn keep_fresh(renewing: Renewing, mut identity: Arc<Identity>, stop: CancellationToken) {
+    let Renewing { state, control, link, notary, clock, ends } = renewing;
     let (mut backoff, outage) = (Backoff::default(), Outage::default());
     loop {
+        ends.set(identity.not_after().as_seconds());
         let left = identity.renew_at().millis_since(clock.now());
         let wait = if left > 0 {
             Duration::from_millis(left.unsigned_abs()).min(LOOK_EVERY)

@@ -20,6 +20,7 @@ mod plane;
 mod pools;
 mod recorded;
 mod releases;
+mod revocations;
 mod rotations;
 mod samples;
 mod usage;

@@ -3,6 +3,7 @@
 //! shorter than the chart's. Which fault raises which alert is the table of `docs/kubernetes.md`.
 
 mod books;
+mod connected;
 mod fleet;
 mod panels;
 
@@ -16,7 +17,7 @@ use crate::support::{App, Ask, Prometheus, Target, seconds};
 const ALERTS: &str = include_str!("../../../../../helm/tidegate/files/alerts.yaml");
 
 /// A real fault for each alert of the chart: alert, what is done, the story that does it.
-const FAULTS: [(&str, &str, &str); 17] = [
+const FAULTS: [(&str, &str, &str); 19] = [
     ("TidegateErrorBudgetBurnsFast", "Redis is stopped under calls with a hard budget", "panels"),
     ("TidegateErrorBudgetBurnsSlowly", "the same", "panels"),
     ("TidegateNodeNotReady", "a node is told to end, and drains", "panels"),
@@ -26,7 +27,13 @@ const FAULTS: [(&str, &str, &str); 17] = [
         "fleet",
     ),
     ("TidegateConfigurationUnconfirmed", "the control plane is killed (6 s in place of 60)", "panels"),
-    ("TidegateRevocationsLate", "the same (7 s in place of an hour)", "panels"),
+    ("TidegateConfigurationStale", "the same (7 s in place of an hour)", "panels"),
+    ("TidegateRevocationsLate", "a node is frozen, and a key is revoked (2 s in place of 10)", "connected"),
+    (
+        "TidegateNodeCertificateEndsSoon",
+        "a node comes back with a certificate that ends tomorrow and that nobody renews",
+        "connected",
+    ),
     ("TidegateJournalGrows", "the same, under calls (60 records in place of 10,000)", "panels"),
     (
         "TidegateJournalFullSoon",
@@ -126,6 +133,7 @@ fn the_documentation_says_which_fault_raises_each_alert_of_the_chart() {
         let stories = match story {
             "panels" => include_str!("panels.rs"),
             "fleet" => include_str!("fleet.rs"),
+            "connected" => include_str!("connected.rs"),
             _ => include_str!("books.rs"),
         };
         assert!(stories.contains(&format!("(\"{alert}\", ")), "{story} does not raise {alert}");

@@ -125,7 +125,7 @@ async fn every_panel_shows_a_real_installation_and_faults_raise_their_alerts() {
     installation.control_planes[0].kill();
     let alone = [
         ("TidegateConfigurationUnconfirmed", "node-0 has had no contact"),
-        ("TidegateRevocationsLate", "node-0 still accepts"),
+        ("TidegateConfigurationStale", "node-0 has had no contact"),
         ("TidegateJournalGrows", "node-0 holds"),
     ];
     for _ in 0..40 {
