@@ -165,5 +165,15 @@ def routes(template, ok):
     ok("cert-manager is asked for the name", "llm.example.com" in named and service in named, named)
     given = policy("tls.mode=existingSecret", "tls.existingSecret=given", "tls.serverName=llm.example.com")
     ok("a given certificate is asked for by the name that is told", given == (443, "llm.example.com", "System"), given)
+    second = ["pools[0].name=default", "pools[1].name=eu", "pools[1].redis.existingSecret=eu", "pools[1].httpRoute.hostnames={llm-eu.example.com}", "pools[1].ingress.host=in-eu.example.com"]
+    found = rendered(*second)
+    route, told = found["HTTPRoute", "tg-tidegate-gateway-eu"]["spec"], found["BackendTLSPolicy", "tg-tidegate-gateway-eu"]["spec"]
+    ok("a second pool's route leads to its own Service", route["rules"][0]["backendRefs"] == [{"name": "tg-tidegate-node-eu", "port": 443}] and route["hostnames"] == ["llm-eu.example.com"])
+    ok("… by the Gateways of the first", route["parentRefs"] == found["HTTPRoute", "tg-tidegate-gateway"]["spec"]["parentRefs"])
+    ok("… over TLS by its own name", told["targetRefs"][0]["name"] == "tg-tidegate-node-eu" and told["validation"]["hostname"] == "tg-tidegate-node-eu.default.svc")
+    certificate = base64.b64decode(found["Secret", "tg-tidegate-gateway-tls"]["data"]["tls.crt"]).decode()
+    ok("… which the certificate has, as it has its Ingress's", has_name(certificate, "tg-tidegate-node-eu.default.svc") and has_name(certificate, "in-eu.example.com"))
+    ok("the first pool keeps its own", policy(*second)[1] == service)
+    ok("a second pool may have a route where the first has none", ("HTTPRoute", "tg-tidegate-gateway") not in rendered(*second, "httpRoute.enabled=false") and ("HTTPRoute", "tg-tidegate-gateway-eu") in rendered(*second, "httpRoute.enabled=false"))
     ok("without TLS there is none", policy("tls.mode=none") == (80, None, None))
     ok("where the Gateway API knows none it can be left out", policy("httpRoute.backendTLSPolicy=false") == (443, None, None))

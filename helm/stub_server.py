@@ -35,7 +35,19 @@ R = {
         ("clusterroles", "ClusterRole", 0),
         ("clusterrolebindings", "ClusterRoleBinding", 0),
     ],
-    "monitoring.coreos.com/v1": [("servicemonitors", "ServiceMonitor", 1), ("podmonitors", "PodMonitor", 1)],
+    "monitoring.coreos.com/v1": [
+        ("servicemonitors", "ServiceMonitor", 1),
+        ("podmonitors", "PodMonitor", 1),
+        ("prometheusrules", "PrometheusRule", 1),
+    ],
+    "cert-manager.io/v1": [("certificates", "Certificate", 1)],
+    "gateway.networking.k8s.io/v1": [("httproutes", "HTTPRoute", 1), ("backendtlspolicies", "BackendTLSPolicy", 1)],
+}
+# What a real server lets nobody change.
+IMMUTABLE = {
+    "Job": ["template", "selector", "completionMode"],
+    "Deployment": ["selector"],
+    "StatefulSet": ["selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"],
 }
 DB = {}
 EV = []
@@ -75,6 +87,8 @@ def finish(o):
             "currentRevision": "r",
             "updateRevision": "r",
         }
+    if k == "Certificate":
+        o["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
     if k == "Pod":
         o["status"] = {"phase": "Succeeded", "containerStatuses": []}
     # What a real server does with the write-only form of a Secret's values.
@@ -183,6 +197,9 @@ class H(BaseHTTPRequestHandler):
         m = self.command
         n = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(n) if n else b""
+        if mo := re.match(r"^/events/([^/]+)$", p):
+            named = [(t, r, o["metadata"]["name"]) for t, _, n_, r, o in EV if n_ == mo[1] and not o["metadata"]["name"].startswith("sh.helm.")]
+            return self.out(named)
         if p == "/version":
             return self.out({"major": "1", "minor": "35", "gitVersion": "v1.35.0-stub"})
         if p == "/openapi/v3":
@@ -361,6 +378,10 @@ class H(BaseHTTPRequestHandler):
                     return self.err(404, "NotFound", "x")
                 code = 200 if key in DB else 201
                 body = merge(json.loads(json.dumps(DB.get(key, {}))), body)
+                was, is_now = DB.get(key, {}).get("spec", {}), body.get("spec") or {}
+                changed = [part for part in IMMUTABLE.get(kind(gv, res), []) if key in DB and was.get(part) != is_now.get(part)]
+                if changed:
+                    return self.err(422, "Invalid", f'{res} "{name}" is invalid: {changed}: field is immutable')
             else:
                 code = 200
             if m != "GET":

@@ -479,15 +479,29 @@ resources: {{- toYaml .Values.migrations.resources | nindent 2 }}
 {{- fail (printf "pools: %q: autoscaling.maxReplicas is less than replicas" .name) }}
 {{- end }}
 {{- end }}
+{{- with first .Values.pools }}
+{{- if or (hasKey . "ingress") (hasKey . "httpRoute") }}{{ fail (printf "pools: %q is the first one: its Ingress is gatewayIngress, its HTTPRoute httpRoute" .name) }}{{ end }}
+{{- end }}
+{{- range rest .Values.pools }}
+{{- if and .httpRoute (not (dig "httpRoute" "parentRefs" $.Values.httpRoute.parentRefs .)) }}{{ fail (printf "pools: %q: httpRoute needs parentRefs, its own or httpRoute.parentRefs" .name) }}{{ end }}
+{{- end }}
 {{- range .Values.orphanedJournals }}
 {{- $name := .pool }}{{ $found := false }}
+{{- $ordinals := .ordinals }}
 {{- range $.Values.pools }}
 {{- if eq .name $name }}
 {{- $found = true }}
+{{- $replicas := int (include "tidegate.pool" (list $ .) | fromJson).replicas }}
+{{- range $ordinals }}
+{{- if lt (int .) $replicas }}{{ fail (printf "orphanedJournals: the volume of ordinal %d of pool %q is in use: the pool has %d nodes, which ship their own journals" (int .) $name $replicas) }}{{ end }}
+{{- end }}
 {{- if not (include "tidegate.pool" (list $ .) | fromJson).persistence.enabled }}{{ fail (printf "orphanedJournals: the pool %q has no volumes that could hold any" $name) }}{{ end }}
 {{- end }}
 {{- end }}
 {{- if not $found }}{{ fail (printf "orphanedJournals: there is no pool %q in pools" $name) }}{{ end }}
+{{- end }}
+{{- if lt (int .Values.nodes.drainTimeoutSeconds) (int .Values.nodes.longestCallSeconds) }}
+{{- fail (printf "nodes.drainTimeoutSeconds is %d, but a call may take %d s: streams would be cut at each upgrade. Give more, or nodes.longestCallSeconds where policies and routes allow less (total_timeout_ms)" (int .Values.nodes.drainTimeoutSeconds) (int .Values.nodes.longestCallSeconds)) }}
 {{- end }}
 {{- $least := add (int .Values.nodes.preStopSeconds) (int .Values.nodes.drainTimeoutSeconds) 40 }}
 {{- with .Values.nodes.terminationGracePeriodSeconds }}

@@ -3,6 +3,7 @@
 {{- $names := concat (default (list) .Values.tls.extraNames) (list .Values.gatewayIngress.host .Values.tls.serverName | compact) }}
 {{- range .Values.pools }}
 {{- $name := include "tidegate.poolName" (list $ .name) }}
+{{- with dig "ingress" "host" "" . }}{{ $names = append $names . }}{{ end }}
 {{- $names = concat $names (list $name (printf "%s.%s" $name $.Release.Namespace) (printf "%s.%s.svc" $name $.Release.Namespace) (printf "%s.%s.svc.cluster.local" $name $.Release.Namespace)) }}
 {{- end }}
 {{- $names | uniq | toJson }}
