@@ -14,6 +14,7 @@ use tidegate_types::Clock;
 use super::Shared;
 use super::cursor::{self, Positions};
 use super::disk::Disk;
+use super::lane::Lane;
 use super::segment::Segment;
 use super::status::Rate;
 use super::stream::Stream;
@@ -75,6 +76,13 @@ impl Shared {
         }
     }
 
+    /// Makes a lane durable at the end.
+    pub(super) fn finish(lane: &Lane) {
+        if let Err(error) = lane.finish() {
+            tracing::error!(lane = lane.stream.lane, %error, "the journal could not be made durable at the end");
+        }
+    }
+
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
@@ -108,9 +116,7 @@ fn commit_lane(shared: &Shared, index: usize) {
             sleeps.store(false, Ordering::SeqCst);
         }
     }
-    if lane.commit().and_then(|()| lane.release_spare()).is_err() {
-        tracing::error!("the journal could not be made durable at the end");
-    }
+    Shared::finish(lane);
 }
 
 fn trim_and_measure(shared: &Shared, clock: &dyn Clock) {
@@ -155,15 +161,17 @@ fn trim(shared: &Shared, clock: &dyn Clock, due: bool) -> io::Result<bool> {
     shared.moved.store(false, Ordering::Release);
     let before = clock.now().as_micros().saturating_sub(FORGET_AFTER_MICROS);
     let mut positions = Positions::new();
-    let mut removable = Vec::new();
+    let (mut removable, mut waits) = (Vec::new(), false);
     for stream in shared.streams() {
         let acknowledged = stream.acknowledged();
         positions.insert((stream.boot, stream.lane), acknowledged);
         let mut front = owes_nothing(&shared.disk, &stream, acknowledged);
         // Asked last: what begins from here on lies behind them.
-        let lane = shared.lanes.iter().find(|lane| Arc::ptr_eq(&lane.stream, &stream));
-        let held = lane.map(|lane| lane.held_segments(before)).unwrap_or_default();
-        front.truncate(front.iter().take_while(|segment| !held.contains(&segment.number)).count());
+        if let Some(lane) = shared.lanes.iter().find(|lane| Arc::ptr_eq(&lane.stream, &stream)) {
+            let count = lane.removable(&front, before);
+            waits |= count.is_none() && !front.is_empty();
+            front.truncate(count.unwrap_or(0));
+        }
         if !front.is_empty() {
             removable.push((stream, front));
         }
@@ -171,6 +179,9 @@ fn trim(shared: &Shared, clock: &dyn Clock, due: bool) -> io::Result<bool> {
     if removable.is_empty() && !due {
         shared.moved.store(true, Ordering::Release);
         return Ok(false);
+    }
+    if waits {
+        shared.moved.store(true, Ordering::Release);
     }
     cursor::write(&shared.disk, &positions)?;
     let mut stuck = Ok(());

@@ -250,13 +250,12 @@ impl Journal {
     /// Waits until everything appended before is durable.
     ///
     /// # Errors
-    /// [`JournalError::Io`] when the disk refuses even after the segment was replaced.
+    /// [`JournalError::Io`] when the disk refuses even after a segment was replaced; every lane was tried.
     pub fn flush(&self) -> Result<(), JournalError> {
-        for lane in &self.shared.lanes {
-            // The first error replaces the segment; the second is the disk's answer.
-            lane.commit().or_else(|_| lane.commit())?;
-        }
-        Ok(())
+        // The first error replaces the segment; the second is the disk's answer. Nobody waits for another lane's.
+        let flush = |lane: &Lane| lane.commit().or_else(|_| lane.commit());
+        let flushed: Vec<_> = self.shared.lanes.iter().map(flush).collect();
+        Ok(flushed.into_iter().collect::<io::Result<_>>()?)
     }
 
     /// A reader that starts behind what is acknowledged.
@@ -334,13 +333,10 @@ impl Journal {
         for sleeper in self.shared.sleepers.read().iter() {
             sleeper.unpark();
         }
-        for keeper in self.keepers.lock().drain(..) {
-            if keeper.join().is_err() {
-                tracing::error!("a thread of the journal ended in a panic");
-                if let Err(error) = self.flush() {
-                    tracing::error!(%error, "the journal could not be made durable at the end");
-                }
-            }
+        let ended = self.keepers.lock().drain(..).map(std::thread::JoinHandle::join).collect::<Vec<_>>();
+        if ended.iter().any(Result::is_err) {
+            tracing::error!("a thread of the journal ended in a panic");
+            self.shared.lanes.iter().for_each(Shared::finish);
         }
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Found {
     /// Places where a sequence is missing.
     pub(crate) gaps: u64,
     open: AHashMap<AttemptKey, BillingEvent>,
+    /// Attempts that begin among the strays.
+    stray_attempts: AHashSet<AttemptKey>,
     /// Attempts whose end is among the strays.
     ended_strays: AHashSet<AttemptKey>,
 }
@@ -126,13 +128,19 @@ impl Found {
         Ok(segments)
     }
 
-    fn follow(&mut self, record: Record, stray: bool) {
+    fn follow(&mut self, record: Record, mut stray: bool) {
         match (meaning(&record), &record) {
             (Meaning::Opens { attempt, .. }, Record::Event(intent)) => {
                 self.open.insert(attempt, intent.clone());
+                if stray {
+                    self.stray_attempts.insert(attempt);
+                }
             }
             (Meaning::Closes { attempt }, Record::Event(last)) => {
                 self.open.remove(&attempt);
+                // A start that died before it had removed the strays has ended what nobody had: the beginning is written
+                // again, and so is its end, behind it.
+                stray |= self.stray_attempts.contains(&attempt) && !self.ended_strays.contains(&attempt);
                 if stray {
                     self.ended_strays.insert(attempt);
                 }

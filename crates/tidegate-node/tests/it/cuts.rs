@@ -14,7 +14,7 @@ use tidegate_telemetry::SystemClock;
 
 use crate::fleet::copy_of;
 use crate::segments::{calls, frame_ends, segments};
-use crate::support::{call_of, ended, fresh, fresh_on, intent, pending, reopen};
+use crate::support::{call_of, ended, fresh, fresh_on, intent, killed, pending, reopen};
 
 /// A record as it lies in a segment.
 fn frame(record: &JournalRecord) -> Vec<u8> {
@@ -104,4 +104,32 @@ fn dying_start(made: fn(Record) -> Record, told: usize) {
         })
         .collect();
     assert_eq!(outcomes, BTreeSet::from([i32::from(Outcome::Completed)]));
+}
+
+#[test]
+fn what_a_dying_start_has_ended_of_what_lies_behind_a_gap_looks_open_to_no_later_one() {
+    let (folder, base, journal) = fresh();
+    while segments(folder.path()).len() < 3 {
+        journal.append(&ended(100)).unwrap();
+    }
+    journal.append(&held(intent(7))).unwrap();
+    let copy = copy_of(folder.path());
+    std::fs::remove_file(&segments(copy.path())[1].1).unwrap();
+    // It dies when all is written, and before it has removed what it wrote again.
+    let probe = |step, _: &str| match step {
+        Step::Unlink => Err(io::Error::from_raw_os_error(5)),
+        _ => Ok(()),
+    };
+    let again = JournalSettings { folder: copy.path().to_owned(), ..base.clone() };
+    let dying = JournalSettings { probe: Some(Arc::new(probe)), ..again.clone() };
+    assert!(Journal::open(&dying, Arc::new(SystemClock)).is_err());
+    let (_second, recovered) = reopen(copy.path(), &base);
+    assert_eq!((recovered.gaps, recovered.orphans.len()), (1, 0));
+    let (_copy, third, recovered) = killed(&again);
+    assert_eq!((recovered.gaps, recovered.orphans.len()), (0, 0));
+    let last = pending(&third).into_iter().rfind(|record| call_of(record) == 7);
+    let Some(Record::Event(last)) = last.and_then(|record| record.record) else {
+        unreachable!("its records are there")
+    };
+    assert_eq!(last.kind(), EventKind::Final, "the end lies behind the beginning");
 }

@@ -248,3 +248,42 @@ fn a_file_that_cannot_be_removed_makes_no_failed_sync_the_second_in_a_row() {
     journal.flush().unwrap();
     assert_eq!(calls(&journal), [1, 2, 3]);
 }
+
+#[test]
+fn nothing_of_a_lane_is_removed_while_a_segment_that_was_given_up_lies_there() {
+    let disk = Arc::new((AtomicBool::new(false), AtomicBool::new(true)));
+    let asked = Arc::clone(&disk);
+    let (folder, settings, journal) = fresh_on(move |step, name| {
+        let (ill, stuck) = &*asked;
+        match step {
+            Step::Sync if ill.swap(false, Ordering::SeqCst) => Err(io::Error::from_raw_os_error(5)),
+            Step::Unlink if number(name) == 1 && stuck.load(Ordering::SeqCst) => {
+                Err(io::Error::from_raw_os_error(5))
+            }
+            _ => Ok(()),
+        }
+    });
+    let (ill, stuck) = &*disk;
+    journal.append(&intent(1)).unwrap();
+    journal.flush().unwrap();
+    let first = segments(folder.path()).remove(0).1;
+    ill.store(true, Ordering::SeqCst);
+    journal.append(&ended(1)).unwrap();
+    journal.flush().unwrap();
+    while segments(folder.path()).len() < 4 {
+        journal.append(&ended(2)).unwrap();
+    }
+    journal.flush().unwrap();
+    acknowledge_all(&journal);
+    // The end looks for what may be removed, a last time.
+    journal.close();
+    assert!(first.exists());
+    let (copy, again, recovered) = killed(&settings);
+    assert_eq!(recovered.orphans.len(), 0, "an attempt that has ended looks open");
+    drop((copy, again, journal));
+    // The same while it runs, on a disk that gets well.
+    let (journal, _) = open(&settings);
+    acknowledge_all(&journal);
+    stuck.store(false, Ordering::SeqCst);
+    eventually("all of it goes", || segments(folder.path()).is_empty());
+}

@@ -4,6 +4,9 @@
 //! An error of fsync poisons a segment: what it held is written again to a new one. Until there is one,
 //! the ends of work are still appended to the poisoned segment, which is never synced again.
 
+mod commit;
+mod poison;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use tidegate_proto::usage::JournalRecord;
 use super::disk::Disk;
 use super::entry::{AttemptKey, Entry, Meaning};
 use super::frame;
-use super::segment::{Name, Segment};
+use super::segment::Segment;
 use super::staged::Staged;
 use super::stream::Stream;
 
@@ -42,7 +45,8 @@ struct Writer {
     /// Bytes that the last commit made durable: the next one's are likely to be as many.
     usual: usize,
     open: AHashMap<AttemptKey, OpenAttempt>,
-    /// Names of poisoned segments, unlinked once their content is durable elsewhere.
+    /// Names of segments that nothing is lost with once the lane is durable, and of what lies in nobody's place:
+    /// unlinked by a commit.
     given_up: Vec<String>,
     /// A sync has failed, and none of all has succeeded since.
     doubtful: bool,
@@ -63,22 +67,6 @@ struct Unsynced {
 struct OpenAttempt {
     segment: u64,
     deadline: i64,
-}
-
-/// What a commit makes durable. If it ends in a panic, the next one has it to do.
-struct Taken<'a> {
-    lane: &'a Lane,
-    batches: Vec<Unsynced>,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        if !self.batches.is_empty() {
-            let mut writer = self.lane.writer.lock();
-            self.batches.append(&mut writer.unsynced);
-            writer.unsynced = std::mem::take(&mut self.batches);
-        }
-    }
 }
 
 impl Writer {
@@ -246,181 +234,16 @@ impl Lane {
         self.writer.lock().failed
     }
 
-    /// Makes durable what was appended before the call, and reserves the next segment.
-    /// After an error the call must be repeated.
-    pub(crate) fn commit(&self) -> io::Result<()> {
-        let _alone = self.committing.lock();
-        let mut taken = Taken { lane: self, batches: self.take_unsynced() };
-        let failure = taken
-            .batches
-            .iter()
-            .enumerate()
-            .find_map(|(index, batch)| self.sync(&batch.segment).err().map(|error| (index, error)));
-        let batches = std::mem::take(&mut taken.batches);
-        if let Some((index, error)) = failure {
-            return self.give_up(batches, index, error);
-        }
-        let given_up = {
-            let mut writer = self.writer.lock();
-            (writer.doubtful, writer.failed) = (false, false);
-            std::mem::take(&mut writer.given_up)
-        };
-        self.discard(given_up);
-        self.reserve()
-    }
-
-    fn take_unsynced(&self) -> Vec<Unsynced> {
+    /// How many of these, from the front, nobody needs any more: attempts that begin there have ended, so that no
+    /// restart has to end them. Those whose deadline lies before `before` are forgotten. `None` while a segment that was
+    /// given up lies on the disk: a start would find it, and without what followed it its attempts would look open.
+    pub(crate) fn removable(&self, front: &[Arc<Segment>], before: i64) -> Option<usize> {
         let mut writer = self.writer.lock();
-        let batches = std::mem::take(&mut writer.unsynced);
-        writer.usual = batches.last().map_or(0, |batch| batch.frames.len());
-        batches
-    }
-
-    /// Removes files that nothing is lost with; those that stay are removed by a later commit.
-    fn discard(&self, names: Vec<String>) {
-        let stays = |name: &String| {
-            let failed = self.disk.unlink(name).err();
-            failed.is_some_and(|error| {
-                tracing::warn!(segment = %name, %error, "a segment that was given up cannot be removed yet");
-                true
-            })
-        };
-        let left: Vec<_> = names.into_iter().filter(stays).collect();
-        if !left.is_empty() {
-            self.writer.lock().given_up.extend(left);
+        if !writer.given_up.is_empty() {
+            return None;
         }
-    }
-
-    fn sync(&self, segment: &Segment) -> io::Result<()> {
-        if segment.is_poisoned() {
-            return Err(io::Error::other("an fsync of it failed before"));
-        }
-        self.disk.sync(&segment.file, &segment.name)
-    }
-
-    /// Creates the next segment ahead of its need, without holding up appends.
-    fn reserve(&self) -> io::Result<()> {
-        let name = {
-            let mut writer = self.writer.lock();
-            let roomy = writer.active.as_ref().is_some_and(|active| active.free_percent() >= 75);
-            if writer.spare.is_some() || roomy {
-                return Ok(());
-            }
-            self.next_name(&mut writer)
-        };
-        let spare = Segment::create(&self.disk, name, self.capacity)?;
-        let surplus = {
-            let mut writer = self.writer.lock();
-            // Who needed one meanwhile made it under a later number, which says that it is the newer one.
-            if writer.spare.is_some() || writer.last_number != name.number {
-                Some(spare)
-            } else {
-                writer.spare = Some(spare);
-                None
-            }
-        };
-        self.discard(surplus.into_iter().map(|surplus| surplus.name).collect());
-        Ok(())
-    }
-
-    fn next_name(&self, writer: &mut Writer) -> Name {
-        writer.last_number += 1;
-        Name { boot: self.stream.boot, lane: self.stream.lane, number: writer.last_number }
-    }
-
-    /// Gives up the segment of `batches[index]`: what it held is written to a new segment, which takes
-    /// its place and is synced by the next commit.
-    fn give_up(&self, mut batches: Vec<Unsynced>, index: usize, cause: io::Error) -> io::Result<()> {
-        let mut writer = self.writer.lock();
-        let writer = &mut *writer;
-        let mut unsynced = batches.split_off(index);
-        unsynced.append(&mut writer.unsynced);
-        let Some((bad, was_copy)) = unsynced.first().map(|one| (Arc::clone(&one.segment), one.is_copy))
-        else {
-            return Err(cause);
-        };
-        tracing::error!(segment = %bad.name, error = %cause, "fsync failed: the segment is given up");
-        // The second failure in a row: the disk is not to be trusted, new work waits.
-        writer.failed |= std::mem::replace(&mut writer.doubtful, true);
-        bad.poison();
-        match self.rewrite(writer, &bad, &unsynced) {
-            Ok(None) => unsynced.retain(|batch| !Arc::ptr_eq(&batch.segment, &bad)),
-            Ok(Some(moved)) => {
-                // Not before: it is appended to until another one has its place.
-                bad.seal();
-                unsynced.retain(|batch| !Arc::ptr_eq(&batch.segment, &bad));
-                unsynced.insert(0, moved);
-                // All of a copy lies in the next one too, and there may be many.
-                if !was_copy || self.disk.unlink(&bad.name).is_err() {
-                    writer.given_up.push(bad.name.clone());
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "no segment to write the journal to: new calls are refused");
-                writer.failed = true;
-            }
-        }
-        writer.unsynced = unsynced;
-        Err(cause)
-    }
-
-    /// Writes a segment again; `None` where it is gone, for all of it was acknowledged.
-    fn rewrite(
-        &self,
-        writer: &mut Writer,
-        bad: &Arc<Segment>,
-        unsynced: &[Unsynced],
-    ) -> io::Result<Option<Unsynced>> {
-        if !self.stream.holds(bad) {
-            return Ok(None);
-        }
-        let lost: Vec<&[u8]> = unsynced
-            .iter()
-            .filter(|batch| Arc::ptr_eq(&batch.segment, bad))
-            .map(|batch| batch.frames.as_slice())
-            .collect();
-        let lost = lost.concat();
-        let first_lost = frame::records(&lost).next().map_or(u64::MAX, |(record, _)| record.sequence);
-        let durable = bad.read(0, usize::MAX)?;
-        let kept = frame::records(&durable).take_while(|(record, _)| record.sequence < first_lost);
-        let kept: usize = kept.map(|(_, length)| length).sum();
-        // Also what is acknowledged: an attempt that began there may be open.
-        let frames = [durable.get(..kept).unwrap_or_default(), &lost].concat();
-        let fresh = match writer.spare.take() {
-            Some(spare) => spare,
-            None => self.create(writer)?,
-        };
-        let appended = fresh.append(&self.disk, &frames, bad.last());
-        let fresh = Arc::new(fresh);
-        // It may have gone meanwhile: nobody would remove a copy that is in nobody's place.
-        if appended.is_err() || !self.stream.replace(bad, &fresh) {
-            if self.disk.unlink(&fresh.name).is_err() {
-                writer.given_up.push(fresh.name.clone());
-            }
-            return appended.map(|()| None);
-        }
-        if writer.active.as_ref().is_some_and(|active| Arc::ptr_eq(active, bad)) {
-            writer.active = Some(Arc::clone(&fresh));
-        } else {
-            fresh.seal();
-        }
-        for attempt in writer.open.values_mut().filter(|attempt| attempt.segment == bad.number) {
-            attempt.segment = fresh.number;
-        }
-        Ok(Some(Unsynced { segment: fresh, frames, is_copy: true }))
-    }
-
-    /// Forgets attempts whose deadline lies before `before`, and names the segments that hold
-    /// an attempt that is still open: they stay, so that a restart can end it.
-    pub(crate) fn held_segments(&self, before: i64) -> BTreeSet<u64> {
-        let mut writer = self.writer.lock();
         writer.open.retain(|_, attempt| attempt.deadline >= before);
-        writer.open.values().map(|attempt| attempt.segment).collect()
-    }
-
-    /// Segments that are neither in the stream nor written to: the reserve.
-    pub(crate) fn release_spare(&self) -> io::Result<()> {
-        let spare = self.writer.lock().spare.take();
-        spare.map_or(Ok(()), |spare| self.disk.unlink(&spare.name))
+        let held: BTreeSet<_> = writer.open.values().map(|attempt| attempt.segment).collect();
+        Some(front.iter().take_while(|segment| !held.contains(&segment.number)).count())
     }
 }
