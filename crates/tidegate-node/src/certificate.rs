@@ -1,7 +1,8 @@
 //! The gateway's own certificate: read at the start, and again whenever its files have changed.
 //!
 //! Whoever keeps the files (cert-manager, a kubelet, an ACME client) replaces them long before the old certificate ends, as a
-//! rule one after the other. What cannot be used is not taken: the one before it stays, and the files are looked at again.
+//! rule one after the other. What cannot be used is not taken, nor is one whose time is over or has not come while the one
+//! before it is good: that one stays, and the files are looked at again.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tidegate_telemetry::prometheus_client::metrics::gauge::Gauge;
+use tidegate_types::{Clock, Timestamp};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -41,6 +43,15 @@ pub struct GatewayTls {
     kept: Arc<Kept>,
 }
 
+/// What is told of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CertificateGauges {
+    /// Unix time in seconds.
+    pub(crate) expires: Gauge,
+    /// 1 while the files hold what is not taken.
+    pub(crate) refused: Gauge,
+}
+
 /// What the files held when they were last read.
 struct Read {
     certificate: Vec<u8>,
@@ -50,27 +61,29 @@ struct Read {
 struct Kept {
     files: CertificateFiles,
     provider: Arc<rustls::crypto::CryptoProvider>,
+    clock: Arc<dyn Clock>,
     current: ArcSwap<InForce>,
 }
 
-/// A certificate in force, and when it ends: seconds of Unix time.
+/// A certificate in force, and its time.
 struct InForce {
     certified: Arc<CertifiedKey>,
-    until: i64,
+    from: Timestamp,
+    until: Timestamp,
     /// Tells what it was read from; no secret can be found from it.
     mark: u64,
 }
 
 impl GatewayTls {
-    /// Reads a certificate and its key.
+    /// Reads a certificate and its key, whatever its time: there is no other one.
     ///
     /// # Errors
     /// [`NodeError::Setting`] when a file cannot be read, or they do not belong together.
-    pub fn read(files: CertificateFiles) -> Result<Self, NodeError> {
+    pub fn read(files: CertificateFiles, clock: Arc<dyn Clock>) -> Result<Self, NodeError> {
         let builder = rustls::ServerConfig::builder();
         let provider = Arc::clone(builder.crypto_provider());
         let current = InForce::of(&Read::of(&files)?, &provider)?;
-        let kept = Arc::new(Kept { files, provider, current: ArcSwap::from_pointee(current) });
+        let kept = Arc::new(Kept { files, provider, clock, current: ArcSwap::from_pointee(current) });
         let mut server = builder.with_no_client_auth().with_cert_resolver(Arc::clone(&kept) as _);
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self { server: Arc::new(server), kept })
@@ -79,7 +92,8 @@ impl GatewayTls {
     /// Takes what the files hold, if that is something else than before. Reads them.
     ///
     /// # Errors
-    /// As [`Self::read`]; then the certificate before stays in force.
+    /// As [`Self::read`], and where the new one's time is over or has not come, and the one before is good; then that one
+    /// stays in force.
     pub fn look(&self) -> Result<(), NodeError> {
         self.kept.look()
     }
@@ -88,8 +102,8 @@ impl GatewayTls {
         Arc::clone(&self.server)
     }
 
-    /// Looks at the files until `stop`. `expires`: Unix time in seconds.
-    pub(crate) async fn watch(self, expires: Gauge, stop: CancellationToken) {
+    /// Looks at the files until `stop`.
+    pub(crate) async fn watch(self, gauges: CertificateGauges, stop: CancellationToken) {
         let mut refused = None;
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -99,11 +113,12 @@ impl GatewayTls {
             if problem.is_some() && problem != refused {
                 tracing::warn!(
                     error = problem,
-                    "the gateway's certificate cannot be read anew: the one before it stays"
+                    "the gateway's certificate cannot be taken anew: the one before it stays"
                 );
             }
+            gauges.refused.set(i64::from(problem.is_some()));
+            gauges.expires.set(self.kept.current.load().until.as_seconds());
             refused = problem;
-            expires.set(self.kept.current.load().until);
         }
     }
 }
@@ -113,7 +128,18 @@ impl Kept {
         let read = Read::of(&self.files)?;
         if read.mark() != self.current.load().mark {
             let fresh = InForce::of(&read, &self.provider)?;
-            tracing::info!(not_after = fresh.until, "the gateway has a new certificate");
+            let now = self.clock.now();
+            match fresh.problem(now) {
+                Some(problem) if self.current.load().problem(now).is_none() => {
+                    return Err(NodeError::setting(CERTIFICATE, problem));
+                }
+                Some(problem) => tracing::warn!(
+                    problem,
+                    "the gateway's new certificate is not good, nor is the one before it"
+                ),
+                None => {}
+            }
+            tracing::info!(not_after = fresh.until.as_seconds(), "the gateway has a new certificate");
             self.current.store(Arc::new(fresh));
         }
         Ok(())
@@ -143,13 +169,22 @@ impl InForce {
             .collect::<Result<_, _>>()
             .map_err(|_| NodeError::setting(CERTIFICATE, "it is no PEM"))?;
         let leaf = chain.first().ok_or_else(|| NodeError::setting(CERTIFICATE, "no certificate is in it"))?;
-        let (_, until) =
+        let (from, until) =
             tidegate_secrets::ca::validity(leaf).map_err(|error| NodeError::setting(CERTIFICATE, error))?;
         let key = PrivateKeyDer::from_pem_slice(&read.key)
             .map_err(|_| NodeError::setting(KEY, "no private key is in it"))?;
         let certified = CertifiedKey::from_der(chain, key, provider)
             .map_err(|error| NodeError::setting("node.tls", error))?;
-        Ok(Self { certified: Arc::new(certified), until: until.as_seconds(), mark: read.mark() })
+        Ok(Self { certified: Arc::new(certified), from, until, mark: read.mark() })
+    }
+
+    /// Why clients would refuse it.
+    fn problem(&self, now: Timestamp) -> Option<&'static str> {
+        match () {
+            () if now < self.from => Some("its time has not come"),
+            () if now > self.until => Some("its time is over"),
+            () => None,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::certificate::CertificateGauges;
 use crate::listen::accept;
 use crate::pulse::Pulse;
 
@@ -79,9 +80,11 @@ pub(crate) struct Gauges {
     keys: Gauge,
     silence: Gauge,
     /// Set by who watches it.
-    pub(crate) certificate: Gauge,
+    pub(crate) certificate: CertificateGauges,
     /// Set by who renews it.
     pub(crate) identity: Gauge,
+    /// Set by who tells and hears.
+    pub(crate) unheard: Gauge,
 }
 
 impl Gauges {
@@ -112,12 +115,22 @@ impl Gauges {
             r.register(
                 "gateway_certificate_expiration_timestamp_seconds",
                 "Unix time at which the gateway's certificate ends; 0: the gateway has no TLS of its own",
-                g.certificate,
+                g.certificate.expires,
+            );
+            r.register(
+                "gateway_certificate_refused",
+                "1 while the gateway's certificate files hold what is not taken: it cannot be used, or its time is over or has not come",
+                g.certificate.refused,
             );
             r.register(
                 "node_certificate_expiration_timestamp_seconds",
                 "Unix time at which the certificate ends by which the control plane knows the node",
                 g.identity,
+            );
+            r.register(
+                "revocations_unheard_seconds",
+                "Time since the nodes of the pool last told one another of revoked keys over Redis",
+                g.unheard,
             );
         });
         gauges

@@ -1,10 +1,14 @@
 //! The gateway's port, wired to the node around it.
 
+use std::sync::Arc;
+
 use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 use tidegate_node::{GatewayTls, Node, NodeSettings, RunningNode};
 use tidegate_proto::usage::journal_record::Record;
 use tidegate_proto::usage::{CallOutcome, RefusalCause};
+use tidegate_telemetry::SystemClock;
+use tidegate_types::Clock;
 use tidegate_types::resource::KeyStatus;
 use tokio::net::TcpStream;
 
@@ -58,7 +62,7 @@ async fn the_gateway_speaks_tls_and_takes_a_renewed_certificate_without_a_restar
     let (state, folder) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (first, second) = (control.listener_certificate(), control.listener_certificate());
     let files = first.write(folder.path());
-    let tls = GatewayTls::read(files.clone()).unwrap();
+    let tls = GatewayTls::read(files.clone(), Arc::new(SystemClock)).unwrap();
     let node =
         Node::start(NodeSettings { gateway_tls: Some(tls.clone()), ..settings(&control, state.path()) })
             .await
@@ -75,6 +79,14 @@ async fn the_gateway_speaks_tls_and_takes_a_renewed_certificate_without_a_restar
     let problem = tls.look().unwrap_err().to_string();
     assert!(problem.starts_with("node.tls.certificate_file: "), "{problem}");
     assert_eq!(served(&control, &node).await.as_ref(), Some(&first.leaf));
+    // One whose time is over, and one whose time has not come.
+    let day = 24 * 3600 * 1000;
+    for (millis, problem) in [(-4000 * day, "its time is over"), (10 * day, "its time has not come")] {
+        control.listener_certificate_of(SystemClock.now().plus_millis(millis)).write(folder.path());
+        assert!(tls.look().unwrap_err().to_string().ends_with(problem));
+        assert_eq!(served(&control, &node).await.as_ref(), Some(&first.leaf));
+    }
+    told_as_refused(&node, true).await;
 
     second.write(folder.path());
     let began = std::time::Instant::now();
@@ -82,12 +94,27 @@ async fn the_gateway_speaks_tls_and_takes_a_renewed_certificate_without_a_restar
         assert!(began.elapsed() < PATIENCE, "the new certificate is not taken");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    let asked = request.replace("readyz", "metrics");
-    let text = exchange(TcpStream::connect(node.metrics_address()).await.unwrap(), &asked).await.1;
+    told_as_refused(&node, false).await;
+    let text = metrics(&node).await;
     let until = text.lines().find_map(|line| {
         line.strip_prefix("tidegate_gateway_certificate_expiration_timestamp_seconds ")?.parse::<i64>().ok()
     });
     let (_, expected) = tidegate_secrets::ca::validity(&second.leaf).unwrap();
     assert_eq!(until, Some(expected.as_seconds()), "{text}");
     end(node).await;
+}
+
+async fn metrics(node: &RunningNode) -> String {
+    let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    exchange(TcpStream::connect(node.metrics_address()).await.unwrap(), request).await.1
+}
+
+/// Waits until the node says whether its files hold what it does not take.
+async fn told_as_refused(node: &RunningNode, refused: bool) {
+    let line = format!("tidegate_gateway_certificate_refused {}", u8::from(refused));
+    let began = std::time::Instant::now();
+    while !metrics(node).await.lines().any(|told| told == line) {
+        assert!(began.elapsed() < PATIENCE, "{line}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }

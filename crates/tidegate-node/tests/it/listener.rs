@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tidegate_node::CertificateFiles;
 use tidegate_telemetry::SystemClock;
-use tidegate_types::Clock;
+use tidegate_types::{Clock, Timestamp};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -38,7 +38,12 @@ fn pem(label: &str, der: &[u8]) -> String {
 
 impl FakeControl {
     pub(crate) fn listener_certificate(&self) -> ListenerCertificate {
-        let identity = self.shared.ca.issue_server(&["localhost".into()], SystemClock.now()).unwrap();
+        self.listener_certificate_of(SystemClock.now())
+    }
+
+    /// The same, issued at another time.
+    pub(crate) fn listener_certificate_of(&self, at: Timestamp) -> ListenerCertificate {
+        let identity = self.shared.ca.issue_server(&["localhost".into()], at).unwrap();
         let certificate = identity.chain.iter().map(|one| pem("CERTIFICATE", one)).collect();
         let key = pem("PRIVATE KEY", identity.key.secret_der());
         ListenerCertificate { leaf: identity.chain[0].clone(), certificate, key }

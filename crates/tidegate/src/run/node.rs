@@ -253,5 +253,5 @@ fn private_target(target: &config::PrivateTarget) -> Result<PrivateTarget> {
 
 fn gateway_tls(tls: &Tls) -> Result<GatewayTls> {
     let files = CertificateFiles { certificate: tls.certificate_file.clone(), key: tls.key_file.clone() };
-    GatewayTls::read(files).context("configuration")
+    GatewayTls::read(files, Arc::new(SystemClock)).context("configuration")
 }
