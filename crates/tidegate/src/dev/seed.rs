@@ -1,5 +1,7 @@
 //! The demo organization, made over the management API as any administrator would.
 
+mod provider_keys;
+
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, bail};
@@ -7,7 +9,6 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tidegate_admin::AdminError;
 use tidegate_catalogue::Catalogue;
-use tidegate_types::Secret;
 
 use super::catalogue::Known;
 use super::state::{State, random_hex};
@@ -72,7 +73,7 @@ impl Seed<'_> {
         }
         let api = self.api(state)?;
         self.simulated(&api).await.context("the simulated providers")?;
-        self.real_providers(&api).await.context("the real providers")?;
+        self.real_providers(&api, state).await.context("the real providers")?;
         self.makers_models(&api).await.context("the makers' models")?;
         if state.secrets.virtual_key.is_none() {
             let team = api.ensure("/teams", "name", json!({"name": "demo"})).await?;
@@ -145,19 +146,6 @@ impl Seed<'_> {
         Ok(())
     }
 
-    /// Providers whose keys are in the environment, each with its models and prices.
-    async fn real_providers(&self, api: &Api) -> Result<()> {
-        for (rule, credential) in self.known.with_keys(environment) {
-            let catalogue = serde_json::to_value(self.known.of(&rule.slug))?;
-            api.call(Method::POST, "/catalogue/import", Some(catalogue)).await?;
-            // A key that cannot be one is the user's to mend; everything else works without it.
-            if let Err(error) = api.ensure("/credentials", "name", credential).await {
-                eprintln!("warning: the key of {} is not used: {error:#}", rule.name);
-            }
-        }
-        Ok(())
-    }
-
     /// Each model of a well-known maker at a simulated provider, in use unless a real one offers it.
     async fn makers_models(&self, api: &Api) -> Result<()> {
         let simulated = serde_json::to_value(simulated_models(self.known)?)?;
@@ -185,11 +173,6 @@ impl Seed<'_> {
         let token = self.api(state)?.call(Method::POST, "/join-tokens", Some(json!({}))).await?;
         text(&token, "token")
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "dev takes the providers' own variables, as their SDKs do")]
-fn environment(name: &str) -> Option<Secret> {
-    std::env::var(name).ok().filter(|key| !key.trim().is_empty()).map(Secret::new)
 }
 
 /// The management API.

@@ -1,5 +1,6 @@
 //! What `tidegate dev` keeps in its state folder: secrets made once, and the lock.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -39,6 +40,9 @@ pub(crate) struct Secrets {
     /// Where the simulator listened, so that the catalogue stays true.
     #[serde(default)]
     pub(crate) simulator_port: Option<u16>,
+    /// By provider: what its key in the environment is known by. Not the key.
+    #[serde(default)]
+    pub(crate) provider_keys: BTreeMap<String, String>,
 }
 
 impl State {
@@ -92,6 +96,7 @@ impl Secrets {
             admin_token: None,
             virtual_key: None,
             simulator_port: None,
+            provider_keys: BTreeMap::new(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `tidegate dev`: one command, also as root, in any folder, twice at once, and after `kill -9`.
 
+mod provider_keys;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -35,12 +37,13 @@ const KEYS: [&str; 14] = [
 ];
 
 impl Dev {
-    fn spawn(state: &Path, more: &[&str]) -> Child {
+    fn spawn(state: &Path, more: &[&str], environment: &[(&str, &str)]) -> Child {
         let log =
             fs::File::options().create(true).append(true).open(state.parent().unwrap().join("out")).unwrap();
         Command::new(binary())
             .args(["dev", "--gateway-listen", "127.0.0.1:0", "--control-listen", "127.0.0.1:0"])
             .args(more)
+            .envs(environment.iter().copied())
             .current_dir(state.parent().unwrap())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -51,8 +54,13 @@ impl Dev {
 
     /// Starts and waits for `dev.json`; one that a killed process left does not count.
     async fn start(state: &Path) -> Self {
+        Self::start_with(state, &[]).await
+    }
+
+    /// The same with variables in its environment.
+    async fn start_with(state: &Path, environment: &[(&str, &str)]) -> Self {
         let _stale = fs::remove_file(state.join("dev.json"));
-        let child = Self::spawn(state, &["--state", &state.to_string_lossy()]);
+        let child = Self::spawn(state, &["--state", &state.to_string_lossy()], environment);
         let mut dev = Self { child, state: state.to_owned() };
         dev.wait_for_file().await;
         dev
@@ -182,7 +190,7 @@ async fn two_run_at_once_one_of_them_under_a_very_long_path_and_a_state_folder_h
     first.assert_serves().await;
     second.assert_serves().await;
 
-    let mut third = Dev::spawn(&short, &["--state", &short.to_string_lossy()]);
+    let mut third = Dev::spawn(&short, &["--state", &short.to_string_lossy()], &[]);
     let refused = third.wait().unwrap();
     assert!(!refused.success() && first.output().contains("another tidegate dev"), "{}", first.output());
     first.assert_serves().await;
