@@ -1,5 +1,7 @@
-//! A mock that others wrote as upstream: `@copilotkit/aimock`, as `tests/clients/run` installs it.
-//! Not run by a plain `cargo test`: it needs node, and AIMOCK, the path of the mock's program.
+//! Separate processes between programs that others wrote, as `tests/clients/run` installs them: the mock
+//! `@copilotkit/aimock` as upstream, and the providers' own SDKs as callers.
+//! Not run by a plain `cargo test`: it needs node, and AIMOCK, the path of the mock's program; for the rest see
+//! `three_nodes`.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +13,7 @@
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "shared with the stories of `it`")]
 mod support;
+mod three_nodes;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
