@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use reqwest::{Certificate, Client, StatusCode};
+use anyhow::Result;
+use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_push::{Allowed, NotVerified, Verified, Workload, WorkloadVerifier, Workloads};
 use tidegate_types::Secret;
 
+use super::roots::Rooted;
 use crate::config::{AllowedAccount, Kubernetes};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,18 +21,19 @@ const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 /// What the configuration says of enrolment by service accounts.
 ///
 /// # Errors
-/// When the API server's roots cannot be read.
+/// When the API server's roots cannot be read. They are read again for each question: they are rotated.
 pub(crate) fn workloads(config: &Kubernetes) -> Result<Workloads> {
-    let mut client =
-        Client::builder().timeout(PATIENCE).no_proxy().redirect(reqwest::redirect::Policy::none());
-    if let Some(file) = &config.ca_file {
-        let key = "control_plane.kubernetes.ca_file";
-        let pem = std::fs::read(file).with_context(|| format!("read {key} {}", file.display()))?;
-        client = client.tls_certs_only(Certificate::from_pem_bundle(&pem).context(key)?);
-    }
+    let client = Rooted::new(config.ca_file.as_deref(), "control_plane.kubernetes.ca_file", |roots| {
+        let client =
+            Client::builder().timeout(PATIENCE).no_proxy().redirect(reqwest::redirect::Policy::none());
+        match roots {
+            Some(roots) => client.tls_certs_only(roots).build(),
+            None => client.build(),
+        }
+    })?;
     let api = config.api_url.trim_end_matches('/');
     let reviews = TokenReviews {
-        client: client.build().context("control_plane.kubernetes")?,
+        client,
         url: format!("{api}/apis/authentication.k8s.io/v1/tokenreviews"),
         own_token: config.token_file.clone(),
         audience: config.audience.clone(),
@@ -45,7 +47,7 @@ pub(crate) fn workloads(config: &Kubernetes) -> Result<Workloads> {
 }
 
 struct TokenReviews {
-    client: Client,
+    client: Rooted,
     url: String,
     /// Read for every question: it is rotated.
     own_token: PathBuf,
@@ -93,7 +95,7 @@ impl TokenReviews {
             "spec": {"token": token.expose(), "audiences": [self.audience]},
         });
         let away = |what: &str| NotVerified::Away(what.to_owned());
-        let answer = self.client.post(&self.url).bearer_auth(own.trim()).json(&review).send().await;
+        let answer = self.client.client().post(&self.url).bearer_auth(own.trim()).json(&review).send().await;
         let answer = answer.map_err(|_| away("the API server cannot be reached"))?;
         match answer.status() {
             StatusCode::OK | StatusCode::CREATED => {}

@@ -13,5 +13,6 @@ pub(crate) mod migrate;
 pub(crate) mod node;
 mod observe;
 pub(crate) mod provision;
+mod roots;
 pub(crate) mod simulator;
 mod tester;

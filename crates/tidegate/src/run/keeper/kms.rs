@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use crate::run::roots::Rooted;
 use anyhow::{Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -26,7 +27,7 @@ const ROOT: PathAndQuery = PathAndQuery::from_static("/");
 
 /// A key of KMS.
 pub(super) struct Kms {
-    client: reqwest::Client,
+    client: Rooted,
     address: String,
     region: String,
     key: String,
@@ -103,7 +104,7 @@ impl Kms {
                     url.query_pairs_mut().extend_pairs(form).finish().query().unwrap_or_default().to_owned(),
                 );
                 url.set_query(None);
-                let request = self.client.post(url).body(body.to_string());
+                let request = self.client.client().post(url).body(body.to_string());
                 let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
                 let answer = answer(request, "STS refuses the role or the token").await?;
                 let text = std::str::from_utf8(&answer)
@@ -129,7 +130,8 @@ impl Kms {
         }
         let subject = AwsSubject { method: "POST", host: &host, path: &ROOT, body: body.as_bytes() };
         keys.sign("kms", subject, &mut headers, SystemClock.now());
-        let request = self.client.post(format!("{}/", self.address)).headers(headers).body(body.to_string());
+        let request = self.client.client().post(format!("{}/", self.address));
+        let request = request.headers(headers).body(body.to_string());
         answer(request, "KMS refuses it").await
     }
 

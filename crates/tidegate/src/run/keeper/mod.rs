@@ -13,6 +13,7 @@ use tidegate_secrets::SecretsError;
 use tidegate_secrets::kek::{KeyWrapper, RootKey};
 use zeroize::Zeroizing;
 
+use super::roots::Rooted;
 use crate::config::{Encryption, required, secret};
 
 /// For one question to a keeper elsewhere.
@@ -59,16 +60,13 @@ pub(crate) fn wrappers(config: &Encryption) -> Result<Wrappers> {
 }
 
 /// For a keeper elsewhere: no redirects, no proxy from the environment.
-fn client(ca_file: Option<&Path>) -> Result<reqwest::Client> {
-    let mut builder =
-        reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).no_proxy();
-    if let Some(file) = ca_file {
-        let pem = std::fs::read(file).with_context(|| format!("ca_file {}", file.display()))?;
-        for root in reqwest::Certificate::from_pem_bundle(&pem).context("ca_file")? {
-            builder = builder.add_root_certificate(root);
-        }
-    }
-    builder.build().context("make an HTTP client")
+fn client(ca_file: Option<&Path>) -> Result<Rooted> {
+    Rooted::new(ca_file, "ca_file", |roots| {
+        let builder = reqwest::Client::builder();
+        let builder = builder.timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).no_proxy();
+        let roots = roots.into_iter().flatten();
+        roots.fold(builder, reqwest::ClientBuilder::add_root_certificate).build()
+    })
 }
 
 /// The address of a keeper elsewhere, without a slash at its end.

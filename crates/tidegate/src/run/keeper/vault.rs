@@ -14,12 +14,13 @@ use tidegate_secrets::kek::{KeyWrapper, Later};
 use zeroize::Zeroizing;
 
 use crate::config::Vault;
+use crate::run::roots::Rooted;
 
 const MOUNTED_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// A key of a transit engine.
 pub(super) struct Transit {
-    client: reqwest::Client,
+    client: Rooted,
     address: String,
     mount: String,
     key: String,
@@ -115,7 +116,7 @@ impl Transit {
         token: Option<&str>,
         body: &serde_json::Value,
     ) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
-        let mut request = self.client.post(format!("{}/v1/{path}", self.address)).json(body);
+        let mut request = self.client.client().post(format!("{}/v1/{path}", self.address)).json(body);
         if let Some(token) = token {
             let mut value = reqwest::header::HeaderValue::from_str(token)
                 .map_err(|_| SecretsError::Wrapper("the token is not one"))?;
