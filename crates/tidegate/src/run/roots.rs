@@ -47,7 +47,7 @@ impl Rooted {
             match roots {
                 Ok(client) => held.client = client,
                 Err(error) => {
-                    tracing::warn!(%error, file = ?self.file, "new roots cannot be used: those before stay");
+                    tracing::warn!(%error, "new roots in a ca_file cannot be used: those before stay");
                 }
             }
             held.pem = pem;

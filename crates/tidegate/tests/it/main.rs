@@ -57,4 +57,5 @@ mod sentinel;
 mod service_accounts;
 mod steps;
 mod support;
+mod units;
 mod waits;
