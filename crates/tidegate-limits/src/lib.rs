@@ -23,6 +23,6 @@ pub use budget::{Balance, BudgetHold, End, HeldUnder, Hold, MAX_AMOUNT, Settleme
 pub use error::{LimitError, RateKind, Refusal, Refused, Unfit};
 pub use left::{Ended, LeftHold, Process};
 pub use limiter::{Limiter, UnderWay};
-pub use redis::{ClusterSurvey, Heard, Survey, survey, survey_cluster, survey_sentinels};
+pub use redis::{Board, ClusterSurvey, Heard, Survey, survey, survey_cluster, survey_sentinels};
 pub use settings::{GrantSettings, RedisSettings, SentinelSettings, Timing};
 pub use stats::{Mode, Passed, Stats};

@@ -15,7 +15,7 @@ use crate::budget::{Balance, BudgetHold, End, HeldUnder, Hold, MAX_AMOUNT, Settl
 use crate::error::{LimitError, Refusal};
 use crate::left::{Ended, LeftHold, Process};
 use crate::memory::MemoryStore;
-use crate::redis::{Decision, Heard, NEWS, REVOCATIONS, RedisStore};
+use crate::redis::{Board, Decision, Heard, RedisStore};
 use crate::settings::{RedisSettings, Timing};
 use crate::stats::{Mode, Stats};
 
@@ -350,26 +350,15 @@ impl Limiter {
     ///
     /// # Errors
     /// [`LimitError::Away`]: it may or may not have been told.
-    pub async fn tell(&self, note: Option<&[u8]>, heard: &mut Heard) -> Result<Vec<Vec<u8>>, LimitError> {
-        match &self.store {
-            Store::Memory(_) => Ok(Vec::new()),
-            Store::Redis(store) => store.tell(&NEWS, note.as_slice(), heard).await,
-        }
-    }
-
-    /// As [`Self::tell`], of keys that were revoked: whoever begins to listen hears all that is kept, some hundred in each
-    /// trip, until a trip brings none.
-    ///
-    /// # Errors
-    /// As [`Self::tell`].
-    pub async fn tell_revocations(
+    pub async fn tell(
         &self,
+        board: Board,
         notes: &[&[u8]],
         heard: &mut Heard,
     ) -> Result<Vec<Vec<u8>>, LimitError> {
         match &self.store {
             Store::Memory(_) => Ok(Vec::new()),
-            Store::Redis(store) => store.tell(&REVOCATIONS, notes, heard).await,
+            Store::Redis(store) => store.tell(board, notes, heard).await,
         }
     }
 

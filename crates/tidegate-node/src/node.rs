@@ -26,7 +26,7 @@ use crate::opener::Opener;
 use crate::outage::Outage;
 use crate::pulse::Pulse;
 use crate::records::JournalRecords;
-use crate::revocations;
+use crate::revocations::Revocations;
 use crate::running::RunningNode;
 use crate::settings::{Edges, NodeSettings};
 use crate::state::State;
@@ -52,6 +52,7 @@ struct Made {
     gateway: Arc<Gateway>,
     pulse: Arc<Pulse>,
     told: Told,
+    revocations: Revocations,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -122,11 +123,11 @@ async fn make(
     settings.limiter.place_as(Process { node_id: identity.node_id, boot: journal.boot() });
     let whole_since = whole::since(&state, journal.boot(), recovered.gaps, whole::place(&state).as_deref())?;
     let link = Arc::new(Link::new(identity.dial(&settings.control)?));
-    let config = Arc::new(Config::new(&identity.pool));
-    let vault = Arc::new(NodeVault::new(&identity.pool));
+    let (config, vault) = (Arc::new(Config::new(&identity.pool)), Arc::new(NodeVault::new(&identity.pool)));
     let (tells, told) = sync::told();
     let (kept_in, node, held) = (Arc::clone(&state), identity.node_id, Arc::clone(&config));
     let handle = Arc::new(blocking(move || Handle::start(held, kept_in, node, clock, tells)).await?);
+    let revocations = Revocations::start(Arc::clone(&config), settings.limiter.clone(), Arc::clone(&state));
     unlock(&vault, &identity, &state);
     let opener = Opener::new(
         settings.limiter.clone(),
@@ -147,9 +148,8 @@ async fn make(
         whole_since,
     };
     aftermath.tell_again();
-    let ready = Arc::new(AtomicBool::new(false));
+    let (ready, wanted) = (Arc::new(AtomicBool::new(false)), Arc::new(WantedKeys::default()));
     let records = Arc::new(JournalRecords::new(Arc::clone(&journal)));
-    let wanted = Arc::new(WantedKeys::default());
     let gateway = (settings.gateway)(Edges {
         config,
         records: Arc::clone(&records) as _,
@@ -179,6 +179,7 @@ async fn make(
         gateway,
         pulse,
         told,
+        revocations,
         stop,
         tasks,
     })
@@ -244,11 +245,13 @@ fn run_tasks(
         gateway,
         pulse,
         told,
+        revocations,
         stop,
         tasks,
     } = made;
-    let config = Arc::clone(&handle.config);
-    tasks.spawn(revocations::share(config, settings.limiter.clone(), told.revoked, stop.clone()));
+    let gauges = Gauges::register(&settings.metrics);
+    let unheard = gauges.unheard.clone();
+    tasks.spawn(revocations.share(told.revoked, Arc::clone(&pulse), unheard, stop.clone()));
     let client = sync::Client {
         about: sync::About {
             software_version: settings.software_version,
@@ -272,7 +275,6 @@ fn run_tasks(
     let clock = Arc::clone(&settings.clock);
     let notary = Arc::new(Notary::new(Arc::clone(&identity), journal.boot(), Arc::clone(&clock)));
     tasks.spawn(ship::run(journal, Arc::clone(&link), Arc::clone(&notary), stop.clone()));
-    let gauges = Gauges::register(&settings.metrics);
     let (control, ends) = (settings.control, gauges.identity.clone());
     let renewing = identity::Renewing { state, control, link, notary, clock, ends };
     tasks.spawn(identity::keep_fresh(renewing, identity, stop.clone()));

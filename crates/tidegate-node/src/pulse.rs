@@ -24,6 +24,8 @@ pub(crate) struct Pulse {
     pub(crate) records: Arc<JournalRecords>,
     pub(crate) draining: AtomicBool,
     pub(crate) ready: Arc<AtomicBool>,
+    /// What the other nodes say of revoked keys was heard, or could not be.
+    pub(crate) listened: AtomicBool,
     wanted: Arc<WantedKeys>,
     shipped: Mutex<Shipped>,
 }
@@ -46,8 +48,10 @@ impl Pulse {
         ready: Arc<AtomicBool>,
         wanted: Arc<WantedKeys>,
     ) -> Self {
-        let (draining, shipped) = (AtomicBool::new(false), Mutex::default());
-        Self { handle, journal, limiter, vault, records, draining, ready, wanted, shipped }
+        // Over memory there is nobody to hear.
+        let (draining, listened) = (AtomicBool::new(false), AtomicBool::new(limiter.mode() == Mode::Memory));
+        let shipped = Mutex::default();
+        Self { handle, journal, limiter, vault, records, draining, ready, listened, wanted, shipped }
     }
 
     /// Positions such that every record written before they were applied has been acknowledged.
@@ -93,7 +97,7 @@ impl Pulse {
     }
 
     /// Looks whether the node can serve: complete configuration, secrets open, journal taking,
-    /// not draining.
+    /// others' word of revoked keys heard, not draining.
     pub(crate) fn judge(&self) -> bool {
         let lacking = self.lacking();
         let ready = lacking.is_none();
@@ -112,6 +116,7 @@ impl Pulse {
             (self.handle.is_complete(), "it does not hold the whole configuration"),
             (self.vault.is_open(), "it has no pool key to check virtual keys with"),
             (!self.journal.status().refusing, "its journal takes no new work"),
+            (self.listened.load(Ordering::Acquire), "it has not heard yet what others say of revoked keys"),
         ];
         needed.into_iter().find(|(given, _)| !given).map(|(_, because)| because)
     }

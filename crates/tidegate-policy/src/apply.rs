@@ -12,7 +12,7 @@ use tidegate_types::{Digest, KeyId, OrganizationId, Revision, Shard};
 use crate::compiled::KeyRecord;
 use crate::config::Config;
 use crate::held::{Change, OrgState, Raw, Rejection, Section, ShardState, hashed, raw_id};
-use crate::incoming::{Applied, Body, Incoming, Part, Rejected};
+use crate::incoming::{Applied, Body, Incoming, Part, Rejected, Revocation};
 use crate::reason::{Reason, one_line};
 use crate::snapshot::OrgSnapshot;
 
@@ -32,6 +32,7 @@ struct Batch<'a> {
     touched: Touched,
     /// Changes up to this one are already held; 0 in snapshots.
     held: u64,
+    revoked: Vec<Revocation>,
 }
 
 pub(crate) fn apply(config: &Config, shard: Shard, changes: Vec<Incoming>, part: Part) -> Applied {
@@ -41,7 +42,8 @@ pub(crate) fn apply(config: &Config, shard: Shard, changes: Vec<Incoming>, part:
     if let Part::Snapshot { first: true, .. } = part {
         state.named = Some(Default::default());
     }
-    let mut batch = Batch { config, shard, state: &mut state, touched: Touched::new(), held };
+    let mut batch =
+        Batch { config, shard, state: &mut state, touched: Touched::new(), held, revoked: Vec::new() };
     let (keys, others): (Vec<_>, Vec<_>) =
         changes.into_iter().partition(|change| change.key.kind == ResourceKind::Key);
     others.into_iter().for_each(|change| batch.take(change));
@@ -51,6 +53,7 @@ pub(crate) fn apply(config: &Config, shard: Shard, changes: Vec<Incoming>, part:
         batch.drop_unnamed();
         batch.assemble();
     }
+    let revoked = batch.revoked;
     let rejected = state
         .rejected
         .values()
@@ -60,7 +63,7 @@ pub(crate) fn apply(config: &Config, shard: Shard, changes: Vec<Incoming>, part:
             reason: rejection.reason.clone(),
         })
         .collect();
-    Applied { digest: state.digest, rejected }
+    Applied { digest: state.digest, rejected, revoked }
 }
 
 impl Batch<'_> {
@@ -179,12 +182,13 @@ impl Batch<'_> {
             faults.push(Reason::new("id", "belongs to a key of another organization"));
         }
         // For ever: a database that was restored to an earlier day may have forgotten it.
-        let ended = held.is_some_and(|key| key.status == KeyStatus::Revoked)
-            && !self.state.revoked.is_told(source.id);
+        let ended = held.as_ref().is_some_and(|key| key.status == KeyStatus::Revoked)
+            && !self.state.revoked.is_told(raw.0, source.id);
         source.status = match ended {
             true => KeyStatus::Revoked,
-            false => self.state.revoked.status(source.id, change.n, source.status),
+            false => self.state.revoked.status(raw.0, source.id, change.n, source.status),
         };
+        let loses = held.is_some_and(|key| key.loses_access(&source));
         let state = self.organization(raw.0);
         if !known && state.keys.len() >= KeyRecord::MOST {
             faults.push(Reason::new(
@@ -199,8 +203,10 @@ impl Batch<'_> {
             return Err(faults);
         }
         state.keys.insert(source.id);
+        let revocation = Revocation { organization: raw.0, key: source.id, n: change.n };
         let record = KeyRecord::build(source, Arc::clone(&state.cell), &mut state.shared, change.n, member);
         self.config.keys.insert(Arc::new(record));
+        self.revoked.extend(loses.then_some(revocation));
         Ok(())
     }
 

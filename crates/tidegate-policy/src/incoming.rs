@@ -1,7 +1,7 @@
 //! What comes from the feed, and what is said back.
 
-use tidegate_types::Digest;
 use tidegate_types::resource::{Resource, ResourceKey, Versioned, content_hash};
+use tidegate_types::{Digest, KeyId, OrganizationId};
 
 /// One change of one resource.
 #[derive(Debug, Clone)]
@@ -77,6 +77,17 @@ pub struct Rejected {
     pub reason: String,
 }
 
+/// Access that a change took from a virtual key: it is revoked, or its secret was rotated without a time of grace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revocation {
+    /// Whose key it is.
+    pub organization: OrganizationId,
+    /// Which key.
+    pub key: KeyId,
+    /// The change, in the sequence of the organization's shard.
+    pub n: u64,
+}
+
 /// How a shard stands after a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
@@ -84,4 +95,6 @@ pub struct Applied {
     pub digest: Digest,
     /// Every resource of the shard that is rejected at this moment.
     pub rejected: Vec<Rejected>,
+    /// Keys that were held and from which this batch took access.
+    pub revoked: Vec<Revocation>,
 }

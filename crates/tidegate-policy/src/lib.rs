@@ -26,7 +26,7 @@ pub use catalogue::Catalogue;
 pub use check::compile_check;
 pub use compiled::{Budget, Handling, KeyRecord, Offering, Organization, Policy, Route, Use, Vouched};
 pub use config::{Config, Counts};
-pub use incoming::{Applied, Body, Incoming, Part, Rejected};
+pub use incoming::{Applied, Body, Incoming, Part, Rejected, Revocation};
 pub use plan::{
     Allower, Asker, BudgetRef, CacheUse, Caching, CallFacts, Candidate, Condition, EffectivePolicy, Filter,
     ListedModel, Measured, Offer, Pause, Plan, PlanRefusal, Quota, RateLimit, RateScope, Removed,

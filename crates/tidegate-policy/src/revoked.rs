@@ -12,32 +12,40 @@ use tidegate_types::{KeyId, OrganizationId, Shard};
 use crate::compiled::KeyRecord;
 use crate::config::Config;
 
-/// Most keys of a shard of which that is remembered beyond those that are held.
+/// Most keys of a shard of which that is remembered though they are not held: nothing is served by them, and what
+/// comes of them later is newer as a rule.
 const MOST: usize = 20_000;
 
 /// By which change each key is revoked at the latest.
 #[derive(Debug, Default)]
-pub(crate) struct Revoked(HashMap<KeyId, u64, ahash::RandomState>);
+pub(crate) struct Revoked(HashMap<(OrganizationId, KeyId), u64, ahash::RandomState>);
 
 impl Revoked {
-    fn note(&mut self, key: KeyId, n: u64) {
-        if self.0.len() < MOST || self.0.contains_key(&key) {
+    /// What is said of a key that is held is always remembered: there are only so many.
+    fn note(&mut self, key: (OrganizationId, KeyId), n: u64, is_held: bool) {
+        if is_held || self.0.len() < MOST || self.0.contains_key(&key) {
             let known = self.0.entry(key).or_default();
             *known = n.max(*known);
         }
     }
 
     /// Whether others' word is what revokes the key.
-    pub(crate) fn is_told(&self, key: KeyId) -> bool {
-        self.0.contains_key(&key)
+    pub(crate) fn is_told(&self, organization: OrganizationId, key: KeyId) -> bool {
+        self.0.contains_key(&(organization, key))
     }
 
     /// The status of a key's version as of change `n`. What that version has heard of is forgotten.
-    pub(crate) fn status(&mut self, key: KeyId, n: u64, own: KeyStatus) -> KeyStatus {
-        match self.0.get(&key) {
+    pub(crate) fn status(
+        &mut self,
+        organization: OrganizationId,
+        key: KeyId,
+        n: u64,
+        own: KeyStatus,
+    ) -> KeyStatus {
+        match self.0.get(&(organization, key)) {
             Some(revoked) if *revoked > n => KeyStatus::Revoked,
             Some(_) => {
-                self.0.remove(&key);
+                self.0.remove(&(organization, key));
                 own
             }
             None => own,
@@ -54,7 +62,7 @@ pub(crate) fn revoke(config: &Config, organization: OrganizationId, id: KeyId, n
     if held.as_ref().is_some_and(|key| key.n >= n) {
         return false;
     }
-    state.revoked.note(id, n);
+    state.revoked.note((organization, id), n, held.is_some());
     let Some(key) = held.filter(|key| key.status != KeyStatus::Revoked) else { return false };
     config.keys.insert(Arc::new(KeyRecord { status: KeyStatus::Revoked, ..(*key).clone() }));
     true

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tidegate_limits::{Heard, Limiter};
+use tidegate_limits::{Board, Heard, Limiter};
 use tidegate_policy::Quota;
 use tidegate_types::{CredentialId, ModelId, OfferingId, OrganizationId, ProviderId, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -89,7 +89,9 @@ pub(crate) async fn share(
         round = round.wrapping_add(1);
         let note = news(&health, from, limiter.now(), round.is_multiple_of(VITALS_EVERY));
         // What cannot be told is not told again: it is soon out of date.
-        let Ok(notes) = limiter.tell(note.as_deref(), &mut heard).await else { continue };
+        let Ok(notes) = limiter.tell(Board::News, note.as_deref().as_slice(), &mut heard).await else {
+            continue;
+        };
         let now = limiter.now();
         for note in notes.iter().filter_map(|note| serde_json::from_slice::<Note>(note).ok()) {
             if note.from != from {

@@ -31,8 +31,7 @@ mod sweep;
 
 pub use self::cluster::{ClusterSurvey, survey_cluster};
 pub(crate) use self::decide::Decision;
-pub use self::news::Heard;
-pub(crate) use self::news::{NEWS, REVOCATIONS};
+pub use self::news::{Board, Heard};
 pub use self::survey::{Survey, survey, survey_sentinels};
 
 use std::sync::Arc;

@@ -8,30 +8,62 @@ use redis::{Pipeline, Value};
 use super::RedisStore;
 use crate::error::LimitError;
 
-/// What one tells of.
-#[derive(Debug)]
-pub(crate) struct Board {
-    key: &'static str,
-    /// About so many notes are kept.
-    kept: usize,
-    /// How far back somebody hears who begins to listen.
-    back_micros: i64,
+/// What is told of: each has notes of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Board {
+    /// Providers: soon out of date. Whoever begins to listen hears the last five minutes.
+    News,
+    /// Access that was taken from virtual keys: what whoever cannot hear the control plane has to know, for as long as
+    /// nodes serve without it. Whoever begins to listen hears all that is kept, some hundred in each trip, until a trip
+    /// brings none.
+    Revocations,
 }
 
-/// What is soon out of date.
-pub(crate) const NEWS: Board = Board { key: "tg:{fleet}:news", kept: 2_000, back_micros: 300 * 1_000_000 };
-/// What whoever cannot hear the control plane has to know, for as long as nodes serve without it.
-pub(crate) const REVOCATIONS: Board =
-    Board { key: "tg:{fleet}:revoked", kept: 20_000, back_micros: i64::MAX };
+impl Board {
+    fn key(self) -> &'static str {
+        match self {
+            Self::News => "tg:{fleet}:news",
+            Self::Revocations => "tg:{fleet}:revoked",
+        }
+    }
+
+    /// About so many notes are kept.
+    fn kept(self) -> usize {
+        match self {
+            Self::News => 2_000,
+            Self::Revocations => 20_000,
+        }
+    }
+
+    /// How far back somebody hears who begins to listen.
+    fn back_micros(self) -> i64 {
+        match self {
+            Self::News => 300 * 1_000_000,
+            Self::Revocations => i64::MAX,
+        }
+    }
+}
 
 /// Most notes heard in one trip.
 const HEARD: usize = 500;
 /// Longest time for one trip.
 const TRIP: Duration = Duration::from_secs(1);
 
-/// How far somebody has heard.
+/// How far somebody has heard, and of which run of the store.
 #[derive(Debug, Clone, Default)]
-pub struct Heard(Option<String>);
+pub struct Heard {
+    after: Option<String>,
+    run: Option<String>,
+}
+
+impl Heard {
+    /// The run of the store that was heard last. Another one may have lost what was told before, or got its own: hear it
+    /// from the beginning, and tell again.
+    #[must_use]
+    pub fn run(&self) -> Option<&str> {
+        self.run.as_deref()
+    }
+}
 
 /// Before the name of what one caller may have at a time.
 const CLAIM: &str = "tg:{fleet}:probe:";
@@ -53,7 +85,7 @@ impl RedisStore {
 
     pub(crate) async fn tell(
         &self,
-        board: &Board,
+        board: Board,
         notes: &[&[u8]],
         heard: &mut Heard,
     ) -> Result<Vec<Vec<u8>>, LimitError> {
@@ -62,33 +94,37 @@ impl RedisStore {
         let mut trip = Pipeline::with_capacity(notes.len() + 1);
         for note in notes {
             trip.cmd("XADD")
-                .arg(board.key)
+                .arg(board.key())
                 .arg("MAXLEN")
                 .arg("~")
-                .arg(board.kept)
+                .arg(board.kept())
                 .arg("*")
                 .arg("n")
                 .arg(note);
         }
         let begin = || {
-            let back = self.now().as_micros().saturating_sub(board.back_micros).max(0) / 1_000;
+            let back = self.now().as_micros().saturating_sub(board.back_micros()).max(0) / 1_000;
             format!("{back}-0")
         };
-        let after = heard.0.get_or_insert_with(begin);
-        trip.cmd("XRANGE").arg(board.key).arg(format!("({after}")).arg("+").arg("COUNT").arg(HEARD);
+        if heard.run.as_deref() != Some(link.run_id()) {
+            heard.after = None;
+        }
+        let after = heard.after.get_or_insert_with(begin);
+        trip.cmd("XRANGE").arg(board.key()).arg(format!("({after}")).arg("+").arg("COUNT").arg(HEARD);
         // Not worth opening the breaker for: budgets do not wait for it.
         let replies = link.ask_many(&trip, TRIP).await.map_err(|_| LimitError::Away)?;
         if replies.iter().any(|reply| matches!(reply, Value::ServerError(_))) {
             shard.breaker.heard(&replies);
             return Err(LimitError::Away);
         }
+        heard.run = Some(link.run_id().to_owned());
         let Some(Value::Array(entries)) = replies.last() else { return Ok(Vec::new()) };
         let mut notes = Vec::with_capacity(entries.len());
         for entry in entries {
             let Value::Array(parts) = entry else { continue };
             let [Value::BulkString(id), Value::Array(fields)] = parts.as_slice() else { continue };
             if let Ok(id) = std::str::from_utf8(id) {
-                heard.0 = Some(id.to_owned());
+                heard.after = Some(id.to_owned());
             }
             if let [_, Value::BulkString(note)] = fields.as_slice() {
                 notes.push(note.clone());

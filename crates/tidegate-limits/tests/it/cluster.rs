@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tidegate_limits::{Heard, LimitError, Limiter, Mode, RedisSettings, Unfit, survey_cluster};
+use tidegate_limits::{Board, Heard, LimitError, Limiter, Mode, RedisSettings, Unfit, survey_cluster};
 use tidegate_testkit::cluster::{Cluster, Shape};
 use tidegate_testkit::port;
 use tidegate_testkit::redis::Server;
@@ -148,7 +148,7 @@ async fn every_primary_counts_for_the_organizations_of_its_slots() {
         }
     }
     // What is no organization's has a primary as well.
-    assert_eq!(limiter.tell(Some(b"note"), &mut Heard::default()).await.unwrap(), [b"note"]);
+    assert_eq!(limiter.tell(Board::News, &[b"note"], &mut Heard::default()).await.unwrap(), [b"note"]);
     let minute = std::time::Duration::from_secs(60);
     assert_eq!((limiter.claim("a", minute).await, limiter.claim("a", minute).await), (Ok(true), Ok(false)));
     stop.cancel();

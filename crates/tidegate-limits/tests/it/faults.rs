@@ -409,7 +409,11 @@ async fn the_permissions_that_the_settings_name_are_enough() {
     bench.limiter.settle(hold.settlement(ORGANIZATION, 1, spent(5)));
     eventually("all is through", async || bench.figures(1).await == (5, 0, 100)).await;
     bench.limiter.close_epoch(ORGANIZATION, 1).await.unwrap();
-    let told = bench.limiter.tell(Some(b"note"), &mut tidegate_limits::Heard::default()).await.unwrap();
+    let told = bench
+        .limiter
+        .tell(tidegate_limits::Board::News, &[b"note"], &mut tidegate_limits::Heard::default())
+        .await
+        .unwrap();
     assert_eq!(told, [b"note"]);
     let denied = server.command(&["ACL", "LOG"]).unwrap();
     assert!(!denied.contains("gate"), "{denied}");

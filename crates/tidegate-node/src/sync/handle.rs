@@ -17,7 +17,6 @@ use super::foreign::Foreign;
 use super::keeper::{Keep, Keeper};
 use super::told::Tells;
 use crate::error::NodeError;
-use crate::revocations;
 use crate::state::State;
 
 /// Why a delta was not taken. The stream starts afresh then.
@@ -84,7 +83,7 @@ impl Handle {
         let keeper = Keeper::start(cache, state).map_err(NodeError::io("start a thread"))?;
         let (shards, complete) = (Mutex::new(shards), AtomicBool::new(complete));
         let handle = Self { config, shards, complete, foreign, contact, keeper, tells };
-        handle.tells.of_budgets(touched);
+        handle.tells.of(touched, []);
         Ok(handle)
     }
 
@@ -140,10 +139,8 @@ impl Handle {
         }
         let changes = apply::changes(shard, &delta.resources);
         let touched = apply::with_budgets(&changes);
-        // What comes whole was told when it was new.
-        let revoked = if delta.replace { Vec::new() } else { revocations::revoked(&changes) };
         let part = if delta.replace { Part::Snapshot { first, last: delta.last } } else { Part::Delta };
-        let applied = catch_unwind(AssertUnwindSafe(|| self.config.apply(shard, changes, part)))
+        let mut applied = catch_unwind(AssertUnwindSafe(|| self.config.apply(shard, changes, part)))
             .map_err(|_| NotTaken::Panicked)?;
         self.foreign.note(shard, &delta, first);
         let (last, to, synchronised) = (delta.last, delta.to, delta.synchronised);
@@ -163,8 +160,7 @@ impl Handle {
             self.complete.store(true, Ordering::Release);
             self.keeper.keep(Keep::Complete);
         }
-        self.tells.of_budgets(touched);
-        self.tells.of_revoked(revoked);
+        self.tells.of(touched, std::mem::take(&mut applied.revoked));
         Ok(last.then(|| self.acknowledge(shard, to, applied)))
     }
 

@@ -1,9 +1,8 @@
 //! What others are told of changes as they are applied.
 
+use tidegate_policy::Revocation;
 use tidegate_types::OrganizationId;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-
-use crate::revocations::Revocation;
 
 /// The end that tells.
 pub(crate) struct Tells {
@@ -16,7 +15,7 @@ pub(crate) struct Tells {
 pub(crate) struct Told {
     /// Organizations whose budgets changed.
     pub(crate) budgets: UnboundedReceiver<OrganizationId>,
-    /// Keys that were revoked.
+    /// Keys that lost access.
     pub(crate) revoked: UnboundedReceiver<Revocation>,
 }
 
@@ -27,17 +26,19 @@ pub(crate) fn told() -> (Tells, Told) {
 }
 
 impl Tells {
-    // Nobody listens only while the node ends.
-
-    pub(super) fn of_budgets(&self, organizations: impl IntoIterator<Item = OrganizationId>) {
-        organizations.into_iter().for_each(|organization| {
-            let _ = self.budgets.send(organization);
-        });
+    pub(super) fn of(
+        &self,
+        budgets: impl IntoIterator<Item = OrganizationId>,
+        revoked: impl IntoIterator<Item = Revocation>,
+    ) {
+        send(&self.budgets, budgets);
+        send(&self.revoked, revoked);
     }
+}
 
-    pub(super) fn of_revoked(&self, keys: Vec<Revocation>) {
-        keys.into_iter().for_each(|key| {
-            let _ = self.revoked.send(key);
-        });
-    }
+fn send<T>(to: &UnboundedSender<T>, all: impl IntoIterator<Item = T>) {
+    all.into_iter().for_each(|one| {
+        // Nobody listens only while the node ends.
+        let _ = to.send(one);
+    });
 }

@@ -16,6 +16,7 @@ mod listener;
 mod long_outage;
 mod poisoned;
 mod recorded;
+mod revocations;
 mod segments;
 mod shipping;
 mod staleness;

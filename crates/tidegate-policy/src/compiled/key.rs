@@ -94,6 +94,17 @@ impl KeyRecord {
             + (allow.ips.len() + allow.providers.len()) * 20
     }
 
+    /// Whether the next version takes access from whoever holds the key now: it is revoked, or the secret without an
+    /// end is not among its secrets. One under another pepper may be the same secret.
+    pub(crate) fn loses_access(&self, next: &VirtualKey) -> bool {
+        let is_there = |own: &KeySecret| {
+            next.secrets.iter().any(|one| one.hmac == own.hmac || one.pepper_version != own.pepper_version)
+        };
+        self.status != KeyStatus::Revoked
+            && (next.status == KeyStatus::Revoked
+                || self.secrets.iter().any(|own| own.until.is_none() && !is_there(own)))
+    }
+
     pub(crate) fn build(
         source: VirtualKey,
         cell: Arc<OrgCell>,

@@ -166,7 +166,9 @@ fn a_delta_that_is_already_held_changes_nothing() {
     let revoked =
         feed.version(Resource::Key(VirtualKey { status: KeyStatus::Revoked, ..virtual_key(ORG, KEY) }));
     let after = feed.apply_one(revoked);
-    assert_eq!(feed.apply_one(old.clone()), after);
+    assert_eq!(after.revoked.len(), 1);
+    let again = feed.apply_one(old.clone());
+    assert_eq!((again.digest, again.rejected, again.revoked), (after.digest, after.rejected, Vec::new()));
     assert_eq!(admit(&feed), Err(KeyRefusal::Revoked));
     let part = feed.config.apply(Shard::of(ORG), vec![old], Part::Snapshot { first: true, last: false });
     assert_eq!(part.digest, after.digest);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use tidegate_policy::KeyRefusal;
+use tidegate_policy::{KeyRefusal, Part};
 use tidegate_types::resource::*;
 use tidegate_types::usage::RefusalCause;
 use tidegate_types::{KeyId, OrganizationId, Shard, TeamId};
@@ -159,8 +159,12 @@ fn a_key_that_another_says_is_revoked_is_until_a_version_comes_that_is_not_older
     let held = feed.view().revision().n;
     assert!(!feed.config.revoke(ORG, KEY, held), "this version knows of it");
     assert_eq!(admit(&feed), Ok(()));
-    assert!(!feed.config.revoke(OrganizationId::from_u128(77), KEY, held + 9), "another organization's word");
+    let beside =
+        (1_000..).map(OrganizationId::from_u128).find(|other| Shard::of(*other) == Shard::of(ORG)).unwrap();
+    assert!(!feed.config.revoke(beside, KEY, held + 9), "another organization's word");
+    feed.send_one(Resource::Key(virtual_key(ORG, KEY)));
     assert_eq!(admit(&feed), Ok(()));
+    let held = feed.view().revision().n;
     let digest = feed.config.digest(Shard::of(ORG));
     assert!(feed.config.revoke(ORG, KEY, held + 2));
     assert_eq!(admit(&feed), Err(KeyRefusal::Revoked));
@@ -182,4 +186,46 @@ fn a_key_that_comes_after_the_word_that_it_was_revoked_comes_revoked() {
     feed.send_one(Resource::Key(virtual_key(ORG, other)));
     let view = feed.config.view(other).unwrap();
     assert_eq!(view.admit(now(), ANYWHERE), Err(KeyRefusal::Revoked));
+}
+
+#[test]
+fn who_applies_a_change_hears_which_keys_lose_access_by_it() {
+    let mut feed = Feed::standard();
+    let key = |status, hmacs: &[u8]| {
+        let mut key = virtual_key(ORG, KEY);
+        key.status = status;
+        key.secrets =
+            hmacs.iter().map(|hmac| KeySecret { hmac: [*hmac; 32], ..key.secrets[0].clone() }).collect();
+        key
+    };
+    feed.send_one(Resource::Key(key(KeyStatus::Active, &[1])));
+    let mut told = |key| {
+        let applied = feed.send_one(Resource::Key(key));
+        (applied.revoked.len(), applied.revoked.first().map_or(0, |one| feed.view().revision().n - one.n))
+    };
+    let with_grace = {
+        let mut key = key(KeyStatus::Active, &[2, 1]);
+        key.secrets[1].until = Some(now());
+        key
+    };
+    assert_eq!(told(key(KeyStatus::Active, &[1])), (0, 0), "the same once more");
+    assert_eq!(told(with_grace), (0, 0), "a rotation with a time of grace");
+    assert_eq!(told(key(KeyStatus::Active, &[2])), (0, 0), "its end");
+    assert_eq!(told(key(KeyStatus::Paused, &[2])), (0, 0), "a pause");
+    assert_eq!(told(key(KeyStatus::Active, &[3])), (1, 0), "a rotation without one");
+    assert_eq!(told(key(KeyStatus::Revoked, &[3])), (1, 0), "a revocation");
+    assert_eq!(told(key(KeyStatus::Revoked, &[3])), (0, 0), "it is already");
+}
+
+#[test]
+fn a_key_that_was_revoked_in_a_gap_is_told_and_one_that_comes_revoked_is_not() {
+    let mut feed = Feed::standard();
+    let mut revoked = virtual_key(ORG, KEY);
+    revoked.status = KeyStatus::Revoked;
+    let mut other = virtual_key(ORG, KeyId::from_u128(4_711));
+    other.status = KeyStatus::Revoked;
+    assert_eq!(feed.send_one(Resource::Key(other.clone())).revoked, [], "nobody was served by it");
+    let changes = feed.versions(vec![Resource::Key(revoked), Resource::Key(other)]);
+    let applied = feed.config.apply(Shard::of(ORG), changes, Part::WHOLE);
+    assert_eq!(applied.revoked.iter().map(|one| one.key).collect::<Vec<_>>(), [KEY]);
 }
