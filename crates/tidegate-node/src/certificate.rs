@@ -134,7 +134,7 @@ impl Kept {
                     return Err(NodeError::setting(CERTIFICATE, problem));
                 }
                 Some(problem) => tracing::warn!(
-                    problem,
+                    error = problem,
                     "the gateway's new certificate is not good, nor is the one before it"
                 ),
                 None => {}

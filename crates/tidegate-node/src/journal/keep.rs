@@ -79,7 +79,7 @@ impl Shared {
     /// Makes a lane durable at the end.
     pub(super) fn finish(lane: &Lane) {
         if let Err(error) = lane.finish() {
-            tracing::error!(lane = lane.stream.lane, %error, "the journal could not be made durable at the end");
+            tracing::error!(%error, "the journal could not be made durable at the end");
         }
     }
 
