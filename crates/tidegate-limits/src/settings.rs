@@ -85,7 +85,8 @@ pub struct SentinelSettings {
 
 /// How to reach and use Redis (6.2 or later, `maxmemory-policy noeviction`, a master). The user
 /// needs `~tg:*` and `+evalsha +script|load +info +time +zrangebyscore +hkeys`, `+xadd +xrange` for what
-/// nodes tell one another (without them each knows its own providers' health only), and for the scripts
+/// nodes tell one another (without them each knows its own providers' health only, and none hears from another that a
+/// key was revoked), and for the scripts
 /// `+get +set +mget +del +hget +hmget +hset +hgetall +hexists +hincrby +persist +pexpire +pexpireat +zadd +zrem
 /// +zcount +zscore +zremrangebyscore`; in a cluster `+cluster|slots +cluster|info` as well, on every node.
 #[derive(Debug, Clone)]

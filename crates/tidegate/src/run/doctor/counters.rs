@@ -9,7 +9,7 @@ use super::outside::is_here;
 use crate::config::Redis;
 use crate::run::node;
 
-/// Only other nodes' news of providers are lost without these.
+/// Calls are decided without these, but nodes tell one another nothing: of providers, and of revoked keys.
 const LESS: [&str; 2] = ["XADD", "XRANGE"];
 
 /// A Sentinel's address, and where it sees the primary.
@@ -181,8 +181,11 @@ fn commands(check: &str, seen: &Survey, findings: &mut Findings) {
     if !needed.is_empty() {
         findings.failed(check, format!("refused: {}", needed.join(", ")), advice);
     } else if !less.is_empty() {
-        let saw =
-            format!("refused: {}; nodes hear nothing of what others know of providers", less.join(", "));
+        let saw = format!(
+            "refused: {}; nodes hear nothing of what others know of providers, and one that cannot hear the control \
+                 plane goes on serving revoked keys",
+            less.join(", ")
+        );
         findings.warning(check, saw, advice);
     } else {
         findings.ok(check, "every one is allowed");
