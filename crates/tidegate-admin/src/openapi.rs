@@ -95,6 +95,9 @@ fn complete_operation(path: &str, method: &str, operation: &mut Map<String, Valu
     patch_schema(method, operation)
 }
 
+/// What may be removed and has no versions: there is no tag that a client could name.
+const UNVERSIONED: [&str; 2] = ["/api/v1/fleet/{id}", "/api/v1/sessions/current"];
+
 fn common_parameters(path: &str, method: &str) -> Vec<Value> {
     let parameter = |place: &str, name: &str, text: &str| json!({"in": place, "name": name, "required": false, "description": text, "schema": {"type": "string"}});
     let noun = path.strip_prefix("/api/v1/").and_then(Noun::of_path);
@@ -116,7 +119,7 @@ fn common_parameters(path: &str, method: &str) -> Vec<Value> {
             "The same key and body get the same answer for 24 hours.",
         ));
     }
-    if method == "patch" || method == "delete" {
+    if (method == "patch" || method == "delete") && !UNVERSIONED.contains(&path) {
         found.push(parameter(
             "header",
             "If-Match",

@@ -30,3 +30,4 @@ mod trials;
 mod trust_rules;
 mod usage;
 mod webhooks;
+mod writes;
