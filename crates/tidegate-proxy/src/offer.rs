@@ -18,7 +18,7 @@ use crate::refusal::Refused;
 use crate::settle::deadline;
 use crate::steps::{STEP, is_ample};
 
-/// A call that is lowered to less than a quarter of this much of its output waits first.
+/// A call that is lowered to less than such a part of its output waits first.
 const DECENT_PARTS: u64 = 4;
 /// Between two questions, at first and at most.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -103,7 +103,7 @@ impl<'a> Offer<'a> {
     pub(crate) async fn lower(&mut self, error: &LimitError) -> bool {
         let Some(short) = short(error) else { return false };
         let least = self.grant.least_amount(self.candidate);
-        let wanted = self.full.output_tokens / DECENT_PARTS;
+        let wanted = self.decent_output();
         let lowered =
             self.grant.affordable(short.left, self.candidate).filter(|less| less.amount < self.grant.amount);
         let is_decent = lowered.is_some_and(|less| less.output_tokens >= wanted);
@@ -115,6 +115,16 @@ impl<'a> Offer<'a> {
         let Some(lowered) = lowered else { return false };
         self.grant = lowered;
         true
+    }
+
+    /// Output below which a call waits first: a part of what it would be granted, or half more than nearly all answers
+    /// of the model have, where that is more. Grants shrink from call to call where each takes what the one before it
+    /// left: below what answers need they would be cut short although money is coming back.
+    fn decent_output(&self) -> u64 {
+        let Candidate { provider, model, .. } = self.candidate;
+        let usual = self.gateway.expected.of(provider.id, model.id).unwrap_or(0);
+        let most = self.full.output_tokens;
+        (most / DECENT_PARTS).max(usual / 2 * 3).min(most)
     }
 
     /// Waits a little; false: for long enough.

@@ -75,10 +75,9 @@ struct Found {
 }
 
 impl Found {
-    /// None is refused or cut off; what is left at a moment may be so little that one in a hundred takes it rather than
-    /// wait, and ends for its length.
+    /// All are answered in full: none refused, cut off, or granted less than it needed.
     fn all_are_served(&self) -> bool {
-        self.served + self.shortened == CALLS && self.shortened <= CALLS / 100
+        self.served == CALLS
     }
 }
 
