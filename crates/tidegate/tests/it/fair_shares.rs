@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::support::{apps, install, nodes, seconds, until};
+use crate::support::{Ask, apps, install, nodes, seconds, until};
 
 /// Of the rate, and of a node's share of it.
 const A_MINUTE: u32 = 240;
@@ -29,7 +29,12 @@ async fn without_redis_the_nodes_of_a_pool_serve_a_rate_together_and_not_each() 
     for app in &apps {
         let (began, mut served) = (Instant::now(), 0);
         loop {
-            match app.status().await {
+            let reply = app.call(&Ask::chat("Hello")).await.unwrap();
+            // The limit is known, what is left of it all is not.
+            let told = |name: &str| reply.headers.get(format!("x-ratelimit-{name}-requests"));
+            assert_eq!(told("limit").unwrap().to_str().unwrap(), A_MINUTE.to_string());
+            assert_eq!((told("remaining"), told("reset")), (None, None));
+            match reply.status {
                 200 => served += 1,
                 429 => break,
                 other => panic!("status {other}"),
