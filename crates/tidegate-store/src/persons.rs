@@ -120,15 +120,16 @@ pub async fn create_link(
     Ok(())
 }
 
-/// Uses a link up: whom it is for, or `None` when it is unknown, used or expired.
+/// Uses a link up, with the change: whom it is for, or `None` when it is unknown, used or expired.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn redeem_link(store: &Store, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<PersonId>> {
+pub async fn redeem_link(change: &mut Change, token_hash: &[u8; 32]) -> Result<Option<PersonId>> {
+    let now = time(change.now());
     let (id,): (Option<Uuid>,) = sqlx::query_as("SELECT link_redeem($1, $2)")
         .bind(token_hash.as_slice())
-        .bind(time(now))
-        .fetch_one(store.app())
+        .bind(now)
+        .fetch_one(change.connection())
         .await?;
     Ok(id.map(PersonId::from_uuid))
 }

@@ -42,10 +42,9 @@ pub(super) async fn redeem(
     app.throttle.admit(&claimed, address, app.clock.now()).map_err(too_many)?;
     // Hashed first: a link is not used up when hashing is refused.
     let hash = app.passwords.hash(Secret::new(asked.password)).await?;
-    let redeemed = persons::redeem_link(&app.store, presented.hash(), app.clock.now()).await?;
-    let person = redeemed.ok_or_else(wrong)?;
     let actor = SystemActor::new("sign-in").acting_for(OrganizationId::SYSTEM);
     let mut change = app.store.change(&actor, app.clock.now()).await?;
+    let person = persons::redeem_link(&mut change, presented.hash()).await?.ok_or_else(wrong)?;
     persons::set_password(&mut change, person, &hash).await?;
     let note =
         AuditNote { action: "person.set_password", object: person.to_string(), before: None, after: None };
