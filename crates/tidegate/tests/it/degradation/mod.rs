@@ -1,6 +1,7 @@
 //! `docs/degradation.md`: its table is data, and each row is kept by tests. Faults that can be made in any
 //! installation are made in one, row by row; other rows name their stories.
 
+mod clock;
 mod fault;
 mod table;
 mod walk;

@@ -1,6 +1,6 @@
 //! An application: a base URL, a virtual key, calls in both surfaces.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder};
@@ -70,7 +70,6 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
-    pub(crate) took: Duration,
     /// Whether it ended as its dialect says, where one can tell.
     pub(crate) whole: bool,
 }
@@ -115,13 +114,12 @@ impl App {
 
     /// Calls and reads to the end; an error is a connection that broke.
     pub(crate) async fn call(&self, ask: &Ask) -> reqwest::Result<Reply> {
-        let start = Instant::now();
         let answer = self.request(ask).send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let text = answer.text().await?;
         let end = if ask.messages { "event: message_stop" } else { "data: [DONE]" };
         let whole = !ask.stream || status != 200 || text.contains(end);
-        Ok(Reply { status, headers, text, took: start.elapsed(), whole })
+        Ok(Reply { status, headers, text, whole })
     }
 
     /// A call that must be answered with this status.
