@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tidegate_types::resource::{KeyStatus, Resource, ResourceKey, ResourceKind, VirtualKey};
+use tidegate_types::resource::{Resource, ResourceKey, ResourceKind, VirtualKey};
 use tidegate_types::{Digest, KeyId, OrganizationId, Revision, Shard};
 
 use crate::compiled::KeyRecord;
@@ -181,13 +181,8 @@ impl Batch<'_> {
         if !known && self.config.keys.get(source.id).is_some() {
             faults.push(Reason::new("id", "belongs to a key of another organization"));
         }
-        // For ever: a database that was restored to an earlier day may have forgotten it.
-        let ended = held.as_ref().is_some_and(|key| key.status == KeyStatus::Revoked)
-            && !self.state.revoked.is_told(raw.0, source.id);
-        source.status = match ended {
-            true => KeyStatus::Revoked,
-            false => self.state.revoked.status(raw.0, source.id, change.n, source.status),
-        };
+        let before = held.as_ref().map(|key| key.status);
+        source.status = self.state.revoked.status((raw.0, source.id), change.n, before, source.status);
         let loses = held.is_some_and(|key| key.loses_access(&source));
         let state = self.organization(raw.0);
         if !known && state.keys.len() >= KeyRecord::MOST {

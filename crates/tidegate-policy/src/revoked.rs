@@ -29,25 +29,23 @@ impl Revoked {
         }
     }
 
-    /// Whether others' word is what revokes the key.
-    pub(crate) fn is_told(&self, organization: OrganizationId, key: KeyId) -> bool {
-        self.0.contains_key(&(organization, key))
-    }
-
-    /// The status of a key's version as of change `n`. What that version has heard of is forgotten.
+    /// The status of a key's version as of change `n`; `held`: of the version before it. What that version has heard of
+    /// is forgotten.
     pub(crate) fn status(
         &mut self,
-        organization: OrganizationId,
-        key: KeyId,
+        key: (OrganizationId, KeyId),
         n: u64,
+        held: Option<KeyStatus>,
         own: KeyStatus,
     ) -> KeyStatus {
-        match self.0.get(&(organization, key)) {
+        match self.0.get(&key) {
             Some(revoked) if *revoked > n => KeyStatus::Revoked,
             Some(_) => {
-                self.0.remove(&(organization, key));
+                self.0.remove(&key);
                 own
             }
+            // For ever: a database that was restored to an earlier day may have forgotten it.
+            None if held == Some(KeyStatus::Revoked) => KeyStatus::Revoked,
             None => own,
         }
     }

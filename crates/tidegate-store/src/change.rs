@@ -122,9 +122,10 @@ impl Change {
         sqlx::query(
             "WITH present AS (SELECT kind, id, row_number() OVER (ORDER BY n) AS place FROM config_resources
                               WHERE organization_id = $1 AND content IS NOT NULL),
-                  head AS (UPDATE feed_head SET n = n + feed_leap(history, feed_history()) + (SELECT count(*) FROM present),
-                               history = coalesce(feed_history(), history) WHERE shard = $2
-                           RETURNING n - (SELECT count(*) FROM present) AS before)
+                  now AS MATERIALIZED (SELECT feed_history() AS history),
+                  head AS (UPDATE feed_head f SET history = coalesce(now.history, f.history),
+                               n = f.n + feed_leap(f.history, now.history) + (SELECT count(*) FROM present)
+                           FROM now WHERE f.shard = $2 RETURNING f.n - (SELECT count(*) FROM present) AS before)
              UPDATE config_resources c SET n = head.before + present.place FROM present, head
              WHERE c.organization_id = $1 AND c.kind = present.kind AND c.id = present.id",
         )
@@ -156,8 +157,10 @@ impl Change {
         // Arrays of arrays are no type of Postgres.
         let requires: Vec<Value> = written.iter().map(|d| d.requires.into()).collect();
         let (n,): (i64,) = sqlx::query_as(
-            "WITH head AS (UPDATE feed_head SET n = n + feed_leap(history, feed_history()) + $3,
-                               history = coalesce(feed_history(), history) WHERE shard = $2 RETURNING n),
+            "WITH now AS MATERIALIZED (SELECT feed_history() AS history),
+             head AS (UPDATE feed_head f SET history = coalesce(now.history, f.history),
+                          n = f.n + feed_leap(f.history, now.history) + $3
+                      FROM now WHERE f.shard = $2 RETURNING f.n),
              stored AS (
                  INSERT INTO config_resources AS c (organization_id, kind, id, uid, shard, n, tightens, version,
                                                     created_at, updated_at, content, content_hash, requires)

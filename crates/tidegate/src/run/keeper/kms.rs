@@ -4,7 +4,6 @@
 
 use std::path::PathBuf;
 
-use crate::run::roots::Rooted;
 use anyhow::{Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -19,6 +18,8 @@ use tidegate_telemetry::SystemClock;
 use tidegate_types::Clock as _;
 use tidegate_upstream::{AwsKeys, AwsSubject};
 use zeroize::Zeroizing;
+
+use crate::run::roots::Rooted;
 
 /// Where EKS puts a service account's token for AWS.
 const EKS_TOKEN: &str = "/var/run/secrets/eks.amazonaws.com/serviceaccount/token";
