@@ -27,9 +27,9 @@ const WARM: u64 = 500;
 pub(crate) async fn run(binary: &Path, folder: &Path, scope: &Scope) -> Result<()> {
     let (_mock, upstream) = peers::mock().await?;
     if scope.who == Who::Nginx {
-        let (process, port) = peers::nginx(folder, upstream).await?.context("nginx is not installed")?;
-        let url = format!("http://127.0.0.1:{port}");
-        let subject = Subject { who: Who::Nginx, name: "nginx", url, key: None, pids: vec![process.pid()] };
+        let tls = crate::tls::make(folder)?;
+        let nginx = peers::nginx(folder, upstream, &tls).await?.context("nginx is not installed")?;
+        let subject = gateway::nginx(&nginx);
         return system_calls(&subject, scope, folder).await;
     }
     let (kept, subject) = node(binary, upstream, scope.who, &[]).await?;
@@ -44,7 +44,8 @@ pub(crate) async fn run(binary: &Path, folder: &Path, scope: &Scope) -> Result<(
 
 /// A node behind these words of a command line.
 async fn node(binary: &Path, upstream: u16, who: Who, wrapper: &[&str]) -> Result<(Installation, Subject)> {
-    let installation = gateway::install(binary, upstream, who == Who::Redis, wrapper).await?;
+    let installation =
+        gateway::install(binary, upstream, gateway::counting(who == Who::Redis), wrapper).await?;
     let subject = gateway::subject(who, "tidegate", &installation).await?;
     Ok((installation, subject))
 }

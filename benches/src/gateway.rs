@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tidegate_testkit::installation::{Installation, Shape};
+use tokio_rustls::TlsConnector;
 
 use crate::load::{self, Plan, Seen};
+use crate::peers::Nginx;
 use crate::process::{Usage, pin_self, step_back, step_forward};
 use crate::report::{Phase, Report};
+use crate::tls::{self, Tls};
 use crate::{peers, report};
 
 /// Who can be measured.
@@ -19,6 +22,10 @@ pub(crate) enum Who {
     Nginx,
     Memory,
     Redis,
+    /// nginx with TLS on the callers' side.
+    NginxTls,
+    /// In memory, with TLS on the callers' side.
+    Tls,
 }
 
 /// Somebody who is measured.
@@ -28,6 +35,8 @@ pub(crate) struct Subject {
     pub(crate) url: String,
     pub(crate) key: Option<String>,
     pub(crate) pids: Vec<u32>,
+    /// How it is spoken to where its URL is `https`.
+    pub(crate) tls: Option<TlsConnector>,
 }
 
 /// Phases with the model that makes the mock behave so.
@@ -37,6 +46,7 @@ pub(crate) const PHASES: &[(Phase, &str, bool, usize)] = &[
     (Phase::Burst, "mock-l50-c50-i0", true, 1),
     (Phase::Flood, "mock-c100-i0", true, 32),
     (Phase::Paced, "mock-l50-c50-i20", true, 50),
+    (Phase::Fresh, "mock", false, 32),
 ];
 
 /// Keys loaded beside the one that is used.
@@ -53,71 +63,102 @@ pub(crate) struct Scope {
     pub(crate) subjects: Vec<Who>,
 }
 
+impl Scope {
+    fn wants(&self, who: Who) -> bool {
+        self.subjects.is_empty() || self.subjects.contains(&who)
+    }
+
+    /// A connection for each request is measured where there is TLS, whose handshakes cost something.
+    fn has(&self, phase: Phase, subject: &Subject) -> bool {
+        let is_named = self.phases.is_empty() || self.phases.contains(&phase);
+        is_named && (phase != Phase::Fresh || subject.tls.is_some())
+    }
+}
+
 pub(crate) async fn run(binary: &Path, scope: &Scope) -> Result<()> {
     pin_self(0)?;
     let _awake = [peers::awake(0)?, peers::awake(1)?];
     let (_mock, upstream) = peers::mock().await?;
     let folder = tempfile::tempdir()?;
-    let nginx = peers::nginx(folder.path(), upstream).await?;
-    // The control planes and their Postgres would be on other machines: on this one they take
-    // what is left of core 0.
-    step_back()?;
-    let with_redis = install(binary, upstream, true, &[]).await?;
-    let in_memory = install(binary, upstream, false, &[]).await?;
-    step_forward(std::process::id())?;
-    if let Some(redis) = &with_redis.redis {
-        let info = redis.command(&["INFO", "server"])?;
-        let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok());
-        step_forward(pid.context("Redis names no process")?)?;
-    }
-    let mut subjects = vec![Subject {
-        who: Who::Direct,
-        name: report::DIRECT,
-        url: format!("http://127.0.0.1:{upstream}"),
-        key: None,
-        pids: vec![],
-    }];
-    if let Some((process, port)) = &nginx {
-        subjects.push(Subject {
-            who: Who::Nginx,
-            name: report::NGINX,
-            url: format!("http://127.0.0.1:{port}"),
-            key: None,
-            pids: vec![process.pid()],
-        });
-    }
+    let tls = tls::make(folder.path())?;
+    let nginx = peers::nginx(folder.path(), upstream, &tls).await?;
+    let installations = install_all(binary, upstream, &tls, scope).await?;
+    let url = format!("http://127.0.0.1:{upstream}");
+    let mut subjects =
+        vec![Subject { who: Who::Direct, name: report::DIRECT, url, key: None, pids: vec![], tls: None }];
+    subjects.extend(nginx.iter().map(self::nginx));
+    subjects.extend(nginx.iter().map(|nginx| nginx_tls(nginx, &tls)));
     let mut report = Report::default();
-    let installations =
-        [(Who::Memory, "tidegate, in memory", &in_memory), (Who::Redis, "tidegate, Redis", &with_redis)];
-    for (who, name, installation) in installations {
-        subjects.push(subject(who, name, installation).await?);
+    for (who, name, installation) in &installations {
+        let subject = subject(*who, name, installation).await?;
+        let is_secure = *who == Who::Tls;
+        subjects.push(Subject { tls: is_secure.then(|| tls.connector.clone()), ..subject });
         report.idle.push((name, resident(installation)));
-        if scope.phases.is_empty() {
+        if scope.phases.is_empty() && !is_secure {
             load_keys(installation).await?;
             report.loaded.push((name, resident(installation)));
         }
     }
-    subjects.retain(|subject| scope.subjects.is_empty() || scope.subjects.contains(&subject.who));
+    subjects.retain(|subject| scope.wants(subject.who));
     if scope.phases.is_empty() {
         // Before the load: memory that it leaves behind would hide what a stream takes.
         for subject in &subjects {
             report.slow.push((subject.name, slow_streams(subject).await?));
         }
     }
-    let wanted = |phase: &Phase| scope.phases.is_empty() || scope.phases.contains(phase);
     for _ in 0..scope.runs {
         for subject in &subjects {
-            for (phase, model, stream, connections) in PHASES.iter().filter(|(phase, ..)| wanted(phase)) {
-                let plan = plan(subject, model, *stream, *connections, scope.window);
+            for (phase, model, stream, connections) in PHASES.iter().filter(|(p, ..)| scope.has(*p, subject))
+            {
+                let mut plan = plan(subject, model, *stream, *connections, scope.window);
+                plan.afresh = *phase == Phase::Fresh;
                 report.add(subject.name, *phase, load::run(&plan).await?);
             }
         }
     }
-    for (_, name, installation) in installations {
+    for (_, name, installation) in &installations {
         report.after.push((name, resident(installation)));
     }
     report.print(SLOW_STREAMS, KEYS);
     Ok(())
+}
+
+type Installed = (Who, &'static str, Installation);
+
+/// The installations that are wanted. Their control planes and Postgres would be on other machines: on this one they
+/// take what is left of core 0.
+async fn install_all(binary: &Path, upstream: u16, tls: &Tls, scope: &Scope) -> Result<Vec<Installed>> {
+    let wanted = [
+        (Who::Memory, report::MEMORY, None),
+        (Who::Redis, report::REDIS, None),
+        (Who::Tls, report::TLS, Some((tls.certificate.clone(), tls.key.clone()))),
+    ];
+    let mut installations = Vec::new();
+    step_back()?;
+    for (who, name, files) in wanted.into_iter().filter(|(who, ..)| scope.wants(*who)) {
+        let shape = Shape { gateway_tls: files, ..counting(who == Who::Redis) };
+        installations.push((who, name, install(binary, upstream, shape, &[]).await?));
+    }
+    step_forward(std::process::id())?;
+    for redis in installations.iter().filter_map(|(.., installation)| installation.redis.as_ref()) {
+        let info = redis.command(&["INFO", "server"])?;
+        let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok());
+        step_forward(pid.context("Redis names no process")?)?;
+    }
+    Ok(installations)
+}
+
+pub(crate) fn nginx(nginx: &Nginx) -> Subject {
+    let url = format!("http://127.0.0.1:{}", nginx.plain);
+    let pids = vec![nginx.process.pid()];
+    Subject { who: Who::Nginx, name: report::NGINX, url, key: None, pids, tls: None }
+}
+
+fn nginx_tls(nginx: &Nginx, tls: &Tls) -> Subject {
+    let url = format!("https://127.0.0.1:{}", nginx.tls);
+    let pids = vec![nginx.process.pid()];
+    let tls = Some(tls.connector.clone());
+    Subject { who: Who::NginxTls, name: report::NGINX_TLS, url, key: None, pids, tls }
 }
 
 pub(crate) fn plan(
@@ -129,6 +170,8 @@ pub(crate) fn plan(
 ) -> Plan {
     Plan {
         url: format!("{}/v1/chat/completions", subject.url),
+        tls: subject.tls.clone(),
+        afresh: false,
         key: subject.key.clone(),
         // The gateway's model of this name is called so at the mock.
         model: if subject.key.is_some() { format!("bench/{model}") } else { model.to_owned() },
@@ -141,21 +184,20 @@ pub(crate) fn plan(
     }
 }
 
-/// One control plane and one node of one worker on core 1, behind further words of a command line.
+/// One control plane and one node of one worker on core 1, of this shape otherwise, behind further words of a command line.
 pub(crate) async fn install(
     binary: &Path,
     upstream: u16,
-    redis: bool,
+    shape: Shape,
     wrapper: &[&str],
 ) -> Result<Installation> {
     let pinned = ["taskset", "-c", "1", "chrt", "--other", "0"];
     let shape = Shape {
-        redis,
         workers: Some(1),
         node_wrapper: pinned.iter().chain(wrapper).map(|word| (*word).to_owned()).collect(),
         upstream: Some(format!("http://127.0.0.1:{upstream}/v1")),
         decision_timeout_ms: None,
-        ..Shape::default()
+        ..shape
     };
     let installation = Installation::start(binary, shape).await?;
     let models: BTreeSet<_> = PHASES.iter().map(|(_, model, ..)| *model).chain([SLOW_MODEL]).collect();
@@ -165,13 +207,19 @@ pub(crate) async fn install(
     Ok(installation)
 }
 
+/// Where counters are.
+pub(crate) fn counting(redis: bool) -> Shape {
+    Shape { redis, ..Shape::default() }
+}
+
 /// A key with rate limits and a hard budget, as a careful customer has it.
 pub(crate) async fn subject(who: Who, name: &'static str, installation: &Installation) -> Result<Subject> {
     let limits = serde_json::json!({"limits": {"requests_per_minute": 100_000_000, "tokens_per_minute": 4_000_000_000u32, "concurrency": 20_000}});
     let (id, key) = installation.key("bench", &limits).await?;
     installation.budget("bench", "100000", serde_json::json!({"key": id})).await?;
     let url = installation.gateway(0)?;
-    Ok(Subject { who, name, url, key: Some(key), pids: vec![installation.nodes[0].pid()] })
+    let pids = vec![installation.nodes[0].pid()];
+    Ok(Subject { who, name, url, key: Some(key), pids, tls: None })
 }
 
 const SLOW_MODEL: &str = "mock-l50-c16-i500";

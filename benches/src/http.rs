@@ -6,6 +6,8 @@ use std::time::Instant;
 use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::mock::SENT_AT;
 
@@ -24,9 +26,14 @@ pub(crate) struct Answer {
 
 /// A keep-alive connection.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
     at: usize,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// How the body is framed.
@@ -37,15 +44,25 @@ enum Framing {
 }
 
 impl Connection {
-    pub(crate) async fn open(address: &str) -> io::Result<Self> {
+    pub(crate) async fn open(address: &str, tls: Option<&TlsConnector>) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        let stream = match tls {
+            None => Stream::Plain(stream),
+            Some(tls) => Stream::Tls(Box::new(tls.connect(crate::tls::server_name(), stream).await?)),
+        };
         Ok(Self { stream, buffer: Vec::with_capacity(16 << 10), at: 0 })
     }
 
     /// Sends a whole request and reads the whole answer.
     pub(crate) async fn call(&mut self, request: &[u8]) -> io::Result<Answer> {
-        self.stream.write_all(request).await?;
+        match &mut self.stream {
+            Stream::Plain(stream) => stream.write_all(request).await?,
+            Stream::Tls(stream) => {
+                stream.write_all(request).await?;
+                stream.flush().await?;
+            }
+        }
         let (status, framing, keep) = self.head().await?;
         let mut answer =
             Answer { status, first_byte: Instant::now(), events: 0, sent_at: None, reusable: keep };
@@ -149,7 +166,11 @@ impl Connection {
     }
 
     async fn fill(&mut self) -> io::Result<()> {
-        match self.stream.read_buf(&mut self.buffer).await? {
+        let read = match &mut self.stream {
+            Stream::Plain(stream) => stream.read_buf(&mut self.buffer).await?,
+            Stream::Tls(stream) => stream.read_buf(&mut self.buffer).await?,
+        };
+        match read {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),
         }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use tokio_rustls::TlsConnector;
 
 use crate::http::{Answer, Connection};
 use crate::mock::clock_micros;
@@ -13,8 +14,12 @@ use crate::process::Usage;
 /// What to send, and how hard.
 #[derive(Clone)]
 pub(crate) struct Plan {
-    /// `http://127.0.0.1:port/path`.
+    /// `http://127.0.0.1:port/path`, or `https`.
     pub(crate) url: String,
+    /// How an `https` server is spoken to.
+    pub(crate) tls: Option<TlsConnector>,
+    /// Each request goes over a connection of its own.
+    pub(crate) afresh: bool,
     pub(crate) key: Option<String>,
     pub(crate) model: String,
     pub(crate) stream: bool,
@@ -56,7 +61,7 @@ struct Sums {
 }
 
 fn request(plan: &Plan) -> Result<(String, Vec<u8>)> {
-    let rest = plan.url.strip_prefix("http://").context("only plain http is measured")?;
+    let (_, rest) = plan.url.split_once("://").context("the URL has a scheme")?;
     let (host, path) = rest.split_once('/').context("the URL has a path")?;
     anyhow::ensure!(host.starts_with("127.0.0.1:"), "load goes to this machine only");
     let options =
@@ -93,6 +98,8 @@ pub(crate) async fn run(plan: &Plan) -> Result<Seen> {
             stop: stop.clone(),
             issued: issued.clone(),
             most: plan.most,
+            tls: plan.tls.clone(),
+            afresh: plan.afresh,
         };
         workers.push(local.spawn_local(worker.run()));
     }
@@ -136,6 +143,8 @@ struct Worker {
     stop: Rc<Cell<bool>>,
     issued: Rc<Cell<u64>>,
     most: Option<u64>,
+    tls: Option<TlsConnector>,
+    afresh: bool,
 }
 
 impl Worker {
@@ -171,10 +180,10 @@ impl Worker {
     async fn one(&self, kept: &mut Option<Connection>) -> std::io::Result<Answer> {
         let mut connection = match kept.take() {
             Some(connection) => connection,
-            None => Connection::open(&self.host).await?,
+            None => Connection::open(&self.host, self.tls.as_ref()).await?,
         };
         let answer = connection.call(&self.request).await?;
-        if answer.reusable {
+        if answer.reusable && !self.afresh {
             *kept = Some(connection);
         }
         Ok(answer)

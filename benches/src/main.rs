@@ -10,6 +10,7 @@ mod peers;
 mod process;
 mod report;
 mod revocation;
+mod tls;
 mod train;
 
 use std::path::PathBuf;

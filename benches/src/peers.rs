@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::process::Pinned;
+use crate::tls::Tls;
 
 /// A free port of this machine.
 pub(crate) fn free_port() -> Result<u16> {
@@ -51,13 +52,21 @@ pub(crate) fn spin() -> ! {
     }
 }
 
+/// nginx on core 1, and its ports.
+pub(crate) struct Nginx {
+    pub(crate) process: Pinned,
+    pub(crate) plain: u16,
+    pub(crate) tls: u16,
+}
+
 /// nginx on core 1: one worker, keep-alive on both sides, no buffering. `None` when it is not installed.
-pub(crate) async fn nginx(folder: &Path, upstream: u16) -> Result<Option<(Pinned, u16)>> {
+pub(crate) async fn nginx(folder: &Path, upstream: u16, tls: &Tls) -> Result<Option<Nginx>> {
     let program = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"]
         .into_iter()
         .find(|path| Path::new(path).exists());
     let Some(program) = program else { return Ok(None) };
-    let port = free_port()?;
+    let (port, secure) = (free_port()?, free_port()?);
+    let (certificate, key) = (tls.certificate.display(), tls.key.display());
     let folder = folder.to_string_lossy();
     let config = format!(
         "daemon off; worker_processes 1; master_process off; pid {folder}/nginx.pid; error_log {folder}/nginx.err warn;\n\
@@ -66,7 +75,8 @@ pub(crate) async fn nginx(folder: &Path, upstream: u16) -> Result<Option<(Pinned
          client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;\n\
          uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n\
          upstream mock {{ server 127.0.0.1:{upstream}; keepalive 512; keepalive_requests 100000000; }}\n\
-         server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://mock; proxy_http_version 1.1;\n\
+         server {{ listen 127.0.0.1:{port}; listen 127.0.0.1:{secure} ssl; ssl_protocols TLSv1.3;\n\
+         ssl_certificate {certificate}; ssl_certificate_key {key}; location / {{ proxy_pass http://mock; proxy_http_version 1.1;\n\
          proxy_set_header Connection \"\"; proxy_buffering off; proxy_read_timeout 300s; }} }} }}\n"
     );
     let file = format!("{folder}/nginx.conf");
@@ -74,5 +84,5 @@ pub(crate) async fn nginx(folder: &Path, upstream: u16) -> Result<Option<(Pinned
     let nginx =
         Pinned::start(1, Command::new(program).args(["-c", &file, "-e", &format!("{folder}/nginx.err")]))?;
     wait_for(port).await?;
-    Ok(Some((nginx, port)))
+    Ok(Some(Nginx { process: nginx, plain: port, tls: secure }))
 }

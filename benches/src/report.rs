@@ -6,6 +6,10 @@ use crate::load::Seen;
 
 pub(crate) const DIRECT: &str = "direct";
 pub(crate) const NGINX: &str = "nginx";
+pub(crate) const NGINX_TLS: &str = "nginx, TLS";
+pub(crate) const MEMORY: &str = "tidegate, in memory";
+pub(crate) const REDIS: &str = "tidegate, Redis";
+pub(crate) const TLS: &str = "tidegate, in memory, TLS";
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -20,6 +24,8 @@ pub(crate) enum Phase {
     Flood,
     /// 50 streams, a chunk each 20 ms.
     Paced,
+    /// 32 callers, a connection for each request: only over TLS.
+    Fresh,
 }
 
 /// Everything that was seen.
@@ -57,18 +63,22 @@ impl Report {
 
     fn micros(&self, name: &str, phase: Phase, figure: impl Fn(&Seen) -> f64 + Copy) -> String {
         let Some((low, high)) = self.best(name, phase, figure) else { return "-".to_owned() };
-        let ratio = self.best(NGINX, phase, figure).filter(|_| name != NGINX && name != DIRECT);
+        let beside = if name == TLS { NGINX_TLS } else { NGINX };
+        let is_peer = [DIRECT, NGINX, NGINX_TLS].contains(&name);
+        let ratio = self.best(beside, phase, figure).filter(|_| !is_peer);
         let ratio = ratio.map(|(nginx, _)| format!(", {:.1} × nginx", low / nginx)).unwrap_or_default();
         format!("{low:.1} (to {high:.1}{ratio})")
     }
 
     pub(crate) fn print(&self, streams: usize, keys: usize) {
         println!(
-            "| | req/s c32 | CPU µs/req c32 | added ms c1 p50/p99 | CPU µs/chunk paced | CPU µs/chunk flood | burst of 50 added ms p50 | failures |"
+            "| | req/s c32 | CPU µs/req c32 | added ms c1 p50/p99 | CPU µs/chunk paced | CPU µs/chunk flood | burst of 50 added ms p50 | CPU µs/req on a new connection | failures |"
         );
-        println!("|---|--:|--:|--:|--:|--:|--:|--:|");
+        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
         let mut names: Vec<&str> = self.seen.keys().map(|(name, _)| *name).collect();
-        names.sort_by_key(|name| [DIRECT, NGINX].iter().position(|first| first == name).unwrap_or(2));
+        names.sort_by_key(|name| {
+            [DIRECT, NGINX, NGINX_TLS].iter().position(|first| first == name).unwrap_or(3)
+        });
         names.dedup();
         for name in names {
             let rate = self.best(name, Phase::Many, |seen| seen.per_second).map_or(0.0, |(_, high)| high);
@@ -80,13 +90,14 @@ impl Report {
                 .map(|seen| seen.failures)
                 .sum();
             println!(
-                "| {name} | {rate:.0} | {} | {} / {} | {} | {} | {} | {failures} |",
+                "| {name} | {rate:.0} | {} | {} / {} | {} | {} | {} | {} | {failures} |",
                 self.micros(name, Phase::Many, |seen| seen.cpu_per_request),
                 self.added(name, Phase::One, |seen| seen.p50 as f64),
                 self.added(name, Phase::One, |seen| seen.p99 as f64),
                 self.micros(name, Phase::Paced, |seen| seen.cpu_per_event),
                 self.micros(name, Phase::Flood, |seen| seen.cpu_per_event),
                 self.added(name, Phase::Burst, |seen| seen.stream_p50 as f64),
+                self.micros(name, Phase::Fresh, |seen| seen.cpu_per_request),
             );
         }
         println!();

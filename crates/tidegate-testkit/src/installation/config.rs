@@ -65,10 +65,14 @@ pub(super) fn node(
     let patience =
         shape.decision_timeout_ms.map(|ms| format!("decision_timeout_ms = {ms}\n")).unwrap_or_default();
     let redis = redis.map(|url| format!("[redis]\nurl = {url:?}\n{patience}\n")).unwrap_or_default();
+    let tls = shape.gateway_tls.as_ref().map(|(certificate, key)| {
+        format!("tls.certificate_file = {certificate:?}\ntls.key_file = {key:?}\n")
+    });
+    let tls = tls.unwrap_or_default();
     let content = format!(
         "log.format = \"text\"\n\n{redis}[node]\nlisten = \"{host}:{gateway}\"\nmetrics_listen = \"{host}:{metrics}\"\n\
          state_dir = {:?}\ncontrol_plane_url = {control_plane:?}\njoin_token = {:?}\ntrust_roots_file = {roots:?}\n\
-         name = \"node-{index}\"\ndrain_timeout_seconds = {drain}\n{lead}{workers}{journal}\n\
+         name = \"node-{index}\"\ndrain_timeout_seconds = {drain}\n{lead}{workers}{journal}{tls}\n\
          [[upstream.private]]\ncidr = \"{private}\"\nports = {upstream_ports:?}\nhttp = true\n",
         folder.join(format!("node-{index}-state")),
         text(token, "token")?,

@@ -58,6 +58,8 @@ pub struct Shape {
     pub node_wrapper: Vec<String>,
     /// Where the default provider is; `None`: a simulator of its own.
     pub upstream: Option<String>,
+    /// TLS of the nodes' gateways: files of the certificate and of its key.
+    pub gateway_tls: Option<(PathBuf, PathBuf)>,
 }
 
 impl Default for Shape {
@@ -77,6 +79,7 @@ impl Default for Shape {
             hosts: BTreeMap::new(),
             node_wrapper: vec![],
             upstream: None,
+            gateway_tls: None,
         }
     }
 }

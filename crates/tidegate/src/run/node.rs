@@ -40,6 +40,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let upstreams = upstreams(&config.upstream)?;
     tasks.spawn(sweep(upstreams.clone(), limits_end.clone()));
     let settings = settings(&config, limiter.clone(), upstreams)?;
+    let scheme = if settings.gateway_tls.is_some() { "https" } else { "http" };
     // From here on nothing needs the secrets in the configuration, nor another program.
     drop(config);
     confine::forbid_programs().context("confine the process")?;
@@ -53,7 +54,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
             return Ok(());
         }
     };
-    announce(&node);
+    announce(&node, scheme);
     tokio::select! {
         () = announce_ready(&node) => {}
         () = stop.cancelled() => {}
@@ -78,8 +79,8 @@ async fn sweep(upstreams: Upstreams, stop: CancellationToken) {
     }
 }
 
-fn announce(node: &RunningNode) {
-    tracing::info!("gateway on http://{}", node.gateway_address());
+fn announce(node: &RunningNode, scheme: &str) {
+    tracing::info!("gateway on {scheme}://{}", node.gateway_address());
     tracing::info!("metrics on http://{}", node.metrics_address());
 }
 
