@@ -1,5 +1,5 @@
 //! What a node fails to do although the control plane is there: it acknowledges no revocation, it cannot renew its
-//! certificate.
+//! certificate, nobody renews the one that its callers see.
 
 use std::path::Path;
 
@@ -11,6 +11,9 @@ use tidegate_secrets::envelope::{self, Aad, DataKey};
 use tidegate_telemetry::SystemClock;
 use tidegate_types::Clock as _;
 use tidegate_types::Timestamp;
+
+use rcgen::{CertificateParams, KeyPair};
+use tidegate_testkit::installation::Shape;
 
 use super::{rules, target};
 use crate::support::{Ask, Prometheus, apps, install, nodes, seconds, until};
@@ -96,5 +99,39 @@ async fn a_frozen_node_makes_a_revocation_late_and_a_certificate_that_is_not_ren
     let fresh = "tidegate_node_certificate_expiration_timestamp_seconds - time() > 6 * 86400";
     until("it is measured", seconds(20), async || !prometheus.shows(fresh).await.is_empty()).await;
     assert!(prometheus.alerts().await.is_empty());
+    assert_eq!(prometheus.broken_rules().await, [serde_json::Value::Null; 0]);
+}
+
+/// A certificate of the gateway that ends in so many days, and its key.
+fn certify(folder: &Path, days: i64) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let end = std::time::SystemTime::now() + seconds(u64::try_from(days * 86_400).unwrap());
+    params.not_after = end.into();
+    let certificate = params.self_signed(&key).unwrap();
+    std::fs::write(folder.join("tls.key"), key.serialize_pem()).unwrap();
+    std::fs::write(folder.join("tls.crt"), certificate.pem()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_certificate_that_nobody_replaces_is_told_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    certify(folder.path(), 90);
+    let files = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    let installation = install(Shape { gateway_tls: Some(files), ..nodes(1) }).await;
+    let target = target("tidegate-nodes", "node-0", &installation.nodes[0]);
+    let prometheus = Prometheus::start(&[target], &rules(&[])).await;
+    let fresh = "tidegate_gateway_certificate_expiration_timestamp_seconds - time() > 89 * 86400";
+    until("it is measured", seconds(20), async || !prometheus.shows(fresh).await.is_empty()).await;
+    assert!(prometheus.alerts().await.is_empty());
+
+    certify(folder.path(), 1);
+    let ends =
+        ("TidegateGatewayCertificateEndsSoon", "The certificate that node-0 shows callers ends in 23h 5");
+    let is_told = async || prometheus.alerts().await.get(ends.0).is_some_and(|says| says.contains(ends.1));
+    until("it ends soon", seconds(30), is_told).await;
+
+    certify(folder.path(), 90);
+    until("it was replaced", seconds(30), async || prometheus.alerts().await.is_empty()).await;
     assert_eq!(prometheus.broken_rules().await, [serde_json::Value::Null; 0]);
 }

@@ -17,7 +17,7 @@ use crate::support::{App, Ask, Prometheus, Target, seconds};
 const ALERTS: &str = include_str!("../../../../../helm/tidegate/files/alerts.yaml");
 
 /// A real fault for each alert of the chart: alert, what is done, the story that does it.
-const FAULTS: [(&str, &str, &str); 19] = [
+const FAULTS: [(&str, &str, &str); 20] = [
     ("TidegateErrorBudgetBurnsFast", "Redis is stopped under calls with a hard budget", "panels"),
     ("TidegateErrorBudgetBurnsSlowly", "the same", "panels"),
     ("TidegateNodeNotReady", "a node is told to end, and drains", "panels"),
@@ -32,6 +32,11 @@ const FAULTS: [(&str, &str, &str); 19] = [
     (
         "TidegateNodeCertificateEndsSoon",
         "a node comes back with a certificate that ends tomorrow and that nobody renews",
+        "connected",
+    ),
+    (
+        "TidegateGatewayCertificateEndsSoon",
+        "the gateway is given a certificate that ends tomorrow, and then a later one",
         "connected",
     ),
     ("TidegateJournalGrows", "the same, under calls (60 records in place of 10,000)", "panels"),
