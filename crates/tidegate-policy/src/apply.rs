@@ -2,8 +2,12 @@
 //!
 //! Keys come last and go straight into the index, so that a key change rebuilds nothing.
 
+mod rebuild;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use tidegate_types::resource::{Resource, ResourceKey, ResourceKind, VirtualKey};
@@ -11,10 +15,11 @@ use tidegate_types::{Digest, KeyId, OrganizationId, Revision, Shard};
 
 use crate::compiled::KeyRecord;
 use crate::config::Config;
-use crate::held::{Change, OrgState, Raw, Rejection, Section, ShardState, hashed, raw_id};
+use crate::held::{Change, OrgState, Raw, Rejection, Section, ShardState, Swap, hashed, raw_id};
 use crate::incoming::{Applied, Body, Incoming, Part, Rejected, Revocation};
+use crate::planted;
 use crate::reason::{Reason, one_line};
-use crate::snapshot::OrgSnapshot;
+use rebuild::Done;
 
 /// Most bytes of the variable parts of one organization's resources, keys apart.
 const MOST_BYTES: usize = 64 << 20;
@@ -22,14 +27,13 @@ const MOST_BYTES: usize = 64 << 20;
 /// Most bytes of one key's variable parts.
 const MOST_KEY_BYTES: usize = 64 << 10;
 
-type Touched = BTreeMap<OrganizationId, Section>;
-
 /// One batch at work on one shard.
 struct Batch<'a> {
     config: &'a Config,
     shard: Shard,
     state: &'a mut ShardState,
-    touched: Touched,
+    /// What it did to whom, so that it can be taken back.
+    done: BTreeMap<OrganizationId, Vec<Done>>,
     /// Changes up to this one are already held; 0 in snapshots.
     held: u64,
     revoked: Vec<Revocation>,
@@ -42,16 +46,13 @@ pub(crate) fn apply(config: &Config, shard: Shard, changes: Vec<Incoming>, part:
     if let Part::Snapshot { first: true, .. } = part {
         state.named = Some(Default::default());
     }
+    let before = state.n;
     let mut batch =
-        Batch { config, shard, state: &mut state, touched: Touched::new(), held, revoked: Vec::new() };
-    let (keys, others): (Vec<_>, Vec<_>) =
-        changes.into_iter().partition(|change| change.key.kind == ResourceKind::Key);
-    others.into_iter().for_each(|change| batch.take(change));
-    batch.assemble();
-    keys.into_iter().for_each(|change| batch.take(change));
-    if let Part::Snapshot { last: true, .. } = part {
-        batch.drop_unnamed();
-        batch.assemble();
+        Batch { config, shard, state: &mut state, done: BTreeMap::new(), held, revoked: Vec::new() };
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| batch.run(changes, part))) {
+        // What was not taken must not count as held when it comes again.
+        state.n = before;
+        resume_unwind(panic);
     }
     let revoked = batch.revoked;
     let rejected = state
@@ -67,34 +68,69 @@ pub(crate) fn apply(config: &Config, shard: Shard, changes: Vec<Incoming>, part:
 }
 
 impl Batch<'_> {
+    fn run(&mut self, changes: Vec<Incoming>, part: Part) {
+        let (keys, others): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| change.key.kind == ResourceKind::Key);
+        others.into_iter().for_each(|change| self.take(change));
+        planted::between();
+        self.assemble();
+        keys.into_iter().for_each(|change| self.take(change));
+        if let Part::Snapshot { last: true, .. } = part {
+            self.drop_unnamed();
+            self.assemble();
+        }
+    }
+
+    /// A panic would be our fault; it costs this resource only.
     fn take(&mut self, mut change: Incoming) {
-        let (id, mut fault) = match raw_id(&change.key) {
+        let (id, fault) = match raw_id(&change.key) {
             Some(id) => (id, None),
             None => (hashed(&change.key.id), Some(Reason::new("id", "is not an id of its kind"))),
         };
         let raw = (change.key.organization_id, change.key.kind, id);
+        let body = std::mem::replace(&mut change.body, Body::Deleted);
+        let taken = catch_unwind(AssertUnwindSafe(|| self.take_in(&change, raw, body, fault)));
+        match taken {
+            Ok(Some(swap)) => {
+                self.done.entry(raw.0).or_default().push(Done { raw, change: Some(change), swap });
+            }
+            Ok(None) => {}
+            Err(_) => self.refuse(&change, raw, Reason::new("", "applying it failed")),
+        }
+    }
+
+    /// What takes it back, where that can be needed.
+    fn take_in(
+        &mut self,
+        change: &Incoming,
+        raw: Raw,
+        body: Body,
+        mut fault: Option<Reason>,
+    ) -> Option<Swap> {
         if let Some(named) = &mut self.state.named {
             named.insert(raw);
         }
         if Shard::of(change.key.organization_id) != self.shard {
-            return self.reject(&change, raw, &[Reason::new("organization_id", "belongs to another shard")]);
+            self.reject(change, raw, &[Reason::new("organization_id", "belongs to another shard")]);
+            return None;
         }
         if change.n <= self.held || self.is_older(raw, change.n) {
-            return;
+            return None;
         }
         self.state.n = self.state.n.max(change.n);
-        let body = std::mem::replace(&mut change.body, Body::Deleted);
-        match body {
-            Body::Deleted => self.forget(raw, change.n),
-            Body::Unreadable(reason) => self.reject_unread(&change, raw, Reason::new("", reason)),
+        let fault = match body {
+            Body::Deleted => return self.forget(raw, change.n),
+            Body::Unreadable(reason) => Reason::new("", reason),
             Body::Present(resource) => {
                 fault = fault.or_else(|| contradiction(&change.key, &resource));
                 match fault {
-                    Some(fault) => self.reject_unread(&change, raw, fault),
-                    None => self.put(&change, raw, *resource),
+                    None => return self.put(change, raw, *resource),
+                    Some(fault) => fault,
                 }
             }
-        }
+        };
+        self.refuse(change, raw, fault);
+        None
     }
 
     /// Never goes back to an older version, whatever a snapshot says.
@@ -117,19 +153,26 @@ impl Batch<'_> {
         }
     }
 
-    fn put(&mut self, change: &Incoming, raw: Raw, resource: Resource) {
+    fn put(&mut self, change: &Incoming, raw: Raw, resource: Resource) -> Option<Swap> {
         let before = self.version(raw);
         let member = self.member(change, true);
-        // A panic while compiling would be our fault; it costs this resource only.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.compile(change, raw, resource, member)));
         match outcome {
-            Ok(Ok(())) => {
+            Ok(Ok(swap)) => {
                 self.replace_member(raw, before);
                 self.state.digest.add(member);
+                self.unshut(raw);
                 self.touch(raw, change.n);
+                swap
             }
-            Ok(Err(faults)) => self.reject(change, raw, &faults),
-            Err(_) => self.reject_unread(change, raw, Reason::new("", "compiling it failed")),
+            Ok(Err(faults)) => {
+                self.reject(change, raw, &faults);
+                None
+            }
+            Err(_) => {
+                self.refuse(change, raw, Reason::new("", "compiling it failed"));
+                None
+            }
         }
     }
 
@@ -140,29 +183,15 @@ impl Batch<'_> {
         raw: Raw,
         resource: Resource,
         member: Digest,
-    ) -> Result<(), Vec<Reason>> {
-        let (organization, kind, id) = raw;
+    ) -> Result<Option<Swap>, Vec<Reason>> {
+        planted::compiling(raw);
         if let Resource::Key(source) = resource {
-            return self.compile_key(change, raw, source, member);
+            return self.compile_key(change, raw, source, member).map(|()| None);
         }
         let change = Change { n: change.n, tightens: change.tightens, member };
-        let state = self.organization(organization);
+        let state = self.organization(raw.0);
         let room = MOST_BYTES.saturating_sub(state.bytes);
-        state.change(kind, id, |state| match resource {
-            Resource::Organization(source) => state.organization.put(id, source, change, room),
-            Resource::Team(source) => state.teams.put(id, source, change, room),
-            Resource::Policy(source) => state.policies.put(id, source, change, room),
-            Resource::Provider(source) => state.providers.put(id, source, change, room),
-            Resource::Model(source) => state.models.put(id, source, change, room),
-            Resource::Offering(source) => state.offerings.put(id, source, change, room),
-            Resource::Credential(source) => state.credentials.put(id, source, change, room),
-            Resource::Route(source) => state.routes.put(id, source, change, room),
-            Resource::Budget(source) => state.budgets.put(id, source, change, room),
-            Resource::BudgetEpoch(source) => state.epochs.put(id, source, change, room),
-            Resource::Pool(source) => state.pools.put(id, source, change, room),
-            Resource::TrustRule(source) => state.trust.put(id, source, change, room),
-            Resource::Key(_) => Ok(()),
-        })
+        state.put(raw.2, resource, change, room)
     }
 
     fn compile_key(
@@ -205,12 +234,22 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Rejects what cannot be read at all.
-    fn reject_unread(&mut self, change: &Incoming, raw: Raw, fault: Reason) {
-        if change.tightens {
-            self.close(raw);
+    /// Rejects what cannot be taken in at all. What tightens closes its resource, and all of its organization where even
+    /// that fails.
+    fn refuse(&mut self, change: &Incoming, raw: Raw, fault: Reason) {
+        if change.tightens && catch_unwind(AssertUnwindSafe(|| self.close(raw))).is_err() {
+            self.organization(raw.0).shut.insert((raw.1, raw.2));
+            self.state.stale.entry(raw.0).or_default().add(Section::of(ResourceKind::Organization));
         }
         self.reject(change, raw, &[fault]);
+    }
+
+    fn unshut(&mut self, (organization, kind, id): Raw) {
+        if let Some(state) = self.state.organizations.get_mut(&organization)
+            && state.shut.remove(&(kind, id))
+        {
+            self.state.stale.entry(organization).or_default().add(Section::of(ResourceKind::Organization));
+        }
     }
 
     /// Keeps what is held and remembers what is wrong with the newer version.
@@ -225,6 +264,7 @@ impl Batch<'_> {
     }
 
     fn close(&mut self, raw: Raw) {
+        planted::closing(raw);
         let (organization, kind, id) = raw;
         match kind {
             ResourceKind::Key => {
@@ -236,18 +276,21 @@ impl Batch<'_> {
         }
     }
 
-    /// Takes a resource out.
-    fn forget(&mut self, raw: Raw, n: u64) {
+    /// Takes a resource out, and returns what takes it in again (keys apart).
+    fn forget(&mut self, raw: Raw, n: u64) -> Option<Swap> {
         let before = self.version(raw);
         self.replace_member(raw, before);
+        self.unshut(raw);
         let (organization, kind, id) = raw;
+        let mut swap = None;
         if let Some(state) = self.state.organizations.get_mut(&organization) {
-            state.remove(kind, id);
+            swap = state.remove(kind, id);
             if kind == ResourceKind::Key && state.keys.remove(&KeyId::from_u128(id)) {
                 self.config.keys.remove(KeyId::from_u128(id));
             }
         }
         self.touch(raw, n);
+        swap
     }
 
     fn drop_unnamed(&mut self) {
@@ -259,7 +302,11 @@ impl Batch<'_> {
             .flat_map(|(organization, state)| state.ids().map(|(kind, id)| (*organization, kind, id)));
         let rejected = self.state.rejected.keys().copied();
         let gone: Vec<Raw> = held.chain(rejected).filter(|raw| !named.contains(raw)).collect();
-        gone.into_iter().for_each(|raw| self.forget(raw, 0));
+        for raw in gone {
+            if let Some(swap) = self.forget(raw, 0) {
+                self.done.entry(raw.0).or_default().push(Done { raw, change: None, swap });
+            }
+        }
     }
 
     /// What this version of a resource adds to the digest.
@@ -288,56 +335,10 @@ impl Batch<'_> {
         if kind == ResourceKind::Key {
             return;
         }
-        self.touched.entry(organization).or_default().add(Section::of(kind));
+        self.state.stale.entry(organization).or_default().add(Section::of(kind));
         if let Some(state) = self.state.organizations.get_mut(&organization) {
             state.n = state.n.max(n);
         }
-    }
-
-    /// Builds and swaps what was touched. Should that panic, the last good snapshot stays.
-    fn assemble(&mut self) {
-        for (id, dirty) in std::mem::take(&mut self.touched) {
-            let Some(state) = self.state.organizations.get(&id) else { continue };
-            let swap = || {
-                if id == OrganizationId::SYSTEM {
-                    return swap_shared(self.config, state, dirty);
-                }
-                let before = state.cell.snapshot.load_full();
-                let after = state.assemble(before.as_deref(), dirty, self.shard, &self.config.pool);
-                let rules = |snapshot: Option<&OrgSnapshot>| {
-                    snapshot.map(|one| Arc::clone(&one.trust)).unwrap_or_default()
-                };
-                let (old, new) = (rules(before.as_deref()), rules(after.as_ref()));
-                rebind(self.config, id, before.as_deref(), after.as_ref());
-                state.cell.snapshot.store(after.map(Arc::new));
-                if !Arc::ptr_eq(&old, &new) {
-                    self.config.trust.replace(id, &old, &new);
-                }
-            };
-            let _kept = catch_unwind(AssertUnwindSafe(swap));
-        }
-    }
-}
-
-/// Notes which issuers are bound to the organization from now on.
-fn rebind(config: &Config, id: OrganizationId, before: Option<&OrgSnapshot>, after: Option<&OrgSnapshot>) {
-    let issuers = |snapshot: Option<&OrgSnapshot>| {
-        snapshot.map(|one| one.organization.bound_issuers.clone()).unwrap_or_default()
-    };
-    let (old, new) = (issuers(before), issuers(after));
-    if old != new {
-        config.trust.rebind(id, &old, &new);
-    }
-}
-
-fn swap_shared(config: &Config, state: &OrgState, dirty: Section) {
-    if dirty.has(ResourceKind::Pool)
-        && let Some(pool) = state.pools.in_force().find(|pool| *pool.name == *config.pool)
-    {
-        config.pool_state.store(Arc::clone(pool));
-    }
-    if dirty.has(ResourceKind::Offering) || dirty.has(ResourceKind::Credential) {
-        config.catalogue.store(Arc::new(state.shared_catalogue()));
     }
 }
 

@@ -4,6 +4,10 @@
 //! request; [`plan`] turns a view and a call's facts into ordered candidates. The control plane
 //! judges resources with the same code before it stores them ([`compile_check`]).
 
+// Tests within share their fixtures with those outside.
+#[cfg(test)]
+extern crate self as tidegate_policy;
+
 mod allow;
 mod apply;
 mod calendar;
@@ -16,6 +20,7 @@ mod incoming;
 mod intern;
 mod key_index;
 mod plan;
+mod planted;
 mod reason;
 mod revoked;
 mod snapshot;

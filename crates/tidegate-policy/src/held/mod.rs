@@ -11,7 +11,7 @@ use tidegate_types::{Digest, OrganizationId};
 
 use crate::revoked::Revoked;
 
-pub(crate) use organization::{OrgState, Section};
+pub(crate) use organization::{OrgState, Section, Swap};
 pub(crate) use raw::{Raw, hashed, raw_id};
 pub(crate) use table::Change;
 
@@ -35,6 +35,8 @@ pub(crate) struct ShardState {
     pub(crate) n: u64,
     /// What the parts of a snapshot have named so far; `None` outside a snapshot.
     pub(crate) named: Option<HashSet<Raw, ahash::RandomState>>,
+    /// Organizations whose snapshots are not what is held: also after a batch that ended in a panic.
+    pub(crate) stale: BTreeMap<OrganizationId, Section>,
     /// Keys that others say were revoked by changes that have not come.
     pub(crate) revoked: Revoked,
 }

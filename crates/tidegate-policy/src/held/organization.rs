@@ -4,14 +4,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tidegate_types::resource::{
-    BudgetEpoch, Credential, CredentialScope, Model, PoolState, Provider, ResourceKind, Team, TrustRule,
+    BudgetEpoch, Credential, CredentialScope, Model, PoolState, Provider, Resource, ResourceKind, Team,
+    TrustRule,
 };
 use tidegate_types::{Digest, KeyId, ProviderSlug, Revision, Shard};
 
-use super::table::Table;
+use super::table::{Change, Held, Table};
 use crate::catalogue::Catalogue;
-use crate::compiled::{Budget, Offering, Organization, Policy, Route, Shared};
+use crate::compiled::{Budget, Offering, Organization, Piece, Policy, Route, Shared};
 use crate::config::OrgCell;
+use crate::planted;
+use crate::reason::Reason;
 use crate::snapshot::{Budgets, Map, OrgSnapshot, Policies};
 
 /// The parts of a snapshot that are rebuilt independently.
@@ -32,6 +35,7 @@ impl Section {
         self.0 |= other.0;
     }
 
+    /// Whether a change of this kind is in one of them.
     pub(crate) fn has(self, kind: ResourceKind) -> bool {
         self.0 & Self::of(kind).0 != 0
     }
@@ -59,6 +63,30 @@ pub(crate) struct OrgState {
     pub(crate) bytes: usize,
     /// The newest change of anything but keys.
     pub(crate) n: u64,
+    /// What tightens and could be neither applied nor closed.
+    pub(crate) shut: HashSet<(ResourceKind, u128)>,
+}
+
+/// Puts what a change replaced in its place, and at the next use the change's version again.
+pub(crate) type Swap = Box<dyn FnMut(&mut OrgState)>;
+
+/// Puts `held` into a table, and returns what swaps the two.
+fn swap<T: Piece + 'static>(
+    state: &mut OrgState,
+    table: fn(&mut OrgState) -> &mut Table<T>,
+    id: u128,
+    held: Option<Held<T>>,
+) -> Swap {
+    let before = table(state).swap(id, held);
+    swapping(table, id, before)
+}
+
+fn swapping<T: Piece + 'static>(
+    table: fn(&mut OrgState) -> &mut Table<T>,
+    id: u128,
+    mut other: Option<Held<T>>,
+) -> Swap {
+    Box::new(move |state| other = table(state).swap(id, other.take()))
 }
 
 impl OrgState {
@@ -81,6 +109,7 @@ impl OrgState {
             shared: Shared::default(),
             bytes: 0,
             n: 0,
+            shut: HashSet::default(),
         }
     }
 
@@ -132,23 +161,75 @@ impl OrgState {
         result
     }
 
-    /// Takes a resource out (keys apart).
-    pub(crate) fn remove(&mut self, kind: ResourceKind, id: u128) {
+    /// Takes a version in (keys apart), and returns what takes it back.
+    pub(crate) fn put(
+        &mut self,
+        id: u128,
+        resource: Resource,
+        change: Change,
+        room: usize,
+    ) -> Result<Option<Swap>, Vec<Reason>> {
+        let kind = resource.key().kind;
+        self.change(kind, id, |state| {
+            Ok(Some(match resource {
+                Resource::Organization(source) => {
+                    swapping(|s| &mut s.organization, id, state.organization.put(id, source, change, room)?)
+                }
+                Resource::Team(source) => {
+                    swapping(|s| &mut s.teams, id, state.teams.put(id, source, change, room)?)
+                }
+                Resource::Policy(source) => {
+                    swapping(|s| &mut s.policies, id, state.policies.put(id, source, change, room)?)
+                }
+                Resource::Provider(source) => {
+                    swapping(|s| &mut s.providers, id, state.providers.put(id, source, change, room)?)
+                }
+                Resource::Model(source) => {
+                    swapping(|s| &mut s.models, id, state.models.put(id, source, change, room)?)
+                }
+                Resource::Offering(source) => {
+                    swapping(|s| &mut s.offerings, id, state.offerings.put(id, source, change, room)?)
+                }
+                Resource::Credential(source) => {
+                    swapping(|s| &mut s.credentials, id, state.credentials.put(id, source, change, room)?)
+                }
+                Resource::Route(source) => {
+                    swapping(|s| &mut s.routes, id, state.routes.put(id, source, change, room)?)
+                }
+                Resource::Budget(source) => {
+                    swapping(|s| &mut s.budgets, id, state.budgets.put(id, source, change, room)?)
+                }
+                Resource::BudgetEpoch(source) => {
+                    swapping(|s| &mut s.epochs, id, state.epochs.put(id, source, change, room)?)
+                }
+                Resource::Pool(source) => {
+                    swapping(|s| &mut s.pools, id, state.pools.put(id, source, change, room)?)
+                }
+                Resource::TrustRule(source) => {
+                    swapping(|s| &mut s.trust, id, state.trust.put(id, source, change, room)?)
+                }
+                Resource::Key(_) => return Ok(None),
+            }))
+        })
+    }
+
+    /// Takes a resource out, and returns what puts it back (keys apart).
+    pub(crate) fn remove(&mut self, kind: ResourceKind, id: u128) -> Option<Swap> {
         self.change(kind, id, |state| match kind {
-            ResourceKind::Organization => state.organization.remove(id),
-            ResourceKind::Team => state.teams.remove(id),
-            ResourceKind::Policy => state.policies.remove(id),
-            ResourceKind::Provider => state.providers.remove(id),
-            ResourceKind::Model => state.models.remove(id),
-            ResourceKind::Offering => state.offerings.remove(id),
-            ResourceKind::Credential => state.credentials.remove(id),
-            ResourceKind::Route => state.routes.remove(id),
-            ResourceKind::Budget => state.budgets.remove(id),
-            ResourceKind::BudgetEpoch => state.epochs.remove(id),
-            ResourceKind::Pool => state.pools.remove(id),
-            ResourceKind::TrustRule => state.trust.remove(id),
-            ResourceKind::Key => {}
-        });
+            ResourceKind::Organization => Some(swap(state, |state| &mut state.organization, id, None)),
+            ResourceKind::Team => Some(swap(state, |state| &mut state.teams, id, None)),
+            ResourceKind::Policy => Some(swap(state, |state| &mut state.policies, id, None)),
+            ResourceKind::Provider => Some(swap(state, |state| &mut state.providers, id, None)),
+            ResourceKind::Model => Some(swap(state, |state| &mut state.models, id, None)),
+            ResourceKind::Offering => Some(swap(state, |state| &mut state.offerings, id, None)),
+            ResourceKind::Credential => Some(swap(state, |state| &mut state.credentials, id, None)),
+            ResourceKind::Route => Some(swap(state, |state| &mut state.routes, id, None)),
+            ResourceKind::Budget => Some(swap(state, |state| &mut state.budgets, id, None)),
+            ResourceKind::BudgetEpoch => Some(swap(state, |state| &mut state.epochs, id, None)),
+            ResourceKind::Pool => Some(swap(state, |state| &mut state.pools, id, None)),
+            ResourceKind::TrustRule => Some(swap(state, |state| &mut state.trust, id, None)),
+            ResourceKind::Key => None,
+        })
     }
 
     /// Makes an unreadable resource fail closed (keys apart).
@@ -196,11 +277,17 @@ impl OrgState {
         shard: Shard,
         pool: &str,
     ) -> Option<OrgSnapshot> {
+        planted::rebuilding(self);
         let organization = self.organization.in_force().next()?;
+        // What had to be closed and could not be closes all of it.
+        let organization = match self.shut.is_empty() {
+            true => Arc::clone(organization),
+            false => Arc::new((**organization).clone().close()),
+        };
         let keep = |kind| before.filter(|_| !dirty.has(kind));
         let epoch = || self.epochs.in_force().find(|epoch| epoch.pool == pool).map_or(0, |epoch| epoch.epoch);
         Some(OrgSnapshot {
-            organization: Arc::clone(organization),
+            organization,
             revision: Revision { shard, n: self.n },
             teams: match keep(ResourceKind::Team) {
                 Some(before) => Arc::clone(&before.teams),
@@ -241,6 +328,7 @@ impl OrgState {
 
     /// The shared catalogue, where this is the owner of system-scope resources.
     pub(crate) fn shared_catalogue(&self) -> Catalogue {
+        planted::rebuilding(self);
         self.catalogue(self.credentials_by_provider())
     }
 

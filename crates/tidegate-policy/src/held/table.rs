@@ -50,14 +50,14 @@ impl<T: Piece> Table<T> {
         self.items.get(&id).filter(|held| held.good.is_some()).map(|held| (held.n, held.member))
     }
 
-    /// Takes a version in, or keeps what is held and says why.
+    /// Takes a version in and returns what was held, or keeps that and says why.
     pub(crate) fn put(
         &mut self,
         id: u128,
         source: T::Source,
         change: Change,
         room: usize,
-    ) -> Result<(), Vec<Reason>> {
+    ) -> Result<Option<Held<T>>, Vec<Reason>> {
         let weight = T::weight(&source);
         let old_weight = self.items.get(&id).map_or(0, |held| held.weight);
         let mut faults = T::faults(&source);
@@ -72,8 +72,8 @@ impl<T: Piece> Table<T> {
         }
         if faults.is_empty() {
             let good = Some(Arc::new(T::build(source, change.n)));
-            self.items.insert(id, Held { n: change.n, member: change.member, weight, good, closed: None });
-            return Ok(());
+            let held = Held { n: change.n, member: change.member, weight, good, closed: None };
+            return Ok(self.items.insert(id, held));
         }
         if change.tightens {
             self.close(id, Some(source));
@@ -98,9 +98,12 @@ impl<T: Piece> Table<T> {
         held.closed = Some(Arc::new(closed));
     }
 
-    /// Takes a resource out.
-    pub(crate) fn remove(&mut self, id: u128) {
-        self.items.remove(&id);
+    /// Puts this in the place of what is held, which it returns; `None`: nothing.
+    pub(crate) fn swap(&mut self, id: u128, held: Option<Held<T>>) -> Option<Held<T>> {
+        match held {
+            Some(held) => self.items.insert(id, held),
+            None => self.items.remove(&id),
+        }
     }
 
     /// Ids of everything held.
