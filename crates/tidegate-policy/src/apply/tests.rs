@@ -164,11 +164,15 @@ fn versions_of_one_resource_in_one_batch_are_taken_back_one_by_one() {
     let (mut feed, held) = scene();
     let bad = feed.version(allowing(0x51, "anthropic/*"));
     let later = feed.version(allowing(0x51, "anthropic/*"));
-    plant(&[Plant::Version(ResourceKind::Policy, 0x51, bad.n)]);
-    let applied = send(&mut feed, vec![bad, later.clone()]);
+    let route = feed.version(fast());
+    plant(&[
+        Plant::Version(ResourceKind::Policy, 0x51, bad.n),
+        Plant::Version(ResourceKind::Route, 1, route.n),
+    ]);
+    let applied = send(&mut feed, vec![bad, later.clone(), route.clone()]);
     let rest: Vec<_> =
         held.iter().filter(|one| one.key.kind != ResourceKind::Policy).chain([&later]).collect();
-    assert_true(&feed, &applied, &rest, &[]);
+    assert_true(&feed, &applied, &rest, &[&route]);
     assert!(feed.ask("anthropic/claude-sonnet-4.5").is_ok());
 }
 
