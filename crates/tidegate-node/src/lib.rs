@@ -41,4 +41,4 @@ pub use link::ControlPlane;
 pub use node::Node;
 pub use running::RunningNode;
 pub use salvage::{Salvage, Salvaged};
-pub use settings::{Edges, MakeGateway, NodeSettings, ServiceAccount};
+pub use settings::{Edges, MakeGateway, NodeSettings, Probe, See, Seen, ServiceAccount, TRIAL};

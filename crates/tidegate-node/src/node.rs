@@ -125,8 +125,8 @@ async fn make(
     let link = Arc::new(Link::new(identity.dial(&settings.control)?));
     let (config, vault) = (Arc::new(Config::new(&identity.pool)), Arc::new(NodeVault::new(&identity.pool)));
     let (tells, told) = sync::told();
-    let (kept_in, node, held) = (Arc::clone(&state), identity.node_id, Arc::clone(&config));
-    let handle = Arc::new(blocking(move || Handle::start(held, kept_in, node, clock, tells)).await?);
+    let begin = begin(settings, &config, &state, identity.node_id, tells);
+    let handle = Arc::new(blocking(move || Handle::start(begin)).await?);
     let revocations = Revocations::start(Arc::clone(&config), settings.limiter.clone(), Arc::clone(&state));
     unlock(&vault, &identity, &state);
     let opener = Opener::new(
@@ -183,6 +183,25 @@ async fn make(
         stop,
         tasks,
     })
+}
+
+fn begin(
+    settings: &NodeSettings,
+    config: &Arc<Config>,
+    state: &Arc<State>,
+    node: NodeId,
+    tells: sync::Tells,
+) -> sync::Begin {
+    sync::Begin {
+        config: Arc::clone(config),
+        state: Arc::clone(state),
+        node,
+        clock: Arc::clone(&settings.clock),
+        tells,
+        release: settings.software_version.clone(),
+        trial: settings.trial,
+        probe: settings.probe.clone(),
+    }
 }
 
 async fn open_journal(

@@ -79,6 +79,9 @@ pub(crate) struct Gauges {
     organizations: Gauge,
     keys: Gauge,
     silence: Gauge,
+    on_trial: Gauge,
+    held_back: Gauge,
+    deaths: Gauge,
     /// Set by who watches it.
     pub(crate) certificate: CertificateGauges,
     /// Set by who renews it.
@@ -113,6 +116,21 @@ impl Gauges {
                 g.silence,
             );
             r.register(
+                "config_on_trial_shards",
+                "Shards with changes that the node has not yet served with for as long as a trial takes",
+                g.on_trial,
+            );
+            r.register(
+                "config_held_back_shards",
+                "Shards whose newest changes are not applied, because the node died of them or applying them panicked",
+                g.held_back,
+            );
+            r.register(
+                "config_trial_deaths",
+                "Times in a row that the node died with configuration that had not passed its trial",
+                g.deaths,
+            );
+            r.register(
                 "gateway_certificate_expiration_timestamp_seconds",
                 "Unix time at which the gateway's certificate ends; 0: the gateway has no TLS of its own",
                 g.certificate.expires,
@@ -145,6 +163,10 @@ impl Gauges {
         set(&self.pending_bytes, status.pending_bytes);
         set(&self.used_bytes, status.used_bytes);
         set(&self.horizon, status.horizon_seconds);
+        let [on_trial, held_back, deaths] = pulse.handle.guarded();
+        set(&self.on_trial, on_trial);
+        set(&self.held_back, held_back);
+        set(&self.deaths, deaths);
         set(&self.organizations, counts.organizations as u64);
         set(&self.keys, counts.keys as u64);
         let silent = now.millis_since(pulse.handle.config.confirmed_at()).max(0) / 1000;
@@ -166,7 +188,7 @@ pub(crate) async fn look(
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {
-                pulse.judge();
+                pulse.handle.look(pulse.judge());
                 gauges.read(&pulse, clock.now());
                 limiter.set_live_nodes(pulse.handle.config.pool().live_nodes);
             }

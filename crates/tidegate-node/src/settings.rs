@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use tidegate_limits::Limiter;
 use tidegate_policy::Config;
+use tidegate_proto::config::{Delta, VersionedResource};
 use tidegate_proxy::{Authority, Gateway, Questions, Records, Vault};
 use tidegate_telemetry::Metrics;
 use tidegate_types::{Clock, Secret};
@@ -48,6 +50,43 @@ pub struct NodeSettings {
     pub metrics: Metrics,
     /// Most bytes of the journal; `None`: 4 GiB.
     pub journal_limit_bytes: Option<u64>,
+    /// How long the node must serve well with what it applied, before that counts as good: [`TRIAL`].
+    pub trial: Duration,
+    /// Sees what is about to be applied.
+    pub probe: Probe,
+}
+
+/// For how long configuration is on trial.
+pub const TRIAL: Duration = Duration::from_secs(30);
+
+/// Something that is about to be applied.
+#[derive(Debug, Clone, Copy)]
+pub enum Seen<'a> {
+    /// One resource, before it is read.
+    Resource(&'a VersionedResource),
+    /// A part of a delta of which every resource was read.
+    Part(&'a Delta),
+}
+
+/// Sees what is about to be applied: tests plant faults there. No executable sets one.
+#[derive(Clone, Default)]
+pub struct Probe(pub Option<Arc<See>>);
+
+/// What a probe does with what it sees.
+pub type See = dyn Fn(Seen<'_>) + Send + Sync;
+
+impl Probe {
+    pub(crate) fn see(&self, seen: Seen<'_>) {
+        if let Some(probe) = &self.0 {
+            probe(seen);
+        }
+    }
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Probe")
+    }
 }
 
 impl NodeSettings {

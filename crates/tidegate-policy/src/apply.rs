@@ -36,25 +36,39 @@ struct Batch<'a> {
     done: BTreeMap<OrganizationId, Vec<Done>>,
     /// Changes up to this one are already held; 0 in snapshots.
     held: u64,
+    /// None of it may be applied, and none of it counts as held.
+    withholds: bool,
     revoked: Vec<Revocation>,
 }
 
 pub(crate) fn apply(config: &Config, shard: Shard, changes: Vec<Incoming>, part: Part) -> Applied {
+    work(config, shard, changes, part, false)
+}
+
+pub(crate) fn withhold(config: &Config, shard: Shard, mut changes: Vec<Incoming>, reason: &str) -> Applied {
+    changes.iter_mut().for_each(|change| change.body = Body::Unreadable(reason.to_owned()));
+    work(config, shard, changes, Part::Delta, true)
+}
+
+fn work(config: &Config, shard: Shard, changes: Vec<Incoming>, part: Part, withholds: bool) -> Applied {
     let Some(lock) = config.shards.get(shard.index()) else { return Applied::default() };
     let mut state = lock.lock();
-    let held = if part == Part::Delta { state.n } else { 0 };
+    let held = if part == Part::Delta && !withholds { state.n } else { 0 };
     if let Part::Snapshot { first: true, .. } = part {
         state.named = Some(Default::default());
     }
     let before = state.n;
-    let mut batch =
-        Batch { config, shard, state: &mut state, done: BTreeMap::new(), held, revoked: Vec::new() };
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| batch.run(changes, part))) {
+    let (done, revoked) = (BTreeMap::new(), Vec::new());
+    let mut batch = Batch { config, shard, state: &mut state, done, held, withholds, revoked };
+    let outcome = catch_unwind(AssertUnwindSafe(|| batch.run(changes, part)));
+    let revoked = batch.revoked;
+    if withholds || outcome.is_err() {
         // What was not taken must not count as held when it comes again.
         state.n = before;
+    }
+    if let Err(panic) = outcome {
         resume_unwind(panic);
     }
-    let revoked = batch.revoked;
     let rejected = state
         .rejected
         .values()
@@ -114,7 +128,8 @@ impl Batch<'_> {
             self.reject(change, raw, &[Reason::new("organization_id", "belongs to another shard")]);
             return None;
         }
-        if change.n <= self.held || self.is_older(raw, change.n) {
+        let is_held = || self.version(raw).is_some_and(|(n, _)| n == change.n);
+        if change.n <= self.held || self.is_older(raw, change.n) || (self.withholds && is_held()) {
             return None;
         }
         self.state.n = self.state.n.max(change.n);
@@ -336,7 +351,9 @@ impl Batch<'_> {
             return;
         }
         self.state.stale.entry(organization).or_default().add(Section::of(kind));
-        if let Some(state) = self.state.organizations.get_mut(&organization) {
+        if let Some(state) = self.state.organizations.get_mut(&organization)
+            && !self.withholds
+        {
             state.n = state.n.max(n);
         }
     }

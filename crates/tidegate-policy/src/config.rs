@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
-use tidegate_types::resource::{PoolState, TrustRule};
+use tidegate_types::resource::{KeyStatus, PoolState, TrustRule, VirtualKey};
 use tidegate_types::{Digest, KeyId, OrganizationId, Shard, Timestamp};
 
 use crate::catalogue::Catalogue;
@@ -77,10 +77,22 @@ impl Config {
         crate::apply::apply(self, shard, changes, part)
     }
 
+    /// Rejects changes of one shard for this reason, without looking into them: resources keep their last good versions,
+    /// and fail closed where a change tightens. The same changes can come again, and are taken then.
+    pub fn withhold(&self, shard: Shard, changes: Vec<Incoming>, reason: &str) -> Applied {
+        crate::apply::withhold(self, shard, changes, reason)
+    }
+
     /// Somebody who has heard of it says that a key was revoked by change `n` of its organization's shard: it is, here
     /// too, until a version comes that is not older. Whether that changes something.
     pub fn revoke(&self, organization: OrganizationId, key: KeyId, n: u64) -> bool {
         crate::revoked::revoke(self, organization, key, n)
+    }
+
+    /// Whether this version of a key would take access from whoever holds the key now. Nothing changes.
+    #[must_use]
+    pub fn takes_access(&self, next: &VirtualKey) -> bool {
+        next.status != KeyStatus::Active || self.keys.get(next.id).is_some_and(|key| key.loses_access(next))
     }
 
     /// Everything that a request needs to know of its key; `None` for a key that is not known.

@@ -2,6 +2,7 @@
 //! be read is rejected alone.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tidegate_policy::{Body, Incoming, Rejected};
 use tidegate_proto::config as wire;
@@ -9,22 +10,37 @@ use tidegate_proto::{key_of_unknown_kind, versioned_from_wire};
 use tidegate_types::resource::{ResourceKey, ResourceKind};
 use tidegate_types::{OrganizationId, Shard};
 
-/// The changes of a delta's part, in their order.
-pub(crate) fn changes(shard: Shard, resources: &[wire::VersionedResource]) -> Vec<Incoming> {
-    resources.iter().filter_map(|resource| change(shard, resource)).collect()
+use crate::settings::{Probe, Seen};
+
+/// The changes of a delta's part, in their order. One that panics while it is read is rejected alone.
+pub(crate) fn changes(shard: Shard, resources: &[wire::VersionedResource], probe: &Probe) -> Vec<Incoming> {
+    let read = |resource: &wire::VersionedResource| {
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            probe.see(Seen::Resource(resource));
+            change(shard, resource)
+        }));
+        read.unwrap_or_else(|_| unread(resource, "reading it failed"))
+    };
+    resources.iter().filter_map(read).collect()
+}
+
+/// A change of which only the name is known; `None` where not even that can be read.
+pub(crate) fn unread(message: &wire::VersionedResource, reason: &str) -> Option<Incoming> {
+    let key = message.key.clone().and_then(|key| ResourceKey::try_from(key).ok())?;
+    Some(Incoming {
+        key,
+        n: message.n,
+        tightens: message.tightens,
+        content_hash: message.content_hash.as_slice().try_into().unwrap_or_default(),
+        body: Body::Unreadable(reason.to_owned()),
+    })
 }
 
 fn change(shard: Shard, message: &wire::VersionedResource) -> Option<Incoming> {
     let content_hash = message.content_hash.as_slice().try_into().unwrap_or_default();
     match versioned_from_wire(shard, message.clone()) {
         Ok(version) => Some(Incoming::new(version, content_hash)),
-        Err((Some(key), error)) => Some(Incoming {
-            key,
-            n: message.n,
-            tightens: message.tightens,
-            content_hash,
-            body: Body::Unreadable(error.to_string()),
-        }),
+        Err((Some(_), error)) => unread(message, &error.to_string()),
         // `foreign` keeps an eye on those.
         Err((None, _)) if key_of_unknown_kind(message).is_some() => None,
         Err((None, error)) => {

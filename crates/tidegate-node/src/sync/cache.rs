@@ -3,10 +3,12 @@
 //! A node starts from it without the control plane. Whatever is damaged, reordered, foreign or
 //! older than what this node is known to have seen is dropped as a whole and fetched again.
 
+mod generation;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prost::Message;
@@ -19,6 +21,7 @@ use super::floor::Floor;
 use super::fold::Newest;
 use crate::error::NodeError;
 use crate::state::State;
+pub(crate) use generation::Mark;
 
 /// First bytes of a log: format 1.
 const MAGIC: [u8; 4] = *b"TGC1";
@@ -41,6 +44,11 @@ pub(crate) struct Cache {
     logs: Vec<Option<Log>>,
     floor: Floor,
     floor_moved: bool,
+    /// How far each shard's log is good, and where it goes on from when that is not its end.
+    marks: Vec<Option<Mark>>,
+    bases: Vec<Option<Mark>>,
+    /// Logs that are kept when another one takes their place.
+    wanted: Vec<[u8; 16]>,
     /// [`tidegate_proto::reading`] of this release.
     reading: [u8; 8],
 }
@@ -80,7 +88,20 @@ impl Cache {
             .map_err(NodeError::io("make the configuration's folder"))?;
         let floor = Floor::read(&state);
         let logs = Shard::all().map(|_| None).collect();
-        Ok(Self { state, folder, node, logs, floor, floor_moved: false, reading: tidegate_proto::reading() })
+        let (marks, bases) = (vec![None; Shard::COUNT], vec![None; Shard::COUNT]);
+        let reading = tidegate_proto::reading();
+        Ok(Self {
+            state,
+            folder,
+            node,
+            logs,
+            floor,
+            floor_moved: false,
+            marks,
+            bases,
+            wanted: Vec::new(),
+            reading,
+        })
     }
 
     /// Whether a synchronisation was ever completed.
@@ -90,8 +111,8 @@ impl Cache {
 
     /// What the disk has of a shard: one delta from 0 that replaces it, handed over in parts of bounded
     /// size. Whether `take` could take them all decides whether it is fit.
-    pub(crate) fn kept(&self, shard: Shard, mut take: impl FnMut(&Delta) -> bool) -> Kept {
-        let newest = self.survey(shard);
+    pub(crate) fn kept(&mut self, shard: Shard, mut take: impl FnMut(&Delta) -> bool) -> Kept {
+        let newest = self.survey(shard, None);
         let position = newest.to();
         if position < self.floor.get(shard) {
             tracing::error!(
@@ -101,7 +122,8 @@ impl Cache {
             return Kept::Unfit;
         }
         let refused = || io::Error::other("a part was not taken");
-        match self.replay(shard, newest, |part| take(part).then_some(()).ok_or_else(refused)) {
+        self.mark(shard, newest.whole(), position);
+        match self.replay(shard, None, newest, |part| take(part).then_some(()).ok_or_else(refused)) {
             Ok(()) if position == 0 => Kept::Nothing,
             Ok(()) if !self.is_own(shard) => Kept::AsAnotherReleaseReadIt,
             Ok(()) => Kept::Whole(position),
@@ -110,9 +132,9 @@ impl Cache {
     }
 
     /// The first of two passes over a shard's log: where the newest versions stand.
-    fn survey(&self, shard: Shard) -> Newest {
+    fn survey(&self, shard: Shard, upto: Option<&Mark>) -> Newest {
         let mut newest = Newest::default();
-        self.records(shard).into_iter().flatten().for_each(|delta| newest.note(&delta));
+        self.records(shard, upto).into_iter().flatten().for_each(|delta| newest.note(&delta));
         newest
     }
 
@@ -120,11 +142,12 @@ impl Cache {
     fn replay(
         &self,
         shard: Shard,
+        upto: Option<&Mark>,
         mut newest: Newest,
         mut take: impl FnMut(&Delta) -> io::Result<()>,
     ) -> io::Result<()> {
         let Some(mut part) = newest.begin(shard) else { return Ok(()) };
-        for delta in self.records(shard).into_iter().flatten() {
+        for delta in self.records(shard, upto).into_iter().flatten() {
             for resource in newest.take(delta) {
                 if part.resources.len() == AT_ONCE {
                     take(&part)?;
@@ -139,22 +162,19 @@ impl Cache {
 
     /// Whether this release wrote a shard's log.
     fn is_own(&self, shard: Shard) -> bool {
-        self.open_log(shard).is_some_and(|(_, name)| name.ends_with(&self.reading))
+        open_log(&self.path(shard, false)).is_some_and(|(_, name)| name.ends_with(&self.reading))
     }
 
-    /// A shard's log, behind its header, and its name.
-    fn open_log(&self, shard: Shard) -> Option<(BufReader<File>, [u8; 16])> {
-        let mut reader = BufReader::new(File::open(self.path(shard, false)).ok()?);
-        let mut header = [0; HEADER];
-        reader.read_exact(&mut header).ok()?;
-        Some((reader, header.strip_prefix(&MAGIC)?.try_into().ok()?))
-    }
-
-    /// The records of one shard's log, up to the first that is not sound.
-    fn records(&self, shard: Shard) -> Option<Records<'_, impl Fn(u64) -> Aad>> {
-        let (reader, name) = self.open_log(shard)?;
+    /// The records of one shard's log, up to the first that is not sound; those of a mark: as many as it says.
+    fn records(&self, shard: Shard, upto: Option<&Mark>) -> Option<impl Iterator<Item = Delta>> {
+        let (reader, name) = match upto {
+            Some(mark) => self.marked(shard, mark)?,
+            None => open_log(&self.path(shard, false))?,
+        };
         let aad = move |index| self.aad(shard, &name, index);
-        Some(Records { reader, key: self.state.key(), aad, index: 0 })
+        let records = Records { reader, key: self.state.key(), aad, index: 0 };
+        let most = upto.map_or(usize::MAX, |mark| usize::try_from(mark.records).unwrap_or(usize::MAX));
+        Some(records.take(most))
     }
 
     fn path(&self, shard: Shard, draft: bool) -> PathBuf {
@@ -176,15 +196,14 @@ impl Cache {
             _ if first && delta.replace => self.begin(shard, true)?,
             // A draft that was left unfinished is no ground for a delta.
             Some(log) if !(first && log.draft) => log,
-            _ => self.resume(shard)?,
+            _ => self.go_on(shard)?,
         };
         let outcome = self.write(shard, &mut log, delta);
         if outcome.is_ok() && delta.last {
             if log.draft {
-                std::fs::rename(self.path(shard, true), self.path(shard, false))?;
-                log.draft = false;
-                log.folded = log.bytes;
+                self.replace(shard, &mut log)?;
             }
+            self.mark_log(shard, &log, delta.to);
             self.floor_moved |= self.floor.advance(shard, delta.to);
         }
         if let Some(place) = self.logs.get_mut(shard.index()) {
@@ -210,14 +229,24 @@ impl Cache {
     }
 
     /// Writes what the log holds afresh, and goes on behind it: no torn end, no spare history.
-    fn resume(&self, shard: Shard) -> io::Result<Log> {
+    fn resume(&mut self, shard: Shard) -> io::Result<Log> {
         let mut log = self.begin(shard, true)?;
-        self.replay(shard, self.survey(shard), |part| self.write(shard, &mut log, part))?;
+        let newest = self.survey(shard, None);
+        let to = newest.to();
+        self.replay(shard, None, newest, |part| self.write(shard, &mut log, part))?;
         log.file.sync_data()?;
+        self.replace(shard, &mut log)?;
+        self.mark_log(shard, &log, to);
+        Ok(log)
+    }
+
+    /// Puts a finished draft in the place of the log.
+    fn replace(&mut self, shard: Shard, log: &mut Log) -> io::Result<()> {
+        self.keep_replaced(shard);
         std::fs::rename(self.path(shard, true), self.path(shard, false))?;
         log.draft = false;
         log.folded = log.bytes;
-        Ok(log)
+        Ok(())
     }
 
     fn write(&self, shard: Shard, log: &mut Log, delta: &Delta) -> io::Result<()> {
@@ -259,6 +288,14 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// A log, behind its header, and its name.
+fn open_log(path: &Path) -> Option<(BufReader<File>, [u8; 16])> {
+    let mut reader = BufReader::new(File::open(path).ok()?);
+    let mut header = [0; HEADER];
+    reader.read_exact(&mut header).ok()?;
+    Some((reader, header.strip_prefix(&MAGIC)?.try_into().ok()?))
 }
 
 /// The records of a log, one after the other.

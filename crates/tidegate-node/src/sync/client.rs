@@ -100,6 +100,7 @@ impl Client {
         tokio::select! {
             ended = receive => ended,
             ended = self.beat(&out, welcome) => ended,
+            () = self.handle.is_due() => Err(Status::aborted("what was held back is tried once more")),
         }
     }
 

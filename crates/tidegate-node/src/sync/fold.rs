@@ -17,6 +17,8 @@ pub(crate) struct Newest {
     broken: bool,
     /// Records noted, then records taken.
     record: u64,
+    /// Records up to the last that is complete.
+    whole: u64,
 }
 
 struct Place {
@@ -48,11 +50,24 @@ impl Newest {
             }
         }
         self.to = delta.to;
+        self.whole = self.record;
     }
 
     /// How far what is complete reaches; 0 when nothing is.
     pub(crate) const fn to(&self) -> u64 {
         self.to
+    }
+
+    /// The records of which it consists.
+    pub(crate) const fn whole(&self) -> u64 {
+        self.whole
+    }
+
+    /// What is there and is not in the other.
+    pub(crate) fn without<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a str> {
+        let is_there = |name: &str| other.places.get(name).is_some_and(|place| place.present);
+        let present = self.places.iter().filter(|(_, place)| place.present).map(|(name, _)| &**name);
+        present.filter(move |name| !is_there(name))
     }
 
     /// Ends the first pass: a delta from 0 that replaces the shard, still empty and not the last part;

@@ -4,19 +4,25 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tidegate_policy::{Applied, Config, Part};
 use tidegate_proto::config::{Ack, Delta};
-use tidegate_types::{Clock, NodeId, OrganizationId, Position, Revision, Shard};
+use tidegate_types::{Clock, NodeId, Position, Revision, Shard};
+use tokio::sync::Notify;
 
 use super::apply;
 use super::cache::{Cache, Kept};
 use super::contact::Contact;
 use super::foreign::Foreign;
 use super::keeper::{Keep, Keeper};
+use super::load::Load;
 use super::told::Tells;
+use super::trial::{Applying, Guarded, Trial};
+use super::withheld::{Fate, HeldBack, Withheld, withhold};
 use crate::error::NodeError;
+use crate::settings::{Probe, Seen};
 use crate::state::State;
 
 /// Why a delta was not taken. The stream starts afresh then.
@@ -26,8 +32,8 @@ pub(crate) enum NotTaken {
     NoShard,
     #[error("it does not continue what is held")]
     Gap,
-    #[error("applying it failed")]
-    Panicked,
+    #[error("what it continues was held back; everything since then is asked for")]
+    HeldBack,
 }
 
 /// Shared by the feed's client, the heartbeats and the opener of epochs.
@@ -39,6 +45,32 @@ pub(crate) struct Handle {
     contact: Contact,
     keeper: Keeper,
     tells: Tells,
+    held: HeldBack,
+    applying: Applying,
+    probe: Probe,
+    watch: Mutex<Watch>,
+    guarded: Arc<Guarded>,
+    /// A pause is over.
+    due: Notify,
+}
+
+/// What the node holds by.
+pub(crate) struct Begin {
+    pub(crate) config: Arc<Config>,
+    pub(crate) state: Arc<State>,
+    pub(crate) node: NodeId,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tells: Tells,
+    /// The release, for display.
+    pub(crate) release: String,
+    pub(crate) trial: Duration,
+    pub(crate) probe: Probe,
+}
+
+/// For how long the node has served.
+struct Watch {
+    since: Option<Instant>,
+    trial: Duration,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,28 +82,27 @@ struct ShardPlace {
 
 impl Handle {
     /// Starts from what the disk has, and goes on keeping it.
-    pub(crate) fn start(
-        config: Arc<Config>,
-        state: Arc<State>,
-        node: NodeId,
-        clock: Arc<dyn Clock>,
-        tells: Tells,
-    ) -> Result<Self, NodeError> {
-        let cache = Cache::open(Arc::clone(&state), node)?;
+    pub(crate) fn start(begin: Begin) -> Result<Self, NodeError> {
+        let Begin { config, state, node, clock, tells, release, trial: period, probe } = begin;
+        let watch = Mutex::new(Watch { since: None, trial: period });
+        let mut cache = Cache::open(Arc::clone(&state), node)?;
+        let trial = Trial::begin(Arc::clone(&state), &cache, &release)?;
+        let applying = Applying::open(&state);
+        let mut load = Load {
+            config: &config,
+            trial,
+            period,
+            probe: &probe,
+            foreign: Foreign::default(),
+            held: HeldBack::default(),
+            touched: BTreeSet::new(),
+            revoked: Vec::new(),
+        };
         let mut complete = cache.is_complete();
-        let mut touched = BTreeSet::new();
-        let foreign = Foreign::default();
         let mut shards = vec![ShardPlace::default(); Shard::COUNT];
         // One shard after the other: all of them at once would need the memory twice.
         for (shard, place) in Shard::all().zip(&mut shards) {
-            let mut first = true;
-            let kept = cache.kept(shard, |part| {
-                let first = std::mem::replace(&mut first, false);
-                foreign.note(shard, part, first);
-                let restored = restore(&config, shard, part, first);
-                restored.map(|with_budgets| touched.extend(with_budgets)).is_ok()
-            });
-            match kept {
+            match applying.during(shard, cache.newest(shard), || load.shard(&mut cache, shard)) {
                 Kept::Nothing => {}
                 Kept::Whole(to) => place.n = to,
                 // Served until it has come anew.
@@ -79,12 +110,56 @@ impl Handle {
                 Kept::Unfit => complete = false,
             }
         }
+        let Load { mut trial, foreign, held, touched, revoked, .. } = load;
+        trial.loaded(&mut cache);
+        let guarded = trial.seen();
         let contact = Contact::restore(Arc::clone(&config), clock, &state);
-        let keeper = Keeper::start(cache, state).map_err(NodeError::io("start a thread"))?;
+        let keeper = Keeper::start(cache, trial, state).map_err(NodeError::io("start a thread"))?;
         let (shards, complete) = (Mutex::new(shards), AtomicBool::new(complete));
-        let handle = Self { config, shards, complete, foreign, contact, keeper, tells };
-        handle.tells.of(touched, []);
-        Ok(handle)
+        tells.of(touched, revoked);
+        Ok(Self {
+            config,
+            shards,
+            complete,
+            foreign,
+            contact,
+            keeper,
+            tells,
+            held,
+            applying,
+            probe,
+            watch,
+            guarded,
+            due: Notify::new(),
+        })
+    }
+
+    /// Looks whether what is on trial has passed: the node serves, and has done so all the time. Also whether what is
+    /// held back is to be tried. Does not wait.
+    pub(crate) fn look(&self, serves: bool) {
+        if self.held.is_due() {
+            self.due.notify_one();
+        }
+        let mut watch = self.watch.lock();
+        let Some(since) = watch.since.filter(|_| serves) else {
+            watch.since = serves.then(Instant::now);
+            return;
+        };
+        if since.elapsed() >= watch.trial && self.keeper.offer(Keep::Healthy) {
+            watch.since = Some(Instant::now());
+        }
+    }
+
+    /// Waits until what was held back is to be asked for once more.
+    pub(crate) async fn is_due(&self) {
+        self.due.notified().await;
+    }
+
+    /// Shards with something on trial, those of which changes are held back, and deaths in a row.
+    pub(crate) fn guarded(&self) -> [u64; 3] {
+        let places: Vec<u64> = self.shards.lock().iter().map(|place| place.n).collect();
+        let on_trial = self.guarded.on_trial(places.into_iter());
+        [on_trial, self.held.count() as u64, self.guarded.deaths.load(Ordering::Relaxed)]
     }
 
     fn place(&self, shard: Shard, change: impl FnOnce(&mut ShardPlace)) {
@@ -121,14 +196,27 @@ impl Handle {
                 shard = shard.index(),
                 "the shard differs from the control plane's: it is fetched anew"
             );
-            self.place(shard, |place| *place = ShardPlace::default());
+            // What is held back will not be taken anew either: the last good one goes on.
+            if !self.held.has(shard) {
+                self.place(shard, |place| *place = ShardPlace::default());
+            }
         }
     }
 
     /// Applies one part of a delta; answers once its last part is applied.
-    pub(crate) fn apply(&self, mut delta: Delta) -> Result<Option<Ack>, NotTaken> {
+    pub(crate) fn apply(&self, delta: Delta) -> Result<Option<Ack>, NotTaken> {
         let shard = u8::try_from(delta.shard).ok().and_then(Shard::new).ok_or(NotTaken::NoShard)?;
         let place = self.shards.lock().get(shard.index()).copied().unwrap_or_default();
+        match self.held.fate(shard, &delta, place.n) {
+            Fate::Applied => {}
+            Fate::HeldBack => return Ok(self.hold_back(shard, place, &delta)),
+            Fate::Tried => self.keeper.keep(Keep::Tried(shard)),
+            Fate::Lacks => return Err(NotTaken::HeldBack),
+        }
+        self.applying.during(shard, delta.to, || self.take(shard, place, delta))
+    }
+
+    fn take(&self, shard: Shard, place: ShardPlace, mut delta: Delta) -> Result<Option<Ack>, NotTaken> {
         let first = place.open.is_none();
         if place.open.is_some_and(|replace| replace != delta.replace)
             || (first && !delta.replace && delta.from != place.n)
@@ -137,11 +225,23 @@ impl Handle {
             self.place(shard, |place| *place = ShardPlace::default());
             return Err(NotTaken::Gap);
         }
-        let changes = apply::changes(shard, &delta.resources);
+        let changes = apply::changes(shard, &delta.resources, &self.probe);
         let touched = apply::with_budgets(&changes);
         let part = if delta.replace { Part::Snapshot { first, last: delta.last } } else { Part::Delta };
-        let mut applied = catch_unwind(AssertUnwindSafe(|| self.config.apply(shard, changes, part)))
-            .map_err(|_| NotTaken::Panicked)?;
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            self.probe.see(Seen::Part(&delta));
+            self.config.apply(shard, changes, part)
+        }));
+        let Ok(mut applied) = applied else {
+            // All other shards go on.
+            tracing::error!(
+                shard = shard.index(),
+                to = delta.to,
+                "applying a delta ended in a panic: it is held back"
+            );
+            self.held.hold(shard, delta.to, None);
+            return Ok(self.hold_back(shard, place, &delta));
+        };
         self.foreign.note(shard, &delta, first);
         let (last, to, synchronised) = (delta.last, delta.to, delta.synchronised);
         self.place(shard, |place| match last {
@@ -152,6 +252,22 @@ impl Handle {
             apply::without_rejected(&mut delta, &applied.rejected);
             self.keeper.keep(Keep::Part { shard, delta, first });
         }
+        self.note_contact(synchronised);
+        self.tells.of(touched, std::mem::take(&mut applied.revoked));
+        Ok(last.then(|| self.acknowledge(shard, to, applied)))
+    }
+
+    /// Takes of one part of a delta only what it takes away; answers with what is held instead.
+    fn hold_back(&self, shard: Shard, place: ShardPlace, delta: &Delta) -> Option<Ack> {
+        let newer: Vec<_> = delta.resources.iter().filter(|one| one.n > place.n).cloned().collect();
+        let Withheld { applied, revoked } = withhold(&self.config, shard, &newer);
+        self.place(shard, |place| place.open = None);
+        self.note_contact(delta.synchronised);
+        self.tells.of([], revoked);
+        applied.filter(|_| delta.last).map(|applied| self.acknowledge(shard, place.n, applied))
+    }
+
+    fn note_contact(&self, synchronised: bool) {
         let contact = if synchronised { self.contact.synchronised() } else { self.contact.confirm() };
         if let Some(at) = contact {
             self.keeper.keep(Keep::Contact(at));
@@ -160,8 +276,6 @@ impl Handle {
             self.complete.store(true, Ordering::Release);
             self.keeper.keep(Keep::Complete);
         }
-        self.tells.of(touched, std::mem::take(&mut applied.revoked));
-        Ok(last.then(|| self.acknowledge(shard, to, applied)))
     }
 
     fn acknowledge(&self, shard: Shard, n: u64, applied: Applied) -> Ack {
@@ -176,7 +290,7 @@ impl Handle {
     /// is rejected, nor whether the one before it could send everything.
     pub(crate) fn standing(&self) -> Vec<Ack> {
         let places = self.shards.lock().clone();
-        let held = Shard::all().zip(places).filter(|(_, place)| place.n > 0);
+        let held = Shard::all().zip(places).filter(|(shard, place)| place.n > 0 || self.held.has(*shard));
         held.map(|(shard, place)| {
             let applied = self.config.apply(shard, Vec::new(), Part::Delta);
             self.acknowledge(shard, place.n, applied)
@@ -199,20 +313,7 @@ impl Handle {
     /// Writes what is left to disk and ends the writing thread. Blocks.
     pub(crate) fn stop_keeping(&self) {
         self.keeper.keep(Keep::Contact(self.contact.last()));
+        self.keeper.keep(Keep::End);
         self.keeper.stop();
     }
-}
-
-fn restore(
-    config: &Config,
-    shard: Shard,
-    part: &Delta,
-    first: bool,
-) -> Result<BTreeSet<OrganizationId>, NotTaken> {
-    let changes = apply::changes(shard, &part.resources);
-    let touched = apply::with_budgets(&changes);
-    let part = Part::Snapshot { first, last: part.last };
-    catch_unwind(AssertUnwindSafe(|| config.apply(shard, changes, part)))
-        .map(|_| touched)
-        .map_err(|_| NotTaken::Panicked)
 }

@@ -12,6 +12,7 @@ use tidegate_types::{Shard, Timestamp};
 
 use super::cache::Cache;
 use super::contact;
+use super::trial::Trial;
 use crate::error::NodeError;
 use crate::state::State;
 
@@ -29,6 +30,12 @@ pub(crate) enum Keep {
     PoolKey { version: u32, sealed: Vec<u8> },
     /// The last contact with the control plane.
     Contact(Timestamp),
+    /// The node has served well for the time of a trial.
+    Healthy,
+    /// Newer changes of a shard that was held back are applied.
+    Tried(Shard),
+    /// The process ends in order.
+    End,
 }
 
 /// The writing thread's other end.
@@ -38,11 +45,11 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    pub(crate) fn start(cache: Cache, state: Arc<State>) -> io::Result<Self> {
+    pub(crate) fn start(cache: Cache, trial: Trial, state: Arc<State>) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING);
         let thread = thread::Builder::new()
             .name("config-cache".into())
-            .spawn(move || write(cache, &state, &receiver))?;
+            .spawn(move || write(cache, trial, &state, &receiver))?;
         Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
@@ -52,6 +59,11 @@ impl Keeper {
         if sender.is_none_or(|sender| sender.send(keep).is_err()) {
             tracing::debug!("a change came after the end and is not kept on disk");
         }
+    }
+
+    /// The same where it must not wait; whether it was taken.
+    pub(crate) fn offer(&self, keep: Keep) -> bool {
+        self.sender.lock().as_ref().is_some_and(|sender| sender.try_send(keep).is_ok())
     }
 
     /// Writes what is left and ends.
@@ -70,17 +82,18 @@ impl Drop for Keeper {
     }
 }
 
-fn write(mut cache: Cache, state: &State, receiver: &Receiver<Keep>) {
+fn write(mut cache: Cache, mut trial: Trial, state: &State, receiver: &Receiver<Keep>) {
     while let Ok(first) = receiver.recv() {
         let waiting = std::iter::once(first).chain(std::iter::from_fn(|| receiver.try_recv().ok()));
-        let outcome = waiting.take(WAITING).try_for_each(|keep| write_one(&mut cache, state, keep));
+        let outcome =
+            waiting.take(WAITING).try_for_each(|keep| write_one(&mut cache, &mut trial, state, keep));
         if let Err(error) = outcome.and_then(|()| cache.sync()) {
             tracing::error!(%error, "configuration cannot be kept on disk");
         }
     }
 }
 
-fn write_one(cache: &mut Cache, state: &State, keep: Keep) -> Result<(), NodeError> {
+fn write_one(cache: &mut Cache, trial: &mut Trial, state: &State, keep: Keep) -> Result<(), NodeError> {
     match keep {
         Keep::Part { shard, delta, first } => {
             cache.append(shard, &delta, first).map_err(NodeError::io("keep a change of the configuration"))
@@ -90,6 +103,9 @@ fn write_one(cache: &mut Cache, state: &State, keep: Keep) -> Result<(), NodeErr
             Ok(())
         }
         Keep::Contact(at) => contact::write(state, at),
+        Keep::Healthy => trial.healthy(cache),
+        Keep::Tried(shard) => trial.tried(shard),
+        Keep::End => trial.end(),
         Keep::PoolKey { version, sealed } => keep_pool_key(state, PoolKey { version, sealed }),
     }
 }

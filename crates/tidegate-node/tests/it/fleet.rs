@@ -147,16 +147,22 @@ pub(crate) fn settings_with_clock(
     state: &Path,
     clock: Arc<dyn Clock>,
 ) -> NodeSettings {
+    settings_by(control.address.port(), control.roots(), state, clock)
+}
+
+/// The same, of what can be told to another process.
+pub(crate) fn settings_by(
+    control: u16,
+    roots_pem: String,
+    state: &Path,
+    clock: Arc<dyn Clock>,
+) -> NodeSettings {
     let limiter = Limiter::memory("run-1".into(), clock.clone(), Timing::default());
     NodeSettings {
         state: state.to_owned(),
         name: "test".into(),
         software_version: "0".into(),
-        control: ControlPlane {
-            url: format!("https://localhost:{}", control.address.port()),
-            server_name: None,
-            roots_pem: control.roots(),
-        },
+        control: ControlPlane { url: format!("https://localhost:{control}"), server_name: None, roots_pem },
         join_token: Some(Secret::new(JOIN_TOKEN)),
         service_account: None,
         gateway_listen: "127.0.0.1:0".parse().unwrap(),
@@ -167,6 +173,8 @@ pub(crate) fn settings_with_clock(
         clock,
         metrics: Metrics::default(),
         journal_limit_bytes: None,
+        trial: tidegate_node::TRIAL,
+        probe: tidegate_node::Probe::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The gateway's port, wired to the node around it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
@@ -17,13 +18,18 @@ use crate::fleet::{Tenant, end, exchange, settings, start_ready, until};
 use crate::support::PATIENCE;
 
 pub(crate) async fn call(node: &RunningNode, key: &str) -> (u16, String) {
+    call_at(node.gateway_address(), key).await
+}
+
+/// The same of a node in another process.
+pub(crate) async fn call_at(gateway: SocketAddr, key: &str) -> (u16, String) {
     let body = r#"{"model":"nobody/knows","messages":[{"role":"user","content":"hi"}]}"#;
     let request = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    exchange(TcpStream::connect(node.gateway_address()).await.unwrap(), &request).await
+    exchange(TcpStream::connect(gateway).await.unwrap(), &request).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

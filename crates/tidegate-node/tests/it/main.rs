@@ -10,6 +10,7 @@ mod fleet;
 #[path = "../../../tidegate-proto/tests/it/frames.rs"]
 mod frames;
 mod gateway;
+mod guard;
 mod journal;
 mod keepers;
 mod listener;

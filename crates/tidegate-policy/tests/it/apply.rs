@@ -249,3 +249,28 @@ fn a_resource_under_a_false_key_is_rejected() {
     assert_eq!(feed.apply_one(odd).rejected.len(), 2);
     assert_eq!(admit(&feed), Ok(()));
 }
+
+#[test]
+fn what_is_withheld_closes_where_it_tightens_and_is_taken_when_it_comes_again() {
+    for tightens in [false, true] {
+        let mut feed = Feed::standard();
+        let changes = vec![
+            Incoming { tightens, ..feed.version(Resource::Policy(policy(1, PolicyScope::Organization))) },
+            Incoming { tightens, ..feed.version(key(ORG, KEY)) },
+        ];
+        let shard = Shard::of(ORG);
+        let before = feed.config.organization(ORG).unwrap().revision();
+        let applied = feed.config.withhold(shard, changes.clone(), "not now");
+        assert_eq!(
+            applied.rejected.iter().map(|one| one.reason.as_str()).collect::<Vec<_>>(),
+            ["not now"; 2]
+        );
+        assert_eq!(admit(&feed).is_ok() && feed.ask("openai/gpt-5").is_ok(), !tightens);
+        assert_eq!(feed.config.organization(ORG).unwrap().revision(), before, "none of it is held");
+        let applied = feed.config.apply(shard, changes.clone(), Part::Delta);
+        assert_eq!(applied.rejected, []);
+        assert!(admit(&feed).is_ok() && feed.ask("openai/gpt-5").is_ok());
+        let again = feed.config.withhold(shard, changes, "not now");
+        assert_eq!(again, applied, "what is held is not withheld any more");
+    }
+}

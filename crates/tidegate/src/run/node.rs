@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use ipnet::IpNet;
 use tidegate_limits::{Limiter, RedisSettings, SentinelSettings, Timing};
 use tidegate_node::{
-    CertificateFiles, ControlPlane, Edges, Enrolling, GatewayTls, MakeGateway, Node, NodeSettings,
-    RunningNode, ServiceAccount,
+    CertificateFiles, ControlPlane, Edges, Enrolling, GatewayTls, MakeGateway, Node, NodeSettings, Probe,
+    RunningNode, ServiceAccount, TRIAL,
 };
 use tidegate_proxy::{Gateway, Parts};
 use tidegate_telemetry::{Metrics, SystemClock, entropy};
@@ -178,6 +178,8 @@ pub(crate) fn settings(config: &Config, limiter: Limiter, upstreams: Upstreams) 
         clock: Arc::new(SystemClock),
         metrics,
         journal_limit_bytes: Some(node.journal_max_bytes),
+        trial: TRIAL,
+        probe: Probe::default(),
     })
 }
 
