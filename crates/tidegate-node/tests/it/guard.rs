@@ -312,7 +312,7 @@ async fn what_is_held_back_without_proof_is_tried_again_and_passes_if_it_was_not
     let mut scene = Scene::start().await;
     let good = scene.dies_three_times().await;
     std::fs::remove_file(&scene.given.file).unwrap();
-    scene.given.trial_ms = 500;
+    scene.given.trial_ms = 4_000;
     scene.control.shared.acks.lock().clear();
     scene.run().await;
     let held = || scene.acks().iter().any(|ack| ack.n == good && ack.rejected.len() == 2);
