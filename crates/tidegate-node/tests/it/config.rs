@@ -209,6 +209,29 @@ async fn a_shard_that_differs_is_healed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shard_whose_healing_broke_off_is_asked_for_as_a_whole() {
+    let mut control = FakeControl::start().await;
+    let (state, tenant) = (TempDir::new().unwrap(), Tenant::new());
+    let shard = Shard::of(tenant.organization);
+    let other = std::iter::repeat_with(Tenant::new).find(|one| Shard::of(one.organization) != shard).unwrap();
+    tenant.publish(&control);
+    let node = start_ready(&control, state.path()).await;
+    until("it is known", || tenant.is_known_to(&node)).await;
+    control.shared.send(Control::Heal(Heal { shard: shard.index() as u32 }));
+    other.publish(&control);
+    until("the node has heard what was said after that", || other.is_known_to(&node)).await;
+    let before = control.shared.hellos.lock().len();
+    control.stop().await;
+    control.restart().await;
+    until("it comes back", || control.shared.hellos.lock().len() > before).await;
+    let hello = control.shared.hellos.lock().last().cloned().unwrap();
+    assert!(hello.positions.iter().all(|held| held.shard as usize != shard.index() || held.n == 0));
+    assert!(hello.positions.iter().any(|held| held.n > 0), "all others go on from where they are");
+    assert!(tenant.is_known_to(&node), "it serves what it had meanwhile");
+    end(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_starts_from_its_disk_without_the_control_plane() {
     let mut control = FakeControl::start().await;
     let (state, tenant) = (TempDir::new().unwrap(), Tenant::new());
