@@ -7,6 +7,9 @@ use anyhow::Result;
 use serde_json::json;
 use tidegate_testkit::installation::{Installation, Shape};
 
+/// What p99 may be, in milliseconds; beyond it the run fails.
+const GOAL_MS: u128 = 1_000;
+
 pub(crate) async fn run(binary: &Path, keys: usize, nodes: usize) -> Result<()> {
     let installation = Installation::start(binary, Shape { nodes, ..Shape::default() }).await?;
     let client = reqwest::Client::builder().no_proxy().build()?;
@@ -37,5 +40,6 @@ pub(crate) async fn run(binary: &Path, keys: usize, nodes: usize) -> Result<()> 
         at(0.99),
         at(1.0)
     );
+    anyhow::ensure!(at(0.99) <= GOAL_MS, "p99 is beyond the goal of {GOAL_MS} ms");
     Ok(())
 }
