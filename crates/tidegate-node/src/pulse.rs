@@ -82,6 +82,7 @@ impl Pulse {
     pub(crate) fn beat(&self, sequence: u64) -> Heartbeat {
         let status = self.journal.status();
         let shipped = self.shipped();
+        let (answers, answers_failed) = self.records.answers();
         Heartbeat {
             sequence,
             applied: positions_to_wire(&self.handle.position()),
@@ -93,6 +94,8 @@ impl Pulse {
             draining: self.draining.load(Ordering::Acquire),
             limiter_mode: mode(self.limiter.mode()).to_owned(),
             wanted_keys: self.wanted.take(),
+            answers: Some(answers),
+            answers_failed,
         }
     }
 

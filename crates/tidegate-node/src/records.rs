@@ -1,7 +1,7 @@
 //! The request's path writes to the journal through this.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use tidegate_proxy::{JournalFull, Record, Records, Staged};
 use tidegate_types::usage::{BillingEvent, CallRecord, EventKind};
@@ -13,11 +13,25 @@ pub(crate) struct JournalRecords {
     journal: Arc<Journal>,
     /// Attempts that have begun and not ended.
     in_flight: AtomicU32,
+    answers: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl JournalRecords {
     pub(crate) fn new(journal: Arc<Journal>) -> Self {
-        Self { journal, in_flight: AtomicU32::new(0) }
+        Self { journal, in_flight: AtomicU32::new(0), answers: AtomicU64::new(0), failed: AtomicU64::new(0) }
+    }
+
+    /// Calls that were answered, and how many of them with 5xx.
+    pub(crate) fn answers(&self) -> (u64, u64) {
+        (self.answers.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+
+    fn answered(&self, call: &CallRecord) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        if call.status >= 500 {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Attempts under way.
@@ -39,7 +53,8 @@ impl JournalRecords {
                 let less = |n: u32| Some(n.saturating_sub(1));
                 let _ = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
             }
-            _ => {}
+            Record::Event(_) => {}
+            Record::Call(call) => self.answered(call),
         }
     }
 }
@@ -65,6 +80,7 @@ impl Records for JournalRecords {
     fn append_last(&self, event: &BillingEvent, call: &CallRecord) -> Result<(), JournalFull> {
         self.write(&[Entry::event(event), Entry::call(call)])?;
         self.count(Record::Event(event));
+        self.answered(call);
         Ok(())
     }
 }

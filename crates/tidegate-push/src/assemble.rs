@@ -8,8 +8,8 @@ use prost::Message as _;
 use tidegate_proto::config as wire;
 use tidegate_store::feed::Item;
 use tidegate_store::placement::Told;
-use tidegate_types::Shard;
 use tidegate_types::resource::{Credential, Resource, Versioned};
+use tidegate_types::{NodeId, Shard};
 
 /// Bytes of resources in one message: well under what either side accepts, and little enough that
 /// a thousand nodes may each have some waiting.
@@ -17,7 +17,10 @@ const PART_BYTES: usize = 256 * 1024;
 
 /// The version as a node of this pool gets it; `None` when it is not for this pool or not readable.
 /// A node that begins afresh holds nothing that it would have to drop.
-fn version(item: &Item, pool: &str, afresh: bool) -> Option<wire::VersionedResource> {
+fn version(item: &Item, node: NodeId, pool: &str, afresh: bool) -> Option<wire::VersionedResource> {
+    if item.members.as_ref().is_some_and(|members| !members.contains(&node)) {
+        return None;
+    }
     if !is_for_pool(item.versioned.key.kind.as_str(), &item.versioned.key.id, pool) {
         return None;
     }
@@ -71,6 +74,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) shard: Shard,
     pub(crate) from: u64,
     pub(crate) replace: bool,
+    pub(crate) node: NodeId,
     pub(crate) pool: &'a str,
 }
 
@@ -79,7 +83,7 @@ impl Parts<'_> {
     pub(crate) fn cut(&self, items: &[Item]) -> Vec<wire::Delta> {
         let mut parts = Vec::new();
         let (mut resources, mut bytes) = (Vec::new(), 0);
-        for version in items.iter().filter_map(|item| version(item, self.pool, self.replace)) {
+        for version in items.iter().filter_map(|item| version(item, self.node, self.pool, self.replace)) {
             let size = version.encoded_len();
             if bytes + size > PART_BYTES && !resources.is_empty() {
                 parts.push(self.delta(std::mem::take(&mut resources), self.from, false));

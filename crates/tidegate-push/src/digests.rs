@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidegate_proto::KINDS_PASSED_OVER;
-use tidegate_store::watch::{self, Hashed};
+use tidegate_store::watch::{self, Hashed, Hashes};
 use tidegate_store::{Store, StoreError};
 use tidegate_types::resource::{ResourceKey, ResourceKind};
-use tidegate_types::{Digest, Revision, Shard};
+use tidegate_types::{Digest, NodeId, Revision, Shard};
 use tokio::time::Instant;
 
 use crate::assemble::is_for_pool;
@@ -65,6 +65,8 @@ pub(crate) struct Digests {
     store: Store,
     period: Duration,
     readings: Mutex<HashMap<Place, Readings>>,
+    /// At which `n` which nodes hold versions that are staged: they are compared once the wave has ended.
+    members: Mutex<HashMap<Place, (u64, Vec<NodeId>)>>,
     // Being read at this moment.
     looking: Mutex<HashSet<Place>>,
 }
@@ -92,13 +94,20 @@ impl Drop for Looking<'_> {
 
 impl Digests {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, period: PERIOD, readings: Mutex::default(), looking: Mutex::default() }
+        Self {
+            store,
+            period: PERIOD,
+            readings: Mutex::default(),
+            members: Mutex::default(),
+            looking: Mutex::default(),
+        }
     }
 
     /// Compares what a node of `pool` holds of a shard at `n`, having rejected these resources
     /// (their texts in digests, and which version).
     pub(crate) async fn compare(
         &self,
+        node: NodeId,
         pool: &str,
         at: Revision,
         rejected: &Rejected,
@@ -106,6 +115,9 @@ impl Digests {
         knows: Knows,
     ) -> Result<Compared, StoreError> {
         let place = (at.shard, pool.to_owned());
+        if self.members.lock().get(&place).is_some_and(|(n, members)| *n == at.n && members.contains(&node)) {
+            return Ok(Compared::Outdated);
+        }
         let known = self.readings.lock().get(&place).map(|readings| readings.of(rejected));
         let expected = match known {
             Some((n, _, _)) if n > at.n => return Ok(Compared::Outdated),
@@ -116,12 +128,14 @@ impl Digests {
                 let Some(_looking) = Looking::begin(&self.looking, &place) else {
                     return Ok(Compared::NotNow);
                 };
-                let (n, resources) = watch::hashes(&self.store, at.shard, pool).await?;
+                let Hashes { n, resources, members } = watch::hashes(&self.store, at.shard, pool).await?;
                 let read = |rejected: &Rejected| Reading::of(n, &resources, at.shard, pool, rejected);
                 let plain = read(&Rejected::new());
                 let expected = if rejected.is_empty() { plain.clone() } else { read(rejected) };
+                let holds_staged = members.contains(&node);
+                self.members.lock().insert(place.clone(), (n, members));
                 self.keep(place, plain, rejected, &expected);
-                if n != at.n {
+                if n != at.n || holds_staged {
                     return Ok(Compared::Outdated);
                 }
                 expected
@@ -213,7 +227,10 @@ mod tests {
         let ask = async |digests: &Digests, rejected: &Rejected, n| {
             let at = Revision { shard: Shard::new(7).unwrap(), n };
             let knows = Knows { names_unknown: true, more: false };
-            digests.compare("default", at, rejected, Digest::default(), knows).await.unwrap()
+            digests
+                .compare(NodeId::from_u128(1), "default", at, rejected, Digest::default(), knows)
+                .await
+                .unwrap()
         };
         // The store is asked once, however slow the machine is.
         let digests = Digests { period: Duration::from_hours(1), ..digests };

@@ -130,6 +130,7 @@ impl NodeStatus {
         self.said.in_flight_calls = beat.in_flight_calls;
         self.said.draining = beat.draining;
         self.said.limiter_mode = bounded(&beat.limiter_mode, 16);
+        self.said.answers = beat.answers.map(|answers| (answers, beat.answers_failed.min(answers)));
         Ok(())
     }
 

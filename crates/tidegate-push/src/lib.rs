@@ -32,6 +32,7 @@ mod session;
 mod snapshot;
 mod speak;
 mod steps;
+mod waves;
 mod workload;
 
 pub use commands::{CommandError, Commands, Tested};

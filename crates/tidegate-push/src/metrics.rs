@@ -38,6 +38,8 @@ pub struct PushMetrics {
     pub missing: Counter,
     /// Messages of nodes that were refused as malformed.
     pub malformed: Counter,
+    /// 1 while a change of the catalogue was halted on its way to the nodes.
+    pub wave_halted: Gauge<i64, AtomicI64>,
     connections_dropped: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
@@ -125,6 +127,11 @@ impl PushMetrics {
                 "intake_cost_disagreements",
                 "Final events whose cost differs from the node's",
                 self.cost_disagreements.clone(),
+            );
+            registry.register(
+                "push_wave_halted",
+                "1 while a change of the catalogue was halted on its way to the nodes",
+                self.wave_halted.clone(),
             );
             registry.register("push_malformed", "Malformed messages of nodes", self.malformed.clone());
             registry.register(

@@ -34,6 +34,7 @@ use crate::prices::Prices;
 use crate::query::Questions;
 use crate::service::Configuration;
 use crate::session::Shared;
+use crate::waves::Runner;
 use crate::workload::Workloads;
 
 /// Bytes of a message of the config stream and of small calls.
@@ -56,6 +57,8 @@ pub struct PushSettings {
     pub enrolments_per_second: u32,
     /// Most of a budget window's limit that one node may have in advance, in percent; 0: nothing.
     pub grant_percent: u8,
+    /// How long each wave of a change of the catalogue is watched; zero: such changes go to all at once.
+    pub wave_soak: Duration,
 }
 
 impl Default for PushSettings {
@@ -66,6 +69,7 @@ impl Default for PushSettings {
             streams_burst: 100,
             enrolments_per_second: 20,
             grant_percent: 0,
+            wave_soak: Duration::ZERO,
         }
     }
 }
@@ -120,6 +124,9 @@ impl PushServer {
         tracker.spawn(measure(Arc::clone(&feed), self.metrics.clone(), stop.clone()));
         let nodes = Arc::new(Nodes::new(self.store.clone(), Arc::clone(&self.clock)));
         tracker.spawn(sweep(Arc::clone(&nodes), stop.clone()));
+        let (clock, soak) = (Arc::clone(&self.clock), self.settings.wave_soak);
+        let runner = Runner::new(self.store.clone(), clock, self.metrics.clone(), soak);
+        tracker.spawn(runner.run(stop.clone()));
 
         let router = self.router(&tracker, feed, nodes, &stop);
         let served = router.serve_with_incoming_shutdown(connections, stop.clone().cancelled_owned());

@@ -232,8 +232,10 @@ async fn differs(
     said: &Acknowledged,
 ) -> bool {
     let (shard, knows) = (said.revision.shard, status.lock().knows);
-    let compared =
-        shared.digests.compare(&node.pool, said.revision, &said.rejected, said.digest, knows).await;
+    let compared = shared
+        .digests
+        .compare(node.node_id, &node.pool, said.revision, &said.rejected, said.digest, knows)
+        .await;
     let passed_over = match compared {
         Ok(Compared::Outdated | Compared::Unknown) => return false,
         Ok(Compared::NotNow) | Err(_) => {

@@ -3,7 +3,7 @@
 use tidegate_proto::config as wire;
 use tidegate_store::feed::{self, Item};
 use tidegate_store::{Store, StoreError};
-use tidegate_types::Shard;
+use tidegate_types::{NodeId, Shard};
 
 use crate::assemble::Parts;
 use crate::feed::{Feed, PAGE};
@@ -20,6 +20,7 @@ pub(crate) struct Source<'a> {
     pub(crate) store: &'a Store,
     pub(crate) feed: &'a Feed,
     pub(crate) metrics: &'a PushMetrics,
+    pub(crate) node: NodeId,
     pub(crate) pool: &'a str,
 }
 
@@ -35,7 +36,8 @@ impl Source<'_> {
         out: &mut impl Outlet,
     ) -> Result<Option<u64>, StoreError> {
         let replace = from == 0 || from > head;
-        let parts = Parts { shard, from: if replace { 0 } else { from }, replace, pool: self.pool };
+        let parts =
+            Parts { shard, from: if replace { 0 } else { from }, replace, node: self.node, pool: self.pool };
         if replace {
             self.metrics.snapshots.inc();
             return self.snapshot(&parts, head, out).await;

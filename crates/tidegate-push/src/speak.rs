@@ -186,7 +186,7 @@ impl Speaker<'_> {
 
     async fn fetch(&mut self, shard: Shard, from: u64, head: u64) -> Result<(), Status> {
         let Shared { store, feed, metrics, .. } = self.shared;
-        let source = Source { store, feed, metrics, pool: &self.node.pool };
+        let source = Source { store, feed, metrics, node: self.node.node_id, pool: &self.node.pool };
         match source.bring(shard, from, head, self).await {
             Ok(Some(n)) => {
                 self.place(Revision { shard, n });

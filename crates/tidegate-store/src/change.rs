@@ -8,13 +8,13 @@
 use std::ops::{Deref, DerefMut};
 
 use serde_json::Value;
-use tidegate_types::resource::{Resource, ResourceKey, content_hash};
+use tidegate_types::resource::{Resource, ResourceKey, ResourceKind, content_hash};
 use tidegate_types::{Revision, Shard, Timestamp};
 use uuid::Uuid;
 
 use crate::convert::{shard_index, time, to_json, unsigned};
 use crate::tenant::TenantTx;
-use crate::{Result, StoreError, audit};
+use crate::{Result, StoreError, audit, waves};
 
 /// What the audit says of a change. `before` and `after` must hold no secrets.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,8 @@ pub struct Committed {
     pub revision: Option<Revision>,
     /// Place of its entry in the organization's audit.
     pub audit_n: u64,
+    /// Some of it is staged: nodes get it wave by wave.
+    pub staged: bool,
 }
 
 /// A transaction that changes one organization. There is no commit without an audit entry.
@@ -45,6 +47,10 @@ pub struct Change {
     now: Timestamp,
     written: Vec<Document>,
     renews: bool,
+    /// Changes of the shared catalogue are staged.
+    waves: bool,
+    staged: bool,
+    step: Option<waves::Move>,
 }
 
 #[derive(Debug)]
@@ -57,9 +63,66 @@ struct Document {
     requires: &'static [&'static str],
 }
 
+impl Document {
+    fn may_wait(&self) -> bool {
+        let kind =
+            matches!(self.key.kind, ResourceKind::Provider | ResourceKind::Model | ResourceKind::Offering);
+        kind && !self.tightens && self.content.is_some()
+    }
+
+    /// Kind, id, and which model it offers.
+    fn name(&self) -> (&str, &str, &str) {
+        let model = self.content.as_ref().and_then(|content| content.get("model")).and_then(Value::as_str);
+        (self.key.kind.as_str(), &self.key.id, model.unwrap_or_default())
+    }
+}
+
+/// Documents that are staged go beside the released ones; any other one takes the place of both.
+const PUBLISH: &str = "WITH now AS MATERIALIZED (SELECT feed_history() AS history),
+    head AS (UPDATE feed_head f SET history = coalesce(now.history, f.history),
+                 n = f.n + feed_leap(f.history, now.history) + $3
+             FROM now WHERE f.shard = $2 RETURNING f.n),
+    d AS (SELECT d.kind, d.id, d.uid, d.tightens, d.content, d.hash, d.staged, head.n - $3 + d.place AS n,
+              nullif(ARRAY(SELECT jsonb_array_elements_text(d.requires)), '{}') AS requires, s.version AS before
+          FROM head, unnest($5::text[], $6::text[], $7::uuid[], $8::boolean[], $9::jsonb[], $10::bytea[], $11::jsonb[],
+                            $12::boolean[])
+              WITH ORDINALITY AS d (kind, id, uid, tightens, content, hash, requires, staged, place)
+          LEFT JOIN config_staged s ON s.organization_id = $1 AND s.kind = d.kind AND s.id = d.id),
+    stored AS (
+        INSERT INTO config_resources AS c (organization_id, kind, id, uid, shard, n, tightens, version,
+                                           created_at, updated_at, content, content_hash, requires)
+        SELECT $1, kind, id, uid, $2, n, tightens, coalesce(before, 0) + 1, $4, $4, content, hash, requires
+        FROM d WHERE NOT staged
+        ON CONFLICT (organization_id, kind, id) DO UPDATE SET
+            n = excluded.n, tightens = excluded.tightens, version = greatest(c.version + 1, excluded.version),
+            updated_at = excluded.updated_at, content = excluded.content, content_hash = excluded.content_hash,
+            requires = excluded.requires),
+    passed AS (DELETE FROM config_staged s USING d
+               WHERE NOT d.staged AND s.organization_id = $1 AND s.kind = d.kind AND s.id = d.id),
+    empty AS (
+        INSERT INTO config_resources (organization_id, kind, id, uid, shard, n, tightens, version, created_at, updated_at)
+        SELECT $1, kind, id, uid, $2, n, false, 0, $4, $4 FROM d WHERE staged
+        ON CONFLICT (organization_id, kind, id) DO NOTHING),
+    waiting AS (
+        INSERT INTO config_staged AS s (organization_id, kind, id, uid, shard, n, version, follows, created_at, updated_at,
+                                        content, content_hash, requires)
+        SELECT $1, d.kind, d.id, d.uid, $2, d.n, greatest(coalesce(c.version, 0), coalesce(d.before, 0)) + 1,
+            coalesce(c.version, 0), $4, $4, d.content, d.hash, d.requires
+        FROM d LEFT JOIN config_resources c ON c.organization_id = $1 AND c.kind = d.kind AND c.id = d.id WHERE d.staged
+        ON CONFLICT (organization_id, kind, id) DO UPDATE SET
+            uid = excluded.uid, n = excluded.n, version = excluded.version, follows = excluded.follows,
+            updated_at = excluded.updated_at, content = excluded.content, content_hash = excluded.content_hash,
+            requires = excluded.requires, told = false)
+    SELECT n FROM head";
+
 impl Change {
-    pub(crate) const fn new(tx: TenantTx, now: Timestamp) -> Self {
-        Self { tx, now, written: Vec::new(), renews: false }
+    pub(crate) const fn new(tx: TenantTx, now: Timestamp, waves: bool) -> Self {
+        Self { tx, now, written: Vec::new(), renews: false, waves, staged: false, step: None }
+    }
+
+    /// Has the wave make a move. For changes of the system organization that write nothing else.
+    pub fn step(&mut self, step: waves::Move) {
+        self.step = Some(step);
     }
 
     /// The time written on the change's rows.
@@ -103,9 +166,12 @@ impl Change {
     pub async fn commit(mut self, note: AuditNote) -> Result<Committed> {
         let now = self.now;
         let audit_n = audit::append(&mut self.tx, now, &note).await?;
-        let revision = self.publish().await?;
+        let mut revision = self.publish().await?;
+        if let Some(step) = self.step.take() {
+            revision = Some(waves::make(&mut self, step).await?);
+        }
         self.tx.commit().await?;
-        Ok(Committed { revision, audit_n })
+        Ok(Committed { revision, audit_n, staged: self.staged })
     }
 
     /// Commits rows that are no part of anybody's configuration and tell nothing by themselves:
@@ -136,6 +202,30 @@ impl Change {
         Ok(())
     }
 
+    /// Which of the documents wait for their wave: new versions in the shared catalogue that take nothing away.
+    async fn stages(&mut self, shard: Shard, written: &[Document]) -> Result<Vec<bool>> {
+        let mut staged = vec![false; written.len()];
+        if !self.waves || shard != Shard::SYSTEM {
+            return Ok(staged);
+        }
+        let candidates: Vec<usize> = written
+            .iter()
+            .enumerate()
+            .filter(|(_, document)| document.may_wait())
+            .map(|(at, _)| at)
+            .collect();
+        let of = |at: &usize| written.get(*at);
+        let named: Vec<(&str, &str, &str)> = candidates.iter().filter_map(of).map(Document::name).collect();
+        if named.is_empty() {
+            return Ok(staged);
+        }
+        for chosen in waves::chosen(self, &named).await? {
+            let place = candidates.get(chosen).and_then(|at| staged.get_mut(*at));
+            place.into_iter().for_each(|staged| *staged = true);
+        }
+        Ok(staged)
+    }
+
     /// Takes the next revisions of the shard and writes the documents under them: one statement,
     /// so that the counter is locked as briefly as possible.
     async fn publish(&mut self) -> Result<Option<Revision>> {
@@ -147,6 +237,8 @@ impl Change {
         }
         let shard = Shard::of(self.tx.organization_id());
         let written = std::mem::take(&mut self.written);
+        let staged = self.stages(shard, &written).await?;
+        self.staged = staged.contains(&true);
         let count = i64::try_from(written.len()).unwrap_or(i64::MAX);
         let kinds: Vec<&str> = written.iter().map(|d| d.key.kind.as_str()).collect();
         let ids: Vec<&str> = written.iter().map(|d| d.key.id.as_str()).collect();
@@ -156,37 +248,21 @@ impl Change {
         let hashes: Vec<Option<&[u8]>> = written.iter().map(|d| d.content_hash.as_deref()).collect();
         // Arrays of arrays are no type of Postgres.
         let requires: Vec<Value> = written.iter().map(|d| d.requires.into()).collect();
-        let (n,): (i64,) = sqlx::query_as(
-            "WITH now AS MATERIALIZED (SELECT feed_history() AS history),
-             head AS (UPDATE feed_head f SET history = coalesce(now.history, f.history),
-                          n = f.n + feed_leap(f.history, now.history) + $3
-                      FROM now WHERE f.shard = $2 RETURNING f.n),
-             stored AS (
-                 INSERT INTO config_resources AS c (organization_id, kind, id, uid, shard, n, tightens, version,
-                                                    created_at, updated_at, content, content_hash, requires)
-                 SELECT $1, d.kind, d.id, d.uid, $2, head.n - $3 + d.place, d.tightens, 1, $4, $4, d.content, d.hash,
-                        nullif(ARRAY(SELECT jsonb_array_elements_text(d.requires)), '{}')
-                 FROM head, unnest($5::text[], $6::text[], $7::uuid[], $8::boolean[], $9::jsonb[], $10::bytea[], $11::jsonb[])
-                     WITH ORDINALITY AS d (kind, id, uid, tightens, content, hash, requires, place)
-                 ON CONFLICT (organization_id, kind, id) DO UPDATE SET
-                     n = excluded.n, tightens = excluded.tightens, version = c.version + 1,
-                     updated_at = excluded.updated_at, content = excluded.content, content_hash = excluded.content_hash,
-                     requires = excluded.requires)
-             SELECT n FROM head",
-        )
-        .bind(self.tx.organization())
-        .bind(shard_index(shard))
-        .bind(count)
-        .bind(time(self.now))
-        .bind(&kinds)
-        .bind(&ids)
-        .bind(&uids)
-        .bind(&tightens)
-        .bind(&contents)
-        .bind(&hashes)
-        .bind(&requires)
-        .fetch_one(self.tx.connection())
-        .await?;
+        let (n,): (i64,) = sqlx::query_as(PUBLISH)
+            .bind(self.tx.organization())
+            .bind(shard_index(shard))
+            .bind(count)
+            .bind(time(self.now))
+            .bind(&kinds)
+            .bind(&ids)
+            .bind(&uids)
+            .bind(&tightens)
+            .bind(&contents)
+            .bind(&hashes)
+            .bind(&requires)
+            .bind(&staged)
+            .fetch_one(self.tx.connection())
+            .await?;
         Ok(Some(Revision { shard, n: unsigned(n) }))
     }
 }

@@ -20,6 +20,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 pub struct Store {
     app: PgPool,
     feed: PgPool,
+    waves: bool,
 }
 
 /// Brings the schema up to date, as the owner's login. Safe to run from several places at once.
@@ -51,11 +52,18 @@ impl Store {
     /// security, lacks its role or has the other one's, or when the schema is not migrated;
     /// [`StoreError::Unavailable`] when the database does not answer.
     pub async fn connect(app_url: &str, feed_url: &str) -> Result<Self> {
-        let store = Self { app: pool(app_url, 16).await?, feed: pool(feed_url, 8).await? };
+        let store = Self { app: pool(app_url, 16).await?, feed: pool(feed_url, 8).await?, waves: false };
         check_login(&store.app, "tidegate_app", "tidegate_feed").await?;
         check_login(&store.feed, "tidegate_feed", "tidegate_app").await?;
         check_schema(&store.app).await?;
         Ok(store)
+    }
+
+    /// The same, and changes of the shared catalogue go to nodes in waves.
+    #[must_use]
+    pub const fn with_waves(mut self, waves: bool) -> Self {
+        self.waves = waves;
+        self
     }
 
     /// A read-only transaction bound to the actor's organization.
@@ -71,7 +79,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn change(&self, actor: &Actor, now: Timestamp) -> Result<Change> {
-        Ok(Change::new(TenantTx::begin(&self.app, actor, "BEGIN").await?, now))
+        Ok(Change::new(TenantTx::begin(&self.app, actor, "BEGIN").await?, now, self.waves))
     }
 
     /// Whether the database answers at this moment.

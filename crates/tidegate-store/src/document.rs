@@ -75,7 +75,7 @@ pub(crate) async fn get<T, K: IdKind>(
     unwrap: Unwrap<T>,
 ) -> Result<Stored<T>> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT content, version, created_at, updated_at FROM config_resources
+        "SELECT content, version, created_at, updated_at FROM config_written
          WHERE organization_id = $1 AND kind = $2 AND uid = $3 AND content IS NOT NULL",
     )
     .bind(owner.to_uuid())
@@ -97,7 +97,7 @@ pub(crate) async fn list<T, K: IdKind>(
     unwrap: Unwrap<T>,
 ) -> Result<Page<Stored<T>>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT content, version, created_at, updated_at FROM config_resources
+        "SELECT content, version, created_at, updated_at FROM config_written
          WHERE organization_id = $1 AND kind = $2 AND uid > $3 AND content @> $4 ORDER BY uid LIMIT $5",
     )
     .bind(owner.to_uuid())
@@ -122,7 +122,7 @@ pub(crate) async fn lock<K: IdKind>(
     let version = lock_to_end(change, kind, id, expected).await?;
     let organization = change.organization();
     let (content, requires): (Value, Option<Vec<String>>) = sqlx::query_as(
-        "SELECT content, requires FROM config_resources WHERE organization_id = $1 AND kind = $2 AND uid = $3",
+        "SELECT content, requires FROM config_written WHERE organization_id = $1 AND kind = $2 AND uid = $3",
     )
     .bind(organization)
     .bind(kind.as_str())
@@ -141,15 +141,27 @@ pub(crate) async fn lock_to_end<K: IdKind>(
     expected: Option<i64>,
 ) -> Result<i64> {
     let organization = change.organization();
-    let row: Option<(i64,)> = sqlx::query_as(
-        "SELECT version FROM config_resources
-         WHERE organization_id = $1 AND kind = $2 AND uid = $3 AND content IS NOT NULL FOR UPDATE",
-    )
-    .bind(organization)
-    .bind(kind.as_str())
-    .bind(id.to_uuid())
-    .fetch_optional(change.connection())
-    .await?;
+    let mut statement = "SELECT version FROM config_resources
+         WHERE organization_id = $1 AND kind = $2 AND uid = $3 AND content IS NOT NULL FOR UPDATE";
+    if change.organization_id() == OrganizationId::SYSTEM {
+        // What is staged in its place is read once the released version is locked: only then does it stand still.
+        sqlx::query(
+            "SELECT FROM config_resources WHERE organization_id = $1 AND kind = $2 AND uid = $3 FOR UPDATE",
+        )
+        .bind(organization)
+        .bind(kind.as_str())
+        .bind(id.to_uuid())
+        .execute(change.connection())
+        .await?;
+        statement = "SELECT version FROM config_written
+             WHERE organization_id = $1 AND kind = $2 AND uid = $3 AND content IS NOT NULL";
+    }
+    let row: Option<(i64,)> = sqlx::query_as(statement)
+        .bind(organization)
+        .bind(kind.as_str())
+        .bind(id.to_uuid())
+        .fetch_optional(change.connection())
+        .await?;
     let (current,) = row.ok_or(StoreError::NotFound)?;
     match expected {
         Some(version) if version != current => Err(StoreError::VersionConflict { current }),
@@ -173,7 +185,7 @@ pub async fn resources(tx: &mut TenantTx, kinds: &[ResourceKind]) -> Result<Vec<
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     let own = tx.organization();
     let rows: Vec<(Uuid, Value)> = sqlx::query_as(
-        "SELECT organization_id, content FROM config_resources
+        "SELECT organization_id, content FROM config_written
          WHERE organization_id IN ($1, '00000000-0000-0000-0000-000000000000') AND kind = ANY($2) AND content IS NOT NULL
          ORDER BY array_position($2, kind), id",
     )

@@ -1,10 +1,11 @@
 //! The feed: what changed in a shard since a revision. Read across organizations.
 //!
-//! Only the newest version of each resource is kept, so a delta from 0 is a snapshot.
+//! Only the newest version of each resource is kept, so a delta from 0 is a snapshot. What is staged comes beside the
+//! released version, in the same statement: a position is reached with both or with neither.
 
 use serde_json::Value;
 use tidegate_types::resource::{ResourceKey, ResourceKind, Versioned, unknown_features};
-use tidegate_types::{OrganizationId, Position, Revision, Shard, Timestamp};
+use tidegate_types::{NodeId, OrganizationId, Position, Revision, Shard, Timestamp};
 use uuid::Uuid;
 
 use crate::connect::Store;
@@ -23,6 +24,8 @@ pub struct Item {
     pub placement: Placement,
     /// Features that it requires and this release does not have: the resource is then not read.
     pub unknown: Vec<String>,
+    /// It is staged, and told to the members of the wave only; `None`: it is released.
+    pub members: Option<Vec<NodeId>>,
 }
 
 impl Item {
@@ -73,11 +76,12 @@ type Row = (
     Option<Vec<String>>,
     Option<Vec<String>>,
     Option<Vec<String>>,
+    Option<Vec<Uuid>>,
 );
 
 fn item(
     in_shard: Shard,
-    (organization, kind, id, n, tightens, content, hash, requires, serving, former): Row,
+    (organization, kind, id, n, tightens, content, hash, requires, serving, former, members): Row,
 ) -> Result<Item> {
     let kind = ResourceKind::parse(&kind).ok_or(StoreError::Unreadable("resource kind"))?;
     let unknown: Vec<_> = requires.iter().flat_map(|all| unknown_features(all)).map(str::to_owned).collect();
@@ -94,6 +98,7 @@ fn item(
         content_hash: hash.map(|hash| bytes32(&hash, "content hash")).transpose()?,
         placement: Placement::new(serving, former),
         unknown,
+        members: members.map(|members| members.into_iter().map(NodeId::from_uuid).collect()),
     })
 }
 
@@ -109,8 +114,8 @@ fn known_kinds() -> [&'static str; ResourceKind::ALL.len()] {
 /// When the database is away.
 pub async fn changes_since(store: &Store, of: Shard, n: u64, limit: u32) -> Result<Vec<Item>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT c.organization_id, kind, id, n, tightens, content, content_hash, requires, serving, former
-         FROM config_resources c,
+        "SELECT c.organization_id, kind, id, n, tightens, content, content_hash, requires, serving, former, members
+         FROM config_told c,
              LATERAL (SELECT array_agg(pool) FILTER (WHERE rank IS NOT NULL) AS serving,
                              array_agg(pool) FILTER (WHERE rank IS NULL) AS former
                       FROM organization_pools p WHERE p.organization_id = c.organization_id) AS placed
@@ -133,8 +138,8 @@ pub async fn changes_since(store: &Store, of: Shard, n: u64, limit: u32) -> Resu
 /// When the database is away.
 pub async fn snapshot_page(store: &Store, of: Shard, n: u64, upto: u64, limit: u32) -> Result<Vec<Item>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT c.organization_id, kind, id, n, tightens, content, content_hash, requires, serving, former
-         FROM config_resources c,
+        "SELECT c.organization_id, kind, id, n, tightens, content, content_hash, requires, serving, former, members
+         FROM config_told c,
              LATERAL (SELECT array_agg(pool) FILTER (WHERE rank IS NOT NULL) AS serving,
                              array_agg(pool) FILTER (WHERE rank IS NULL) AS former
                       FROM organization_pools p WHERE p.organization_id = c.organization_id) AS placed

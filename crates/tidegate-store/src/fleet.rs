@@ -83,6 +83,8 @@ pub struct Heartbeat {
     pub draining: bool,
     /// How its limiter works: `healthy`, `away` or `memory`.
     pub limiter_mode: String,
+    /// Calls that it answered since its start, and how many of them with 5xx; `None`: its release does not tell.
+    pub answers: Option<(u64, u64)>,
 }
 
 /// A node of the fleet.
@@ -186,7 +188,8 @@ pub async fn heartbeat(store: &Store, node: NodeId, said: &Heartbeat, now: Times
              shipped = (SELECT array_agg(greatest(o, s) ORDER BY place)
                         FROM unnest(nodes.shipped, $7::bigint[]) WITH ORDINALITY AS p (o, s, place)),
              rejections = $8, journal_pending_records = $9, journal_pending_bytes = $10,
-             journal_horizon_seconds = $11, in_flight_calls = $12, draining = $13, limiter_mode = $14
+             journal_horizon_seconds = $11, in_flight_calls = $12, draining = $13, limiter_mode = $14,
+             answers = $15, answers_failed = $16
          WHERE node_id = $1 AND state = 'enrolled'",
     )
     .bind(node.to_uuid())
@@ -203,6 +206,8 @@ pub async fn heartbeat(store: &Store, node: NodeId, said: &Heartbeat, now: Times
     .bind(i32::try_from(said.in_flight_calls).unwrap_or(i32::MAX))
     .bind(said.draining)
     .bind(&said.limiter_mode)
+    .bind(said.answers.map(|(answers, _)| signed(answers)))
+    .bind(said.answers.map(|(_, failed)| signed(failed)))
     .execute(store.feed())
     .await?;
     if seen.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound) }
@@ -235,6 +240,8 @@ struct Row {
     in_flight_calls: i32,
     draining: bool,
     limiter_mode: String,
+    answers: Option<i64>,
+    answers_failed: Option<i64>,
     missing_records: i64,
 }
 
@@ -262,6 +269,10 @@ fn node(row: Row) -> Result<Node> {
             in_flight_calls: row.in_flight_calls.unsigned_abs(),
             draining: row.draining,
             limiter_mode: row.limiter_mode,
+            answers: row
+                .answers
+                .zip(row.answers_failed)
+                .map(|(all, failed)| (unsigned(all), unsigned(failed))),
         },
         missing_records: unsigned(row.missing_records),
     })

@@ -62,6 +62,7 @@ pub mod upkeep;
 pub mod usage;
 pub mod uses;
 pub mod watch;
+pub mod waves;
 pub mod webhooks;
 
 #[cfg(feature = "testing")]

@@ -60,14 +60,27 @@ pub struct Hashed {
     pub content_hash: [u8; 32],
 }
 
-/// The shard's newest revision and every resource in it that nodes of `pool` get, as of one instant.
+/// A shard as of one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hashes {
+    /// Its newest revision.
+    pub n: u64,
+    /// Every released resource in it that nodes of the pool get.
+    pub resources: Vec<Hashed>,
+    /// Nodes that have something else of it, which is staged.
+    pub members: Vec<NodeId>,
+}
+
+/// What nodes of `pool` hold of a shard that have everything, the members of a wave apart.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn hashes(store: &Store, of: Shard, pool: &str) -> Result<(u64, Vec<Hashed>)> {
-    type Row = (i64, Option<Uuid>, Option<String>, Option<String>, Option<i64>, Option<Vec<u8>>);
+pub async fn hashes(store: &Store, of: Shard, pool: &str) -> Result<Hashes> {
+    type Row =
+        (i64, Option<Uuid>, Option<String>, Option<String>, Option<i64>, Option<Vec<u8>>, Option<Vec<Uuid>>);
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT h.n, c.organization_id, c.kind, c.id, c.n, c.content_hash FROM feed_head h
+        "SELECT h.n, c.organization_id, c.kind, c.id, c.n, c.content_hash,
+             (SELECT w.members FROM waves w WHERE w.shard = h.shard AND w.stage IN ('one', 'tenth')) FROM feed_head h
          LEFT JOIN config_resources c ON c.shard = h.shard AND c.content_hash IS NOT NULL
              AND served_in(c.organization_id, $2) WHERE h.shard = $1",
     )
@@ -76,14 +89,16 @@ pub async fn hashes(store: &Store, of: Shard, pool: &str) -> Result<(u64, Vec<Ha
     .fetch_all(store.feed())
     .await?;
     let head = rows.first().map_or(0, |row| unsigned(row.0));
+    let members = rows.first().and_then(|row| row.6.clone()).unwrap_or_default();
     let mut hashed = Vec::with_capacity(rows.len());
     for row in rows {
-        let (_, Some(organization), Some(kind), Some(id), Some(n), Some(hash)) = row else { continue };
+        let (_, Some(organization), Some(kind), Some(id), Some(n), Some(hash), _) = row else { continue };
         let organization = OrganizationId::from_uuid(organization);
         let key = format!("{organization}/{kind}/{id}");
         hashed.push(Hashed { key, kind, id, n: unsigned(n), content_hash: bytes32(&hash, "content hash")? });
     }
-    Ok((head, hashed))
+    let members = members.into_iter().map(NodeId::from_uuid).collect();
+    Ok(Hashes { n: head, resources: hashed, members })
 }
 
 /// Which of these nodes are revoked or drained by now.

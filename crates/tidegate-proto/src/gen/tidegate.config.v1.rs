@@ -845,6 +845,12 @@ pub struct Heartbeat {
     /// Trust rules whose issuer signed with a key that the node does not hold.
     #[prost(message, repeated, tag = "10")]
     pub wanted_keys: ::prost::alloc::vec::Vec<WantedKeys>,
+    /// Calls that were answered since the start of the process; absent where the release does not count them.
+    #[prost(uint64, optional, tag = "11")]
+    pub answers: ::core::option::Option<u64>,
+    /// How many of them with 5xx.
+    #[prost(uint64, tag = "12")]
+    pub answers_failed: u64,
 }
 /// A trust rule whose issuer's keys should be fetched anew.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

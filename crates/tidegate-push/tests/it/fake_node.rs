@@ -122,11 +122,16 @@ impl FakeNode {
 
     /// Opens a config stream from what is held already.
     pub(crate) async fn stream_from(&self, held: Held, channel: Channel) -> Result<Stream, Status> {
+        self.stream_of(1, held, channel).await
+    }
+
+    /// The same in the process that began at `boot`.
+    pub(crate) async fn stream_of(&self, boot: u64, held: Held, channel: Channel) -> Result<Stream, Status> {
         let (say, said) = mpsc::channel(64);
         let hello = wire::Hello {
             protocol_version: PROTOCOL_VERSION,
             software_version: "0.0.0".to_owned(),
-            boot: 1,
+            boot,
             positions: positions_to_wire(&held.position),
             features: held.features.clone(),
             gateway_address: "127.0.0.1:1".to_owned(),

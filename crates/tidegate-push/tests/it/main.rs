@@ -24,4 +24,5 @@ mod revocations;
 mod rotations;
 mod samples;
 mod usage;
+mod waves;
 mod workloads;

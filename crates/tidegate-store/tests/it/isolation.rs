@@ -48,6 +48,7 @@ async fn populate(f: &Fixture, tenant: &Tenant) {
         .await
         .unwrap();
     for statement in [
+        "INSERT INTO config_staged SELECT organization_id, kind, id, uid, shard, n, version + 1, version, now(), now(), '{}', '' FROM config_resources WHERE organization_id = $1",
         "INSERT INTO organization_pools SELECT organization_id, 'default', 0 FROM organizations WHERE organization_id = $1",
         "INSERT INTO budget_raises SELECT organization_id, budget_id, budget_id, 5, now(), now() + '1 day', 'r', 'c' FROM budgets WHERE organization_id = $1",
         "INSERT INTO budget_pasts SELECT organization_id, budget_id, 0, now(), now() FROM budgets WHERE organization_id = $1",

@@ -25,3 +25,4 @@ mod steps;
 mod survey;
 mod upkeep;
 mod usage;
+mod waves;

@@ -24,6 +24,9 @@ pub(crate) struct ControlPlane {
     /// Seconds for which every node of a pool must have run before counters are opened anew for what a
     /// dead process had in advance.
     pub(crate) reclaim_after_seconds: u64,
+    /// Seconds for which each wave of a change of the shared catalogue is watched (one node, then a tenth, then all);
+    /// 0: such changes go to all nodes at once.
+    pub(crate) wave_seconds: u64,
     /// Seconds for which a control plane that is told to end still answers, not ready.
     pub(crate) drain_lead_seconds: u64,
     /// Nodes enrol by the token of their pod's service account; absent: by join tokens only.
@@ -79,6 +82,7 @@ impl Default for ControlPlane {
             grpc_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             grant_percent: 10,
             reclaim_after_seconds: 30,
+            wave_seconds: 10,
             drain_lead_seconds: 0,
             kubernetes: None,
         }

@@ -108,6 +108,7 @@ fn push_settings(config: &Config) -> Result<PushSettings> {
     Ok(PushSettings {
         names: control_plane.grpc_names.clone(),
         grant_percent: control_plane.grant_percent,
+        wave_soak: Duration::from_secs(control_plane.wave_seconds),
         ..PushSettings::default()
     })
 }
@@ -122,7 +123,7 @@ fn duties(config: &Config) -> tidegate_treasury::Settings {
 
 /// Starts everything and returns once it listens.
 pub(crate) async fn start(config: &Config) -> Result<RunningControlPlane> {
-    let store = connect(config).await?;
+    let store = connect(config).await?.with_waves(config.control_plane.wave_seconds > 0);
     let ring = keyring(config, &store).await?;
     let kek = ring.kek();
     let material =
