@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tidegate_store::fleet::{self, Node, NodeState};
+use tidegate_store::waves::{self, Stage};
 use tidegate_store::{SystemActor, placement};
 use tidegate_types::{NodeId, OrganizationId, Revision, Timestamp};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
+use crate::api::fleet::WaveView;
 use crate::problem::Problem;
 use crate::state::App;
 
@@ -30,6 +32,9 @@ pub(crate) struct FleetOutcome {
     laggards: Vec<Laggard>,
     /// Nodes that reject a resource of the caller's organization.
     rejections: Vec<FleetRejection>,
+    /// The change is staged: it reaches nodes in waves, and this is how far it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wave: Option<WaveView>,
 }
 
 /// A node that has not applied a change.
@@ -60,25 +65,39 @@ pub(crate) struct FleetRejection {
     reason: String,
 }
 
-/// Waits until every live node has applied `revision`, at most [`PATIENCE`].
+/// Waits until every live node has applied `revision`, at most [`PATIENCE`]. What is staged must be released first; where
+/// it is halted nobody waits.
 pub(crate) async fn wait(
     app: &App,
     organization: OrganizationId,
-    revision: Revision,
+    mut revision: Revision,
+    mut staged: bool,
 ) -> Result<FleetOutcome, Problem> {
     let actor = SystemActor::new("fleet-wait").acting_for(OrganizationId::SYSTEM);
     // Nobody else gets the change, but for pools that are told that the organization has left them.
     let pools = placement::ever_serving(&app.store, organization).await?;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let nodes = {
+        let (nodes, wave) = {
             let mut tx = app.store.begin(&actor).await?;
             let mut nodes = fleet::list(&mut tx).await?;
             nodes.retain(|node| pools.contains(&node.pool));
-            nodes
+            let wave = if staged { Some(waves::look(&mut tx).await?) } else { None };
+            (nodes, wave)
         };
-        let outcome = judge(&nodes, organization, revision, app.clock.now());
-        if outcome.laggards.is_empty() || Instant::now() >= deadline {
+        let mut outcome = judge(&nodes, organization, revision, app.clock.now());
+        let mut halted = false;
+        if let Some(wave) = wave {
+            if wave.staged.is_empty() {
+                (staged, revision.n) = (false, wave.upto.max(revision.n));
+                continue;
+            }
+            // What was just written has a halted wave begin again.
+            halted = wave.stage == Stage::Halted && !wave.has_news();
+            (outcome.applied, outcome.wave) = (false, Some(WaveView::from(&wave)));
+        }
+        let done = outcome.laggards.is_empty() && !staged;
+        if done || halted || Instant::now() >= deadline {
             return Ok(outcome);
         }
         tokio::time::sleep(PERIOD).await;
@@ -107,6 +126,7 @@ fn judge(nodes: &[Node], organization: OrganizationId, revision: Revision, now: 
         nodes: live.len(),
         laggards,
         rejections,
+        wave: None,
     }
 }
 

@@ -138,10 +138,10 @@ impl Write {
             once.keep(&self.app, &mut self.change, status, version, &view).await?;
         }
         let organization = self.organization();
-        let Committed { revision, .. } = self.change.commit(note).await?;
+        let Committed { revision, staged, .. } = self.change.commit(note).await?;
         let fleet = match revision {
             Some(revision) if self.wait => {
-                Some(crate::fleet_wait::wait(&self.app, organization, revision).await?)
+                Some(crate::fleet_wait::wait(&self.app, organization, revision, staged).await?)
             }
             _ => None,
         };

@@ -10,7 +10,7 @@ mod credits;
 mod encryption;
 mod explain;
 mod exporters;
-mod fleet;
+pub(crate) mod fleet;
 mod join_tokens;
 mod keys;
 mod ledger;

@@ -21,7 +21,8 @@ pub(super) fn control_plane(folder: &Path, index: usize, logins: &Logins, shape:
         shape.grant_percent.map(|percent| format!("grant_percent = {percent}\n")).unwrap_or_default();
     let quiet =
         shape.reclaim_after_seconds.map(|n| format!("reclaim_after_seconds = {n}\n")).unwrap_or_default();
-    let lead = lead(shape) + &grants + &quiet;
+    let waves = shape.wave_seconds.map(|n| format!("wave_seconds = {n}\n")).unwrap_or_default();
+    let lead = lead(shape) + &grants + &quiet + &waves;
     let (api, grpc, metrics) = (port::free()?, port::free()?, port::free()?);
     let host = shape.host(&format!("control-{index}")).address;
     let content = format!(

@@ -47,6 +47,8 @@ pub struct Shape {
     pub grant_percent: Option<u8>,
     /// `control_plane.reclaim_after_seconds`; `None`: as the executable has it.
     pub reclaim_after_seconds: Option<u64>,
+    /// `control_plane.wave_seconds`; `None`: as the executable has it, one from before the setting too.
+    pub wave_seconds: Option<u64>,
     /// `node.journal_max_bytes`; `None`: as the executable has it.
     pub journal_max_bytes: Option<u64>,
     /// Lines between the parts can be cut: see [`Lines`].
@@ -74,6 +76,7 @@ impl Default for Shape {
             decision_timeout_ms: Some(1_000),
             grant_percent: None,
             reclaim_after_seconds: None,
+            wave_seconds: Some(0),
             journal_max_bytes: None,
             lines: false,
             hosts: BTreeMap::new(),

@@ -39,7 +39,7 @@ pub(super) fn migrated(binary: &Path, host: Host) -> Result<(postgres::Server, L
             let (mut server, own) = (postgres::Server::start()?, tempfile::tempdir()?);
             create(&server)?;
             // What any release understands: the executable may be an older one.
-            let shape = Shape { drain_lead_seconds: None, ..Shape::default() };
+            let shape = Shape { drain_lead_seconds: None, wave_seconds: None, ..Shape::default() };
             let file = config::control_plane(own.path(), 0, &logins(&server), &shape)?;
             Program::run(binary, own.path(), &["migrate", "--config", &file])?;
             members(&server)?;

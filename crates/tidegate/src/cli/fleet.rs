@@ -20,11 +20,23 @@ const COLUMNS: Columns = &[
     ("last seen", "/last_seen"),
 ];
 
+const WAVE: Columns = &[
+    ("stage", "/stage"),
+    ("since", "/since"),
+    ("resources", "/resources"),
+    ("members", "/members"),
+    ("reason", "/reason"),
+];
+
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Lists nodes: revisions, lag, rejections.
     List(PageArgs),
+    /// Shows how far a change of the shared catalogue is on its way to the nodes.
+    Wave,
+    /// Lets a halted change of the shared catalogue go on, with one node.
+    Resume,
     /// Prints a single-use token with which a new node joins.
     Join {
         /// The pool that it joins.
@@ -51,6 +63,8 @@ impl Verb {
     pub(super) fn request(self) -> anyhow::Result<Request> {
         Ok(match self {
             Self::List(page) => Request::list("/fleet", page, COLUMNS),
+            Self::Wave => Request::get("/fleet/wave", WAVE),
+            Self::Resume => Request::post("/fleet/wave/resume", json!({}), WAVE),
             Self::Join { pool, expires_in_seconds } => {
                 let mut body = Body::default();
                 let body: Value =

@@ -38,6 +38,11 @@ pub(crate) fn render_fleet(answer: &Value) -> String {
     };
     let part = |entry: &Value, name: &str| entry.get(name).map(cell).unwrap_or_default();
     let mut out = String::new();
+    if let Some(wave) = answer.pointer("/fleet/wave") {
+        let (stage, reason) = (part(wave, "stage"), part(wave, "reason"));
+        let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        out.push_str(&format!("staged: not released to all nodes yet (wave: {stage}{why})\n"));
+    }
     for node in entries("laggards") {
         let (id, name, pool) = (part(&node, "node_id"), part(&node, "name"), part(&node, "pool"));
         let behind = part(&node, "behind");

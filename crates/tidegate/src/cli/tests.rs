@@ -120,6 +120,8 @@ fleet list
 fleet join
 fleet revoke ID
 fleet drained ID
+fleet wave
+fleet resume
 keys status
 keys rotate --kek
 audit list

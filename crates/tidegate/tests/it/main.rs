@@ -59,3 +59,4 @@ mod steps;
 mod support;
 mod units;
 mod waits;
+mod waves;

@@ -35,7 +35,8 @@ async fn rename_all(installation: &Installation, kind: &str) -> usize {
 async fn what_an_older_node_does_not_know_is_named_and_holds_once_the_node_is_upgraded() {
     let older = std::env::var_os("TIDEGATE_OLD").map(PathBuf::from);
     let first = older.clone().unwrap_or_else(|| binary().to_owned());
-    let shape = Shape { drain_lead_seconds: None, decision_timeout_ms: None, ..Shape::default() };
+    let shape =
+        Shape { drain_lead_seconds: None, decision_timeout_ms: None, wave_seconds: None, ..Shape::default() };
     let mut installation =
         Installation::start(&first, shape).await.unwrap_or_else(|error| panic!("{error:#}"));
     let (id, key) = installation.key("app", &json!({})).await.unwrap();

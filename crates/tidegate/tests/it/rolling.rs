@@ -147,6 +147,7 @@ async fn both_planes_are_replaced_one_by_one_under_load_and_no_request_fails() {
     let mut shape = Shape { control_planes: 2, nodes: 2, drain_lead_seconds, ..Shape::default() };
     if older.is_some() {
         shape.decision_timeout_ms = None;
+        shape.wave_seconds = None;
     }
     let mut installation = Installation::start(&first, shape).await.unwrap_or_else(|e| panic!("{e:#}"));
     let slow = json!({"output_tokens": 60, "chunk_delay_ms": 50, "hidden_reasoning": false});

@@ -4,6 +4,7 @@ mod drained;
 mod list;
 mod revoke;
 mod trust_roots;
+mod wave;
 
 use std::collections::BTreeMap;
 
@@ -17,10 +18,14 @@ use utoipa_axum::routes;
 use crate::fleet_wait::is_live;
 use crate::state::App;
 
+pub(crate) use wave::WaveView;
+
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list::list))
         .routes(routes!(trust_roots::trust_roots))
+        .routes(routes!(wave::wave))
+        .routes(routes!(wave::resume))
         .routes(routes!(revoke::revoke))
         .routes(routes!(drained::drained))
 }

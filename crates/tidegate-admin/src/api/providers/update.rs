@@ -32,7 +32,8 @@ pub(super) async fn update(
     let after = patch.apply(&ProviderSpec::from(before))?.into_provider(id)?;
     tightens::unchanged("slug", &before.slug, &after.slug)?;
     write.compile(&Resource::Provider(after.clone())).await?;
-    let tightens = before.enabled && !after.enabled;
+    // Policies name the countries in which a provider may be at home.
+    let tightens = before.enabled && !after.enabled || before.headquarters != after.headquarters;
     providers::update(&mut write, &after, Some(stored.version), tightens).await?;
     write
         .updated(

@@ -3,8 +3,9 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use tidegate_store::fleet::{self, Enrolment};
+use tidegate_store::{AuditNote, SystemActor, waves};
 use tidegate_telemetry::{SystemClock, entropy};
-use tidegate_types::{Clock as _, NodeId};
+use tidegate_types::{Clock as _, NodeId, OrganizationId};
 
 use crate::harness::{PASSWORD, Tenant, World};
 
@@ -103,7 +104,16 @@ pub(super) async fn make(world: &World, tenant: &Tenant) -> Objects {
     let link = guest.str("/sign_in_link");
     made.insert("link".to_owned(), link.rsplit('#').next().unwrap().into());
     made.insert("organization".to_owned(), tenant.id.clone().into());
+    halt_a_wave(world).await;
     Objects(made)
+}
+
+async fn halt_a_wave(world: &World) {
+    let system = SystemActor::new("test").acting_for(OrganizationId::SYSTEM);
+    let mut change = world.store.change(&system, SystemClock.now()).await.unwrap();
+    change.step(waves::Move::Halt("made".to_owned()));
+    let note = AuditNote { action: "wave.halt", object: "catalogue".to_owned(), before: None, after: None };
+    change.commit(note).await.unwrap();
 }
 
 async fn enrol(world: &World) -> NodeId {
@@ -223,6 +233,7 @@ fn actions(objects: &Objects) -> Vec<Case> {
         case("ledger_rerate", Root, "", span),
         case("providers_reconcile", Root, &id("provider"), json!({"lines": []})),
         case("fleet_drained", Root, &id("drained node"), None),
+        case("fleet_wave_resume", Root, "", None),
         quiet(NO_CHANGE, case("providers_compare", Root, &id("provider"), json!({"spans": []}))),
         quiet(NO_CHANGE, case("credentials_test", Owner, &id("credential"), None)),
         quiet(NO_CHANGE, case("explain_ask", Owner, "", explained)),

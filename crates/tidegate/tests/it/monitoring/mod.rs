@@ -17,7 +17,7 @@ use crate::support::{App, Ask, Prometheus, Target, seconds};
 const ALERTS: &str = include_str!("../../../../../helm/tidegate/files/alerts.yaml");
 
 /// A real fault for each alert of the chart: alert, what is done, the story that does it.
-const FAULTS: [(&str, &str, &str); 20] = [
+const FAULTS: [(&str, &str, &str); 21] = [
     ("TidegateErrorBudgetBurnsFast", "Redis is stopped under calls with a hard budget", "panels"),
     ("TidegateErrorBudgetBurnsSlowly", "the same", "panels"),
     ("TidegateNodeNotReady", "a node is told to end, and drains", "panels"),
@@ -63,6 +63,7 @@ const FAULTS: [(&str, &str, &str); 20] = [
         "books",
     ),
     ("TidegateConfigurationHealed", "a resource in the database is damaged", "panels"),
+    ("TidegateWaveHalted", "a provider's address is changed to one at which nobody answers", "waves"),
     (
         "TidegateHoldsUnresolved",
         "a node is killed under a call, the hour that it may take is over (its deadline is moved), and the node is not back (`TIDEGATE_FULL`)",
@@ -77,7 +78,7 @@ const FAULTS: [(&str, &str, &str); 20] = [
 ];
 
 /// The chart's alerts with other thresholds, and with waiting times that are 200 times shorter.
-fn rules(thresholds: &[(&str, &str)]) -> String {
+pub(crate) fn rules(thresholds: &[(&str, &str)]) -> String {
     let mut rules: String = ALERTS.lines().map(sooner).collect::<Vec<_>>().join("\n");
     for (usual, here) in thresholds {
         assert!(rules.contains(usual), "{usual} is in no alert");
@@ -98,7 +99,7 @@ fn sooner(line: &str) -> String {
     format!("{indent}for: {}ms", number.parse::<u64>().unwrap() * millis / 200)
 }
 
-fn target(job: &'static str, pod: &'static str, program: &Program) -> Target {
+pub(crate) fn target(job: &'static str, pod: &'static str, program: &Program) -> Target {
     let url = program.url("metrics on ").unwrap();
     Target { job, pod, address: url.trim_start_matches("http://").to_owned() }
 }
@@ -118,7 +119,7 @@ async fn until_none(what: &str, app: &App, ask: &Ask, mut left: impl AsyncFnMut(
 }
 
 /// Waits for these alerts, under calls that may fail.
-async fn raised(prometheus: &Prometheus, app: &App, alerts: &[(&str, &str)]) {
+pub(crate) async fn raised(prometheus: &Prometheus, app: &App, alerts: &[(&str, &str)]) {
     until_none("never raised", app, &Ask::chat("Hello"), async || {
         let firing = prometheus.alerts().await;
         let there = |(name, says): &&(&str, &str)| !firing.get(*name).is_some_and(|text| text.contains(says));
@@ -139,6 +140,7 @@ fn the_documentation_says_which_fault_raises_each_alert_of_the_chart() {
             "panels" => include_str!("panels.rs"),
             "fleet" => include_str!("fleet.rs"),
             "connected" => include_str!("connected.rs"),
+            "waves" => include_str!("../waves.rs"),
             _ => include_str!("books.rs"),
         };
         assert!(stories.contains(&format!("(\"{alert}\", ")), "{story} does not raise {alert}");

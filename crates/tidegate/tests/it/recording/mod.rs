@@ -87,7 +87,13 @@ async fn configure(installation: &Installation) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_between_the_planes_is_recorded() {
     let binary = std::env::var_os("TIDEGATE_OLD").map_or_else(|| binary().to_owned(), PathBuf::from);
-    let shape = Shape { nodes: 0, drain_lead_seconds: None, decision_timeout_ms: None, ..Shape::default() };
+    let shape = Shape {
+        nodes: 0,
+        drain_lead_seconds: None,
+        decision_timeout_ms: None,
+        wave_seconds: None,
+        ..Shape::default()
+    };
     let installation = Installation::start(&binary, shape).await.unwrap_or_else(|error| panic!("{error:#}"));
     let token = installation.admin.post("/join-tokens", &json!({"pool": "default"})).await.unwrap();
     let grpc = installation.control_planes[0].url("grpc on ").unwrap();

@@ -177,7 +177,13 @@ async fn no_cap_is_passed_while_releases_count_together_and_none_keeps_money_bac
         println!("no TIDEGATE_OLD: there is nobody to count with");
         return;
     };
-    let shape = Shape { nodes: 2, drain_lead_seconds: None, decision_timeout_ms: None, ..Shape::default() };
+    let shape = Shape {
+        nodes: 2,
+        drain_lead_seconds: None,
+        decision_timeout_ms: None,
+        wave_seconds: None,
+        ..Shape::default()
+    };
     let mut installation =
         Installation::start(&older, shape).await.unwrap_or_else(|error| panic!("{error:#}"));
     let answer = |tokens| json!({"output_tokens": tokens, "tokens_per_chunk": 50, "hidden_reasoning": false});

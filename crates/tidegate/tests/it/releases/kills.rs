@@ -30,7 +30,13 @@ async fn a_killed_node_that_comes_back_as_another_release_loses_and_doubles_no_c
         println!("no TIDEGATE_OLD: there is no other release to come back as");
         return;
     };
-    let shape = Shape { nodes: 2, drain_lead_seconds: None, decision_timeout_ms: None, ..Shape::default() };
+    let shape = Shape {
+        nodes: 2,
+        drain_lead_seconds: None,
+        decision_timeout_ms: None,
+        wave_seconds: None,
+        ..Shape::default()
+    };
     let mut installation =
         Installation::start(&older, shape).await.unwrap_or_else(|error| panic!("{error:#}"));
     let (id, key) = installation.key("app", &json!({})).await.unwrap();
