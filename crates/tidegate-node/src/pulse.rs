@@ -8,6 +8,7 @@ use tidegate_limits::{Limiter, Mode};
 use tidegate_proto::config::Heartbeat;
 use tidegate_proto::positions_to_wire;
 use tidegate_types::Position;
+use tokio_util::sync::CancellationToken;
 
 use crate::journal::{Journal, Mark};
 use crate::records::JournalRecords;
@@ -22,7 +23,8 @@ pub(crate) struct Pulse {
     pub(crate) limiter: Limiter,
     pub(crate) vault: Arc<NodeVault>,
     pub(crate) records: Arc<JournalRecords>,
-    pub(crate) draining: AtomicBool,
+    /// Cancelled when the node drains: the control plane is told at once, for a drain may take no time.
+    pub(crate) draining: CancellationToken,
     pub(crate) ready: Arc<AtomicBool>,
     /// What the other nodes say of revoked keys was heard, or could not be.
     pub(crate) listened: AtomicBool,
@@ -49,7 +51,8 @@ impl Pulse {
         wanted: Arc<WantedKeys>,
     ) -> Self {
         // Over memory there is nobody to hear.
-        let (draining, listened) = (AtomicBool::new(false), AtomicBool::new(limiter.mode() == Mode::Memory));
+        let (draining, listened) =
+            (CancellationToken::new(), AtomicBool::new(limiter.mode() == Mode::Memory));
         let shipped = Mutex::default();
         Self { handle, journal, limiter, vault, records, draining, ready, listened, wanted, shipped }
     }
@@ -91,7 +94,7 @@ impl Pulse {
             journal_pending_bytes: status.pending_bytes,
             journal_horizon_seconds: status.horizon_seconds,
             in_flight_calls: self.records.in_flight(),
-            draining: self.draining.load(Ordering::Acquire),
+            draining: self.draining.is_cancelled(),
             limiter_mode: mode(self.limiter.mode()).to_owned(),
             wanted_keys: self.wanted.take(),
             answers: Some(answers),
@@ -115,7 +118,7 @@ impl Pulse {
 
     fn lacking(&self) -> Option<&'static str> {
         let needed = [
-            (!self.draining.load(Ordering::Acquire), "it is draining"),
+            (!self.draining.is_cancelled(), "it is draining"),
             (self.handle.is_complete(), "it does not hold the whole configuration"),
             (self.vault.is_open(), "it has no pool key to check virtual keys with"),
             (!self.journal.status().refusing, "its journal takes no new work"),

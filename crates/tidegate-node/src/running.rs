@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tidegate_limits::Limiter;
@@ -102,7 +101,7 @@ impl RunningNode {
         if lead.is_zero() {
             return;
         }
-        self.pulse.draining.store(true, Ordering::Release);
+        self.pulse.draining.cancel();
         self.pulse.judge();
         self.gateway.leave();
         sleep(lead).await;
@@ -112,7 +111,7 @@ impl RunningNode {
     /// everything settled and shipped (30 s at most), then all tasks. What could not be shipped
     /// stays in the state folder for the next start.
     pub async fn drain(self, drain_timeout: Duration) {
-        self.pulse.draining.store(true, Ordering::Release);
+        self.pulse.draining.cancel();
         self.pulse.judge();
         self.stop_accepting.cancel();
         self.gateway.drain(drain_timeout).await;

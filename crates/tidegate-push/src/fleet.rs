@@ -134,6 +134,11 @@ impl NodeStatus {
         Ok(())
     }
 
+    /// What a node said last that drains.
+    pub(crate) fn last_words(&self) -> Option<Heartbeat> {
+        self.said.draining.then(|| self.said.clone())
+    }
+
     /// How far the node is.
     pub(crate) const fn applied(&self) -> &Position {
         &self.said.applied

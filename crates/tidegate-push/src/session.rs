@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tidegate_proto::config::{self as wire, node_message::Message as Said};
 use tidegate_proto::{ConvertError, PROTOCOL_VERSION, positions_from_wire};
+use tidegate_store::fleet::{self, Heartbeat};
 use tidegate_store::{Store, StoreError, trust_rules};
 use tidegate_types::{Clock, Position, Shard};
 use tokio::sync::mpsc;
@@ -84,11 +85,26 @@ async fn converse(
     let status = Mutex::new(NodeStatus::new(&hello, position.clone()));
     let speaker = Speaker { shared, node, out, position, told: None };
     let (heal, heals) = mpsc::channel(Shard::COUNT);
-    tokio::select! {
+    let ended = tokio::select! {
         status = listen(shared, node, inbound, &status) => status,
         status = speaker.speak(orders, heals) => status,
         status = report(shared, node, &status, &heal) => status,
+    };
+    // It may end before its last words would be written. One that fell silent has long started again.
+    let last = status.lock().last_words().filter(|_| ended.code() != Code::DeadlineExceeded);
+    if let Some(said) = last {
+        let _ = write(shared, node, &said).await;
     }
+    ended
+}
+
+/// Writes what the node says of itself.
+async fn write(shared: &Shared, node: &Admitted, said: &Heartbeat) -> Result<(), StoreError> {
+    let written = fleet::heartbeat(&shared.store, node.node_id, said, shared.clock.now()).await;
+    if let Err(error) = &written {
+        tracing::debug!(%error, "a heartbeat was not written");
+    }
+    written
 }
 
 /// The node speaks first.
@@ -183,17 +199,10 @@ async fn report(
         revocations.is_at(status.lock().applied());
         let due = status.lock().due(Instant::now());
         if let Some(said) = due {
-            let written =
-                tidegate_store::fleet::heartbeat(&shared.store, node.node_id, &said, shared.clock.now())
-                    .await;
-            match written {
-                Ok(()) => {}
-                Err(StoreError::NotFound) => {
-                    shared.nodes.cut(node.node_id);
-                    return Status::permission_denied("this node may not connect any more");
-                }
-                // The database is away: the node goes on with what it has.
-                Err(error) => tracing::debug!(%error, "a heartbeat was not written"),
+            // Where the database is away the node goes on with what it has.
+            if let Err(StoreError::NotFound) = write(shared, node, &said).await {
+                shared.nodes.cut(node.node_id);
+                return Status::permission_denied("this node may not connect any more");
             }
         }
         let to_compare = status.lock().take_acknowledged();

@@ -115,7 +115,7 @@ impl Client {
         }
     }
 
-    /// Heartbeats, once the welcome has told how often.
+    /// Heartbeats, once the welcome has told how often, and one when the node begins to drain.
     async fn beat(
         &self,
         out: &mpsc::Sender<NodeMessage>,
@@ -125,9 +125,12 @@ impl Client {
         let Some(every) = welcomed else { return std::future::pending().await };
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut sequence = 0;
+        let (mut sequence, mut drains) = (0, false);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.pulse.draining.cancelled(), if !drains => drains = true,
+            }
             sequence += 1;
             say(out, Said::Heartbeat(self.pulse.beat(sequence))).await?;
         }

@@ -204,7 +204,8 @@ async fn a_dead_provider_goes_no_further_than_the_first_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_tightens_binds_every_node_during_a_wave_and_a_first_node_that_dies_halts_it() {
+async fn what_tightens_binds_every_node_during_a_wave_and_a_first_node_that_dies_halts_it_and_one_that_drains_does_not()
+ {
     let (mut installation, id, apps) = world(3_600).await;
     let admin = &installation.admin;
     raise(&installation).await;
@@ -257,6 +258,18 @@ async fn what_tightens_binds_every_node_during_a_wave_and_a_first_node_that_dies
         (&waits["fleet"]["applied"], &waits["fleet"]["wave"]["stage"]),
         (&json!(false), &json!("one"))
     );
+
+    // A first node that drains, however shortly, is no reason to halt: another one takes its place.
+    let first = member(&installation, &wave(&installation).await).await;
+    installation.nodes[first].signal("TERM");
+    assert!(installation.nodes[first].wait(seconds(10)).await.unwrap());
+    until("another node is first", seconds(10), async || {
+        let now = wave(&installation).await;
+        assert_eq!(now["stage"], "one", "{now}");
+        member(&installation, &now).await != first
+    })
+    .await;
+    installation.restart_node(first).await.unwrap();
 
     // Nobody hears of the first node any more.
     let first = member(&installation, &wave(&installation).await).await;
