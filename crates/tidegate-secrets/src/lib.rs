@@ -6,6 +6,7 @@
 mod base62;
 pub mod ca;
 pub mod caller_token;
+pub mod copy;
 pub mod decision;
 pub mod envelope;
 mod error;

@@ -50,7 +50,7 @@ impl PoolSecrets {
         Self::from_bytes(pool, version, &opened)
     }
 
-    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(128));
         out.push(FORMAT);
         out.extend_from_slice(self.key.expose());
@@ -61,7 +61,7 @@ impl PoolSecrets {
         out
     }
 
-    fn from_bytes(pool: &str, version: u32, bytes: &[u8]) -> Result<Self, SecretsError> {
+    pub(crate) fn from_bytes(pool: &str, version: u32, bytes: &[u8]) -> Result<Self, SecretsError> {
         let rest = bytes.strip_prefix(&[FORMAT]).ok_or(SecretsError::MalformedMaterial)?;
         let (key, mut rest) = rest.split_first_chunk::<32>().ok_or(SecretsError::MalformedMaterial)?;
         let mut peppers = Vec::with_capacity(2);

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod certificates;
+mod copy;
 mod decisions;
 mod envelopes;
 mod key_encryption_key;
