@@ -374,6 +374,18 @@ impl Limiter {
         }
     }
 
+    /// Takes something that one owner of the pool may have, for `span`. Whether `owner` has it, now or from an earlier
+    /// time; over memory there is nobody else.
+    ///
+    /// # Errors
+    /// [`LimitError::Away`]: the store cannot tell.
+    pub async fn own(&self, what: &str, owner: &[u8], span: Duration) -> Result<bool, LimitError> {
+        match &self.store {
+            Store::Memory(_) => Ok(true),
+            Store::Redis(store) => store.own(what, owner, span).await,
+        }
+    }
+
     /// Waits until what is queued is through and what is not held of grants is given back (what waits for an epoch
     /// does not count). Bound it with a timeout when the store may be away.
     pub async fn idle(&self) {

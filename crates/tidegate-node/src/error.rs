@@ -27,6 +27,9 @@ pub enum NodeError {
     /// A journal was not shipped to its end.
     #[error("the journal is not shipped: {0}")]
     Unshipped(String),
+    /// A copy of the configuration that this node does not begin by.
+    #[error("begin by the copy of the configuration: {0}")]
+    Copy(String),
     /// The control plane's answer to a join token or renewal.
     #[error("enrol: {0}")]
     Enrolment(String),
@@ -57,6 +60,11 @@ impl NodeError {
     /// Names what the control plane answered.
     pub(crate) fn enrolment(problem: impl Into<Problem>) -> Self {
         Self::Enrolment(problem.into().0)
+    }
+
+    /// Names why a copy is not begun by.
+    pub(crate) fn copy(problem: impl Into<Problem>) -> Self {
+        Self::Copy(problem.into().0)
     }
 
     /// Names the file of the state folder that cannot be used.

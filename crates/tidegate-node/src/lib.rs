@@ -8,6 +8,7 @@ mod aftermath;
 mod ask;
 mod backoff;
 mod certificate;
+mod copy;
 mod error;
 mod grants;
 mod identity;
@@ -35,6 +36,7 @@ mod wanted;
 mod whole;
 
 pub use certificate::{CertificateFiles, GatewayTls};
+pub use copy::CopySource;
 pub use error::NodeError;
 pub use identity::{Enrolling, held_in};
 pub use link::ControlPlane;

@@ -9,12 +9,14 @@ use tidegate_policy::Config;
 use tidegate_proxy::Gateway;
 use tidegate_types::NodeId;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::aftermath::{self, Aftermath};
 use crate::ask::Asker;
 use crate::certificate::GatewayTls;
+use crate::copy::{self, Beginning, Begun};
 use crate::error::NodeError;
 use crate::grants::GrantAsker;
 use crate::identity::{self, Identity};
@@ -117,8 +119,7 @@ async fn make(
 ) -> Result<Made, NodeError> {
     let (stop, tasks) = (stop.clone(), tasks.clone());
     let state = Arc::new(State::open(&settings.state)?);
-    let clock = Arc::clone(&settings.clock);
-    let identity = Arc::new(identity::obtain(&state, &settings.enrolling(), &*clock).await?);
+    let identity = Arc::new(identify(settings, &state).await?);
     let (journal, recovered) = open_journal(settings, &state, identity.node_id).await?;
     settings.limiter.place_as(Process { node_id: identity.node_id, boot: journal.boot() });
     let whole_since = whole::since(&state, journal.boot(), recovered.gaps, whole::place(&state).as_deref())?;
@@ -127,7 +128,7 @@ async fn make(
     let (tells, told) = sync::told();
     let begin = begin(settings, &config, &state, identity.node_id, tells);
     let handle = Arc::new(blocking(move || Handle::start(begin)).await?);
-    let revocations = Revocations::start(Arc::clone(&config), settings.limiter.clone(), Arc::clone(&state));
+    let revocations = revocations(settings, &config, &state, identity.node_id);
     unlock(&vault, &identity, &state);
     let opener = Opener::new(
         settings.limiter.clone(),
@@ -204,6 +205,24 @@ fn begin(
     }
 }
 
+/// Who the node is; where it has no identity yet, and a copy is set up, possibly by that.
+async fn identify(settings: &NodeSettings, state: &Arc<State>) -> Result<Identity, NodeError> {
+    let NodeSettings { copy, control, limiter, clock, .. } = settings;
+    let begin = |source| Beginning::new(source, &control.roots_pem, limiter, state, clock).map(Arc::new);
+    let beginning = copy.as_ref().map(begin).transpose()?;
+    identity::obtain(state, &settings.enrolling(), beginning.as_ref(), &**clock).await
+}
+
+fn revocations(
+    settings: &NodeSettings,
+    config: &Arc<Config>,
+    state: &Arc<State>,
+    node: NodeId,
+) -> Revocations {
+    let must_hear = copy::is_unheard(state, node);
+    Revocations::start(Arc::clone(config), settings.limiter.clone(), Arc::clone(state), must_hear)
+}
+
 async fn open_journal(
     settings: &NodeSettings,
     state: &State,
@@ -246,6 +265,25 @@ fn serve(running: &RunningNode, settings: &NodeSettings, gateway: TcpListener) {
     ));
 }
 
+/// What a node has to do with copies while it runs; where it is told of the newest.
+fn run_copies(
+    settings: &NodeSettings,
+    identity: &Identity,
+    state: &State,
+    pulse: &Arc<Pulse>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> watch::Sender<i64> {
+    let (copies, newest) = watch::channel(0);
+    let (limiter, clock) = (settings.limiter.clone(), Arc::clone(&settings.clock));
+    tasks.spawn(copy::tell_others(limiter, identity.pool.clone(), newest, clock, stop.clone()));
+    if let Some(begun) = Begun::read(state).filter(|begun| begun.node == Some(identity.node_id)) {
+        let limiter = settings.limiter.clone();
+        tasks.spawn(copy::keep_claim(limiter, begun, Arc::clone(pulse), stop.clone()));
+    }
+    copies
+}
+
 fn run_tasks(
     made: Made,
     settings: NodeSettings,
@@ -271,6 +309,7 @@ fn run_tasks(
     let gauges = Gauges::register(&settings.metrics);
     let unheard = gauges.unheard.clone();
     tasks.spawn(revocations.share(told.revoked, Arc::clone(&pulse), unheard, stop.clone()));
+    let copies = run_copies(&settings, &identity, &state, &pulse, &tasks, &stop);
     let client = sync::Client {
         about: sync::About {
             software_version: settings.software_version,
@@ -286,6 +325,7 @@ fn run_tasks(
         gateway,
         tasks: tasks.clone(),
         outage: Outage::default(),
+        copies,
     };
     let grants =
         GrantAsker { limiter: settings.limiter.clone(), link: Arc::clone(&link), boot: journal.boot() };

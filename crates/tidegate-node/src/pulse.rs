@@ -28,6 +28,8 @@ pub(crate) struct Pulse {
     pub(crate) ready: Arc<AtomicBool>,
     /// What the other nodes say of revoked keys was heard, or could not be.
     pub(crate) listened: AtomicBool,
+    /// Another node has begun by the same reserve.
+    pub(crate) doubled: AtomicBool,
     wanted: Arc<WantedKeys>,
     shipped: Mutex<Shipped>,
 }
@@ -53,8 +55,8 @@ impl Pulse {
         // Over memory there is nobody to hear.
         let (draining, listened) =
             (CancellationToken::new(), AtomicBool::new(limiter.mode() == Mode::Memory));
-        let shipped = Mutex::default();
-        Self { handle, journal, limiter, vault, records, draining, ready, listened, wanted, shipped }
+        let (doubled, shipped) = (AtomicBool::new(false), Mutex::default());
+        Self { handle, journal, limiter, vault, records, draining, ready, listened, doubled, wanted, shipped }
     }
 
     /// Positions such that every record written before they were applied has been acknowledged.
@@ -123,6 +125,7 @@ impl Pulse {
             (self.vault.is_open(), "it has no pool key to check virtual keys with"),
             (!self.journal.status().refusing, "its journal takes no new work"),
             (self.listened.load(Ordering::Acquire), "it has not heard yet what others say of revoked keys"),
+            (!self.doubled.load(Ordering::Acquire), "another node has begun by the same reserve"),
         ];
         needed.into_iter().find(|(given, _)| !given).map(|(_, because)| because)
     }

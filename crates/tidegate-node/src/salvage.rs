@@ -67,7 +67,7 @@ impl Salvage {
         if self.anew {
             identity::forget(&state)?;
         }
-        let identified = identity::obtain(&state, &self.enrolling, &*clock);
+        let identified = identity::obtain(&state, &self.enrolling, None, &*clock);
         let identity = tokio::time::timeout_at(until, identified)
             .await
             .map_err(|_| NodeError::Unshipped("the control plane did not answer".to_owned()))??;

@@ -14,6 +14,7 @@ use tidegate_telemetry::Metrics;
 use tidegate_types::{Clock, Secret};
 
 use crate::certificate::GatewayTls;
+use crate::copy::CopySource;
 use crate::identity::Enrolling;
 use crate::link::ControlPlane;
 
@@ -34,6 +35,8 @@ pub struct NodeSettings {
     pub join_token: Option<Secret>,
     /// Instead of a join token: the pod's service account.
     pub service_account: Option<ServiceAccount>,
+    /// Where a node without an identity finds a copy of the configuration while the control plane is away.
+    pub copy: Option<CopySource>,
     /// The gateway's address.
     pub gateway_listen: SocketAddr,
     /// TLS for it.

@@ -2,6 +2,7 @@
 
 use tidegate_keyring::KeyringError;
 use tidegate_secrets::SecretsError;
+use tidegate_secrets::copy::CopyError;
 use tidegate_store::StoreError;
 
 /// What went wrong.
@@ -19,6 +20,9 @@ pub enum PushError {
     /// The stored key material was wrapped by another key-encryption key.
     #[error("the key-encryption key is not the one under which this database's keys were wrapped")]
     ForeignKey,
+    /// A copy of the configuration cannot be published.
+    #[error("push: {0}")]
+    Copy(#[from] CopyError),
     /// TLS cannot be set up.
     #[error("push: TLS: {0}")]
     Tls(#[from] rustls::Error),

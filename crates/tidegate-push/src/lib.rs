@@ -9,6 +9,7 @@ mod assemble;
 mod budget;
 mod certificate;
 mod commands;
+mod copy;
 mod crowd;
 mod digests;
 mod enroll;
@@ -36,6 +37,7 @@ mod waves;
 mod workload;
 
 pub use commands::{CommandError, Commands, Tested};
+pub use copy::CopySettings;
 pub use error::PushError;
 pub use material::{Material, prepare};
 pub use metrics::{Dropped, PushMetrics};

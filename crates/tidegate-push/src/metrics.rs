@@ -40,6 +40,8 @@ pub struct PushMetrics {
     pub malformed: Counter,
     /// 1 while a change of the catalogue was halted on its way to the nodes.
     pub wave_halted: Gauge<i64, AtomicI64>,
+    /// Age (seconds) of the oldest of the pools' newest copies; 0 where none are published.
+    pub copy_age: Gauge<i64, AtomicI64>,
     connections_dropped: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
@@ -132,6 +134,11 @@ impl PushMetrics {
                 "push_wave_halted",
                 "1 while a change of the catalogue was halted on its way to the nodes",
                 self.wave_halted.clone(),
+            );
+            registry.register(
+                "copy_age_seconds",
+                "Age of the newest published copy of the configuration, of the pool where it is the oldest; 0 where none are published",
+                self.copy_age.clone(),
             );
             registry.register("push_malformed", "Malformed messages of nodes", self.malformed.clone());
             registry.register(

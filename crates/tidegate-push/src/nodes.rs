@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tidegate_secrets::ca::NodeIdentity;
-use tidegate_store::fleet::{self, NodeState};
-use tidegate_store::{Store, StoreError, watch};
+use tidegate_store::fleet::{self, Node, NodeState};
+use tidegate_store::{Store, StoreError, reserves, watch};
 use tidegate_types::{Clock, NodeId, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -44,7 +44,7 @@ impl Nodes {
         }
         let node = match fleet::get(&self.store, identity.node_id).await {
             Ok(node) => node,
-            Err(StoreError::NotFound) => return Err(Status::permission_denied("no such node")),
+            Err(StoreError::NotFound) => self.join_reserve(identity.node_id).await?,
             Err(error) => return Err(unavailable(&error)),
         };
         if node.state != NodeState::Enrolled || node.pool != identity.pool {
@@ -58,6 +58,20 @@ impl Nodes {
             not_after: identity.not_after,
             gone,
         })
+    }
+
+    /// A node that began by a copy of the configuration, and connects for the first time.
+    async fn join_reserve(&self, id: NodeId) -> Result<Node, Status> {
+        let joined = reserves::join(&self.store, id, self.clock.now()).await;
+        if joined.map_err(|error| unavailable(&error))? {
+            tracing::info!(node = %id, "a node that began by a copy of the configuration has joined the fleet");
+        }
+        // Also where another call of the same node was faster.
+        match fleet::get(&self.store, id).await {
+            Ok(node) => Ok(node),
+            Err(StoreError::NotFound) => Err(Status::permission_denied("no such node")),
+            Err(error) => Err(unavailable(&error)),
+        }
     }
 
     /// Cuts off a node whose state was found to be other than enrolled.

@@ -1,5 +1,6 @@
 //! The gRPC server: puts the services behind mutual TLS, and ends them in order.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::PushError;
 use crate::admission::Admission;
 use crate::budget::Authority;
 use crate::commands::Commands;
+use crate::copy::{Copies, CopySettings, Publisher};
 use crate::digests::Digests;
 use crate::enroll::{Enroller, TURNS};
 use crate::feed::Feed;
@@ -59,6 +61,8 @@ pub struct PushSettings {
     pub grant_percent: u8,
     /// How long each wave of a change of the catalogue is watched; zero: such changes go to all at once.
     pub wave_soak: Duration,
+    /// Copies of the configuration on a volume; `None`: none are published here.
+    pub copy: Option<CopySettings>,
 }
 
 impl Default for PushSettings {
@@ -70,6 +74,7 @@ impl Default for PushSettings {
             enrolments_per_second: 20,
             grant_percent: 0,
             wave_soak: Duration::ZERO,
+            copy: None,
         }
     }
 }
@@ -127,8 +132,19 @@ impl PushServer {
         let (clock, soak) = (Arc::clone(&self.clock), self.settings.wave_soak);
         let runner = Runner::new(self.store.clone(), clock, self.metrics.clone(), soak);
         tracker.spawn(runner.run(stop.clone()));
+        let copies = Arc::new(Copies::default());
+        let aged = self.settings.copy.is_some().then(|| self.metrics.clone());
+        tracker.spawn(Arc::clone(&copies).follow(
+            self.store.clone(),
+            Arc::clone(&self.clock),
+            aged,
+            stop.clone(),
+        ));
+        if let Some(settings) = self.settings.copy.clone() {
+            tracker.spawn(self.publisher(settings, &feed).run(stop.clone()));
+        }
 
-        let router = self.router(&tracker, feed, nodes, &stop);
+        let router = self.router(&tracker, feed, nodes, copies, &stop);
         let served = router.serve_with_incoming_shutdown(connections, stop.clone().cancelled_owned());
         let lingered = async {
             stop.cancelled().await;
@@ -146,11 +162,24 @@ impl PushServer {
         Ok(())
     }
 
+    fn publisher(&self, settings: CopySettings, feed: &Arc<Feed>) -> Publisher {
+        Publisher {
+            store: self.store.clone(),
+            clock: Arc::clone(&self.clock),
+            material: Arc::clone(&self.material),
+            feed: Arc::clone(feed),
+            metrics: self.metrics.clone(),
+            settings,
+            spares: HashMap::new(),
+        }
+    }
+
     fn router(
         self,
         tracker: &TaskTracker,
         feed: Arc<Feed>,
         nodes: Arc<Nodes>,
+        copies: Arc<Copies>,
         stop: &CancellationToken,
     ) -> tonic::transport::server::Router {
         let Self { store, material, clock, settings, metrics, commands, workloads } = self;
@@ -187,7 +216,8 @@ impl PushServer {
         };
         let questions = Questions { store: store.clone(), nodes: Arc::clone(&nodes) };
         let digests = Digests::new(store.clone());
-        let shared = Arc::new(Shared { store, clock, material, feed, digests, nodes, commands, metrics });
+        let shared =
+            Arc::new(Shared { store, clock, material, feed, digests, nodes, commands, copies, metrics });
         let configuration = Configuration {
             shared,
             admission: admission(settings.streams_per_second, settings.streams_burst),

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
 
 use crate::commands::Commands;
+use crate::copy::Copies;
 use crate::digests::{Compared, Digests};
 use crate::feed::Feed;
 use crate::fleet::{Acknowledged, EAGER, NodeStatus};
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) digests: Digests,
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) commands: Commands,
+    pub(crate) copies: Arc<Copies>,
     pub(crate) metrics: PushMetrics,
 }
 

@@ -168,7 +168,8 @@ impl Speaker<'_> {
         // Before any credential that is sealed under a newer one.
         self.tell_pool_key().await?;
         self.catch_up(heads).await?;
-        self.say(Say::Current(wire::Current {})).await
+        let copy_issued_at_micros = self.shared.copies.issued_at_micros(&self.node.pool);
+        self.say(Say::Current(wire::Current { copy_issued_at_micros })).await
     }
 
     /// Has the node drop a shard and get it anew.

@@ -39,6 +39,7 @@ pub mod sign_in;
 pub mod wrapped;
 
 pub mod calls;
+pub mod copies;
 pub mod credits;
 pub mod decisions;
 pub mod epochs;
@@ -56,6 +57,7 @@ pub mod placement;
 pub mod reconcile;
 pub mod reports;
 pub mod rerate;
+pub mod reserves;
 pub mod root_keys;
 pub mod survey;
 pub mod upkeep;

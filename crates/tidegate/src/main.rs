@@ -71,11 +71,15 @@ enum Command {
         /// How long.
         seconds: u64,
     },
-    /// Makes the key-encryption key.
+    /// Makes the key-encryption key, or a class key.
     Keygen {
         /// The file to write; an existing one is never overwritten.
         #[arg(long, default_value = "key-encryption-key")]
         out: PathBuf,
+        /// Makes a class key instead, for copies of the configuration: writes its private half to this file and prints
+        /// the public one.
+        #[arg(long, conflicts_with = "out")]
+        class_key: Option<PathBuf>,
     },
     /// Simulated providers, for trials and tests.
     Simulator {
@@ -144,7 +148,8 @@ fn start(command: Command) -> Result<ExitCode> {
         Command::Doctor(asked) => return runtime(Some(1))?.block_on(run::doctor::run(&asked)),
         Command::Probe(asked) => runtime(Some(1))?.block_on(run::container::probe(asked))?,
         Command::Sleep { seconds } => runtime(Some(1))?.block_on(run::container::pause(seconds)),
-        Command::Keygen { out } => run::keygen::run(&out)?,
+        Command::Keygen { class_key: Some(file), .. } => run::keygen::class_key(&file)?,
+        Command::Keygen { out, class_key: None } => run::keygen::run(&out)?,
         Command::Simulator { listen } => runtime(None)?.block_on(run::simulator::run(listen))?,
         Command::Admin(command) => return Ok(runtime(Some(1))?.block_on(cli::run(command))),
     }

@@ -17,6 +17,8 @@ pub enum Board {
     /// nodes serve without it. Whoever begins to listen hears all that is kept, some hundred in each trip, until a trip
     /// brings none.
     Revocations,
+    /// Published copies of the configuration: the newest of them. Whoever begins to listen hears all that is kept.
+    Copies,
 }
 
 impl Board {
@@ -24,6 +26,7 @@ impl Board {
         match self {
             Self::News => "tg:{fleet}:news",
             Self::Revocations => "tg:{fleet}:revoked",
+            Self::Copies => "tg:{fleet}:copies",
         }
     }
 
@@ -32,6 +35,7 @@ impl Board {
         match self {
             Self::News => 2_000,
             Self::Revocations => 20_000,
+            Self::Copies => 1_000,
         }
     }
 
@@ -39,7 +43,7 @@ impl Board {
     fn back_micros(self) -> i64 {
         match self {
             Self::News => 300 * 1_000_000,
-            Self::Revocations => i64::MAX,
+            Self::Revocations | Self::Copies => i64::MAX,
         }
     }
 }
@@ -67,6 +71,8 @@ impl Heard {
 
 /// Before the name of what one caller may have at a time.
 const CLAIM: &str = "tg:{fleet}:probe:";
+/// Before the name of what one owner has, and shows that it is the one.
+const OWNED: &str = "tg:{fleet}:owned:";
 
 impl RedisStore {
     pub(crate) async fn claim(&self, what: &str, span: Duration) -> Result<bool, LimitError> {
@@ -81,6 +87,26 @@ impl RedisStore {
             Ok(Value::ServerError(_)) | Err(_) => Err(LimitError::Away),
             Ok(_) => Ok(true),
         }
+    }
+
+    pub(crate) async fn own(&self, what: &str, owner: &[u8], span: Duration) -> Result<bool, LimitError> {
+        let shard = self.route.fleet();
+        let link = shard.breaker.back().ok_or(LimitError::Away)?;
+        let (key, millis) = (format!("{OWNED}{what}"), u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+        let (mut take, mut look) = (redis::cmd("SET"), redis::cmd("GET"));
+        take.arg(&key).arg(owner).arg("NX").arg("PX").arg(millis);
+        look.arg(&key);
+        for command in [take, look] {
+            match shard.breaker.ask_back(&link, &command, TRIP).await {
+                Ok(Value::ServerError(_)) | Err(_) => return Err(LimitError::Away),
+                // Somebody has it.
+                Ok(Value::Nil) => {}
+                Ok(Value::BulkString(held)) => return Ok(held == owner),
+                Ok(_) => return Ok(true),
+            }
+        }
+        // It ended between both.
+        Ok(false)
     }
 
     pub(crate) async fn tell(

@@ -1,21 +1,33 @@
 //! Trades the join token, or the pod's service-account token, for a certificate, once in a node's life.
 
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tidegate_proto::enroll::enroll_service_client::EnrollServiceClient;
 use tidegate_proto::enroll::{EnrollRequest, EnrollResponse};
 use tidegate_secrets::ca::NodeKey;
 use tidegate_secrets::sealing::SealingKeyPair;
 use tidegate_types::{Clock, Secret};
+use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use super::{Identity, bad};
 use crate::backoff::Backoff;
+use crate::copy::Beginning;
 use crate::error::NodeError;
 use crate::link::{ControlPlane, dial};
 use crate::outage::{is_refusal, why};
 use crate::settings::ServiceAccount;
 use crate::state::State;
+
+/// A control plane that did not answer for so long is away.
+const AWAY_AFTER: Duration = Duration::from_secs(2);
+/// Longest time for one try, of which a herd of others may take most: the connection's own bound ends before TLS.
+const ASKED: Duration = Duration::from_secs(60);
+/// Between two looks whether it is.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Where to enrol, by what, and as whom.
 #[derive(Debug, Clone)]
@@ -50,7 +62,12 @@ impl Enrolling {
 
     /// Enrols and keeps the identity. Waits for a control plane that is not there yet, or lets others in first;
     /// a refusal is final.
-    pub(super) async fn enrol(&self, state: &State, clock: &dyn Clock) -> Result<Identity, NodeError> {
+    pub(super) async fn enrol(
+        &self,
+        state: &State,
+        beginning: Option<&Arc<Beginning>>,
+        clock: &dyn Clock,
+    ) -> Result<Identity, NodeError> {
         let key = NodeKey::generate().map_err(bad)?;
         let sealing = SealingKeyPair::generate().map_err(bad)?;
         let mut request = EnrollRequest {
@@ -60,20 +77,62 @@ impl Enrolling {
             software_version: self.software_version.clone(),
             ..EnrollRequest::default()
         };
-        let answer = self.ask(&mut request).await?;
+        let answer = match self.ask(&mut request, beginning).await? {
+            Got::Answer(answer) => answer,
+            Got::Begun(identity) => return Ok(*identity),
+        };
         let identity = Identity::new(key, sealing, answer, clock.now())?;
         identity.store(state)?;
         tracing::info!(node = %identity.node_id, pool = %identity.pool, "enrolled");
         Ok(identity)
     }
 
-    async fn ask(&self, request: &mut EnrollRequest) -> Result<EnrollResponse, NodeError> {
+    /// Asks the control plane, and begins by the copy once nobody has answered for a while.
+    async fn ask(
+        &self,
+        request: &mut EnrollRequest,
+        beginning: Option<&Arc<Beginning>>,
+    ) -> Result<Got, NodeError> {
+        let presence = Presence::default();
+        let asking = self.answer(request, beginning.is_some(), &presence);
+        let Some(beginning) = beginning else { return asking.await.map(Got::Answer) };
+        let (mut asking, mut told) = (pin!(asking), String::new());
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut asking => return answer.map(Got::Answer),
+                () = presence.goes() => {}
+            }
+            // Nobody is asked meanwhile: a node gets one identity.
+            match beginning.take().await {
+                Ok(identity) => return Ok(Got::Begun(Box::new(identity))),
+                Err(error) => {
+                    let why = error.to_string();
+                    if told != why {
+                        tracing::warn!(why, "this node cannot begin by the copy of the configuration either");
+                        told = why;
+                    }
+                }
+            }
+            presence.waits_anew();
+        }
+    }
+
+    /// Asks until there is an answer; `often`: something else may have been found meanwhile.
+    async fn answer(
+        &self,
+        request: &mut EnrollRequest,
+        often: bool,
+        presence: &Presence,
+    ) -> Result<EnrollResponse, NodeError> {
         let control = &self.control;
         let mut client = EnrollServiceClient::new(dial(control, &control.roots_pem, None)?);
         let (mut backoff, mut told) = (Backoff::default(), String::new());
         loop {
             self.show(request)?;
-            match client.enroll(request.clone()).await {
+            presence.is_asked();
+            let asked = timeout(ASKED, client.enroll(request.clone())).await;
+            match asked.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer"))) {
                 Ok(answer) => return Ok(answer.into_inner()),
                 Err(status) if is_final(&status) => {
                     return Err(bad(format_args!("{:?}: {}", status.code(), status.message())));
@@ -89,10 +148,50 @@ impl Enrolling {
                         );
                         told = why;
                     }
+                    presence.note(&status);
                     let wait = backoff.next(Duration::ZERO).max(Duration::from_millis(50));
-                    tokio::time::sleep(wait).await;
+                    tokio::time::sleep(if often { wait.min(AWAY_AFTER) } else { wait }).await;
                 }
             }
+        }
+    }
+}
+
+/// How a node got its identity.
+enum Got {
+    Answer(EnrollResponse),
+    /// By the copy of the configuration; it is kept already.
+    Begun(Box<Identity>),
+}
+
+/// Whether the control plane is there: since when it was asked and has not answered.
+#[derive(Default)]
+struct Presence(Mutex<Option<Instant>>);
+
+impl Presence {
+    fn is_asked(&self) {
+        self.0.lock().get_or_insert_with(Instant::now);
+    }
+
+    /// Who answers that it is too busy is there.
+    fn note(&self, status: &Status) {
+        if !matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Unknown) {
+            *self.0.lock() = None;
+        }
+    }
+
+    fn waits_anew(&self) {
+        if let Some(since) = &mut *self.0.lock() {
+            *since = Instant::now();
+        }
+    }
+
+    /// Back when nobody has answered for a while.
+    async fn goes(&self) {
+        let is_away = || self.0.lock().is_some_and(|since| since.elapsed() >= AWAY_AFTER);
+        let mut looks = tokio::time::interval(LOOK);
+        while !is_away() {
+            looks.tick().await;
         }
     }
 }

@@ -4,10 +4,13 @@
 mod enrol;
 mod renew;
 
+use std::sync::Arc;
+
 use prost::Message;
 use tidegate_proto::enroll::EnrollResponse;
 use tidegate_secrets::SecretsError;
 use tidegate_secrets::ca::{self, NodeKey};
+use tidegate_secrets::copy::Reserve;
 use tidegate_secrets::sealing::SealingKeyPair;
 use tidegate_types::{Clock, NodeId, Timestamp};
 use tonic::transport::Channel;
@@ -16,20 +19,24 @@ use zeroize::Zeroizing;
 pub use enrol::Enrolling;
 pub(crate) use renew::{Renewing, keep_fresh};
 
+use crate::copy::{self, Beginning};
 use crate::error::{NodeError, Problem};
 use crate::link::{ControlPlane, dial};
 use crate::state::State;
 
-/// The identity that the state folder holds while it is valid, else a fresh one.
+/// The identity that the state folder holds while it is valid, else a fresh one: by enrolment, or by the copy of the
+/// configuration where the control plane is away and there never was any.
 pub(crate) async fn obtain(
     state: &State,
     enrolling: &Enrolling,
+    beginning: Option<&Arc<Beginning>>,
     clock: &dyn Clock,
 ) -> Result<Identity, NodeError> {
-    let held = Identity::load(state)?;
-    match held.filter(|identity| identity.not_after() > clock.now()) {
-        Some(identity) => Ok(identity),
-        None => enrolling.enrol(state, clock).await,
+    match Identity::load(state)? {
+        Some(held) if held.not_after() > clock.now() => Ok(held),
+        // What such a node owes is its own: it does not become another one.
+        Some(_) => enrolling.enrol(state, None, clock).await,
+        None => enrolling.enrol(state, beginning, clock).await,
     }
 }
 
@@ -46,6 +53,8 @@ pub fn held_in(folder: &std::path::Path) -> Result<Option<(NodeId, Timestamp)>, 
 
 /// Gives the identity up, durably.
 pub(crate) fn forget(state: &State) -> Result<(), NodeError> {
+    // A reserve that was its own is nobody's any more.
+    copy::forget(state)?;
     state.remove(FILE)
 }
 
@@ -77,13 +86,22 @@ impl Identity {
         Ok(Self { node_id: named.node_id, pool: named.pool, sealing, key, answer, obtained })
     }
 
+    /// The identity that lies in a copy of the configuration. It is renewed as soon as somebody can: whoever opens a copy
+    /// has its key.
+    pub(crate) fn of_reserve(reserve: &Reserve) -> Result<Self, NodeError> {
+        let key = NodeKey::from_bytes(&reserve.key.expose()).map_err(bad)?;
+        let sealing = SealingKeyPair::from_bytes(reserve.sealing.expose()).map_err(bad)?;
+        let answer = EnrollResponse::decode(reserve.answer.as_slice()).map_err(bad)?;
+        Self::new(key, sealing, answer, Timestamp::from_micros(0))
+    }
+
     /// The identity that the state folder holds; `None` before enrolment.
     pub(crate) fn load(state: &State) -> Result<Option<Self>, NodeError> {
         let Some(bytes) = state.read(FILE)? else { return Ok(None) };
         Self::from_bytes(&bytes).map(Some)
     }
 
-    fn store(&self, state: &State) -> Result<(), NodeError> {
+    pub(crate) fn store(&self, state: &State) -> Result<(), NodeError> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
         put(&mut bytes, &self.key.expose());
         put(&mut bytes, self.sealing.expose());

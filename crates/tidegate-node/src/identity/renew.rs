@@ -9,6 +9,7 @@ use tidegate_secrets::ca::NodeKey;
 use tidegate_secrets::sealing::SealingKeyPair;
 use tidegate_telemetry::prometheus_client::metrics::gauge::Gauge;
 use tidegate_types::Clock;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{Identity, bad};
@@ -21,6 +22,9 @@ use crate::state::State;
 
 /// Looks at the clock at least this often: it may be set.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Longest time for one try: who takes a connection and says nothing is away as well.
+const ASKED: Duration = Duration::from_secs(60);
 
 /// What a renewal needs, and who is told of it.
 pub(crate) struct Renewing {
@@ -43,7 +47,9 @@ pub(crate) async fn keep_fresh(renewing: Renewing, mut identity: Arc<Identity>, 
         let wait = if left > 0 {
             Duration::from_millis(left.unsigned_abs()).min(LOOK_EVERY)
         } else {
-            match renew(&identity, &state, &control, &link, &*clock).await {
+            let asked = timeout(ASKED, renew(&identity, &state, &control, &link, &*clock));
+            let Some(answer) = stop.run_until_cancelled(asked).await else { return };
+            match answer.unwrap_or_else(|_| Err(bad("no answer"))) {
                 Ok(fresh) => {
                     identity = Arc::new(fresh);
                     notary.renew(Arc::clone(&identity));

@@ -19,6 +19,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::copy;
+use crate::node::blocking;
 use crate::pulse::Pulse;
 use crate::state::State;
 use words::Words;
@@ -48,22 +50,26 @@ pub(crate) struct Revocations {
     /// The run of the store to which everything was told.
     run: Option<String>,
     words: Words,
+    state: Arc<State>,
+    /// The node is not ready before it has heard, for it began by a copy: nobody else has told it what was revoked since.
+    must_hear: bool,
     /// To be told.
     owed: HashMap<(OrganizationId, KeyId), u64, ahash::RandomState>,
 }
 
 impl Revocations {
     /// Refuses what the disk says was revoked.
-    pub(crate) fn start(config: Arc<Config>, limiter: Limiter, state: Arc<State>) -> Self {
-        let words = Words::read(state);
+    pub(crate) fn start(config: Arc<Config>, limiter: Limiter, state: Arc<State>, must_hear: bool) -> Self {
+        let words = Words::read(Arc::clone(&state));
         for word in words.all() {
             config.revoke(word.organization, word.key, word.n);
         }
-        Self { config, limiter, heard: Heard::default(), run: None, words, owed: HashMap::default() }
+        let (heard, owed) = (Heard::default(), HashMap::default());
+        Self { config, limiter, heard, run: None, words, state, must_hear, owed }
     }
 
     /// Tells and hears until `stop`, and once more then. The node is ready when it has heard all that there is, or could
-    /// not within a second. `unheard`: seconds since the last trip that succeeded.
+    /// not within a second and need not. `unheard`: seconds since the last trip that succeeded.
     pub(crate) async fn share(
         mut self,
         mut told: UnboundedReceiver<Revocation>,
@@ -82,15 +88,31 @@ impl Revocations {
             } else {
                 timeout(PATIENCE, self.exchange()).await.unwrap_or(Err(LimitError::Away))
             };
-            pulse.listened.store(true, Ordering::Release);
             outage.note(exchanged.is_ok());
+            // What the control plane has brought is newer than any copy.
+            let suffices = exchanged.is_ok() || !self.must_hear || pulse.handle.is_in_step();
+            if suffices {
+                pulse.listened.store(true, Ordering::Release);
+            }
             self.words.keep().await;
+            if suffices && self.must_hear && self.words.is_kept() {
+                self.note_heard().await;
+            }
         }
         self.take(&mut told);
         if !matches!(timeout(PATIENCE, self.exchange()).await, Ok(Ok(()))) && !self.owed.is_empty() {
             tracing::warn!(left = self.owed.len(), "not every revoked key was told to the other nodes");
         }
         self.words.keep().await;
+    }
+
+    /// From now on the disk knows it, and a start by it need not wait.
+    async fn note_heard(&mut self) {
+        let state = Arc::clone(&self.state);
+        match blocking(move || copy::heard(&state)).await {
+            Ok(()) => self.must_hear = false,
+            Err(error) => tracing::debug!(%error, "that other nodes were heard is not noted yet"),
+        }
     }
 
     fn take(&mut self, told: &mut UnboundedReceiver<Revocation>) {

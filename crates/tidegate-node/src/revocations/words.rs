@@ -69,6 +69,11 @@ impl Words {
         self.known.values().map(|known| known.word)
     }
 
+    /// Whether the disk has all of it.
+    pub(crate) fn is_kept(&self) -> bool {
+        !self.changed
+    }
+
     /// Writes to disk what has changed, beside the tasks.
     pub(crate) async fn keep(&mut self) {
         if !std::mem::take(&mut self.changed) {

@@ -57,6 +57,8 @@ pub(crate) struct Client {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) tasks: TaskTracker,
     pub(crate) outage: Outage,
+    /// When the newest copy of the configuration was published, as the control plane says, in microseconds.
+    pub(crate) copies: watch::Sender<i64>,
 }
 
 impl Client {
@@ -159,7 +161,10 @@ impl Client {
                         self.tell_standing(out).await?;
                     }
                 }
-                Some(Control::Current(_)) => self.confirm().await?,
+                Some(Control::Current(current)) => {
+                    self.copies.send_replace(current.copy_issued_at_micros);
+                    self.confirm().await?;
+                }
                 Some(Control::Heal(heal)) => self.handle.forget_position(heal.shard),
                 Some(Control::PoolKey(key)) => self.unlock(key).await?,
                 Some(Control::Command(command)) => {

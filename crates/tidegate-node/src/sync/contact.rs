@@ -44,6 +44,11 @@ impl Contact {
         self.in_step.store(false, Ordering::Release);
     }
 
+    /// Whether the present stream, or the last one, has brought everything.
+    pub(crate) fn is_in_step(&self) -> bool {
+        self.in_step.load(Ordering::Acquire)
+    }
+
     /// The stream has brought everything.
     pub(crate) fn synchronised(&self) -> Option<Timestamp> {
         self.in_step.store(true, Ordering::Release);

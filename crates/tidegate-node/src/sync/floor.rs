@@ -8,7 +8,7 @@ use tidegate_types::Shard;
 use crate::error::NodeError;
 use crate::state::State;
 
-const FILE: &str = "floor";
+pub(super) const FILE: &str = "floor";
 
 /// Positions by shard, and whether a synchronisation was ever completed.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -21,6 +21,7 @@ use super::load::Load;
 use super::told::Tells;
 use super::trial::{Applying, Guarded, Trial};
 use super::withheld::{Fate, HeldBack, Withheld, withhold};
+use crate::copy::Begun;
 use crate::error::NodeError;
 use crate::settings::{Probe, Seen};
 use crate::state::State;
@@ -93,6 +94,7 @@ impl Handle {
             trial,
             period,
             probe: &probe,
+            begun_by_copy: Begun::read(&state).is_some_and(|begun| begun.node == Some(node)),
             foreign: Foreign::default(),
             held: HeldBack::default(),
             touched: BTreeSet::new(),
@@ -181,6 +183,11 @@ impl Handle {
     /// Whether the node holds everything that was in the feed at some moment.
     pub(crate) fn is_complete(&self) -> bool {
         self.complete.load(Ordering::Acquire)
+    }
+
+    /// Whether the control plane has brought everything that it has, on the present stream.
+    pub(crate) fn is_in_step(&self) -> bool {
+        self.contact.is_in_step()
     }
 
     /// A new stream begins: parts of the last one will not be continued.

@@ -111,7 +111,7 @@ fn write_one(cache: &mut Cache, trial: &mut Trial, state: &State, keep: Keep) ->
 }
 
 /// Keeps the two newest versions: during a rotation some credentials are still under the old one.
-fn keep_pool_key(state: &State, fresh: PoolKey) -> Result<(), NodeError> {
+pub(super) fn keep_pool_key(state: &State, fresh: PoolKey) -> Result<(), NodeError> {
     let mut keys = kept_pool_keys(state);
     keys.retain(|key| key.version != fresh.version);
     keys.push(fresh);

@@ -22,6 +22,8 @@ pub(crate) struct Load<'a> {
     /// How long a trial takes.
     pub(crate) period: Duration,
     pub(crate) probe: &'a Probe,
+    /// The node began by a copy of the configuration.
+    pub(crate) begun_by_copy: bool,
     pub(crate) foreign: Foreign,
     pub(crate) held: HeldBack,
     /// Organizations with budgets.
@@ -48,6 +50,16 @@ impl Load<'_> {
         match held {
             // The node died of what is not on the disk.
             Some(hold) if hold.to > cache.newest(shard) => self.hold(shard, hold),
+            // It is the copy's: nobody can send it anything else, and all other tenants would go down with it.
+            Some(hold) if self.begun_by_copy && hold.trials.is_none() && shard != Shard::SYSTEM => {
+                tracing::error!(
+                    shard = shard.index(),
+                    to = hold.to,
+                    "the node died twice of a shard of the copy by which it began: it starts without the organizations in it"
+                );
+                self.hold(shard, hold);
+                return Kept::Nothing;
+            }
             Some(_) => self.trial.give_up(shard),
             None => {}
         }

@@ -20,7 +20,7 @@ use super::cache::{Cache, Mark};
 use crate::error::NodeError;
 use crate::state::State;
 
-const FILE: &str = "trial";
+pub(super) const FILE: &str = "trial";
 const APPLYING: &str = "applying";
 /// Generations that are kept.
 const GENERATIONS: usize = 3;

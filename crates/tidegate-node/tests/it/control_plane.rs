@@ -369,7 +369,7 @@ impl EnrollService for Service {
 }
 
 /// Sealing keys by node, as the control plane's database keeps them.
-static SEALING: Mutex<BTreeMap<u128, [u8; 32]>> = Mutex::new(BTreeMap::new());
+pub(crate) static SEALING: Mutex<BTreeMap<u128, [u8; 32]>> = Mutex::new(BTreeMap::new());
 
 #[tonic::async_trait]
 impl ConfigService for Service {

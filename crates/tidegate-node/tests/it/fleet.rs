@@ -165,6 +165,7 @@ pub(crate) fn settings_by(
         control: ControlPlane { url: format!("https://localhost:{control}"), server_name: None, roots_pem },
         join_token: Some(Secret::new(JOIN_TOKEN)),
         service_account: None,
+        copy: None,
         gateway_listen: "127.0.0.1:0".parse().unwrap(),
         gateway_tls: None,
         metrics_listen: "127.0.0.1:0".parse().unwrap(),

@@ -3,6 +3,7 @@
 //! The node is this test's executable once more; what kills it is planted by the probe of its settings.
 
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -16,20 +17,22 @@ use tidegate_proto::config::{Ack, Heal, resource};
 use tidegate_telemetry::SystemClock;
 use tidegate_types::resource::{KeyStatus, Resource, Team};
 use tidegate_types::{OrganizationId, Secret, Shard, TeamId};
+use tokio_util::sync::CancellationToken;
 
 use crate::control_plane::{FakeControl, delta};
+use crate::copy::{Copied, may_begin};
 use crate::fleet::{Tenant, end, free_address, get_from, settings, settings_by, until};
 use crate::gateway::call_at;
 
 const GIVEN: &str = "TIDEGATE_TEST_NODE";
 /// A team of this name kills the node while it is applied.
-const KILLS: &str = "kills";
+pub(crate) const KILLS: &str = "kills";
 /// A team of this name kills the node while it serves, once the file is there.
 const POISONS: &str = "poisons";
 
 /// What the other process is given.
 #[derive(Serialize, Deserialize)]
-struct Given {
+pub(crate) struct Given {
     control: u16,
     roots: String,
     state: PathBuf,
@@ -39,6 +42,26 @@ struct Given {
     file: PathBuf,
     organization: OrganizationId,
     team: TeamId,
+    /// It may begin by a copy.
+    copy: Option<Copied>,
+}
+
+impl Given {
+    /// Of a node that has nothing but a copy, and dies of what is on trial.
+    pub(crate) fn by_copy(control: &FakeControl, state: &Path, tenant: &Tenant, copy: Copied) -> Self {
+        Self {
+            control: control.address.port(),
+            roots: control.roots(),
+            state: state.to_owned(),
+            gateway: free_address(),
+            metrics: free_address(),
+            trial_ms: 1_000_000,
+            file: state.join("never"),
+            organization: tenant.organization,
+            team: tenant.team,
+            copy: Some(copy),
+        }
+    }
 }
 
 fn team_of(seen: &Seen<'_>) -> Option<String> {
@@ -55,6 +78,11 @@ async fn a_node_in_a_process_of_its_own() {
     let Some(given) = std::env::var_os(GIVEN) else { return };
     let given: Given = serde_json::from_slice(given.as_encoded_bytes()).unwrap();
     let settings = settings_by(given.control, given.roots, &given.state, Arc::new(SystemClock));
+    let stop = CancellationToken::new();
+    let settings = match &given.copy {
+        Some(copied) => may_begin(settings, copied, &stop).await,
+        None => settings,
+    };
     let abort = |seen: Seen<'_>| {
         if team_of(&seen).is_some_and(|name| name == KILLS) {
             std::process::abort();
@@ -78,21 +106,87 @@ async fn a_node_in_a_process_of_its_own() {
     }
 }
 
+/// A node in another process, which may die.
+pub(crate) struct Guarded {
+    given: Given,
+    node: Option<Child>,
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Guarded {
+    pub(crate) fn new(given: Given) -> Self {
+        Self { given, node: None }
+    }
+
+    pub(crate) fn spawn(&mut self) {
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "guard::a_node_in_a_process_of_its_own", "--nocapture"]);
+        again.env(GIVEN, serde_json::to_string(&self.given).unwrap()).stdin(Stdio::null());
+        self.node = Some(again.spawn().unwrap());
+    }
+
+    /// Starts the node; back when it is ready.
+    pub(crate) async fn run(&mut self) {
+        self.spawn();
+        loop {
+            assert!(!self.has_ended(), "it died before it was ready");
+            if tokio::net::TcpStream::connect(self.given.metrics).await.is_ok()
+                && get_from(self.given.metrics, "/readyz").await.0 == 200
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.node.as_mut().is_none_or(|node| node.try_wait().unwrap().is_some())
+    }
+
+    pub(crate) async fn until_it_dies(&mut self) {
+        until("the node dies", || self.has_ended()).await;
+    }
+
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut node) = self.node.take() {
+            let _ = node.kill();
+            node.wait().unwrap();
+        }
+    }
+
+    /// What a call by this key gets. 404: it opens, and there is no such model.
+    pub(crate) async fn status(&self, key: &str) -> u16 {
+        call_at(self.given.gateway, key).await.0
+    }
+}
+
 /// A node in another process, its control plane, and an organization with two keys.
 struct Scene {
     control: FakeControl,
     _folder: TempDir,
-    given: Given,
+    node: Guarded,
     tenant: Tenant,
     good: Secret,
     other: Tenant,
     other_key: Secret,
-    node: Option<Child>,
 }
 
-impl Drop for Scene {
-    fn drop(&mut self) {
-        self.kill();
+impl Deref for Scene {
+    type Target = Guarded;
+
+    fn deref(&self) -> &Guarded {
+        &self.node
+    }
+}
+
+impl DerefMut for Scene {
+    fn deref_mut(&mut self) -> &mut Guarded {
+        &mut self.node
     }
 }
 
@@ -116,8 +210,10 @@ impl Scene {
             file: state.path().join("now"),
             organization: tenant.organization,
             team: tenant.team,
+            copy: None,
         };
-        let mut scene = Self { control, _folder: state, given, tenant, good, other, other_key, node: None };
+        let mut scene =
+            Self { control, _folder: state, node: Guarded::new(given), tenant, good, other, other_key };
         scene.run().await;
         // What is measured once shows that the rest has been.
         scene.until_metric("config_keys", 2).await;
@@ -137,42 +233,6 @@ impl Scene {
         match self.tenant.team() {
             Resource::Team(team) => Resource::Team(Team { name: name.into(), ..team }),
             other => other,
-        }
-    }
-
-    fn spawn(&mut self) {
-        let mut again = Command::new(std::env::current_exe().unwrap());
-        again.args(["--exact", "guard::a_node_in_a_process_of_its_own", "--nocapture"]);
-        again.env(GIVEN, serde_json::to_string(&self.given).unwrap()).stdin(Stdio::null());
-        self.node = Some(again.spawn().unwrap());
-    }
-
-    /// Starts the node; back when it is ready.
-    async fn run(&mut self) {
-        self.spawn();
-        loop {
-            assert!(!self.has_ended(), "it died before it was ready");
-            if tokio::net::TcpStream::connect(self.given.metrics).await.is_ok()
-                && get_from(self.given.metrics, "/readyz").await.0 == 200
-            {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    fn has_ended(&mut self) -> bool {
-        self.node.as_mut().is_none_or(|node| node.try_wait().unwrap().is_some())
-    }
-
-    async fn until_it_dies(&mut self) {
-        until("the node dies", || self.has_ended()).await;
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut node) = self.node.take() {
-            let _ = node.kill();
-            node.wait().unwrap();
         }
     }
 

@@ -182,7 +182,7 @@ async fn a_clock_that_jumps_neither_opens_what_is_closed_nor_closes_what_is_open
         let served = async {
             while call(&node, scene.key.expose()).await.0 != 404 {
                 scene.control.shared.send(tidegate_proto::config::control_message::Message::Current(
-                    tidegate_proto::config::Current {},
+                    tidegate_proto::config::Current::default(),
                 ));
             }
         };

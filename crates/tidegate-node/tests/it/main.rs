@@ -5,6 +5,7 @@ mod aftermath;
 mod broken_line;
 mod config;
 mod control_plane;
+mod copy;
 mod cuts;
 mod fleet;
 #[path = "../../../tidegate-proto/tests/it/frames.rs"]

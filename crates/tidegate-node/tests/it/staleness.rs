@@ -144,7 +144,7 @@ async fn an_open_stream_is_no_contact_but_a_word_on_it_is() {
     let scene = Scene::start().await;
     scene.advance(2 * HOUR);
     assert_eq!(scene.statuses().await, (503, 404), "the stream is open and nobody vouches for it");
-    scene.control.shared.send(Control::Current(Current {}));
+    scene.control.shared.send(Control::Current(Current::default()));
     while scene.statuses().await != (404, 404) {}
     scene.advance(2 * HOUR);
     assert_eq!(scene.statuses().await, (503, 404));
@@ -161,7 +161,7 @@ async fn a_stream_counts_only_once_it_has_brought_everything() {
     scene.control.shared.sends_feed.store(false, Ordering::SeqCst);
     scene.control.restart().await;
     until("it is back", || scene.control.shared.is_connected()).await;
-    scene.control.shared.send(Control::Current(Current {}));
+    scene.control.shared.send(Control::Current(Current::default()));
     let beats = scene.control.shared.heartbeats.lock().len();
     until("it was heard", || scene.control.shared.heartbeats.lock().len() > beats + 3).await;
     assert_eq!(scene.statuses().await.0, 503, "a revocation could still be on its way");

@@ -869,7 +869,12 @@ pub struct Heal {
 /// Sent every few seconds, and only while the control plane itself reads the store: everything that was
 /// committed until shortly before has been sent on this stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Current {}
+pub struct Current {
+    /// When the newest copy of this pool's configuration was published, microseconds since the unix epoch; 0: none is known.
+    /// A node that starts by a copy takes no older one.
+    #[prost(int64, tag = "1")]
+    pub copy_issued_at_micros: i64,
+}
 /// The pool's key for sealed credentials, sealed to this node (X25519, HKDF-SHA256, AES-256-GCM).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PoolKey {

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod certificate;
+mod copies;
 mod door;
 mod enrolment;
 mod epochs;

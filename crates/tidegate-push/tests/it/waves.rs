@@ -2,14 +2,22 @@
 //! control planes run all the while.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
 use std::time::Duration;
 
+use prost::Message as _;
+use tidegate_proto::config::{Delta, resource};
 use tidegate_push::PushSettings;
+use tidegate_secrets::copy::{Record, Verified};
+use tidegate_secrets::decision::Certificates;
+use tidegate_secrets::sealing::SealingKeyPair;
 use tidegate_store::waves::{self, Move, Stage, Wave};
 use tidegate_store::{AuditNote, Store, offerings};
-use tidegate_types::OrganizationId;
 use tidegate_types::resource::{Offering, Resource, ResourceKey};
+use tidegate_types::{OrganizationId, Shard};
 
+use crate::copies::publisher;
 use crate::fake_node::{FakeNode, Stream};
 use crate::plane::{DEADLINE, Plane, commit, now};
 use crate::samples;
@@ -207,4 +215,45 @@ async fn what_tightens_waits_for_nobody_and_ends_the_wave_of_what_it_replaces() 
     let mut tx = fleet.store.begin(&fleet.plane.system()).await.unwrap();
     let stored = offerings::get(&mut tx, OrganizationId::SYSTEM, fleet.offering.id).await.unwrap();
     assert_eq!((stored.value.upstream_name.as_str(), stored.version), ("off", 3));
+}
+
+/// What a copy of the configuration says of the offering, and how far it is in the system's shard.
+fn copied(fleet: &Fleet, file: &Path, class: &SealingKeyPair) -> Option<(String, u64)> {
+    let roots = Certificates::new(&fleet.plane.material.roots);
+    let mut copy = Verified::read(File::open(file).ok()?, &roots).unwrap();
+    let mut found = String::new();
+    let header = copy.open(class, |record| {
+        let Record::Delta(bytes) = record else { return Ok(()) };
+        for one in Delta::decode(bytes.as_slice()).unwrap().resources {
+            if let Some(resource::Resource::Offering(offering)) = one.resource.and_then(|one| one.resource) {
+                found = offering.upstream_name;
+            }
+        }
+        Ok(())
+    });
+    let n = header.unwrap().positions[Shard::SYSTEM.index()];
+    Some((found, n))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_configuration_holds_what_is_released() {
+    let soak = Duration::from_secs(3_600);
+    let mut fleet = Fleet::of(3, soak).await;
+    let (folder, class) = (tempfile::tempdir().unwrap(), SealingKeyPair::generate().unwrap());
+    let settings = PushSettings { wave_soak: soak, ..PushSettings::default() };
+    let _publisher = publisher(&fleet.plane, folder.path(), &class, settings).await;
+    assert!(fleet.write("two", false).await);
+    fleet.until("one has what is staged", |fleet| fleet.holding("two") == 1).await;
+    let n = fleet.wave().await.upto;
+    let file = folder.path().join("default.copy");
+    let copy = loop {
+        if let Some((found, at)) = copied(&fleet, &file, &class)
+            && at >= n
+        {
+            break found;
+        }
+        fleet.hear().await;
+    };
+    assert_eq!(copy, "one");
+    assert_eq!(fleet.holding("two"), 1, "positive control: it is staged still");
 }

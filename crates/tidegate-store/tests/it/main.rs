@@ -3,6 +3,7 @@
 
 mod calls;
 mod changes;
+mod copies;
 mod credits;
 mod epochs;
 mod failures;

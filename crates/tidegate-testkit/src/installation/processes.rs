@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{Installation, Link, Program, config, port_of};
-use crate::redis;
+use crate::{port, redis};
 
 impl Installation {
     /// Starts one more node and waits until it is ready.
@@ -58,6 +58,26 @@ impl Installation {
         )?;
         let node = self.spawn_node(index)?;
         node.wait_for_line("node is ready").await?;
+        self.nodes.push(node);
+        Ok(())
+    }
+
+    /// Starts one more node with the configuration of another one, an empty state folder, and nobody who would let it
+    /// enrol: its token is used up. Does not wait for it.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn start_fresh_node(&mut self, like: usize) -> Result<()> {
+        let index = self.nodes.len();
+        let folder = self.folder.path();
+        let mut text = std::fs::read_to_string(config::file(folder, &format!("node-{like}")))?;
+        text = text.replace(&format!("node-{like}"), &format!("node-{index}"));
+        for address in ["gateway on ", "metrics on "] {
+            let old = port_of(&self.nodes[like].url(address)?)?;
+            text = text.replace(&format!(":{old}\""), &format!(":{}\"", port::free()?));
+        }
+        std::fs::write(config::file(folder, &format!("node-{index}")), text)?;
+        let node = self.spawn_node(index)?;
         self.nodes.push(node);
         Ok(())
     }

@@ -29,8 +29,30 @@ pub(crate) struct ControlPlane {
     pub(crate) wave_seconds: u64,
     /// Seconds for which a control plane that is told to end still answers, not ready.
     pub(crate) drain_lead_seconds: u64,
+    /// Copies of the configuration, by which nodes start while no control plane is there.
+    pub(crate) copy: PublishedCopy,
     /// Nodes enrol by the token of their pod's service account; absent: by join tokens only.
     pub(crate) kubernetes: Option<Kubernetes>,
+}
+
+/// Where copies of the configuration are published, and for whom.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PublishedCopy {
+    /// A folder on a volume that every control plane writes and nodes read; absent: none are published.
+    pub(crate) folder: Option<PathBuf>,
+    /// The public class key, as `tidegate keygen --class-key` prints it.
+    pub(crate) class_key: Option<String>,
+    /// Seconds between two looks whether something has changed.
+    pub(crate) period_seconds: u64,
+    /// Identities in each pool's copy for nodes that cannot enrol.
+    pub(crate) reserves: usize,
+}
+
+impl Default for PublishedCopy {
+    fn default() -> Self {
+        Self { folder: None, class_key: None, period_seconds: 30, reserves: 8 }
+    }
 }
 
 /// The cluster that says whose token it is, and who may join what.
@@ -85,6 +107,7 @@ impl Default for ControlPlane {
             wave_seconds: 10,
             drain_lead_seconds: 0,
             kubernetes: None,
+            copy: PublishedCopy::default(),
         }
     }
 }

@@ -14,9 +14,11 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use tidegate_types::Secret;
 
-pub(crate) use control_plane::{AllowedAccount, ControlPlane, Encryption, Kms, Kubernetes, Vault};
+pub(crate) use control_plane::{
+    AllowedAccount, ControlPlane, Encryption, Kms, Kubernetes, PublishedCopy, Vault,
+};
 pub(crate) use database::{Database, Redis, Sentinel};
-pub(crate) use node::{Node, Tls};
+pub(crate) use node::{Node, NodeCopy, Tls};
 pub(crate) use upstream::{PrivateTarget, Upstream};
 
 /// The whole configuration.
@@ -188,6 +190,9 @@ mod tests {
                 "node.response_cache_entry_bytes",
                 format!("{} MiB", config.node.response_cache_entry_bytes >> 20),
             ),
+            ("control_plane.copy.period_seconds", config.control_plane.copy.period_seconds.to_string()),
+            ("control_plane.copy.reserves", config.control_plane.copy.reserves.to_string()),
+            ("node.copy.max_age_hours", config.node.copy.max_age_hours.to_string()),
             ("node.journal_max_bytes", format!("{} GiB", config.node.journal_max_bytes >> 30)),
         ] {
             let row = document.lines().find(|line| line.starts_with(&format!("| `{key}` |"))).unwrap();

@@ -44,8 +44,30 @@ pub(crate) struct Node {
     pub(crate) trusted_proxies: Vec<String>,
     /// TLS of the gateway; absent: plain HTTP.
     pub(crate) tls: Option<Tls>,
+    /// The start of a node without a disk of its own while the control plane is away.
+    pub(crate) copy: NodeCopy,
     /// Worker threads; absent: one per core.
     pub(crate) workers: Option<usize>,
+}
+
+/// Where a node without an identity finds a copy of the configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct NodeCopy {
+    /// The folder that control planes publish copies in; absent: nodes start by the control plane only.
+    pub(crate) folder: Option<PathBuf>,
+    /// The private class key, as text.
+    pub(crate) key: Option<String>,
+    /// A file with it, readable by its owner only.
+    pub(crate) key_file: Option<PathBuf>,
+    /// No older copy is taken.
+    pub(crate) max_age_hours: u16,
+}
+
+impl Default for NodeCopy {
+    fn default() -> Self {
+        Self { folder: None, key: None, key_file: None, max_age_hours: 72 }
+    }
 }
 
 /// A certificate and its key, PEM files.
@@ -76,6 +98,7 @@ impl Default for Node {
             journal_max_bytes: 8 << 30,
             trusted_proxies: Vec::new(),
             tls: None,
+            copy: NodeCopy::default(),
             workers: None,
         }
     }

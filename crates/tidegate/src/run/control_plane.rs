@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tidegate_admin::App;
 use tidegate_export::{ExportMetrics, Exporter};
 use tidegate_keyring::Keyring;
 use tidegate_notify::Notifier;
-use tidegate_push::{PushMetrics, PushServer, PushSettings, Workloads};
+use tidegate_push::{CopySettings, PushMetrics, PushServer, PushSettings, Workloads};
+use tidegate_secrets::copy::parse_class_key;
 use tidegate_secrets::kek::KeyEncryptionKey;
 use tidegate_store::Store;
 use tidegate_telemetry::{Metrics, SystemClock};
@@ -22,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::books::Books;
 use super::tester::Tester;
 use super::{keeper, kubernetes, observe};
-use crate::config::{Config, required};
+use crate::config::{Config, PublishedCopy, required};
 use crate::{confine, shutdown};
 
 /// Whether the configuration has what this command needs.
@@ -30,6 +31,7 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     required(config.database.url.as_ref(), "database.url")?;
     required(config.database.feed_url.as_ref(), "database.feed_url")?;
     workloads(config)?;
+    push_settings(config)?;
     keeper::wrappers(&config.encryption).map(|_| ())
 }
 
@@ -101,16 +103,29 @@ pub(crate) struct RunningControlPlane {
 /// What nodes are told and allowed.
 fn push_settings(config: &Config) -> Result<PushSettings> {
     let control_plane = &config.control_plane;
-    anyhow::ensure!(
-        control_plane.grant_percent <= 50,
-        "configuration: control_plane.grant_percent is 0 to 50"
-    );
+    ensure!(control_plane.grant_percent <= 50, "configuration: control_plane.grant_percent is 0 to 50");
     Ok(PushSettings {
         names: control_plane.grpc_names.clone(),
         grant_percent: control_plane.grant_percent,
         wave_soak: Duration::from_secs(control_plane.wave_seconds),
+        copy: copy_settings(config)?,
         ..PushSettings::default()
     })
+}
+
+/// Where copies of the configuration are published.
+fn copy_settings(config: &Config) -> Result<Option<CopySettings>> {
+    let PublishedCopy { folder, class_key, period_seconds, reserves } = &config.control_plane.copy;
+    let Some(folder) = folder.clone() else { return Ok(None) };
+    let class_key = required(class_key.as_deref(), "control_plane.copy.class_key")?;
+    let class_key = parse_class_key(class_key).context("configuration: control_plane.copy.class_key")?;
+    ensure!(
+        (1..=600).contains(period_seconds),
+        "configuration: control_plane.copy.period_seconds is 1 to 600"
+    );
+    ensure!((1..=1000).contains(reserves), "configuration: control_plane.copy.reserves is 1 to 1000");
+    let every = Duration::from_secs(*period_seconds);
+    Ok(Some(CopySettings { folder, class_key, every, reserves: *reserves }))
 }
 
 /// When the background jobs run.

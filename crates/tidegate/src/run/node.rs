@@ -4,14 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use ipnet::IpNet;
 use tidegate_limits::{Limiter, RedisSettings, SentinelSettings, Timing};
 use tidegate_node::{
-    CertificateFiles, ControlPlane, Edges, Enrolling, GatewayTls, MakeGateway, Node, NodeSettings, Probe,
-    RunningNode, ServiceAccount, TRIAL,
+    CertificateFiles, ControlPlane, CopySource, Edges, Enrolling, GatewayTls, MakeGateway, Node,
+    NodeSettings, Probe, RunningNode, ServiceAccount, TRIAL,
 };
 use tidegate_proxy::{Gateway, Parts};
+use tidegate_secrets::copy::{class_key_from_text, read_class_key};
 use tidegate_telemetry::{Metrics, SystemClock, entropy};
 use tidegate_types::clock::Clock as _;
 use tidegate_types::{OrganizationId, Secret};
@@ -170,6 +171,7 @@ pub(crate) fn settings(config: &Config, limiter: Limiter, upstreams: Upstreams) 
         control,
         join_token,
         service_account,
+        copy: copy_source(config)?,
         gateway_listen: node.listen,
         gateway_tls: node.tls.as_ref().map(gateway_tls).transpose()?,
         metrics_listen: node.metrics_listen,
@@ -181,6 +183,29 @@ pub(crate) fn settings(config: &Config, limiter: Limiter, upstreams: Upstreams) 
         trial: TRIAL,
         probe: Probe::default(),
     })
+}
+
+/// Where a fresh node finds a copy of the configuration.
+fn copy_source(config: &Config) -> Result<Option<CopySource>> {
+    let config::NodeCopy { folder, key, key_file, max_age_hours } = &config.node.copy;
+    let Some(folder) = folder.clone() else { return Ok(None) };
+    // Over counters of its own nobody could tell whose a reserve is.
+    ensure!(redis_settings(&config.redis)?.is_some(), "configuration: node.copy.folder needs redis.url");
+    ensure!((1..=168).contains(max_age_hours), "configuration: node.copy.max_age_hours is 1 to 168");
+    let class_key = match (key, key_file) {
+        (Some(_), Some(_)) => bail!("configuration: give node.copy.key or node.copy.key_file, not both"),
+        (Some(key), None) => class_key_from_text(key).context("configuration: node.copy.key")?,
+        (None, file) => {
+            let file = required(file.as_ref(), "node.copy.key_file")?;
+            read_class_key(file).with_context(|| format!("read node.copy.key_file {}", file.display()))?
+        }
+    };
+    Ok(Some(CopySource {
+        folder,
+        class_key: Arc::new(class_key),
+        pool: config.node.pool.clone(),
+        max_age_millis: i64::from(*max_age_hours) * 3_600_000,
+    }))
 }
 
 fn gateway_settings(config: &Config) -> Result<tidegate_proxy::Settings> {

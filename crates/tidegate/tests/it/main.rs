@@ -15,6 +15,7 @@ mod cluster;
 mod cluster_coverage;
 mod configuration;
 mod control_planes;
+mod copy;
 mod credential_sharing;
 mod credentials;
 mod degradation;

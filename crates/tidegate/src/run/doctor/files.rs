@@ -17,8 +17,13 @@ use crate::config::Config;
 /// Certificates are renewed before that.
 const SOON_DAYS: i64 = 14;
 /// What is a secret itself, and not a file with one.
-const SECRETS: [&str; 4] =
-    ["encryption.key", "encryption.previous_key", "node.join_token", "redis.sentinel.password"];
+const SECRETS: [&str; 5] = [
+    "encryption.key",
+    "encryption.previous_key",
+    "node.copy.key",
+    "node.join_token",
+    "redis.sentinel.password",
+];
 
 /// A file with secrets that others may read.
 pub(super) fn exposed(file: &Path, findings: &mut Findings) {
@@ -106,6 +111,7 @@ mod tests {
             "redis.url = \"redis://:x@h:1\"",
             "upstream = {proxy = 'http://a:b@c:1'}",
             "[node]\njoin_token = \"tgj\"",
+            "node.copy = {folder = \"/c\", key = \"k\"}",
             "[encryption]\nkey = \"short\"",
             "encryption.previous_key = \"k\"",
             "[redis.sentinel]\naddresses = [\"h:1\"]\npassword = \"p\"",

@@ -17,7 +17,7 @@ use crate::support::{App, Ask, Prometheus, Target, seconds};
 const ALERTS: &str = include_str!("../../../../../helm/tidegate/files/alerts.yaml");
 
 /// A real fault for each alert of the chart: alert, what is done, the story that does it.
-const FAULTS: [(&str, &str, &str); 21] = [
+const FAULTS: [(&str, &str, &str); 22] = [
     ("TidegateErrorBudgetBurnsFast", "Redis is stopped under calls with a hard budget", "panels"),
     ("TidegateErrorBudgetBurnsSlowly", "the same", "panels"),
     ("TidegateNodeNotReady", "a node is told to end, and drains", "panels"),
@@ -39,7 +39,12 @@ const FAULTS: [(&str, &str, &str); 21] = [
         "the gateway is given a certificate that ends tomorrow, and then a later one",
         "connected",
     ),
-    ("TidegateJournalGrows", "the same, under calls (60 records in place of 10,000)", "panels"),
+    ("TidegateCopyOld", "the control plane loses the volume of copies (5 s in place of an hour)", "copy"),
+    (
+        "TidegateJournalGrows",
+        "the control plane is killed, under calls (60 records in place of 10,000)",
+        "panels",
+    ),
     (
         "TidegateJournalFullSoon",
         "the control plane is killed, under calls, before a journal of 1 MiB (`TIDEGATE_FULL`)",
@@ -141,6 +146,7 @@ fn the_documentation_says_which_fault_raises_each_alert_of_the_chart() {
             "fleet" => include_str!("fleet.rs"),
             "connected" => include_str!("connected.rs"),
             "waves" => include_str!("../waves.rs"),
+            "copy" => include_str!("../copy.rs"),
             _ => include_str!("books.rs"),
         };
         assert!(stories.contains(&format!("(\"{alert}\", ")), "{story} does not raise {alert}");
