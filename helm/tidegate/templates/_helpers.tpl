@@ -49,6 +49,46 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if eq .Values.enrolment.method "serviceAccount" }}true{{ end }}
 {{- end }}
 
+{{/* Whether trust roots are there without asking the control plane. */}}
+{{- define "tidegate.givenRoots" -}}
+{{- if .Values.enrolment.trustRootsConfigMap }}
+{{- if not (include "tidegate.byAccount" .) }}{{ fail "enrolment.trustRootsConfigMap needs enrolment.method serviceAccount: by a seed a pod has to ask for a join token anyway" }}{{ end -}}
+true
+{{- end }}
+{{- end }}
+
+{{- define "tidegate.rootsMount" -}}
+{{- if include "tidegate.givenRoots" . }}
+- {name: trust-roots, mountPath: /etc/tidegate-roots, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "tidegate.rootsVolume" -}}
+{{- if include "tidegate.givenRoots" . }}
+- name: trust-roots
+  configMap:
+    name: {{ .Values.enrolment.trustRootsConfigMap }}
+    items: [{key: {{ .Values.enrolment.trustRootsKey }}, path: trust-roots.pem}]
+{{- end }}
+{{- end }}
+
+{{/* Whether there are copies of the configuration. */}}
+{{- define "tidegate.copies" -}}
+{{- with .Values.copy }}
+{{- if .enabled }}
+{{- if not (include "tidegate.givenRoots" $) }}{{ fail "copy.enabled needs enrolment.trustRootsConfigMap: a pod that starts by a copy has nobody to ask for the trust roots" }}{{ end }}
+{{- $_ := required "copy.classKey is required: the line that tidegate keygen --class-key FILE prints" .classKey }}
+{{- $_ = required "copy.existingSecret is required: the Secret with the private class key" .existingSecret -}}
+true
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "tidegate.copiesVolume" -}}
+- name: copies
+  persistentVolumeClaim: {claimName: {{ .Values.copy.existingClaim | default (printf "%s-copies" (include "tidegate.fullname" .)) }}}
+{{- end }}
+
 {{/* Fetches what a node needs before its first start; call with (list $ poolName). */}}
 {{- define "tidegate.joinContainer" -}}
 {{- $root := index . 0 -}}
@@ -346,6 +386,9 @@ ca_file = "/run/secrets/{{ $prefix }}kms/ca.crt"
 {{/* What a control plane's own container mounts. */}}
 {{- define "tidegate.controlMounts" -}}
 - {name: config, mountPath: /etc/tidegate, readOnly: true}
+{{- if include "tidegate.copies" . }}
+- {name: copies, mountPath: /var/lib/tidegate-copies}
+{{- end }}
 {{- with include "tidegate.keepers" (list . "tidegate.keeperMount") | trim }}
 {{ . }}
 {{- end }}
@@ -360,6 +403,9 @@ ca_file = "/run/secrets/{{ $prefix }}kms/ca.crt"
 {{- define "tidegate.controlVolumes" -}}
 - name: config
   configMap: {name: {{ include "tidegate.fullname" . }}-control}
+{{- if include "tidegate.copies" . }}
+{{ include "tidegate.copiesVolume" . }}
+{{- end }}
 {{- with include "tidegate.keepers" (list . "tidegate.keeperVolume") | trim }}
 {{ . }}
 {{- end }}
