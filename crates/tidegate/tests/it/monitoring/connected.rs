@@ -1,5 +1,5 @@
 //! What a node fails to do although the control plane is there: it acknowledges no revocation, it cannot renew its
-//! certificate, nobody renews the one that its callers see.
+//! certificate, nobody renews the one that its callers see, it dies with what it was sent.
 
 use std::path::Path;
 
@@ -133,5 +133,44 @@ async fn a_gateway_certificate_that_nobody_replaces_is_told_in_time() {
 
     certify(folder.path(), 90);
     until("it was replaced", seconds(30), async || prometheus.alerts().await.is_empty()).await;
+    assert_eq!(prometheus.broken_rules().await, [serde_json::Value::Null; 0]);
+}
+
+/// What the disk knows to have been sent.
+fn floor(state: &Path) -> Vec<u8> {
+    std::fs::read(state.join("floor")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_died_three_times_with_a_change_on_trial_says_that_it_holds_it_back() {
+    let mut installation = install(nodes(1)).await;
+    let state = installation.folder().join("node-0-state");
+    let targets = |installation: &tidegate_testkit::installation::Installation| {
+        [target("tidegate-nodes", "node-0", &installation.nodes[0])]
+    };
+    let prometheus = Prometheus::start(&targets(&installation), &rules(&[])).await;
+    let passed = async || !prometheus.shows("tidegate_config_on_trial_shards == 0").await.is_empty();
+    until("what it began with has passed", seconds(90), passed).await;
+    assert!(prometheus.alerts().await.is_empty());
+
+    let before = floor(&state);
+    let (_, key) = installation.key("tried", &json!({})).await.unwrap();
+    until("it is on the disk", seconds(20), async || floor(&state) != before).await;
+    for death in 1..=3 {
+        // Started by what was good, the node is sent the rest anew.
+        let app = apps(&installation, &key).remove(0);
+        until("it knows the key", seconds(20), async || app.status().await == 200).await;
+        installation.nodes[0].kill();
+        installation.restart_node(0).await.unwrap_or_else(|error| panic!("after {death} deaths: {error}"));
+    }
+    let prometheus = Prometheus::start(&targets(&installation), &rules(&[])).await;
+    let held =
+        ("TidegateConfigurationHeldBack", "node-0 holds back what 1 shard of its configuration was sent");
+    let is_told = async || prometheus.alerts().await.get(held.0).is_some_and(|says| says.contains(held.1));
+    until("it says so", seconds(25), is_told).await;
+    // The deaths were none of the change's: when its pause is over it is taken.
+    let quiet = async || prometheus.alerts().await.is_empty();
+    until("it is tried once more", seconds(90), quiet).await;
+    apps(&installation, &key)[0].expect(&Ask::chat("Hello"), 200).await;
     assert_eq!(prometheus.broken_rules().await, [serde_json::Value::Null; 0]);
 }

@@ -17,7 +17,7 @@ use crate::support::{App, Ask, Prometheus, Target, seconds};
 const ALERTS: &str = include_str!("../../../../../helm/tidegate/files/alerts.yaml");
 
 /// A real fault for each alert of the chart: alert, what is done, the story that does it.
-const FAULTS: [(&str, &str, &str); 22] = [
+const FAULTS: [(&str, &str, &str); 23] = [
     ("TidegateErrorBudgetBurnsFast", "Redis is stopped under calls with a hard budget", "panels"),
     ("TidegateErrorBudgetBurnsSlowly", "the same", "panels"),
     ("TidegateNodeNotReady", "a node is told to end, and drains", "panels"),
@@ -68,6 +68,11 @@ const FAULTS: [(&str, &str, &str); 22] = [
         "books",
     ),
     ("TidegateConfigurationHealed", "a resource in the database is damaged", "panels"),
+    (
+        "TidegateConfigurationHeldBack",
+        "a node is killed three times with a change on trial that it was sent",
+        "connected",
+    ),
     ("TidegateWaveHalted", "a provider's address is changed to one at which nobody answers", "waves"),
     (
         "TidegateHoldsUnresolved",
