@@ -276,6 +276,8 @@ async fn a_copy_that_is_not_the_control_planes_newest_for_this_class_is_not_take
         for (what, bytes) in &bad {
             if *what == OLDER {
                 world.redis(&["XADD", "tg:{fleet}:copies", "*", "n", &known]);
+                // Whoever asked before that has not heard of it, and may look at the file only now.
+                world.until_refused("still from a time to come", state.path()).await;
             }
             std::fs::write(world.file(), bytes).unwrap();
             world.until_refused(what, state.path()).await;
