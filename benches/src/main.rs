@@ -10,6 +10,7 @@ mod peers;
 mod process;
 mod report;
 mod revocation;
+mod start;
 mod tls;
 mod train;
 
@@ -74,6 +75,18 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         nodes: usize,
     },
+    /// Time until a node serves while control plane and Postgres are away: from its own disk, and by a copy.
+    Start {
+        /// The release build to measure.
+        #[arg(long)]
+        binary: PathBuf,
+        /// Organizations, each with a team.
+        #[arg(long, default_value_t = 10_000)]
+        organizations: usize,
+        /// Keys, over all organizations.
+        #[arg(long, default_value_t = 100_000)]
+        keys: usize,
+    },
     /// Load for a build that notes what runs (`cargo xtask release --pgo`).
     Train {
         /// The build that notes.
@@ -113,6 +126,9 @@ fn main() -> Result<()> {
         }
         Command::Revocation { binary, keys, nodes } => {
             single_threaded()?.block_on(revocation::run(&binary.canonicalize()?, keys, nodes))
+        }
+        Command::Start { binary, organizations, keys } => {
+            single_threaded()?.block_on(start::run(&binary.canonicalize()?, organizations, keys))
         }
     }
 }

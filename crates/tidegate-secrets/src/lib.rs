@@ -12,6 +12,7 @@ pub mod envelope;
 mod error;
 pub mod kek;
 pub mod keygen;
+pub mod parts;
 pub mod password;
 pub mod pem;
 pub mod places;

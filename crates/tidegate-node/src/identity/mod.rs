@@ -11,6 +11,8 @@ use tidegate_proto::enroll::EnrollResponse;
 use tidegate_secrets::SecretsError;
 use tidegate_secrets::ca::{self, NodeKey};
 use tidegate_secrets::copy::Reserve;
+use tidegate_secrets::parts::{put, take};
+use tidegate_secrets::pem;
 use tidegate_secrets::sealing::SealingKeyPair;
 use tidegate_types::{Clock, NodeId, Timestamp};
 use tonic::transport::Channel;
@@ -145,39 +147,14 @@ impl Identity {
     /// A channel that shows this certificate.
     pub(crate) fn dial(&self, control: &ControlPlane) -> Result<Channel, NodeError> {
         let roots: String = std::iter::once(control.roots_pem.clone())
-            .chain(self.answer.trust_roots.iter().map(|root| pem("CERTIFICATE", root)))
+            .chain(self.answer.trust_roots.iter().map(|root| pem::certificate(root)))
             .collect();
-        let chain: String = self.answer.certificate_chain.iter().map(|der| pem("CERTIFICATE", der)).collect();
-        let key = Zeroizing::new(pem("PRIVATE KEY", &self.key.expose()));
-        dial(control, &roots, Some((&chain, &key)))
+        let chain: String = self.answer.certificate_chain.iter().map(|der| pem::certificate(der)).collect();
+        let key = pem::private_key(&self.key.expose());
+        dial(control, &roots, Some((&chain, key.expose())))
     }
 }
 
 fn bad(problem: impl Into<Problem>) -> NodeError {
     NodeError::enrolment(problem)
-}
-
-fn put(bytes: &mut Vec<u8>, part: &[u8]) {
-    bytes.extend_from_slice(&(part.len() as u32).to_be_bytes());
-    bytes.extend_from_slice(part);
-}
-
-fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, after) = rest.split_first_chunk::<4>()?;
-    let (part, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-    *rest = after;
-    Some(part)
-}
-
-/// DER as PEM (RFC 7468).
-fn pem(label: &str, der: &[u8]) -> String {
-    use base64::Engine as _;
-    let body = base64::engine::general_purpose::STANDARD.encode(der);
-    let mut text = format!("-----BEGIN {label}-----\n");
-    for line in body.as_bytes().chunks(64) {
-        text.push_str(&String::from_utf8_lossy(line));
-        text.push('\n');
-    }
-    text.push_str(&format!("-----END {label}-----\n"));
-    text
 }

@@ -27,6 +27,7 @@ use tidegate_proto::usage::usage_service_server::{UsageService, UsageServiceServ
 use tidegate_proto::usage::{JournalRecord, LanePosition, ReportRequest, ReportResponse};
 use tidegate_secrets::ca::{self, CertificateAuthority};
 use tidegate_secrets::envelope::DataKey;
+use tidegate_secrets::pem;
 use tidegate_secrets::pool::PoolSecrets;
 use tidegate_secrets::virtual_key::{PepperBytes, Peppers};
 use tidegate_telemetry::{SystemClock, entropy};
@@ -102,12 +103,6 @@ impl Drop for FakeControl {
     }
 }
 
-pub(crate) fn pem(label: &str, der: &[u8]) -> String {
-    use base64::Engine as _;
-    let body = base64::engine::general_purpose::STANDARD.encode(der);
-    format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
-}
-
 impl FakeControl {
     pub(crate) async fn start() -> Self {
         let peppers = Peppers::new(&[PepperBytes { version: 1, bytes: [7; 32] }]).unwrap();
@@ -157,9 +152,9 @@ impl FakeControl {
         listener.set_nonblocking(true).unwrap();
         self.address = listener.local_addr().unwrap();
         let server = self.shared.ca.issue_server(&["localhost".into()], SystemClock.now()).unwrap();
-        let chain: String = server.chain.iter().map(|der| pem("CERTIFICATE", der)).collect();
+        let chain: String = server.chain.iter().map(|der| pem::certificate(der)).collect();
         let tls = ServerTlsConfig::new()
-            .identity(Identity::from_pem(chain, pem("PRIVATE KEY", server.key.secret_der())))
+            .identity(Identity::from_pem(chain, pem::private_key(server.key.secret_der()).expose()))
             .client_ca_root(Certificate::from_pem(self.roots()))
             .client_auth_optional(true);
         let service = Service { shared: Arc::clone(&self.shared) };
@@ -189,7 +184,7 @@ impl FakeControl {
     }
 
     pub(crate) fn roots(&self) -> String {
-        pem("CERTIFICATE", self.shared.ca.root())
+        pem::certificate(self.shared.ca.root())
     }
 }
 

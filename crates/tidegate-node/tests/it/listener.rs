@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tidegate_node::CertificateFiles;
+use tidegate_secrets::pem;
 use tidegate_telemetry::SystemClock;
 use tidegate_types::{Clock, Timestamp};
 use tokio::net::TcpStream;
@@ -32,10 +31,6 @@ impl ListenerCertificate {
     }
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
-}
-
 impl FakeControl {
     pub(crate) fn listener_certificate(&self) -> ListenerCertificate {
         self.listener_certificate_of(SystemClock.now())
@@ -44,8 +39,8 @@ impl FakeControl {
     /// The same, issued at another time.
     pub(crate) fn listener_certificate_of(&self, at: Timestamp) -> ListenerCertificate {
         let identity = self.shared.ca.issue_server(&["localhost".into()], at).unwrap();
-        let certificate = identity.chain.iter().map(|one| pem("CERTIFICATE", one)).collect();
-        let key = pem("PRIVATE KEY", identity.key.secret_der());
+        let certificate = identity.chain.iter().map(|one| pem::certificate(one)).collect();
+        let key = pem::private_key(identity.key.secret_der()).expose().to_owned();
         ListenerCertificate { leaf: identity.chain[0].clone(), certificate, key }
     }
 

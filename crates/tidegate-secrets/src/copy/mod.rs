@@ -24,6 +24,7 @@ pub use write::Writer;
 use crate::SecretsError;
 use crate::ca::NodeKey;
 use crate::envelope::Aad;
+use crate::parts::{put, take};
 use crate::pool::PoolSecrets;
 use crate::sealing::SealingKeyPair;
 
@@ -200,16 +201,4 @@ fn signed_text(digest: &Output<Sha256>) -> Vec<u8> {
 
 fn hash(hasher: Sha256) -> Output<Sha256> {
     hasher.finalize()
-}
-
-fn put(bytes: &mut Vec<u8>, part: &[u8]) {
-    bytes.extend_from_slice(&(part.len() as u32).to_be_bytes());
-    bytes.extend_from_slice(part);
-}
-
-fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, after) = rest.split_first_chunk::<4>()?;
-    let (part, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-    *rest = after;
-    Some(part)
 }

@@ -4,6 +4,7 @@
 
 mod admin;
 mod config;
+mod copies;
 mod link;
 mod processes;
 mod program;

@@ -10,32 +10,8 @@ use serde_json::json;
 use tidegate_secrets::copy::{Header, peek};
 use tidegate_testkit::installation::Installation;
 
-use crate::disaster::tidegate;
 use crate::monitoring::{rules, target};
 use crate::support::{App, Ask, Prometheus, apps, bill, install, nodes, seconds, until, usage};
-
-/// The control plane publishes copies from now on, and nodes that are made from now on may begin by them.
-async fn publish(installation: &mut Installation) -> PathBuf {
-    let folder = installation.folder().join("copies");
-    let key = installation.folder().join("class-key");
-    let said = tidegate(installation, &["keygen", "--class-key", key.to_str().unwrap()], &[]);
-    let class_key = said.lines().next().unwrap();
-    let append = |name: &str, section: String| {
-        let file = installation.folder().join(name);
-        let text = std::fs::read_to_string(&file).unwrap();
-        std::fs::write(&file, format!("{text}\n{section}")).unwrap();
-    };
-    append(
-        "control-0.toml",
-        format!(
-            "[control_plane.copy]\nfolder = {folder:?}\nclass_key = {class_key:?}\nperiod_seconds = 1\nreserves = 3\n"
-        ),
-    );
-    append("node-0.toml", format!("[node.copy]\nfolder = {folder:?}\nkey_file = {key:?}\n"));
-    installation.control_planes[0].kill();
-    installation.restart_control_plane(0).await.unwrap();
-    folder.join("default.copy")
-}
 
 fn header(copy: &PathBuf) -> Option<Header> {
     peek(File::open(copy).ok()?).ok()
@@ -121,7 +97,7 @@ fn control_port(installation: &Installation) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_node_serves_by_the_copy_while_the_control_plane_and_its_database_are_gone() {
     let mut installation = install(nodes(1)).await;
-    let copy = publish(&mut installation).await;
+    let copy = installation.publish_copies(1).await.unwrap();
     let (doomed_id, doomed) = installation.key("doomed", &json!({})).await.unwrap();
     let (capped_id, capped) = installation.key("capped", &json!({})).await.unwrap();
     installation.budget("cap", "0.002", json!({"key": capped_id})).await.unwrap();
