@@ -342,6 +342,7 @@ pub(crate) async fn stored(limiter: &Limiter, budget: u128) -> (i64, i64, i64) {
 /// Scripts that a server has run.
 pub(crate) fn scripts_run(server: &Server) -> u64 {
     let stats = server.command(&["INFO", "commandstats"]).unwrap();
+    assert!(stats.starts_with("# Commandstats"), "no answer is not none");
     let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
     line.and_then(|rest| rest.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
 }

@@ -194,6 +194,7 @@ impl World {
     /// Trips of a fresh node to look which copy is the newest, which is the first that each attempt does.
     fn attempts(&self) -> u64 {
         let said = self.redis(&["INFO", "commandstats"]);
+        assert!(said.starts_with("# Commandstats"), "no answer is not none");
         let line = said.lines().find(|line| line.starts_with("cmdstat_xrange:"));
         line.map_or(0, |line| line.split(['=', ',']).nth(1).unwrap().parse().unwrap())
     }
