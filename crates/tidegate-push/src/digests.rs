@@ -40,6 +40,8 @@ const SETS: usize = 4;
 /// The last readings of a shard, all of the same `n`.
 struct Readings {
     plain: Reading,
+    /// Nodes that hold versions which are staged: they are compared once the wave has ended.
+    members: Vec<NodeId>,
     // Of nodes that reject the same, the latest last: one bad resource is rejected by all of them.
     rejecting: Vec<(Rejected, Reading)>,
 }
@@ -65,8 +67,6 @@ pub(crate) struct Digests {
     store: Store,
     period: Duration,
     readings: Mutex<HashMap<Place, Readings>>,
-    /// At which `n` which nodes hold versions that are staged: they are compared once the wave has ended.
-    members: Mutex<HashMap<Place, (u64, Vec<NodeId>)>>,
     // Being read at this moment.
     looking: Mutex<HashSet<Place>>,
 }
@@ -94,13 +94,7 @@ impl Drop for Looking<'_> {
 
 impl Digests {
     pub(crate) fn new(store: Store) -> Self {
-        Self {
-            store,
-            period: PERIOD,
-            readings: Mutex::default(),
-            members: Mutex::default(),
-            looking: Mutex::default(),
-        }
+        Self { store, period: PERIOD, readings: Mutex::default(), looking: Mutex::default() }
     }
 
     /// Compares what a node of `pool` holds of a shard at `n`, having rejected these resources
@@ -115,14 +109,13 @@ impl Digests {
         knows: Knows,
     ) -> Result<Compared, StoreError> {
         let place = (at.shard, pool.to_owned());
-        if self.members.lock().get(&place).is_some_and(|(n, members)| *n == at.n && members.contains(&node)) {
-            return Ok(Compared::Outdated);
-        }
-        let known = self.readings.lock().get(&place).map(|readings| readings.of(rejected));
+        // At once, who holds what is staged and the reading: others look meanwhile.
+        let known = self.readings.lock().get(&place).map(|readings| readings.of(node, rejected));
         let expected = match known {
-            Some((n, _, _)) if n > at.n => return Ok(Compared::Outdated),
-            Some((n, _, Some(reading))) if n == at.n => reading,
-            Some((_, read_at, _)) if read_at.elapsed() < self.period => return Ok(Compared::NotNow),
+            Some(Known { n, .. }) if n > at.n => return Ok(Compared::Outdated),
+            Some(Known { n, holds_staged: true, .. }) if n == at.n => return Ok(Compared::Outdated),
+            Some(Known { n, reading: Some(reading), .. }) if n == at.n => reading,
+            Some(Known { read_at, .. }) if read_at.elapsed() < self.period => return Ok(Compared::NotNow),
             _ => {
                 // Many nodes ask at once when a control plane starts: one of them looks.
                 let Some(_looking) = Looking::begin(&self.looking, &place) else {
@@ -133,8 +126,7 @@ impl Digests {
                 let plain = read(&Rejected::new());
                 let expected = if rejected.is_empty() { plain.clone() } else { read(rejected) };
                 let holds_staged = members.contains(&node);
-                self.members.lock().insert(place.clone(), (n, members));
-                self.keep(place, plain, rejected, &expected);
+                self.keep(place, plain, members, rejected, &expected);
                 if n != at.n || holds_staged {
                     return Ok(Compared::Outdated);
                 }
@@ -151,7 +143,14 @@ impl Digests {
         })
     }
 
-    fn keep(&self, place: Place, plain: Reading, rejected: &Rejected, expected: &Reading) {
+    fn keep(
+        &self,
+        place: Place,
+        plain: Reading,
+        members: Vec<NodeId>,
+        rejected: &Rejected,
+        expected: &Reading,
+    ) {
         let mut all = self.readings.lock();
         let before = all.remove(&place).filter(|before| before.plain.n == plain.n);
         let mut rejecting = before.map(|before| before.rejecting).unwrap_or_default();
@@ -162,18 +161,32 @@ impl Digests {
             }
             rejecting.push((rejected.clone(), expected.clone()));
         }
-        all.insert(place, Readings { plain, rejecting });
+        all.insert(place, Readings { plain, members, rejecting });
     }
 }
 
+/// What is known for one node.
+struct Known {
+    n: u64,
+    /// When the shard was read last.
+    read_at: Instant,
+    holds_staged: bool,
+    /// `None`: it was not read for nodes that reject what this one rejects.
+    reading: Option<Reading>,
+}
+
 impl Readings {
-    /// Which `n`, when it was read last, and what is known for nodes that reject these.
-    fn of(&self, rejected: &Rejected) -> (u64, Instant, Option<Reading>) {
-        let known = match rejected.is_empty() {
+    fn of(&self, node: NodeId, rejected: &Rejected) -> Known {
+        let reading = match rejected.is_empty() {
             true => Some(&self.plain),
             false => self.rejecting.iter().find(|(set, _)| set == rejected).map(|(_, reading)| reading),
         };
-        (self.plain.n, self.plain.at, known.cloned())
+        Known {
+            n: self.plain.n,
+            read_at: self.plain.at,
+            holds_staged: self.members.contains(&node),
+            reading: reading.cloned(),
+        }
     }
 }
 
