@@ -96,7 +96,7 @@ async fn a_copy_has_everything_though_that_changes_while_it_is_read_and_two_plan
     let (file, roots) = (folder.path().join("default.copy"), Certificates::new(&plane.material.roots));
     let reading = Arc::new(move || read(&file, &roots, &class));
     let looks = async {
-        while seen < 20 {
+        while seen < 10 {
             let reading = Arc::clone(&reading);
             // Beside the changes.
             let read = tokio::task::spawn_blocking(move || reading());
