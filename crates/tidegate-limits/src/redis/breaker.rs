@@ -213,13 +213,14 @@ impl Breaker {
         })
     }
 
-    /// Asks many things off the caller's path; silence opens the breaker.
+    /// Asks many things off the caller's path; silence opens the breaker, which is no less patient here than callers are.
     pub(super) async fn ask_many(
         &self,
         link: &Link,
         pipeline: &Pipeline,
         stop: Duration,
     ) -> Result<Vec<Value>, Failure> {
+        let stop = stop.max(self.decision());
         let replies = link.ask_many(pipeline, stop).await.inspect_err(|_| self.trip())?;
         self.heard(&replies);
         Ok(replies)

@@ -204,19 +204,9 @@ impl Link {
     /// others come, this one is on its way.
     pub(super) async fn ask(&self, command: &Cmd, stop: Duration) -> Result<Value, Failure> {
         let mut connection = self.connection.clone();
-        let question = connection.send_packed_command(command);
-        tokio::pin!(question);
-        let crowd = Crowd::join(&self.waiting);
-        let mut silence = Silence::new(stop, Duration::from_micros(self.longest.load(Ordering::Relaxed)));
-        let answer = loop {
-            match timeout_at(silence.until, &mut question).await {
-                Ok(answer) => break answer,
-                Err(_) if silence.goes_on(self.last_answer(), crowd.others()) => {}
-                Err(_) => return Err(Failure::Silent),
-            }
-        };
+        let (answer, asked) = self.heard(connection.send_packed_command(command), stop).await?;
         if answer.is_ok() {
-            self.note_answer(silence.asked);
+            self.note_answer(asked);
         }
         match answer {
             Ok(Value::ServerError(error)) => match error.kind() {
@@ -227,6 +217,24 @@ impl Link {
             },
             Ok(value) => Ok(value),
             Err(_) => Err(Failure::Silent),
+        }
+    }
+
+    /// The answer, unless the server is silent for too long; and when it was asked.
+    async fn heard<T>(
+        &self,
+        question: impl Future<Output = T>,
+        stop: Duration,
+    ) -> Result<(T, Instant), Failure> {
+        tokio::pin!(question);
+        let crowd = Crowd::join(&self.waiting);
+        let mut silence = Silence::new(stop, Duration::from_micros(self.longest.load(Ordering::Relaxed)));
+        loop {
+            match timeout_at(silence.until, &mut question).await {
+                Ok(answer) => return Ok((answer, silence.asked)),
+                Err(_) if silence.goes_on(self.last_answer(), crowd.others()) => {}
+                Err(_) => return Err(Failure::Silent),
+            }
         }
     }
 
@@ -242,11 +250,12 @@ impl Link {
         self.longest.store(micros(asked.elapsed()).max(before - before.div_ceil(64)), Ordering::Relaxed);
     }
 
-    /// Asks many things in one trip; the answers may be errors.
+    /// Asks many things in one trip; the answers may be errors. The stop is for silence here too.
     pub(super) async fn ask_many(&self, pipeline: &Pipeline, stop: Duration) -> Result<Vec<Value>, Failure> {
         let mut connection = self.connection.clone();
-        match timeout(stop, connection.send_packed_commands(pipeline, 0, pipeline.len())).await {
-            Ok(Ok(values)) if values.len() == pipeline.len() => Ok(values),
+        let asked = connection.send_packed_commands(pipeline, 0, pipeline.len());
+        match self.heard(asked, stop).await? {
+            (Ok(values), _) if values.len() == pipeline.len() => Ok(values),
             _ => Err(Failure::Silent),
         }
     }

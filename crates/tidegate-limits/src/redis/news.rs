@@ -96,8 +96,9 @@ impl RedisStore {
         let (mut take, mut look) = (redis::cmd("SET"), redis::cmd("GET"));
         take.arg(&key).arg(owner).arg("NX").arg("PX").arg(millis);
         look.arg(&key);
-        for command in [take, look] {
-            match shard.breaker.ask_back(&link, &command, TRIP).await {
+        // What ended between both is free.
+        for command in [&take, &look, &take, &look] {
+            match shard.breaker.ask_back(&link, command, TRIP).await {
                 Ok(Value::ServerError(_)) | Err(_) => return Err(LimitError::Away),
                 // Somebody has it.
                 Ok(Value::Nil) => {}
@@ -105,8 +106,7 @@ impl RedisStore {
                 Ok(_) => return Ok(true),
             }
         }
-        // It ended between both.
-        Ok(false)
+        Err(LimitError::Away)
     }
 
     pub(crate) async fn tell(

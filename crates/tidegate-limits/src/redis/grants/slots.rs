@@ -226,16 +226,18 @@ impl Account {
         let target = if busy { lately.max(self.used) } else { self.used };
         let granted = self.usable(now, lease);
         // A surplus is kept while it is not much.
-        let keep = if busy { granted.min(target.saturating_mul(2)) } else { granted.min(target) };
+        let kept = if busy { granted.min(target.saturating_mul(2)) } else { granted.min(target) };
+        // Calls go on in slots whose lease ran out unheard: they count again as soon as the store takes them for free.
+        let keep = kept.max(self.used);
         let want = if busy && keep < self.used + SPARE / 2 { target.saturating_sub(keep) } else { 0 };
         let renew = keep > 0 && now - self.asked_at >= lease / RENEWALS;
         // What was wanted in vain is not asked for again at once.
         let want = if want > 0 && now - self.asked_at < SECOND / 20 { 0 } else { want };
-        if want == 0 && keep == self.granted && !renew && self.answered {
+        if want == 0 && kept == self.granted && !renew && self.answered {
             return None;
         }
         let had = self.granted;
-        (self.granted, self.asked_at, self.answered) = (keep, now, false);
+        (self.granted, self.asked_at, self.answered) = (kept, now, false);
         Some(Row { scope, had, keep, want, limit: self.limit })
     }
 }

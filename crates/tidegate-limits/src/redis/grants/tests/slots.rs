@@ -360,3 +360,26 @@ fn what_a_store_that_forgot_everything_is_told_of_is_given_again_only_where_it_i
     assert_eq!(in_use(None), LIMIT);
     assert!(in_use(Some(Fault::GivesAgainUnseen)) > LIMIT);
 }
+
+#[test]
+fn calls_in_slots_whose_lease_ran_out_unheard_count_again() {
+    let mut world = World::new(1, None);
+    let settings = GrantSettings { often: 1, ..GrantSettings::default() };
+    let exchange = |world: &mut World| {
+        let exchange = world.books[0].exchange(false, world.now, 1, &settings).unwrap();
+        let told = world.store.exchange(0, &exchange, world.now);
+        world.books[0].answered(&exchange, &[told]);
+    };
+    world.begin(0);
+    world.pass(LEASE / 10);
+    exchange(&mut world);
+    (0..4).for_each(|_| world.begin(0));
+    assert_eq!(world.books[0].used(RateScope::Organization), 4);
+    // Nothing is heard for longer than a lease, and no call begins any more.
+    world.pass(10 * LEASE);
+    world.store.expire(world.now);
+    assert_eq!(world.store.count(), 1, "but for the call that asked the store itself");
+    exchange(&mut world);
+    assert_eq!(world.store.count(), 5);
+    assert_eq!(world.books[0].free(world.now), 0, "no more than what is in use");
+}
