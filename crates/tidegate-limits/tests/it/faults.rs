@@ -144,6 +144,39 @@ async fn a_process_without_a_processor_does_not_take_its_own_pause_for_the_serve
 }
 
 #[tokio::test]
+async fn nor_does_an_exchange_of_grants_that_is_under_way() {
+    let (bench, _stop) = strict().await;
+    let server = bench.server.as_ref().unwrap();
+    let scopes = [key(Some(60_000), None, None)];
+    let busy = async |until: Duration| {
+        let began = Instant::now();
+        while began.elapsed() < until || bench.limiter.stats().rated_locally < 20 {
+            let _ = bench.limiter.admit(&admit(call(), &scopes, 0, None)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert!(began.elapsed() < SOON, "nothing in advance");
+        }
+    };
+    for _ in 0..2 {
+        busy(Duration::from_millis(300)).await;
+        assert!(server.freeze());
+        // What was used since is told meanwhile, and not answered.
+        let frozen = Instant::now();
+        while frozen.elapsed() < HARD_STOP / 5 {
+            let _ = tokio::time::timeout(
+                Duration::from_millis(1),
+                bench.limiter.admit(&admit(call(), &scopes, 0, None)),
+            )
+            .await;
+        }
+        // Nobody is there to hear the answer for longer than it may take.
+        std::thread::sleep(Duration::from_millis(2_500));
+        assert!(server.thaw());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(bench.limiter.stats().trips, 0);
+}
+
+#[tokio::test]
 async fn a_caller_that_leaves_while_it_waits_leaves_nothing_held() {
     let bench = Bench::redis().await;
     bench.open(1).await;
