@@ -19,6 +19,7 @@ async fn node(server: &Server, seed: u64, nodes: u32, stop: &CancellationToken) 
     // No machine stands still for so long.
     settings.decision = Duration::from_secs(20);
     let limiter = Limiter::redis(settings, Arc::new(RealClock), stop.clone()).await.unwrap();
+    eventually("Redis is found", async || limiter.mode() == Mode::Healthy).await;
     limiter.set_live_nodes(nodes);
     limiter
 }
