@@ -142,7 +142,7 @@ async fn world(wave_seconds: u64) -> (Installation, String, Vec<App>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_price_reaches_one_node_then_all() {
-    let (installation, _, apps) = world(8).await;
+    let (installation, _, apps) = world(3_600).await;
     assert_eq!(dear(&apps).await, [false; 3]);
     let load = Load::start(&apps);
     raise(&installation).await;
@@ -154,6 +154,12 @@ async fn a_price_reaches_one_node_then_all() {
         dear(&apps).await == only_the_first
     })
     .await;
+    // It is watched from when the first node has it; two hours of that pass at once.
+    let applied = || async {
+        installation.query("SELECT shard FROM waves WHERE applied_at IS NOT NULL").unwrap().len() == 1
+    };
+    until("the first node has said that it has it", seconds(10), applied).await;
+    installation.sql("UPDATE waves SET applied_at = applied_at - interval '2 hours'").unwrap();
     until_stage(&installation, "none").await;
     until("all nodes charge it", seconds(10), async || dear(&apps).await == [true; 3]).await;
     assert_eq!(load.end().await, [0; 3], "calls are served all the while");
