@@ -1,5 +1,5 @@
 //! A clock for promises that are made for a machine that has time: it stands still while something that could run waits
-//! for a processor, as Linux counts it ("some" of `/proc/pressure/cpu`).
+//! for a processor or a disk, as Linux counts it ("some" of `/proc/pressure/cpu` and `/proc/pressure/io`).
 
 use std::fmt;
 use std::fs;
@@ -48,9 +48,14 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// For how long something has waited for a processor since the machine was started.
+/// For how long something has waited since the machine was started.
 fn stalled() -> Option<Duration> {
-    let told = fs::read_to_string("/proc/pressure/cpu").ok()?;
+    // Both at once count twice: the clock goes at its slowest then.
+    Some(waited("/proc/pressure/cpu")? + waited("/proc/pressure/io").unwrap_or_default())
+}
+
+fn waited(file: &str) -> Option<Duration> {
+    let told = fs::read_to_string(file).ok()?;
     let some = told.lines().find(|line| line.starts_with("some "))?;
     let total = some.split(' ').find_map(|part| part.strip_prefix("total="))?;
     Some(Duration::from_micros(total.parse().ok()?))
