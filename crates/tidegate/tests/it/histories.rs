@@ -4,7 +4,7 @@ use serde_json::json;
 use tidegate_testkit::installation::Installation;
 
 use crate::disaster::{dump, restore, tidegate};
-use crate::support::{App, Ask, apps, install, nodes, seconds, until, within};
+use crate::support::{App, Ask, apps, install, nodes, seconds, until};
 
 /// The secret that the provider saw last.
 async fn seen(installation: &Installation) -> String {
@@ -20,7 +20,7 @@ async fn comes_with(installation: &Installation, app: &App, secret: &str) {
         app.expect(&Ask::chat("Hello"), 200).await;
         seen(installation).await == secret
     };
-    within("calls come with the newest secret", seconds(10), comes).await;
+    until("calls come with the newest secret", seconds(10), comes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,8 +57,8 @@ async fn nodes_that_go_on_over_a_restore_hear_of_every_change_after_it() {
         }
     };
     for node in 0..2 {
-        within("it is refused", seconds(5), status(&revoked[node], 401)).await;
-        within("it is served", seconds(5), status(&late[node], 200)).await;
+        until("it is refused", seconds(5), status(&revoked[node], 401)).await;
+        until("it is served", seconds(5), status(&late[node], 200)).await;
         comes_with(&installation, &stays[node], "sk-lost").await;
     }
 
@@ -77,7 +77,7 @@ async fn nodes_that_go_on_over_a_restore_hear_of_every_change_after_it() {
     }
     installation.restart_node(1).await.unwrap();
     for node in 0..2 {
-        within("what is revoked now is refused", seconds(5), status(&to_revoke[node], 401)).await;
+        until("what is revoked now is refused", seconds(5), status(&to_revoke[node], 401)).await;
         comes_with(&installation, &stays[node], "sk-new").await;
         assert_eq!(revoked[node].status().await, 401, "what was revoked is not taken back");
         until("what the database has not is gone", seconds(30), status(&late[node], 401)).await;
