@@ -16,7 +16,7 @@ use tidegate_testkit::installation::{Admin, Installation, Shape};
 use crate::support::{App, Ask, Balancer, bill, binary, full, seconds, until, usage};
 
 /// Longer than the balancer takes to see who is not ready, on a machine that others use too.
-const LEAD: u64 = 3;
+const LEAD: u64 = 8;
 
 /// What went on meanwhile.
 #[derive(Default)]
