@@ -114,8 +114,11 @@ async fn a_fresh_node_serves_by_the_copy_while_the_control_plane_and_its_databas
 
     // No further copy can be written: what happens from now on is in none.
     let (folder, aside) = (copy.parent().unwrap(), copy.parent().unwrap().with_extension("aside"));
+    // Between the two a control plane that runs would make the folder anew.
+    installation.control_planes[0].signal("STOP");
     std::fs::rename(folder, &aside).unwrap();
     std::fs::write(folder, "").unwrap();
+    installation.control_planes[0].signal("CONT");
     is_told_of(&installation).await;
     installation.admin.delete(&format!("/keys/{doomed_id}")).await.unwrap();
     let told = || async {
