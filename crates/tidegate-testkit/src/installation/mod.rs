@@ -42,7 +42,7 @@ pub struct Shape {
     /// before the setting too.
     pub drain_lead_seconds: Option<u64>,
     /// `redis.decision_timeout_ms`; `None`: as the executable has it, one from before the setting too. Tests share
-    /// a machine with others, on which Redis may be silent for longer than an operator puts up with.
+    /// a machine with others, on which Redis may be silent for longer than an operator puts up with; the longest by default.
     pub decision_timeout_ms: Option<u64>,
     /// `control_plane.grant_percent`; `None`: as the executable has it.
     pub grant_percent: Option<u8>,
@@ -74,7 +74,7 @@ impl Default for Shape {
             workers: None,
             drain_timeout_seconds: 20,
             drain_lead_seconds: Some(0),
-            decision_timeout_ms: Some(1_000),
+            decision_timeout_ms: Some(5_000),
             grant_percent: None,
             reclaim_after_seconds: None,
             wave_seconds: Some(0),

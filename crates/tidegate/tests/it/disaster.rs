@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tidegate_testkit::installation::Installation;
 use tidegate_testkit::{binaries, postgres};
 
-use crate::support::{App, Ask, bill, binary, calls, install, nano, nodes, seconds, until, usage};
+use crate::support::{App, Ask, bill, binary, calls, install, losing_redis, nano, seconds, until, usage};
 
 /// Runs a program of Postgres.
 fn run(program: &str, arguments: &[&str]) {
@@ -100,7 +100,7 @@ async fn spend_all(limited: &App, ask: &Ask) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_comes_back_from_a_dump_and_the_key_encryption_key() {
-    let mut installation = install(nodes(1)).await;
+    let mut installation = install(losing_redis(1)).await;
     let (id, capped) = installation.key("capped", &json!({})).await.unwrap();
     let (_, free) = installation.key("free", &json!({})).await.unwrap();
     let budget = installation.budget("cap", "0.002", json!({"key": id})).await.unwrap();

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::support::{Ask, apps, install, nodes, seconds, until};
+use crate::support::{Ask, apps, install, losing_redis, seconds, until};
 
 /// Of the rate, and of a node's share of it.
 const A_MINUTE: u32 = 240;
@@ -14,7 +14,7 @@ const AT_FIRST: u32 = SHARE / 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_the_nodes_of_a_pool_serve_a_rate_together_and_not_each() {
-    let mut installation = install(nodes(2)).await;
+    let mut installation = install(losing_redis(2)).await;
     let limits = json!({"limits": {"requests_per_minute": A_MINUTE}});
     let (_, key) = installation.key("app", &limits).await.unwrap();
     let known = || async {

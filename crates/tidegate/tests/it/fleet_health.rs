@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tidegate_testkit::installation::Installation;
 
-use crate::support::{Ask, apps, client, install, nodes, seconds, until};
+use crate::support::{Ask, apps, client, install, losing_redis, nodes, seconds, until};
 
 /// The record of a call, when it has arrived.
 async fn record(installation: &Installation, id: impl AsRef<str>) -> Value {
@@ -147,7 +147,7 @@ async fn when_a_pause_is_over_one_call_of_the_whole_fleet_probes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_each_node_heeds_what_it_sees_and_the_others_hear_again_when_it_is_back() {
-    let mut installation = install(nodes(2)).await;
+    let mut installation = install(losing_redis(2)).await;
     let (_, key) = installation.key("app", &json!({})).await.unwrap();
     let apps = apps(&installation, &key);
     let mut redis = installation.redis.take().unwrap();

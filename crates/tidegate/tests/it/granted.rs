@@ -8,7 +8,9 @@ use serde_json::json;
 use tidegate_testkit::installation::Installation;
 use tokio::time::Instant;
 
-use crate::support::{App, Ask, OwnBudget, apps, bill, charge, full, install, nodes, seconds, until};
+use crate::support::{
+    App, Ask, OwnBudget, apps, bill, charge, full, install, losing_redis, nodes, seconds, until,
+};
 
 /// Calls at every application for a while, several at once, and on until so many are served (a slow machine
 /// is given 20 s more); how many were served and how many refused.
@@ -50,7 +52,7 @@ async fn assert_books_agree(installation: &Installation, app: &App) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_redis_is_away_busy_capped_keys_go_on_with_what_their_nodes_have_in_advance() {
-    let installation = install(nodes(2)).await;
+    let installation = install(losing_redis(2)).await;
     let limits = json!({"requests_per_minute": 60_000, "tokens_per_minute": 6_000_000, "concurrency": 500});
     let (id, key) = installation.key("capped", &json!({"limits": limits})).await.unwrap();
     installation.budget("cap", "10", json!({"key": id})).await.unwrap();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tidegate_testkit::installation::{Installation, Shape};
 
 use super::{raised, rules, target, until_none};
-use crate::support::{App, Ask, Prometheus, install, seconds, until};
+use crate::support::{App, Ask, Prometheus, install, losing_redis, seconds, until};
 
 const DASHBOARD: &str = include_str!("../../../../../helm/tidegate/files/dashboard.json");
 
@@ -64,7 +64,7 @@ fn damage(installation: &Installation, route: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_panel_shows_a_real_installation_and_faults_raise_their_alerts() {
-    let shape = Shape { drain_lead_seconds: Some(120), grant_percent: Some(0), ..Shape::default() };
+    let shape = Shape { drain_lead_seconds: Some(120), grant_percent: Some(0), ..losing_redis(1) };
     let mut installation = install(shape).await;
     let failing = json!([{"when": {"provider": "sim-openai"}, "then": {"status": 500}}]);
     installation.script(failing).await.unwrap();

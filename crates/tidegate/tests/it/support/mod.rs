@@ -33,9 +33,14 @@ pub(crate) fn nodes(nodes: usize) -> Shape {
     Shape { nodes, ..Shape::default() }
 }
 
+/// The same for stories in which Redis goes away: nodes wait for it no longer than a second.
+pub(crate) fn losing_redis(count: usize) -> Shape {
+    Shape { decision_timeout_ms: Some(1_000), ..nodes(count) }
+}
+
 /// The same, where what a dead process had in advance comes back within seconds, and counters open anew for it.
 pub(crate) fn reclaiming(count: usize) -> Shape {
-    Shape { reclaim_after_seconds: Some(2), ..nodes(count) }
+    Shape { reclaim_after_seconds: Some(2), ..losing_redis(count) }
 }
 
 /// The epoch under which the counters of the only organization that has any are open, as Redis names it.
