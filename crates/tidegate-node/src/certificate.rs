@@ -116,8 +116,8 @@ impl GatewayTls {
                     "the gateway's certificate cannot be taken anew: the one before it stays"
                 );
             }
-            gauges.refused.set(i64::from(problem.is_some()));
             gauges.expires.set(self.kept.current.load().until.as_seconds());
+            gauges.refused.set(i64::from(problem.is_some()));
             refused = problem;
         }
     }

@@ -88,7 +88,6 @@ impl Node {
                 return Err(error);
             }
         };
-        pulse.get_or_init(|| Arc::clone(&made.pulse));
         let drain_asked = CancellationToken::new();
         let running = RunningNode {
             node_id: made.identity.node_id,
@@ -108,6 +107,8 @@ impl Node {
         };
         serve(&running, &settings, gateway_listener);
         run_tasks(made, settings, gateway_address, drain_asked);
+        // Who asks whether it is ready finds all that it measures.
+        pulse.get_or_init(|| Arc::clone(&running.pulse));
         Ok(running)
     }
 }

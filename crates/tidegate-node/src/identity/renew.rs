@@ -55,7 +55,9 @@ pub(crate) async fn keep_fresh(renewing: Renewing, mut identity: Arc<Identity>, 
                     notary.renew(Arc::clone(&identity));
                     backoff = Backoff::default();
                     outage.ends();
-                    continue;
+                    ends.set(identity.not_after().as_seconds());
+                    // By a clock that is ahead the fresh one is due as well: it is no use to ask all the time.
+                    LOOK_EVERY
                 }
                 Err(error) => {
                     let hours_left = identity.not_after().millis_since(clock.now()) / 3_600_000;

@@ -29,8 +29,11 @@ use words::Words;
 const EVERY: Duration = Duration::from_secs(1);
 /// Told in one trip, at most.
 const AT_ONCE: usize = 500;
-/// Longest time that readiness waits for the first hearing, and the end for the last telling.
+/// Longest time that readiness waits for the first hearing.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Longest time that the end waits for the last telling, and between two tries: nobody else may know of it.
+const AT_END: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(100);
 /// So long may it fail before that is said.
 const SAID_AFTER: Duration = Duration::from_secs(5);
 
@@ -100,7 +103,13 @@ impl Revocations {
             }
         }
         self.take(&mut told);
-        if !matches!(timeout(PATIENCE, self.exchange()).await, Ok(Ok(()))) && !self.owed.is_empty() {
+        let last = async {
+            while self.exchange().await.is_err() && !self.owed.is_empty() {
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        let _over = timeout(AT_END, last).await;
+        if !self.owed.is_empty() {
             tracing::warn!(left = self.owed.len(), "not every revoked key was told to the other nodes");
         }
         self.words.keep().await;

@@ -201,6 +201,31 @@ impl Shared {
         tightens: bool,
         spoil: impl FnOnce(&mut VersionedResource),
     ) -> Revision {
+        let mut streams = self.streams.lock();
+        let (revision, wire) = self.put(resource, tightens, spoil);
+        if self.sends_feed.load(Ordering::SeqCst) {
+            let one = delta(revision.shard, revision.n - 1, revision.n, vec![wire]);
+            say(&mut streams, Control::Delta(one));
+        }
+        revision
+    }
+
+    /// Several of one shard as one delta, with whether each tightens; the shard's head before it.
+    pub(crate) fn publish_together(&self, shard: Shard, resources: &[(Resource, bool)]) -> u64 {
+        let mut streams = self.streams.lock();
+        let before = self.head(shard);
+        let wire = resources.iter().map(|(one, tightens)| self.put(one, *tightens, |_| {}).1).collect();
+        say(&mut streams, Control::Delta(delta(shard, before, self.head(shard), wire)));
+        before
+    }
+
+    /// Puts a version into the feed. Whoever holds the streams meanwhile loses no node that says hello.
+    fn put(
+        &self,
+        resource: &Resource,
+        tightens: bool,
+        spoil: impl FnOnce(&mut VersionedResource),
+    ) -> (Revision, VersionedResource) {
         let key = resource.key();
         let shard = Shard::of(key.organization_id);
         let before = self.head(shard);
@@ -211,10 +236,7 @@ impl Shared {
         // Compacted by nature: only the newest version of a resource stays.
         self.feed.lock().retain(|_, held| held.key != wire.key);
         self.feed.lock().insert((shard, revision.n), wire.clone());
-        if self.sends_feed.load(Ordering::SeqCst) {
-            self.send(Control::Delta(delta(shard, before, revision.n, vec![wire])));
-        }
-        revision
+        (revision, wire)
     }
 
     pub(crate) fn head(&self, shard: Shard) -> u64 {
@@ -223,8 +245,7 @@ impl Shared {
 
     /// Says anything at all to every connected node.
     pub(crate) fn send(&self, message: Control) {
-        let message = ControlMessage { message: Some(message) };
-        self.streams.lock().retain(|stream| stream.send(Ok(message.clone())).is_ok());
+        say(&mut self.streams.lock(), message);
     }
 
     /// Whether a node listens.
@@ -363,6 +384,11 @@ impl EnrollService for Service {
     }
 }
 
+fn say(streams: &mut Vec<Sender>, message: Control) {
+    let message = ControlMessage { message: Some(message) };
+    streams.retain(|stream| stream.send(Ok(message.clone())).is_ok());
+}
+
 /// Sealing keys by node, as the control plane's database keeps them.
 pub(crate) static SEALING: Mutex<BTreeMap<u128, [u8; 32]>> = Mutex::new(BTreeMap::new());
 
@@ -395,10 +421,12 @@ impl ConfigService for Service {
                         {
                             let _ = sender.send(Ok(ControlMessage { message: Some(message) }));
                         }
+                        let mut streams = shared.streams.lock();
                         if shared.sends_feed.load(Ordering::SeqCst) {
                             shared.synchronise(&hello, &sender);
                         }
-                        shared.streams.lock().push(sender.clone());
+                        streams.push(sender.clone());
+                        drop(streams);
                         shared.hellos.lock().push(hello);
                     }
                     Said::Ack(ack) => shared.acks.lock().push(ack),

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tidegate_limits::{Limiter, RedisSettings};
@@ -96,6 +97,24 @@ async fn what_a_node_hears_last_it_tells_before_it_ends_and_a_lost_secret_is_tol
     let rotated = world.hears.shared.publish(&Resource::Key(VirtualKey { secrets, ..key }));
     until("it is applied", || world.hears.shared.acks.lock().iter().any(|ack| ack.n == rotated.n)).await;
     end(first.node).await;
+    until("the other one has heard of it", || world.is_refused(&second)).await;
+    end(second.node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_hears_last_it_tells_also_where_redis_is_away_for_a_moment_then() {
+    let world = World::new().await;
+    let states = [(); 2].map(|()| TempDir::new().unwrap());
+    let first = world.start(&world.hears, states[0].path()).await;
+    let second = world.start(&world.deaf, states[1].path()).await;
+    assert!(world.redis.freeze());
+    let revoked = world.hears.shared.publish(&world.tenant.key(KeyStatus::Revoked));
+    until("it is applied", || world.hears.shared.acks.lock().iter().any(|ack| ack.n == revoked.n)).await;
+    let thaw = async {
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        assert!(world.redis.thaw());
+    };
+    tokio::join!(end(first.node), thaw);
     until("the other one has heard of it", || world.is_refused(&second)).await;
     end(second.node).await;
 }
