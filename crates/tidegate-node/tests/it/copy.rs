@@ -374,19 +374,6 @@ async fn a_reserve_is_one_nodes_which_takes_the_same_again_and_two_of_one_do_not
 
     let second = world.start(states[1].path()).await;
     assert_ne!(second.node.node_id(), running.node.node_id());
-    {
-        let third = world.begin(states[2].path());
-        let refused = async {
-            // Written right before the claim.
-            until("it looks for one", || states[2].path().join("begun").exists()).await;
-            world.until_refused("there is none left", states[2].path()).await;
-        };
-        tokio::select! {
-            _ = third => panic!("it has begun by another's reserve"),
-            () = refused => {}
-        }
-    }
-
     // Redis has lost the claim, and another node took the same reserve meanwhile.
     let key = format!("tg:{{fleet}}:owned:reserve:{}", first[0]);
     world.redis(&["SET", &key, "somebody else"]);
@@ -399,6 +386,15 @@ async fn a_reserve_is_one_nodes_which_takes_the_same_again_and_two_of_one_do_not
     for running in [running, second] {
         world.end(running).await;
     }
+
+    // Their claims last. Nobody but the third looks at Redis now.
+    let third = world.begin(states[2].path());
+    let refused = world.until_refused("there is none left", states[2].path());
+    tokio::select! {
+        _ = third => panic!("it has begun by another's reserve"),
+        () = refused => {}
+    }
+    assert!(states[2].path().join("begun").exists(), "it looked for one");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -222,6 +222,7 @@ impl Scene {
             scene.given.trial_ms = 1_000_000;
             scene.kill();
             scene.run().await;
+            scene.until_metric("config_keys", 2).await;
             // It may have been measured in the middle of applying, before that was on trial.
             if scene.until_measured("config_on_trial_shards").await == 0 {
                 return scene;

@@ -111,7 +111,7 @@ async fn what_a_node_hears_last_it_tells_also_where_redis_is_away_for_a_moment_t
     let revoked = world.hears.shared.publish(&world.tenant.key(KeyStatus::Revoked));
     until("it is applied", || world.hears.shared.acks.lock().iter().any(|ack| ack.n == revoked.n)).await;
     let thaw = async {
-        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        tokio::time::sleep(Duration::from_millis(2_200)).await;
         assert!(world.redis.thaw());
     };
     tokio::join!(end(first.node), thaw);
