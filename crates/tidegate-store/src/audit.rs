@@ -4,8 +4,9 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+use serde_json::value::RawValue;
 use tidegate_types::Timestamp;
+use tidegate_types::audit::{ChainHash, End, Line, Link};
 
 use crate::change::AuditNote;
 use crate::convert::{bytes32, signed, time, timestamp, unsigned};
@@ -30,11 +31,9 @@ pub struct Entry {
     pub before: Option<Value>,
     /// As it was afterwards.
     pub after: Option<Value>,
-    /// The chain's hash up to this entry, SHA-256.
-    pub hash: [u8; 32],
+    /// The chain's hash up to this entry.
+    pub hash: ChainHash,
 }
-
-const GENESIS: [u8; 32] = [0; 32];
 
 /// Writes an entry at the end of the bound organization's chain; locks the chain until commit.
 pub(crate) async fn append(tx: &mut TenantTx, now: Timestamp, note: &AuditNote) -> Result<u64> {
@@ -45,24 +44,24 @@ pub(crate) async fn append(tx: &mut TenantTx, now: Timestamp, note: &AuditNote) 
          ON CONFLICT (organization_id) DO UPDATE SET n = h.n RETURNING n, hash",
     )
     .bind(organization)
-    .bind(GENESIS.as_slice())
+    .bind(ChainHash::GENESIS.as_bytes().as_slice())
     .fetch_one(tx.connection())
     .await?;
-    let previous = bytes32(&previous, "audit head")?;
+    let previous = chain_hash(&previous)?;
     let n = n + 1;
     let text = |value: &Option<Value>| value.as_ref().map(Value::to_string);
     let (before, after) = (text(&note.before), text(&note.after));
     let actor = tx.who().to_string();
     let link = Link {
-        n,
-        at: now.as_micros(),
+        n: unsigned(n),
+        at: now,
         actor: &actor,
         action: note.action,
         object: &note.object,
         before: before.as_deref(),
         after: after.as_deref(),
     };
-    let hash = link.hash(&previous);
+    let hash = link.hash(previous);
     sqlx::query(
         "WITH entry AS (
              INSERT INTO audit (organization_id, n, at, actor, action, object, before, after, previous_hash, hash)
@@ -77,43 +76,15 @@ pub(crate) async fn append(tx: &mut TenantTx, now: Timestamp, note: &AuditNote) 
     .bind(&note.object)
     .bind(&before)
     .bind(&after)
-    .bind(previous.as_slice())
-    .bind(hash.as_slice())
+    .bind(previous.as_bytes().as_slice())
+    .bind(hash.as_bytes().as_slice())
     .execute(tx.connection())
     .await?;
     Ok(unsigned(n))
 }
 
-/// What an entry's hash covers, as stored.
-struct Link<'a> {
-    n: i64,
-    at: i64,
-    actor: &'a str,
-    action: &'a str,
-    object: &'a str,
-    before: Option<&'a str>,
-    after: Option<&'a str>,
-}
-
-impl Link<'_> {
-    fn hash(&self, previous: &[u8; 32]) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(previous);
-        hash.update(self.n.to_be_bytes());
-        hash.update(self.at.to_be_bytes());
-        let mut part = |text: Option<&str>| {
-            // A length before each part: no two entries have the same bytes.
-            hash.update([u8::from(text.is_some())]);
-            hash.update((text.map_or(0, str::len) as u64).to_be_bytes());
-            hash.update(text.unwrap_or_default());
-        };
-        part(Some(self.actor));
-        part(Some(self.action));
-        part(Some(self.object));
-        part(self.before);
-        part(self.after);
-        hash.finalize().into()
-    }
+fn chain_hash(stored: &[u8]) -> Result<ChainHash> {
+    bytes32(stored, "audit hash").map(ChainHash::from_bytes)
 }
 
 #[derive(sqlx::FromRow)]
@@ -125,6 +96,7 @@ struct Row {
     object: String,
     before: Option<String>,
     after: Option<String>,
+    previous_hash: Vec<u8>,
     hash: Vec<u8>,
 }
 
@@ -140,14 +112,30 @@ impl Row {
             object: self.object,
             before: json(self.before).map_err(unreadable)?,
             after: json(self.after).map_err(unreadable)?,
-            hash: bytes32(&self.hash, "audit entry")?,
+            hash: chain_hash(&self.hash)?,
+        })
+    }
+
+    fn line(self) -> Result<Line> {
+        let json = |text: Option<String>| text.map(RawValue::from_string).transpose();
+        let unreadable = |_| StoreError::Unreadable("audit entry");
+        Ok(Line {
+            n: unsigned(self.n),
+            at: timestamp(self.at),
+            actor: self.actor,
+            action: self.action,
+            object: self.object,
+            before: json(self.before).map_err(unreadable)?,
+            after: json(self.after).map_err(unreadable)?,
+            previous_hash: chain_hash(&self.previous_hash)?,
+            hash: chain_hash(&self.hash)?,
         })
     }
 
     fn link(&self) -> Link<'_> {
         Link {
-            n: self.n,
-            at: self.at.timestamp_micros(),
+            n: unsigned(self.n),
+            at: timestamp(self.at),
             actor: &self.actor,
             action: &self.action,
             object: &self.object,
@@ -163,8 +151,8 @@ impl Row {
 /// When the database is away.
 pub async fn list(tx: &mut TenantTx, before: Option<u64>, limit: u32) -> Result<Page<Entry>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT n, at, actor, action, object, before::text AS before, after::text AS after, hash FROM audit
-         WHERE organization_id = $1 AND n < $2 ORDER BY n DESC LIMIT $3",
+        "SELECT n, at, actor, action, object, before::text AS before, after::text AS after,
+         previous_hash, hash FROM audit WHERE organization_id = $1 AND n < $2 ORDER BY n DESC LIMIT $3",
     )
     .bind(tx.organization())
     .bind(before.map_or(i64::MAX, signed))
@@ -173,6 +161,43 @@ pub async fn list(tx: &mut TenantTx, before: Option<u64>, limit: u32) -> Result<
     .await?;
     let entries: Result<Vec<_>> = rows.into_iter().map(Row::entry).collect();
     Ok(Page::of(entries?, limit))
+}
+
+/// The bound organization's entries behind place `after` in their order, `limit` at most, as lines of an export.
+///
+/// # Errors
+/// When the database is away, or what is stored cannot be read.
+pub async fn lines(tx: &mut TenantTx, after: u64, limit: u32) -> Result<Vec<Line>> {
+    rows(tx, after, limit).await?.into_iter().map(Row::line).collect()
+}
+
+/// What the bound organization's chain has as its end.
+///
+/// # Errors
+/// When the database is away.
+pub async fn end(tx: &mut TenantTx) -> Result<End> {
+    let organization_id = tx.organization_id();
+    let head: Option<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT n, hash FROM audit_heads WHERE organization_id = $1")
+            .bind(tx.organization())
+            .fetch_optional(tx.connection())
+            .await?;
+    Ok(match head {
+        Some((n, hash)) => End { organization_id, entries: unsigned(n), hash: chain_hash(&hash)? },
+        None => End { organization_id, entries: 0, hash: ChainHash::GENESIS },
+    })
+}
+
+async fn rows(tx: &mut TenantTx, after: u64, limit: u32) -> Result<Vec<Row>> {
+    Ok(sqlx::query_as(
+        "SELECT n, at, actor, action, object, before::text AS before, after::text AS after,
+         previous_hash, hash FROM audit WHERE organization_id = $1 AND n > $2 ORDER BY n LIMIT $3",
+    )
+    .bind(tx.organization())
+    .bind(signed(after))
+    .bind(i64::from(limit))
+    .fetch_all(tx.connection())
+    .await?)
 }
 
 /// What checking a chain found.
@@ -184,38 +209,27 @@ pub enum Verdict {
     BrokenAt(u64),
 }
 
-/// Checks the bound organization's chain from its first entry to its head.
+/// Checks the bound organization's chain from its first entry to its head. `tx` is one of
+/// [`begin_snapshot`](crate::Store::begin_snapshot): what is appended meanwhile is no fault.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn verify(tx: &mut TenantTx) -> Result<Verdict> {
-    let head: Option<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT n, hash FROM audit_heads WHERE organization_id = $1")
-            .bind(tx.organization())
-            .fetch_optional(tx.connection())
-            .await?;
-    let (mut n, mut hash) = (0, GENESIS);
+    let end = end(tx).await?;
+    let (mut n, mut hash) = (0, ChainHash::GENESIS);
     loop {
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT n, at, actor, action, object, before::text AS before, after::text AS after, hash FROM audit
-             WHERE organization_id = $1 AND n > $2 ORDER BY n LIMIT 1000",
-        )
-        .bind(tx.organization())
-        .bind(n)
-        .fetch_all(tx.connection())
-        .await?;
+        let rows = rows(tx, n, 1_000).await?;
         if rows.is_empty() {
             break;
         }
         for row in rows {
-            let expected = row.link().hash(&hash);
-            if row.n != n + 1 || row.hash != expected {
-                return Ok(Verdict::BrokenAt(unsigned(n + 1)));
+            let expected = row.link().hash(hash);
+            if unsigned(row.n) != n + 1 || row.hash != expected.as_bytes() {
+                return Ok(Verdict::BrokenAt(n + 1));
             }
-            (n, hash) = (row.n, expected);
+            (n, hash) = (n + 1, expected);
         }
     }
-    let (head_n, head_hash) = head.unwrap_or((0, GENESIS.to_vec()));
-    let whole = head_n == n && head_hash == hash;
-    Ok(if whole { Verdict::Whole(unsigned(n)) } else { Verdict::BrokenAt(unsigned(n + 1)) })
+    let whole = (end.entries, end.hash) == (n, hash);
+    Ok(if whole { Verdict::Whole(n) } else { Verdict::BrokenAt(n + 1) })
 }

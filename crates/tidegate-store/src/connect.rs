@@ -74,6 +74,14 @@ impl Store {
         TenantTx::begin(&self.app, actor, "BEGIN READ ONLY").await
     }
 
+    /// A read-only transaction whose statements all see the same moment.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn begin_snapshot(&self, actor: &Actor) -> Result<TenantTx> {
+        TenantTx::begin(&self.app, actor, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await
+    }
+
     /// A transaction that changes the actor's organization. `now` is written on every row.
     ///
     /// # Errors

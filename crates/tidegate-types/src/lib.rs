@@ -3,6 +3,7 @@
 //! Everything here is pure: no I/O, no clock, no randomness. Every other crate speaks
 //! in these types; nothing in this crate knows about SQL, HTTP, Redis or protobuf.
 
+pub mod audit;
 pub mod clock;
 pub mod id;
 pub mod label;

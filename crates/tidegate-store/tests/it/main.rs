@@ -1,6 +1,7 @@
 //! The store's promises, kept by the real logins on a real PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod audit;
 mod calls;
 mod changes;
 mod copies;

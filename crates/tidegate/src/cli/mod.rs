@@ -13,6 +13,7 @@ mod catalogue;
 mod client;
 mod credential;
 mod credit;
+mod download;
 mod exit;
 mod explain;
 mod exporter;
@@ -201,6 +202,12 @@ pub(crate) async fn run(command: Admin) -> ExitCode {
         Admin::Rerate(command) => return ledger::rerate(command).await,
         Admin::Usage(Noun { connection, verb: usage::Verb::Export(export) }) => {
             return export.run(&connection).await;
+        }
+        Admin::Audit(Noun { connection, verb: audit::Verb::Export(export) }) => {
+            return export.run(&connection).await;
+        }
+        Admin::Audit(Noun { verb: audit::Verb::Verify { files }, .. }) if !files.is_empty() => {
+            return audit::verify(&files);
         }
         Admin::Zdr(Noun { verb: zdr::Verb::Verify(file), .. }) => return zdr::verify(&file),
         other => other,

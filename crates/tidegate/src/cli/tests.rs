@@ -178,8 +178,8 @@ fn the_commands_cover_every_endpoint_of_the_api() {
     covered.insert("post /providers/{id}/compare".to_owned());
     // `join` reads it for a node that has none.
     covered.insert("get /fleet/trust-roots".to_owned());
-    // `rerate` takes a day at a time, `usage export` writes a file.
-    covered.extend(["post /ledger/rerate".to_owned(), "get /usage/export".to_owned()]);
+    // `rerate` takes a day at a time, `usage export` and `audit export` write files.
+    covered.extend(["post /ledger/rerate", "get /usage/export", "get /audit/export"].map(str::to_owned));
     for line in LINES.lines().filter(|line| !line.is_empty()) {
         let line = line.replace("FILE", &file.path().display().to_string());
         let (_, request) = parse(&line).command.plan().unwrap_or_else(|error| panic!("{line}: {error}"));

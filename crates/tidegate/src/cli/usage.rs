@@ -4,9 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::client::Client;
 use super::request::{Columns, PageArgs, Request};
-use super::{Connection, exit, output};
+use super::{Connection, download};
 
 const NUMBERS: Columns = &[
     ("requests", "/request_count"),
@@ -108,28 +107,7 @@ impl Export {
         request.push("to", self.to);
         request.push("group_by", self.by);
         request.push("time_zone", self.time_zone);
-        let out: std::io::Result<Box<dyn std::io::Write + Send>> = match self.file.as_str() {
-            "-" => Ok(Box::new(std::io::stdout())),
-            file => std::fs::File::create(file).map(|file| Box::new(file) as Box<_>),
-        };
-        let mut out = match out {
-            Ok(out) => out,
-            Err(error) => {
-                eprintln!("error: write {}: {error}", self.file);
-                return exit::INVALID;
-            }
-        };
-        let done = match Client::new(connection) {
-            Ok(client) => client.download(&request, &mut out).await,
-            Err(failure) => Err(failure),
-        };
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => {
-                eprint!("{}", output::render_failure(&failure, connection.output));
-                failure.code()
-            }
-        }
+        download::run(connection, &request, &self.file).await
     }
 }
 

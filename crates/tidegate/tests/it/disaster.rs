@@ -66,6 +66,13 @@ pub(crate) fn tidegate(
     said.concat()
 }
 
+/// `tidegate audit …` as the installation's administrator.
+fn audit(installation: &Installation, arguments: &[&str]) -> String {
+    let api = installation.control_planes[0].url("management API on ").unwrap();
+    let connection = ["--url", &api, "--token", &installation.admin.token];
+    tidegate(installation, &[&["audit"], arguments, &connection].concat(), &[])
+}
+
 async fn settled(installation: &Installation, requests: u64) {
     let admin = &installation.admin;
     let settled = || async {
@@ -112,6 +119,9 @@ async fn everything_comes_back_from_a_dump_and_the_key_encryption_key() {
     settled(&installation, 4).await;
     let file = installation.folder().join("backup.dump");
     dump(&installation, &file);
+    let exports = ["audit-1.jsonl", "audit-2.jsonl"].map(|name| installation.folder().join(name));
+    let [early, late] = [&exports[0], &exports[1]].map(|path| path.to_str().unwrap());
+    audit(&installation, &["export", "--file", early]);
     let (at_dump, records) = (usage(&installation.admin).await, calls(&installation.admin).await);
 
     // After the dump: another node joins and spends; its calls are on the books of what will be lost.
@@ -136,8 +146,8 @@ async fn everything_comes_back_from_a_dump_and_the_key_encryption_key() {
     // The books are those of the dump, call by call, and the audit's chain is whole.
     assert_eq!(usage(&installation.admin).await, at_dump);
     assert_eq!(calls(&installation.admin).await, records);
-    let audit = installation.admin.get("/audit/verify").await.unwrap();
-    assert_eq!(audit["whole"], true, "{audit}");
+    let chain = installation.admin.get("/audit/verify").await.unwrap();
+    assert_eq!(chain["whole"], true, "{chain}");
 
     // A new node serves keys and opens credentials; what is capped waits for the nodes that had counters.
     installation.add_node().await.unwrap();
@@ -154,6 +164,12 @@ async fn everything_comes_back_from_a_dump_and_the_key_encryption_key() {
     let said = tidegate(&installation, &ship, &[("TIDEGATE_NODE__JOIN_TOKEN", token)]);
     assert!(said.contains("is retired"), "{said}");
     settled(&installation, 8).await;
+
+    // An export of the time before is continued by what is restored, without asking anybody.
+    let entries = std::fs::read_to_string(&exports[0]).unwrap().lines().count() - 1;
+    audit(&installation, &["export", "--after", &entries.to_string(), "--file", late]);
+    let said = audit(&installation, &["verify", early, late]);
+    assert!(said.starts_with("holds: entries 1 to "), "{said}");
 
     // The first one is gone for good: an administrator says so, and the counters open from the books.
     let gone = node_id(&installation, "node-0").await;

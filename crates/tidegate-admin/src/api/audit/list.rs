@@ -47,7 +47,7 @@ impl From<&Entry> for EntryView {
             object: entry.object.clone(),
             before: entry.before.clone(),
             after: entry.after.clone(),
-            hash: hex::encode(entry.hash),
+            hash: entry.hash.to_string(),
         }
     }
 }

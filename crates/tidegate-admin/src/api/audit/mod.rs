@@ -1,5 +1,6 @@
 //! `/audit`: who changed what, hash-chained per organization.
 
+mod export;
 mod list;
 mod verify;
 
@@ -9,5 +10,8 @@ use utoipa_axum::routes;
 use crate::state::App;
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list::list)).routes(routes!(verify::verify))
+    OpenApiRouter::new()
+        .routes(routes!(list::list))
+        .routes(routes!(verify::verify))
+        .routes(routes!(export::export))
 }

@@ -25,7 +25,7 @@ pub(crate) struct AuditVerdict {
 #[utoipa::path(get, path = "/audit/verify", tag = "audit", operation_id = "audit_verify",
     responses((status = OK, description = "Whether the chain is whole", body = AuditVerdict)))]
 pub(super) async fn verify(State(app): State<App>, caller: Caller) -> Result<Json<AuditVerdict>, Problem> {
-    let mut tx = app.store.begin(caller.actor()).await?;
+    let mut tx = app.store.begin_snapshot(caller.actor()).await?;
     Ok(Json(match audit::verify(&mut tx).await? {
         Verdict::Whole(entries) => AuditVerdict { whole: true, entries: Some(entries), broken_at: None },
         Verdict::BrokenAt(n) => AuditVerdict { whole: false, entries: None, broken_at: Some(n) },
