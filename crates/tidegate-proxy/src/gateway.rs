@@ -21,7 +21,7 @@ use crate::gen_ai::GenAi;
 use crate::health::Health;
 use crate::metrics::Meters;
 use crate::news;
-use crate::typical::Typical;
+use crate::typical::{FEW, Typical};
 use crate::waiting::Waiting;
 
 /// Bounds of time and size. The defaults are the product's promises.
@@ -139,7 +139,7 @@ pub struct Gateway {
     pub(crate) health: Arc<Health>,
     /// Answers that may be given again.
     pub(crate) cache: Arc<ResponseCache>,
-    /// Bytes of visible output that nine of ten answers stay below, and tokens that 19 of 20 do.
+    /// Bytes of visible output that nine of ten answers stay below, once [`FEW`] were seen, and tokens that 19 of 20 do.
     pub(crate) typical: Typical,
     pub(crate) expected: Typical,
     pub(crate) waiting: Waiting,
@@ -188,8 +188,8 @@ impl Gateway {
             ready: parts.ready,
             health,
             cache,
-            typical: Typical::new(9),
-            expected: Typical::new(19),
+            typical: Typical::new(9, FEW),
+            expected: Typical::new(19, 1),
             waiting: Waiting::default(),
             leaving: CancellationToken::new(),
             closes: AtomicBool::new(false),

@@ -256,6 +256,10 @@ impl Attempt {
     /// Without reported usage what was seen is counted; where more is billed than can be seen, a
     /// strict hold stays.
     fn complete(&mut self, reported: Option<Usage>, visible_bytes: u64, place: Place) {
+        // A stream is complete with its last event, and again with its last byte.
+        if self.stage == Stage::Ended {
+            return;
+        }
         if reported.is_none() && !self.output_visible && self.grant.amount > NanoUsd::ZERO {
             return self.finish(Outcome::Unresolved, MeterMethod::Held, Usage::default(), place);
         }

@@ -47,8 +47,9 @@ fn streamed(asked: &Asked) -> Turn {
             r#"data: {{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{choices}]{rest}}}"#
         ) + "\n\n"
     };
-    for _ in 0..20 {
-        let text = "word".repeat(usize::try_from(tokens / 20).unwrap());
+    // Longer answers take longer.
+    for _ in 0..tokens / 20 {
+        let text = "word".repeat(20);
         let choice = format!(r#"{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":null}}"#);
         turn.push(Step::Pause(Duration::from_millis(10)));
         turn.push(Step::Send(chunk(&event(&choice, ""))));

@@ -46,12 +46,19 @@ fn limited(tokens: u64) -> String {
     streamed().replace(r#""messages""#, &format!(r#""max_tokens":{tokens},"messages""#))
 }
 
+/// As many answers tell how long they are.
+const ENOUGH: usize = 16;
+
 /// A gateway that knows how long answers are: short, so that a first step is for 512 tokens and the lag.
 async fn warm(turn: Turn) -> (World, Provider) {
-    let peer = Provider::start(vec![json(&OPENAI_ANSWER.replace("1e400", "1")), turn]).await;
+    let mut turns = vec![json(&OPENAI_ANSWER.replace("1e400", "1")); ENOUGH];
+    turns.push(turn);
+    let peer = Provider::start(turns).await;
     let world = World::start(&[openai("a", &peer)]).await;
-    assert_eq!(world.chat(&ask()).await.status, 200);
-    world.recorded(1).await;
+    for _ in 0..ENOUGH {
+        assert_eq!(world.chat(&ask()).await.status, 200);
+    }
+    world.recorded(ENOUGH).await;
     world.journal.events.lock().clear();
     world.journal.calls.lock().clear();
     (world, peer)
@@ -116,21 +123,36 @@ async fn an_ample_budget_holds_a_stream_whole_and_so_does_what_cannot_be_metered
     let goes_on = Offer { abort_billing: AbortBilling::Continues, ..openai("a", &peer) };
     let world = World::start(&[goes_on]).await;
     with(&world, 80_000);
-    for calls in 1..=2 {
+    known(&world, 80_000).await;
+    assert_eq!(world.chat(&streamed()).await.status, 200);
+    world.recorded(ENOUGH + 1).await;
+    assert!(amounts(&world).iter().all(|amount| *amount >= held), "{:?}", amounts(&world));
+    let world = World::start(&[openai("a", &peer)]).await;
+    known(&world, 80_000).await;
+    assert!(
+        amounts(&world).iter().all(|amount| *amount >= held),
+        "few answers tell nothing: {:?}",
+        amounts(&world)
+    );
+    assert_eq!(world.chat(&streamed()).await.status, 200);
+    world.recorded(ENOUGH + 1).await;
+    assert!(amounts(&world)[ENOUGH] < held, "{:?}", amounts(&world));
+    // How long answers are is known now; but from here on not all of them is seen.
+    let before = amounts(&world).len();
+    world.hide_output();
+    assert_eq!(world.chat(&streamed()).await.status, 200);
+    world.recorded(ENOUGH + 2).await;
+    assert!(amounts(&world).len() == before + 1 && amounts(&world)[before] >= held);
+    assert_eq!(world.chat(&streamed()).await.status, 200);
+}
+
+/// Streams until it is known how long answers are.
+async fn known(world: &World, limit: i64) {
+    with(world, limit);
+    for calls in 1..=ENOUGH {
         assert_eq!(world.chat(&streamed()).await.status, 200);
         world.recorded(calls).await;
     }
-    assert!(amounts(&world).len() == 2 && amounts(&world)[1] >= held);
-    let world = World::start(&[openai("a", &peer)]).await;
-    with(&world, 80_000);
-    assert_eq!(world.chat(&streamed()).await.status, 200);
-    world.recorded(1).await;
-    // How long answers are is known now; but from here on not all of them is seen.
-    world.hide_output();
-    assert_eq!(world.chat(&streamed()).await.status, 200);
-    world.recorded(2).await;
-    assert!(amounts(&world).len() == 2 && amounts(&world)[1] >= held);
-    assert_eq!(world.chat(&streamed()).await.status, 200);
 }
 
 /// What was spent and may be billed besides is within the limit, and what the call cost is what came.

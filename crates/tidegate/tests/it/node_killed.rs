@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidegate_testkit::installation::{Installation, Shape};
 
 use crate::support::{
-    App, Ask, OwnBudget, apps, bill, bill_lines, calls, client, epoch, full, install, nano, nodes,
+    App, Ask, OwnBudget, apps, bill, bill_lines, calls, epoch, full, install, metric, nano, nodes,
     reclaiming, seconds, until,
 };
 
@@ -32,18 +32,11 @@ pub(crate) async fn load(apps: &[App], worker: usize, stop: &AtomicBool) -> Vec<
     completed
 }
 
-/// A figure that the first node counts; `None` while it cannot be asked.
-async fn counted(installation: &Installation, metric: &str) -> Option<f64> {
-    let url = format!("{}/metrics", installation.nodes[0].url("metrics on ").unwrap());
-    let text = client().get(url).send().await.ok()?.text().await.ok()?;
-    text.lines().find_map(|line| line.strip_prefix(metric)?.trim().parse().ok())
-}
-
 async fn kill_and_restart(installation: &mut Installation, times: usize) {
     for _ in 0..times {
         let before = bill_lines(installation).await.len();
         let busy = || async {
-            let granted = counted(installation, "tidegate_limiter_passed_total{by=\"grants\"}").await;
+            let granted = metric(installation, 0, "tidegate_limiter_passed_total{by=\"grants\"}").await;
             granted > Some(0.0) && bill_lines(installation).await.len() > before + 100
         };
         until("the nodes are busy, and the first one has something in advance", seconds(30), busy).await;
@@ -120,7 +113,7 @@ async fn a_killed_node_loses_and_doubles_no_completed_call() {
     };
     until("the counters are the books, and nothing is kept for the dead", seconds(60), back).await;
     assert_eq!(epoch(&installation), before, "and they are the same counters as ever");
-    let reclaimed = counted(&installation, "tidegate_grants_reclaimed_total").await;
+    let reclaimed = metric(&installation, 0, "tidegate_grants_reclaimed_total").await;
     assert!(
         reclaimed > Some(0.0),
         "positive control: something was in advance, and came back: {reclaimed:?}"

@@ -1,5 +1,6 @@
 //! The books of an installation: our ledger, our call records, and the simulator's own bill.
 
+use super::client;
 use serde_json::Value;
 use tidegate_testkit::installation::{Admin, Installation};
 
@@ -71,4 +72,11 @@ impl OwnBudget {
             ["limit", "spent", "held", "unresolved"].map(|name| nano(&budget[name]));
         Some(Self { limit, spent, held, unresolved })
     }
+}
+
+/// What a node tells of one metric, labels included in its name.
+pub(crate) async fn metric(installation: &Installation, node: usize, name: &str) -> Option<f64> {
+    let url = format!("{}/metrics", installation.nodes[node].url("metrics on ").unwrap());
+    let text = client().get(url).send().await.ok()?.text().await.ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }

@@ -15,7 +15,7 @@ use tidegate_testkit::process::PATIENCE;
 
 pub(crate) use app::{App, Ask, Reply, client};
 pub(crate) use balancer::Balancer;
-pub(crate) use books::{OwnBudget, bill, bill_lines, calls, charge, nano, usage};
+pub(crate) use books::{OwnBudget, bill, bill_lines, calls, charge, metric, nano, usage};
 pub(crate) use prometheus::{Prometheus, Target};
 
 /// The executable under test.
