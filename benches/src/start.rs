@@ -17,6 +17,8 @@ const DISK_GOAL: Duration = Duration::from_secs(2);
 const COPY_GOAL: Duration = Duration::from_secs(5);
 /// Starts of each kind; a copy of this bench holds one identity more.
 const STARTS: usize = 3;
+/// A node that is killed while what it applied is on trial starts, after the second time, by what was good before.
+const TRIAL: Duration = Duration::from_secs(35);
 /// Requests to the management API at a time.
 const LANES: usize = 16;
 
@@ -50,6 +52,7 @@ pub(crate) async fn run(binary: &Path, organizations: usize, keys: usize) -> Res
 
     let mut disk = Vec::new();
     for _ in 0..STARTS {
+        tokio::time::sleep(TRIAL).await;
         let began = Instant::now();
         installation.start_node(0)?;
         disk.push(until_serves(&installation, 0, &last, began).await?);

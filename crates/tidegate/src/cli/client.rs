@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 use super::Connection;
 use super::request::{Method, Request};
 
+/// Longest time without a byte; the longest wait for the fleet is shorter.
+const SILENCE: Duration = Duration::from_secs(90);
+
 /// Why there is no answer to print.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -31,7 +34,9 @@ impl Client {
     /// A client of the control plane that `connection` names.
     pub(crate) fn new(connection: &Connection) -> Result<Self, Failure> {
         let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(90))
+            // Of each read: a file may take as long as it comes.
+            .read_timeout(SILENCE)
+            .connect_timeout(SILENCE)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Failure::Away(format!("cannot start a client: {error}")))?;
