@@ -52,6 +52,8 @@ pub(crate) const PHASES: &[(Phase, &str, bool, usize)] = &[
 /// Keys loaded beside the one that is used.
 const KEYS: usize = 10_000;
 const SLOW_STREAMS: usize = 1_000;
+/// After this long without work a node is idle.
+const UNTIL_IDLE: Duration = Duration::from_secs(30);
 
 /// What is measured, and how long.
 pub(crate) struct Scope {
@@ -96,7 +98,6 @@ pub(crate) async fn run(binary: &Path, scope: &Scope) -> Result<()> {
         report.idle.push((name, resident(installation)));
         if scope.phases.is_empty() && !is_secure {
             load_keys(installation).await?;
-            // Threads that applied the keys end when nobody needs them, and give back what they kept.
             tokio::time::sleep(UNTIL_IDLE).await;
             report.loaded.push((name, resident(installation)));
         }
@@ -238,9 +239,6 @@ async fn slow_streams(subject: &Subject) -> Result<(u64, Seen)> {
 fn resident(installation: &Installation) -> u64 {
     Usage::of(&[installation.nodes[0].pid()]).resident_kib
 }
-
-/// After this long without work a node is idle.
-const UNTIL_IDLE: Duration = Duration::from_secs(30);
 
 async fn load_keys(installation: &Installation) -> Result<()> {
     let made = futures_util::future::join_all((0..8).map(|part| async move {

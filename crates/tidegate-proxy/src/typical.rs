@@ -22,7 +22,7 @@ pub(crate) struct Typical {
 }
 
 /// What is known of one pair.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
     length: AtomicU64,
     /// Answers seen, up to enough.
@@ -42,11 +42,8 @@ impl Typical {
             return;
         }
         let mut pairs = self.pairs.write();
-        if let Some(known) = pairs.get(&(provider, model)) {
-            known.note(length, self.weight, self.enough);
-        } else if pairs.len() < MOST {
-            let known = Known { length: AtomicU64::new(length), answers: AtomicU64::new(1) };
-            pairs.insert((provider, model), known);
+        if pairs.len() < MOST {
+            pairs.entry((provider, model)).or_default().note(length, self.weight, self.enough);
         }
     }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tidegate_types::Timestamp;
-use tidegate_types::audit::{ChainHash, End, Line, Link};
+use tidegate_types::audit::{ChainHash, End, Line, Link, Walk};
 
 use crate::change::AuditNote;
 use crate::convert::{bytes32, signed, time, timestamp, unsigned};
@@ -101,21 +101,6 @@ struct Row {
 }
 
 impl Row {
-    fn entry(self) -> Result<Entry> {
-        let json = |text: Option<String>| text.map(|text| serde_json::from_str(&text)).transpose();
-        let unreadable = |_| StoreError::Unreadable("audit entry");
-        Ok(Entry {
-            n: unsigned(self.n),
-            at: timestamp(self.at),
-            actor: self.actor,
-            action: self.action,
-            object: self.object,
-            before: json(self.before).map_err(unreadable)?,
-            after: json(self.after).map_err(unreadable)?,
-            hash: chain_hash(&self.hash)?,
-        })
-    }
-
     fn line(self) -> Result<Line> {
         let json = |text: Option<String>| text.map(RawValue::from_string).transpose();
         let unreadable = |_| StoreError::Unreadable("audit entry");
@@ -131,18 +116,16 @@ impl Row {
             hash: chain_hash(&self.hash)?,
         })
     }
+}
 
-    fn link(&self) -> Link<'_> {
-        Link {
-            n: unsigned(self.n),
-            at: timestamp(self.at),
-            actor: &self.actor,
-            action: &self.action,
-            object: &self.object,
-            before: self.before.as_deref(),
-            after: self.after.as_deref(),
-        }
-    }
+/// The entry of a line.
+fn entry(line: Line) -> Result<Entry> {
+    let json = |text: Option<Box<RawValue>>| {
+        let read = text.map(|text| serde_json::from_str(text.get())).transpose();
+        read.map_err(|_| StoreError::Unreadable("audit entry"))
+    };
+    let Line { n, at, actor, action, object, before, after, hash, .. } = line;
+    Ok(Entry { n, at, actor, action, object, before: json(before)?, after: json(after)?, hash })
 }
 
 /// A page of entries, newest first, before place `before`.
@@ -159,7 +142,7 @@ pub async fn list(tx: &mut TenantTx, before: Option<u64>, limit: u32) -> Result<
     .bind(one_more(limit))
     .fetch_all(tx.connection())
     .await?;
-    let entries: Result<Vec<_>> = rows.into_iter().map(Row::entry).collect();
+    let entries: Result<Vec<_>> = rows.into_iter().map(|row| row.line().and_then(entry)).collect();
     Ok(Page::of(entries?, limit))
 }
 
@@ -168,7 +151,16 @@ pub async fn list(tx: &mut TenantTx, before: Option<u64>, limit: u32) -> Result<
 /// # Errors
 /// When the database is away, or what is stored cannot be read.
 pub async fn lines(tx: &mut TenantTx, after: u64, limit: u32) -> Result<Vec<Line>> {
-    rows(tx, after, limit).await?.into_iter().map(Row::line).collect()
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT n, at, actor, action, object, before::text AS before, after::text AS after,
+         previous_hash, hash FROM audit WHERE organization_id = $1 AND n > $2 ORDER BY n LIMIT $3",
+    )
+    .bind(tx.organization())
+    .bind(signed(after))
+    .bind(i64::from(limit))
+    .fetch_all(tx.connection())
+    .await?;
+    rows.into_iter().map(Row::line).collect()
 }
 
 /// What the bound organization's chain has as its end.
@@ -188,18 +180,6 @@ pub async fn end(tx: &mut TenantTx) -> Result<End> {
     })
 }
 
-async fn rows(tx: &mut TenantTx, after: u64, limit: u32) -> Result<Vec<Row>> {
-    Ok(sqlx::query_as(
-        "SELECT n, at, actor, action, object, before::text AS before, after::text AS after,
-         previous_hash, hash FROM audit WHERE organization_id = $1 AND n > $2 ORDER BY n LIMIT $3",
-    )
-    .bind(tx.organization())
-    .bind(signed(after))
-    .bind(i64::from(limit))
-    .fetch_all(tx.connection())
-    .await?)
-}
-
 /// What checking a chain found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -216,20 +196,18 @@ pub enum Verdict {
 /// When the database is away.
 pub async fn verify(tx: &mut TenantTx) -> Result<Verdict> {
     let end = end(tx).await?;
-    let (mut n, mut hash) = (0, ChainHash::GENESIS);
+    let mut walk = Walk::from_the_first();
     loop {
-        let rows = rows(tx, n, 1_000).await?;
-        if rows.is_empty() {
-            break;
+        let part = lines(tx, walk.last_entry(), 1_000).await?;
+        let walked = match part.as_slice() {
+            [] => walk.end(&end),
+            some => some.iter().try_for_each(|line| walk.entry(line)),
+        };
+        if walked.is_err() {
+            return Ok(Verdict::BrokenAt(walk.last_entry() + 1));
         }
-        for row in rows {
-            let expected = row.link().hash(hash);
-            if unsigned(row.n) != n + 1 || row.hash != expected.as_bytes() {
-                return Ok(Verdict::BrokenAt(n + 1));
-            }
-            (n, hash) = (n + 1, expected);
+        if part.is_empty() {
+            return Ok(Verdict::Whole(end.entries));
         }
     }
-    let whole = (end.entries, end.hash) == (n, hash);
-    Ok(if whole { Verdict::Whole(n) } else { Verdict::BrokenAt(n + 1) })
 }

@@ -198,7 +198,8 @@ pub enum Fault {
     BrokenOff(u64),
 }
 
-/// Follows exported lines from entry to entry, over any number of files.
+/// Follows a chain from entry to entry; exported lines over any number of files. By default it begins at the entry that it
+/// is given first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Walk {
     first: Option<(u64, ChainHash)>,
@@ -208,16 +209,31 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Takes the next line.
+    /// A walk that begins at the chain's first entry.
+    #[must_use]
+    pub fn from_the_first() -> Self {
+        Self { last: Some((0, ChainHash::GENESIS)), ..Self::default() }
+    }
+
+    /// Takes the next line of an export.
     ///
     /// # Errors
     /// What is wrong with it. The walk cannot go on behind a fault.
     pub fn line(&mut self, text: &str) -> Result<(), Fault> {
-        if let Ok(end) = serde_json::from_str::<End>(text) {
-            return self.end(&end);
+        match serde_json::from_str(text) {
+            Ok(line) => self.entry(&line),
+            Err(error) => match serde_json::from_str(text) {
+                Ok(end) => self.end(&end),
+                Err(_) => Err(Fault::Unreadable { after: self.last_entry(), why: error.to_string() }),
+            },
         }
-        let line: Line = serde_json::from_str(text)
-            .map_err(|error| Fault::Unreadable { after: self.last_entry(), why: error.to_string() })?;
+    }
+
+    /// Takes the next entry.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn entry(&mut self, line: &Line) -> Result<(), Fault> {
         let (last, previous) = self.last.unwrap_or_else(|| {
             let before = line.n.saturating_sub(1);
             (before, if before == 0 { ChainHash::GENESIS } else { line.previous_hash })
@@ -237,7 +253,11 @@ impl Walk {
         Ok(())
     }
 
-    fn end(&mut self, end: &End) -> Result<(), Fault> {
+    /// Takes what the chain's head says.
+    ///
+    /// # Errors
+    /// When it is another end than the last entry.
+    pub fn end(&mut self, end: &End) -> Result<(), Fault> {
         if self.organization.is_some_and(|known| known != end.organization_id) {
             return Err(Fault::Foreign(self.last_entry()));
         }
@@ -276,7 +296,9 @@ impl Walk {
         self.organization
     }
 
-    fn last_entry(&self) -> u64 {
+    /// Place of the last entry; 0 where there was none.
+    #[must_use]
+    pub fn last_entry(&self) -> u64 {
         self.last.map_or(0, |(n, _)| n)
     }
 }

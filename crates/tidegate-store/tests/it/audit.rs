@@ -57,6 +57,8 @@ async fn an_edited_cut_or_reordered_audit_is_noticed() {
         sqlx::query(statement).execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
     };
+    tamper("UPDATE audit SET previous_hash = decode(repeat('00', 32), 'hex') WHERE n = 4 AND action = 'team.create'").await;
+    assert_eq!(verify().await, audit::Verdict::BrokenAt(4));
     tamper("UPDATE audit SET after = '{\"money\":\"9.99\"}' WHERE n = 3 AND action = 'team.create'").await;
     assert_eq!(verify().await, audit::Verdict::BrokenAt(3));
     tamper("DELETE FROM audit WHERE n >= 3").await;

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use tidegate_types::audit::{Fault, Walk};
 
 use super::request::{Columns, PageArgs, Request};
-use super::{Connection, download};
+use super::{Connection, download, exit};
 
 const COLUMNS: Columns =
     &[("n", "/n"), ("at", "/at"), ("actor", "/actor"), ("action", "/action"), ("object", "/object")];
@@ -61,22 +61,19 @@ impl Export {
 
 /// Checks exported files; prints what it found.
 pub(super) fn verify(files: &[PathBuf]) -> ExitCode {
+    exit::of_check(checked(files))
+}
+
+fn checked(files: &[PathBuf]) -> anyhow::Result<bool> {
     let mut walk = Walk::default();
     for file in files {
-        match walk_file(&mut walk, file) {
-            Ok(Ok(())) => {}
-            Ok(Err(fault)) => {
-                println!("DOES NOT HOLD: {}: {fault}", file.display());
-                return ExitCode::FAILURE;
-            }
-            Err(error) => {
-                eprintln!("tidegate: {error:#}");
-                return ExitCode::from(2);
-            }
+        if let Err(fault) = walk_file(&mut walk, file)? {
+            println!("DOES NOT HOLD: {}: {fault}", file.display());
+            return Ok(false);
         }
     }
     print!("{}", holds(&walk));
-    ExitCode::SUCCESS
+    Ok(true)
 }
 
 fn walk_file(walk: &mut Walk, path: &Path) -> anyhow::Result<Result<(), Fault>> {

@@ -33,3 +33,15 @@ pub(crate) fn of_answer(answer: &Value) -> ExitCode {
     let applied = answer.pointer("/fleet/applied").and_then(Value::as_bool);
     if applied == Some(false) { ExitCode::from(8) } else { ExitCode::SUCCESS }
 }
+
+/// 0 where what was checked holds, 1 where it does not, 2 where it could not be checked, which is printed.
+pub(crate) fn of_check(checked: anyhow::Result<bool>) -> ExitCode {
+    match checked {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("tidegate: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use tidegate_secrets::decision::file::DecisionFile;
 use tidegate_secrets::decision::{Certificates, fingerprint};
 
+use super::exit;
 use super::request::Request;
 
 /// What can be done.
@@ -55,14 +56,7 @@ impl Verb {
 
 /// Verifies a document; prints what it found.
 pub(super) fn verify(asked: &File) -> ExitCode {
-    match checked(asked) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("tidegate: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    exit::of_check(checked(asked))
 }
 
 fn checked(asked: &File) -> Result<bool> {
