@@ -15,7 +15,7 @@ pub struct Timing {
     /// later (its hold, one more step) finds it ended. Longer than a question can be on its way: the
     /// asking side gives up within a second and closes the connection. What is settled under an
     /// epoch needs no memory to count once: only a hold that is there is turned into a cost. So long in
-    /// Redis; in memory 2 s at most, and 30 s on grants, where nothing is under way for longer.
+    /// Redis; in memory a quarter of a second at most, and 30 s on grants, where nothing is under way for longer.
     pub ended: Duration,
     /// Between two sweeps for overdue holds.
     pub sweep: Duration,

@@ -12,6 +12,7 @@ use crate::budget::{Balance, BudgetHold, End, Hold, Settlement};
 use crate::error::{LimitError, Refusal};
 use crate::expiry;
 use crate::left::{Ended, LeftHold, Process};
+use crate::memory::ends::{Ends, Id};
 
 /// A budget and the start of one of its windows, in microseconds.
 pub(crate) type CounterKey = (BudgetId, i64);
@@ -29,7 +30,6 @@ struct Counter {
 enum State {
     Open,
     Unresolved,
-    Done,
 }
 
 struct Entry {
@@ -37,7 +37,6 @@ struct Entry {
     step: u16,
     deadline: i64,
     expires: i64,
-    /// Empty once it has ended: there are many more ends that are remembered than open holds.
     parts: SmallVec<[(CounterKey, i64); 1]>,
     /// Who placed it; gone when somebody has said how the attempt ended.
     placed_by: Option<Process>,
@@ -48,7 +47,9 @@ struct Entry {
 pub(crate) struct Budgets {
     epoch: Option<u64>,
     counters: AHashMap<CounterKey, Counter>,
-    holds: AHashMap<(CallId, u16), Entry>,
+    /// Of attempts that have not ended for good.
+    holds: AHashMap<Id, Entry>,
+    ends: Ends,
     deadlines: BTreeSet<(i64, u128, u16)>,
     waiting: Vec<Settlement>,
     /// How many counters and holds there may be before what is past keeping is looked for.
@@ -76,10 +77,11 @@ impl Budgets {
 
     /// Whether this step was already placed.
     pub(crate) fn has_step(&self, hold: &Hold) -> Result<bool, LimitError> {
-        match self.holds.get(&(hold.call_id, hold.attempt)) {
-            None => Ok(false),
+        let id = (hold.call_id, hold.attempt);
+        match self.holds.get(&id) {
             Some(entry) if entry.state == State::Open => Ok(hold.step <= entry.step),
-            Some(_) => Err(LimitError::HoldEnded),
+            None if !self.ends.contains(id) => Ok(false),
+            _ => Err(LimitError::HoldEnded),
         }
     }
 
@@ -148,30 +150,28 @@ impl Budgets {
             return;
         };
         let id = (settlement.call_id, settlement.attempt);
+        let until = now.saturating_add(expiry::of_end(settlement.epoch, ended));
         let Some(entry) = self.holds.get_mut(&id) else {
             // Without a hold under this epoch only an attempt that never had one may count.
+            if self.ends.contains(id) || (settlement.epoch != 0 && settlement.epoch != open) {
+                return;
+            }
             if settlement.epoch == 0 {
                 self.count(&settlement);
             }
-            if settlement.epoch == 0 || settlement.epoch == open {
-                let expires = now.saturating_add(expiry::of_end(settlement.epoch, ended));
-                let parts = SmallVec::new();
-                let (state, placed_by) = (State::Done, None);
-                self.holds.insert(id, Entry { state, step: 0, deadline: now, expires, parts, placed_by });
-            }
+            self.ends.note(id, settlement.epoch, until, now);
             return;
         };
         entry.placed_by = None;
         let before = entry.state;
-        let after = if settlement.end == End::Unresolved { State::Unresolved } else { State::Done };
-        if before == State::Done || before == after {
+        if before == State::Unresolved && settlement.end == End::Unresolved {
             return;
         }
         for (at, amount) in &entry.parts {
             let counter = self.counters.entry(*at).or_default();
             match before {
                 State::Open => counter.held -= amount,
-                _ => counter.unresolved -= amount,
+                State::Unresolved => counter.unresolved -= amount,
             }
             match settlement.end {
                 End::Spent(cost) => counter.spent += cost.get(),
@@ -179,11 +179,11 @@ impl Budgets {
                 End::Void => {}
             }
         }
-        entry.state = after;
+        entry.state = State::Unresolved;
         self.deadlines.remove(&(entry.deadline, id.0.to_u128(), id.1));
-        if after == State::Done {
-            entry.parts = SmallVec::new();
-            entry.expires = now.saturating_add(expiry::of_end(settlement.epoch, ended));
+        if settlement.end != End::Unresolved {
+            self.holds.remove(&id);
+            self.ends.note(id, settlement.epoch, until, now);
         }
     }
 
@@ -262,20 +262,12 @@ impl Budgets {
 
     /// Whether there is, or was lately, a hold of this attempt.
     pub(crate) fn knows(&self, call: CallId, attempt: u16) -> bool {
-        self.holds.contains_key(&(call, attempt))
-    }
-
-    /// Remembers an ended attempt until `at` only.
-    pub(crate) fn remember_until(&mut self, call: CallId, attempt: u16, at: i64) {
-        if let Some(entry) = self.holds.get_mut(&(call, attempt)).filter(|entry| entry.state == State::Done) {
-            entry.expires = at;
-        }
+        self.holds.contains_key(&(call, attempt)) || self.ends.contains((call, attempt))
     }
 
     /// Attempts that have not ended for good, with their deadlines.
-    pub(crate) fn unfinished(&self) -> impl Iterator<Item = ((CallId, u16), i64)> + '_ {
-        let unfinished = self.holds.iter().filter(|(_, entry)| entry.state != State::Done);
-        unfinished.map(|(id, entry)| (*id, entry.deadline))
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = (Id, i64)> + '_ {
+        self.holds.iter().map(|(id, entry)| (*id, entry.deadline))
     }
 
     /// Spent, held and unresolved of a window; `None`: never used, or forgotten.
@@ -326,24 +318,27 @@ impl Budgets {
         self.epoch = None;
         self.counters.clear();
         self.holds.clear();
+        self.ends.clear();
         self.deadlines.clear();
     }
 
     /// Forgets when there is twice as much as after the last time: each call pays for a few.
     pub(crate) fn forget_in_passing(&mut self, now: i64) {
-        if self.kept() >= self.forget_at.max(FEW) {
+        if self.counters.len() + self.holds.len() >= self.forget_at.max(FEW) {
             self.forget(now);
-            self.forget_at = 2 * self.kept();
+            self.forget_at = 2 * (self.counters.len() + self.holds.len());
         }
     }
 
-    /// Counters and holds there are.
+    /// Counters, holds and remembered ends there are.
+    #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
-        self.counters.len() + self.holds.len()
+        self.counters.len() + self.holds.len() + self.ends.len()
     }
 
     pub(crate) fn forget(&mut self, now: i64) {
         self.counters.retain(|_, counter| counter.expires > now || counter.held != 0);
         self.holds.retain(|_, entry| entry.expires > now || entry.state == State::Open);
+        self.ends.forget(now, usize::MAX);
     }
 }

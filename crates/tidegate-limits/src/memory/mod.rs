@@ -4,6 +4,7 @@
 //! longer than one map operation. Counters end with the process: the run is the node's boot.
 
 pub(crate) mod budgets;
+mod ends;
 mod rates;
 
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use crate::settings::Timing;
 const SHARDS: usize = 64;
 /// Longest time for which an ended attempt is remembered: no question to this store is under way for longer
 /// than a function call, and each of them takes room that is looked through with every call.
-const REMEMBERED: Duration = Duration::from_secs(2);
+const REMEMBERED: Duration = Duration::from_millis(250);
 
 /// All organizations of one process.
 pub(crate) struct MemoryStore {

@@ -18,6 +18,8 @@ use crate::support::{
 /// Budget 0: hard, one limit. Budget 1: hard, its limit changes. Budget 2: soft.
 const BUDGETS: usize = 3;
 const LIMIT: i64 = 10_000;
+/// An end is remembered for so long by each store, and nobody asks later (`Timing::ended`).
+const REMEMBERED_MILLIS: i64 = 250;
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -60,6 +62,7 @@ struct Attempt {
     state: State,
     held: [Option<i64>; BUDGETS],
     settled_as: Option<Settlement>,
+    ended_at: Option<Timestamp>,
     /// Settled while no epoch was open.
     in_between: bool,
 }
@@ -97,7 +100,7 @@ impl Model {
         })
     }
 
-    fn settle(&mut self, pick: usize, settlement: &Settlement) {
+    fn settle(&mut self, pick: usize, settlement: &Settlement, now: Timestamp) {
         let attempt = &mut self.attempts[pick];
         let after = if settlement.end == End::Unresolved { State::Unresolved } else { State::Done };
         if attempt.state == State::Done || attempt.state == after {
@@ -105,6 +108,7 @@ impl Model {
         }
         attempt.state = after;
         attempt.settled_as = Some(settlement.clone());
+        attempt.ended_at = Some(now).filter(|_| after == State::Done);
         attempt.in_between = !self.open;
         if let End::Spent(cost) = settlement.end {
             for budget in (0..BUDGETS).filter(|b| attempt.held[*b].is_some()) {
@@ -226,7 +230,7 @@ impl Run<'_> {
             let mut held = [None; BUDGETS];
             hold.budgets.iter().for_each(|part| held[index(part)] = Some(part.amount.get()));
             let epoch = self.model.last_epoch;
-            let settled_as = None;
+            let (settled_as, ended_at) = (None, None);
             self.model.attempts.push(Attempt {
                 hold,
                 epoch,
@@ -234,6 +238,7 @@ impl Run<'_> {
                 state: State::Open,
                 held,
                 settled_as,
+                ended_at,
                 in_between: false,
             });
         } else {
@@ -241,10 +246,16 @@ impl Run<'_> {
         }
     }
 
+    /// Whether nobody asks for it any more.
+    fn is_late(&self, attempt: &Attempt) -> bool {
+        let now = self.limiter.now();
+        let forgotten = |ended| now.millis_since(ended) >= REMEMBERED_MILLIS;
+        attempt.hold.deadline <= now || attempt.ended_at.is_some_and(forgotten)
+    }
+
     async fn repeat(&self, pick: usize) {
         let attempt = &self.model.attempts[pick];
-        // A settled attempt is remembered until deadline and grace; nobody asks again so late.
-        let late = attempt.hold.deadline <= self.limiter.now();
+        let late = self.is_late(attempt);
         if late || !self.model.open || attempt.epoch != self.model.last_epoch || attempt.hold.step != 0 {
             return;
         }
@@ -261,7 +272,7 @@ impl Run<'_> {
         let (open, epoch) = (self.model.open, self.model.last_epoch);
         let mut hold = self.model.attempts[pick].hold.clone();
         let state = self.model.attempts[pick].state;
-        if hold.deadline <= self.limiter.now() {
+        if self.is_late(&self.model.attempts[pick]) {
             return;
         }
         hold.step += 1;
@@ -301,7 +312,7 @@ impl Run<'_> {
         let gone = attempt.lives_in != self.model.last_epoch && attempt.state == State::Unresolved;
         self.limiter.settle(settlement.clone());
         if !gone {
-            self.model.settle(pick, &settlement);
+            self.model.settle(pick, &settlement, self.limiter.now());
         }
     }
 

@@ -226,13 +226,12 @@ impl Book {
     }
 
     /// Ends a hold that was placed here; false: it was not.
-    pub(super) fn settle(&mut self, settlement: &Settlement, now: i64, grace: i64) -> bool {
+    pub(super) fn settle(&mut self, settlement: &Settlement, now: i64) -> bool {
         let ours = self.epoch == settlement.epoch;
         if !ours || !self.budgets.knows(settlement.call_id, settlement.attempt) {
             return false;
         }
-        self.budgets.settle(settlement.clone(), now, grace);
-        self.budgets.remember_until(settlement.call_id, settlement.attempt, now.saturating_add(ENDED));
+        self.budgets.settle(settlement.clone(), now, ENDED);
         self.unconfirmed.push(settlement.clone());
         true
     }

@@ -272,7 +272,7 @@ impl Grants {
         };
         let mut organization = organization.lock();
         let attempt = (settlement.call_id, settlement.attempt);
-        let (now, grace) = (now.as_micros(), self.grace_micros);
+        let now = now.as_micros();
         if let Some((deadline, least)) = organization.elsewhere.get_mut(&attempt) {
             if settlement.end != End::Unresolved {
                 *deadline = now.saturating_add(ENDED);
@@ -282,7 +282,7 @@ impl Grants {
             }
             return Some(settlement);
         }
-        let ours = organization.book.as_mut().is_some_and(|book| book.settle(&settlement, now, grace));
+        let ours = organization.book.as_mut().is_some_and(|book| book.settle(&settlement, now));
         if !ours {
             // Of one attempt the first word counts: nothing overtakes what is on its way to the queue.
             let mut moved = self.moved.lock();

@@ -69,5 +69,5 @@ fn an_answer_that_comes_after_a_newer_question_is_not_used() {
     let hold = hold(3);
     let _ = book.place(&hold, 1_080_000, GRACE).unwrap();
     let end = hold.settlement(OrganizationId::from_u128(1), 1, End::Void);
-    assert!(book.settle(&end, 1_090_000, GRACE), "it was placed here");
+    assert!(book.settle(&end, 1_090_000), "it was placed here");
 }
