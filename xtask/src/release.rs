@@ -32,6 +32,11 @@ const OF_DEVELOPMENT: [&str; 4] = [
     "CARGO_RESOLVER_FEATURE_UNIFICATION",
 ];
 
+/// How a guided build is optimised: as one unit, which without a profile gained nothing that was measured
+/// (docs/performance.md).
+const WHOLE: [&str; 4] =
+    ["--config", "profile.release.lto='fat'", "--config", "profile.release.codegen-units=1"];
+
 /// Builds `target/release/tidegate`; where it lies.
 ///
 /// # Errors
@@ -93,7 +98,7 @@ fn guided(root: &Path, folder: &Path, profile: &[u8]) -> Result<PathBuf> {
         let _absent = fs::remove_dir_all(&guided);
         fs::write(&kept, profile)?;
     }
-    build(root, &guided, &format!("-Cprofile-use={}", kept.display()), &[])
+    build(root, &guided, &format!("-Cprofile-use={}", kept.display()), &WHOLE)
 }
 
 /// A build with flags that concern neither build scripts nor macros; where the executable lies.
