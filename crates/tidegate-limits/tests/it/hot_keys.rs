@@ -1,13 +1,16 @@
 //! What decisions cost Redis: one script, and nothing for a key that is known to be over its limit.
 
-use tidegate_limits::{LimitError, RateScope, Refusal, Release, ScopeLimits};
+use std::time::Duration;
+
+use tidegate_limits::{LimitError, RateScope, RedisSettings, Refusal, Release, ScopeLimits, Timing};
 use tidegate_testkit::redis::Server;
 use tidegate_types::resource::KeyLimits;
 use tidegate_types::{CredentialId, KeyId, TeamId};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    Bench, ORGANIZATION, admit, call, connect, hard, hold, key, refusal, scripts_run, soft, team,
+    Bench, ORGANIZATION, TIMING, admit, begin, call, connect, hard, hold, key, refusal, scripts_run,
+    settings, soft, team,
 };
 
 #[tokio::test]
@@ -98,9 +101,11 @@ async fn three_nodes_never_admit_more_than_the_limit_and_one_burst() {
 
 #[tokio::test]
 async fn a_call_is_admitted_by_one_script_however_much_it_counts_under() {
-    let bench = Bench::redis().await;
-    let server = bench.server.as_ref().unwrap();
-    bench.limiter.open_epoch(ORGANIZATION, 1, &[], &[]).await.unwrap();
+    let (server, stop) = (Server::start().unwrap(), CancellationToken::new());
+    // Slots are renewed by a script of their own, in every third part of their lease.
+    let timing = Timing { lease: Duration::from_secs(3_600), ..TIMING };
+    let limiter = begin(RedisSettings { timing, ..settings(&server, 7) }, &stop).await;
+    limiter.open_epoch(ORGANIZATION, 1, &[], &[]).await.unwrap();
     let scopes = [key(Some(1_000), Some(100_000), Some(500)), team(Some(1_000), Some(100_000), Some(500))];
     // Permits that are dropped would be given back, beside the calls.
     let mut kept = Vec::new();
@@ -110,14 +115,15 @@ async fn a_call_is_admitted_by_one_script_however_much_it_counts_under() {
         vec![hard(1, 1_000_000, 10), soft(2, 1_000_000, 10), hard(3, 1_000_000, 10)],
     ] {
         let ask = async || {
-            let hold = hold(&bench.limiter, &parts);
+            let hold = hold(&limiter, &parts);
             let with = (!parts.is_empty()).then(|| hold.clone());
-            bench.limiter.admit(&admit(hold.call_id, &scopes, 100, with)).await.unwrap()
+            limiter.admit(&admit(hold.call_id, &scopes, 100, with)).await.unwrap()
         };
-        let before = scripts_run(server);
+        let before = scripts_run(&server);
         for _ in 0..50 {
             kept.push(ask().await);
         }
-        assert_eq!(scripts_run(server) - before, 50, "{} budgets", parts.len());
+        assert_eq!(scripts_run(&server) - before, 50, "{} budgets", parts.len());
     }
+    stop.cancel();
 }
