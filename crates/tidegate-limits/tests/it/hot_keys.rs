@@ -102,8 +102,9 @@ async fn three_nodes_never_admit_more_than_the_limit_and_one_burst() {
 #[tokio::test]
 async fn a_call_is_admitted_by_one_script_however_much_it_counts_under() {
     let (server, stop) = (Server::start().unwrap(), CancellationToken::new());
-    // Slots are renewed by a script of their own, in every third part of their lease.
-    let timing = Timing { lease: Duration::from_secs(3_600), ..TIMING };
+    // Slots are renewed by a script of their own in every third part of their lease, and swept.
+    let (lease, sweep) = (Duration::from_secs(3_600), Duration::from_secs(3_600));
+    let timing = Timing { lease, sweep, ..TIMING };
     let limiter = begin(RedisSettings { timing, ..settings(&server, 7) }, &stop).await;
     limiter.open_epoch(ORGANIZATION, 1, &[], &[]).await.unwrap();
     let scopes = [key(Some(1_000), Some(100_000), Some(500)), team(Some(1_000), Some(100_000), Some(500))];
