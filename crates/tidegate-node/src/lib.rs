@@ -43,4 +43,4 @@ pub use link::ControlPlane;
 pub use node::Node;
 pub use running::RunningNode;
 pub use salvage::{Salvage, Salvaged};
-pub use settings::{Edges, MakeGateway, NodeSettings, Probe, See, Seen, ServiceAccount, TRIAL};
+pub use settings::{Edges, MakeGateway, NodeSettings, Probe, SHIP_AT_END, See, Seen, ServiceAccount, TRIAL};

@@ -104,6 +104,7 @@ impl Node {
             stop: unfinished.disarm(),
             connections: TaskTracker::new(),
             tasks,
+            ship_at_end: settings.ship_at_end,
         };
         serve(&running, &settings, gateway_listener);
         run_tasks(made, settings, gateway_address, drain_asked);

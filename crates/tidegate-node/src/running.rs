@@ -17,9 +17,6 @@ use crate::journal::Journal;
 use crate::link::Link;
 use crate::pulse::Pulse;
 
-/// What is left of the journal gets this long at the end.
-const SHIP_AT_END: Duration = Duration::from_secs(30);
-
 /// A node that runs. End it with [`RunningNode::drain`].
 pub struct RunningNode {
     pub(crate) node_id: NodeId,
@@ -38,6 +35,7 @@ pub struct RunningNode {
     pub(crate) stop: CancellationToken,
     pub(crate) connections: TaskTracker,
     pub(crate) tasks: TaskTracker,
+    pub(crate) ship_at_end: Duration,
 }
 
 impl std::fmt::Debug for RunningNode {
@@ -119,11 +117,11 @@ impl RunningNode {
         if timeout(Duration::from_secs(5), self.connections.wait()).await.is_err() {
             tracing::warn!("connections were still open at the end of the drain");
         }
-        let settled = timeout(SHIP_AT_END, async {
+        let settled = timeout(self.ship_at_end, async {
             self.limiter.idle().await;
             grants::give_up(&self.link, self.journal.boot()).await;
         });
-        let shipped = timeout(SHIP_AT_END, self.shipped());
+        let shipped = timeout(self.ship_at_end, self.shipped());
         let (settled, shipped) = tokio::join!(settled, shipped);
         if settled.is_err() || shipped.is_err() {
             let left = self.journal.status().pending_records;

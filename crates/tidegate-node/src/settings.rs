@@ -55,12 +55,16 @@ pub struct NodeSettings {
     pub journal_limit_bytes: Option<u64>,
     /// How long the node must serve well with what it applied, before that counts as good: [`TRIAL`].
     pub trial: Duration,
+    /// How long the node waits at its end for what is left to be settled and shipped: [`SHIP_AT_END`].
+    pub ship_at_end: Duration,
     /// Sees what is about to be applied.
     pub probe: Probe,
 }
 
 /// For how long configuration is on trial.
 pub const TRIAL: Duration = Duration::from_secs(30);
+/// What is left of the journal gets this long at the end.
+pub const SHIP_AT_END: Duration = Duration::from_secs(30);
 
 /// Something that is about to be applied.
 #[derive(Debug, Clone, Copy)]

@@ -161,7 +161,10 @@ impl World {
     }
 
     fn settings(&self, state: &Path) -> NodeSettings {
-        settings_by(self.control.address.port(), self.control.roots(), state, Arc::new(SystemClock))
+        // Nobody would take at a node's end what it has left, however long it waited.
+        let ship_at_end = Duration::from_millis(100);
+        let (control, roots) = (self.control.address.port(), self.control.roots());
+        NodeSettings { ship_at_end, ..settings_by(control, roots, state, Arc::new(SystemClock)) }
     }
 
     async fn begin(&self, state: &Path) -> Result<Running, NodeError> {

@@ -175,6 +175,7 @@ pub(crate) fn settings_by(
         metrics: Metrics::default(),
         journal_limit_bytes: None,
         trial: tidegate_node::TRIAL,
+        ship_at_end: tidegate_node::SHIP_AT_END,
         probe: tidegate_node::Probe::default(),
     }
 }

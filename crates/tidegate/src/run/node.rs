@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use tidegate_limits::{Limiter, RedisSettings, SentinelSettings, Timing};
 use tidegate_node::{
     CertificateFiles, ControlPlane, CopySource, Edges, Enrolling, GatewayTls, MakeGateway, Node,
-    NodeSettings, Probe, RunningNode, ServiceAccount, TRIAL,
+    NodeSettings, Probe, RunningNode, SHIP_AT_END, ServiceAccount, TRIAL,
 };
 use tidegate_proxy::{Gateway, Parts};
 use tidegate_secrets::copy::{class_key_from_text, read_class_key};
@@ -181,6 +181,7 @@ pub(crate) fn settings(config: &Config, limiter: Limiter, upstreams: Upstreams) 
         metrics,
         journal_limit_bytes: Some(node.journal_max_bytes),
         trial: TRIAL,
+        ship_at_end: SHIP_AT_END,
         probe: Probe::default(),
     })
 }
