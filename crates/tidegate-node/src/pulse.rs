@@ -87,10 +87,12 @@ impl Pulse {
     pub(crate) fn beat(&self, sequence: u64) -> Heartbeat {
         let status = self.journal.status();
         let shipped = self.shipped();
+        // First the position, then what was answered: a failure of before does not count against what is applied.
+        let applied = positions_to_wire(&self.handle.position());
         let (answers, answers_failed) = self.records.answers();
         Heartbeat {
             sequence,
-            applied: positions_to_wire(&self.handle.position()),
+            applied,
             shipped: positions_to_wire(&shipped),
             journal_pending_records: status.pending_records,
             journal_pending_bytes: status.pending_bytes,

@@ -4,6 +4,7 @@
 //! more than end the stream.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tidegate_proto::config::config_service_client::ConfigServiceClient;
@@ -14,7 +15,7 @@ use tidegate_proto::{
     MAX_MESSAGE_BYTES, NAMES_KINDS, PROTOCOL_VERSION, SUPPORTED_FEATURES, known_kinds, positions_to_wire,
 };
 use tidegate_proxy::{Gateway, Trial};
-use tidegate_types::{CredentialId, OrganizationId};
+use tidegate_types::{CredentialId, OrganizationId, Shard};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_stream::wrappers::ReceiverStream;
@@ -61,6 +62,36 @@ pub(crate) struct Client {
     pub(crate) copies: watch::Sender<i64>,
 }
 
+/// The heartbeats of one session.
+struct Beats<'s> {
+    out: &'s mpsc::Sender<NodeMessage>,
+    pulse: &'s Pulse,
+    sequence: AtomicU64,
+}
+
+impl Beats<'_> {
+    async fn send(&self) -> Result<(), Status> {
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        say(self.out, Said::Heartbeat(self.pulse.beat(sequence))).await
+    }
+
+    /// Sends them once the welcome has told how often, and one when the node begins to drain.
+    async fn keep(&self, mut welcome: watch::Receiver<Option<Duration>>) -> Result<(), Status> {
+        let welcomed = welcome.wait_for(Option::is_some).await.ok().and_then(|every| *every);
+        let Some(every) = welcomed else { return std::future::pending().await };
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut drains = false;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.pulse.draining.cancelled(), if !drains => drains = true,
+            }
+            self.send().await?;
+        }
+    }
+}
+
 impl Client {
     /// Keeps a stream open until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
@@ -95,13 +126,14 @@ impl Client {
         let mut client =
             ConfigServiceClient::new(self.link.channel()).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let (welcomed, welcome) = watch::channel(None);
+        let beats = Beats { out: &out, pulse: &self.pulse, sequence: AtomicU64::new(0) };
         let receive = async {
             let inbound = client.stream(ReceiverStream::new(outbound)).await?.into_inner();
-            self.receive(inbound, &out, &welcomed).await
+            self.receive(inbound, &out, &beats, &welcomed).await
         };
         tokio::select! {
             ended = receive => ended,
-            ended = self.beat(&out, welcome) => ended,
+            ended = beats.keep(welcome) => ended,
             () = self.handle.is_due() => Err(Status::aborted("what was held back is tried once more")),
         }
     }
@@ -117,31 +149,11 @@ impl Client {
         }
     }
 
-    /// Heartbeats, once the welcome has told how often, and one when the node begins to drain.
-    async fn beat(
-        &self,
-        out: &mpsc::Sender<NodeMessage>,
-        mut welcome: watch::Receiver<Option<Duration>>,
-    ) -> Result<(), Status> {
-        let welcomed = welcome.wait_for(Option::is_some).await.ok().and_then(|every| *every);
-        let Some(every) = welcomed else { return std::future::pending().await };
-        let mut ticks = interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let (mut sequence, mut drains) = (0, false);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = self.pulse.draining.cancelled(), if !drains => drains = true,
-            }
-            sequence += 1;
-            say(out, Said::Heartbeat(self.pulse.beat(sequence))).await?;
-        }
-    }
-
     async fn receive(
         &self,
         mut inbound: Streaming<tidegate_proto::config::ControlMessage>,
         out: &mpsc::Sender<NodeMessage>,
+        beats: &Beats<'_>,
         welcomed: &watch::Sender<Option<Duration>>,
     ) -> Result<(), Status> {
         while let Some(message) = inbound.message().await? {
@@ -153,8 +165,12 @@ impl Client {
                     welcomed.send_replace(Some(every.clamp(*HEARTBEAT.start(), *HEARTBEAT.end())));
                 }
                 Some(Control::Delta(delta)) => {
-                    let synchronised = delta.synchronised;
+                    let (synchronised, shard) = (delta.synchronised, delta.shard);
                     if let Some(ack) = self.apply(delta).await? {
+                        // A wave counts failures from here on: not those of the second before.
+                        if shard == Shard::SYSTEM.index() as u32 {
+                            beats.send().await?;
+                        }
                         say(out, Said::Ack(ack)).await?;
                     }
                     if synchronised {

@@ -48,6 +48,25 @@ async fn a_node_enrols_takes_the_snapshot_and_follows_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_is_told_anew_before_a_change_of_the_catalogue_is_acknowledged() {
+    let control = FakeControl::start().await;
+    control.shared.heartbeat_ms.store(10_000, Ordering::SeqCst);
+    let (state, tenant) = (TempDir::new().unwrap(), Tenant::new());
+    tenant.publish(&control);
+    let node = start_ready(&control, state.path()).await;
+    let revision = control.shared.publish_together(Shard::SYSTEM, &[(Tenant::system(), false)]) + 1;
+    let is_of = |shard: u32, n: u64| shard as usize == Shard::SYSTEM.index() && n == revision;
+    until("the change is acknowledged", || {
+        control.shared.acks.lock().iter().any(|ack| is_of(ack.shard, ack.n))
+    })
+    .await;
+    let told = control.shared.heartbeats.lock().last().cloned().unwrap();
+    assert!(told.applied.iter().any(|p| is_of(p.shard, p.n)), "a heartbeat of before: {told:?}");
+    assert!(told.answers.is_some());
+    end(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_is_ready_only_when_it_holds_everything() {
     let control = FakeControl::start().await;
     let (state, tenant) = (TempDir::new().unwrap(), Tenant::new());

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use futures_util::Stream;
 use parking_lot::Mutex;
@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) hellos: Mutex<Vec<Hello>>,
     pub(crate) acks: Mutex<Vec<Ack>>,
     pub(crate) heartbeats: Mutex<Vec<Heartbeat>>,
+    /// How often a welcome asks for them, in milliseconds.
+    pub(crate) heartbeat_ms: AtomicU32,
     pub(crate) renewals: AtomicU64,
     /// Keeps deltas back while false.
     pub(crate) sends_feed: AtomicBool,
@@ -114,6 +116,7 @@ impl FakeControl {
             hellos: Mutex::default(),
             acks: Mutex::default(),
             heartbeats: Mutex::default(),
+            heartbeat_ms: AtomicU32::new(50),
             renewals: AtomicU64::new(0),
             sends_feed: AtomicBool::new(true),
             received: Mutex::default(),
@@ -411,7 +414,7 @@ impl ConfigService for Service {
                         let welcome = Welcome {
                             node_id: node.to_string(),
                             pool: "default".into(),
-                            heartbeat_ms: 50,
+                            heartbeat_ms: shared.heartbeat_ms.load(Ordering::SeqCst),
                             control_time_micros: 0,
                         };
                         let sealing = *SEALING.lock().get(&node.to_u128()).unwrap();

@@ -56,6 +56,11 @@ impl Tenant {
         Self { organization: entropy::new_id(now), team: entropy::new_id(now), key: entropy::new_id(now) }
     }
 
+    /// What all tenants share.
+    pub(crate) fn system() -> Resource {
+        Self { organization: OrganizationId::SYSTEM, ..Self::new() }.organization()
+    }
+
     pub(crate) fn organization(&self) -> Resource {
         Resource::Organization(Organization {
             id: self.organization,

@@ -817,7 +817,7 @@ pub struct Rejection {
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
 }
-/// Sent every `heartbeat_ms`.
+/// Sent every `heartbeat_ms`, and before what of the system's shard was applied is acknowledged.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Heartbeat {
     #[prost(uint64, tag = "1")]

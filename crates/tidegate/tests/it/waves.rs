@@ -3,12 +3,13 @@
 //! for no wave.
 
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tidegate_testkit::installation::{Installation, Shape};
 use tidegate_testkit::port;
+use tidegate_testkit::process::PATIENCE;
 use tokio::task::JoinSet;
 
 use crate::monitoring::{raised, rules, target};
@@ -70,13 +71,19 @@ async fn wave(installation: &Installation) -> Value {
 }
 
 async fn until_stage(installation: &Installation, stage: &str) -> Value {
-    let what = format!("a wave is {stage}");
+    let last = Mutex::new(Value::Null);
     let reached = || async {
         let wave = wave(installation).await;
-        wave["stage"] == stage && (stage != "none" || wave["resources"] == json!([]))
+        let reached = wave["stage"] == stage && (stage != "none" || wave["resources"] == json!([]));
+        *last.lock().unwrap() = wave;
+        reached
     };
-    until(&what, seconds(60), reached).await;
-    wave(installation).await
+    let waited = Installation::wait_until(&format!("a wave is {stage}"), PATIENCE, reached).await;
+    let last = last.into_inner().unwrap();
+    if let Err(error) = waited {
+        panic!("{error:#}, but {last}");
+    }
+    last
 }
 
 /// The number of the wave's only member.
