@@ -35,12 +35,15 @@ pub(crate) struct Body<'c> {
     splices: Splices,
     /// New members, each with a leading comma.
     added: Vec<u8>,
+    /// A member of the client's stays, for the new ones to stand behind.
+    stays: bool,
 }
 
 impl<'c> Body<'c> {
     /// Nothing edited yet.
     pub(crate) fn new(call: &'c CallBody) -> Self {
-        Self { call, splices: Splices::default(), added: Vec::new() }
+        let stays = !call.spots.members.is_empty();
+        Self { call, splices: Splices::default(), added: Vec::new(), stays }
     }
 
     fn spot(&self, name: &str) -> Option<&'c Spot> {
@@ -79,6 +82,7 @@ impl<'c> Body<'c> {
             let marked: Vec<_> =
                 members.iter().map(|spot| (for_gateway(spot), spot.start, spot.value.end)).collect();
             removals(&marked).into_iter().for_each(|span| self.splices.remove(span));
+            self.stays = marked.iter().any(|(marked, ..)| !marked);
         }
         self.call.spots.echoes.iter().for_each(|span| self.splices.remove(*span));
     }
@@ -107,9 +111,9 @@ impl<'c> Body<'c> {
     /// The edited bytes.
     pub(crate) fn finish(mut self) -> Bytes {
         if !self.added.is_empty() {
-            // Before the closing brace; in an empty object without the comma.
+            // Before the closing brace; in an object of which nothing stays without the comma.
             let end = self.call.spots.root.end.saturating_sub(1);
-            if self.call.spots.members.is_empty() {
+            if !self.stays {
                 self.added.remove(0);
             }
             self.splices.replace(Span::at(end), self.added);

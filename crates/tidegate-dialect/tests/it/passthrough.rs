@@ -1,11 +1,15 @@
 //! The same dialect in and out: the bytes and the edit table.
 
 use bytes::Bytes;
+use tidegate_dialect::Dialect;
 use tidegate_dialect::outbound::{Edits, LimitKey, request};
+use tidegate_dialect::read::{Outside, call};
 
 use crate::support::{ANTHROPIC, OPENAI, edits, file, read};
 
-fn sent(surface: tidegate_dialect::Dialect, body: &str, edits: &Edits<'_>) -> String {
+const BEDROCK: Dialect = Dialect::BedrockConverse;
+
+fn sent(surface: Dialect, body: &str, edits: &Edits<'_>) -> String {
     let call = read(surface, body.to_owned());
     String::from_utf8(request(&call, surface, edits).unwrap().to_vec()).unwrap()
 }
@@ -46,6 +50,24 @@ fn fields_for_the_gateway_leave_with_one_comma_each() {
     for (body, expected) in cases {
         let with = |text: &str| text.replace('M', message);
         assert_eq!(sent(OPENAI, &with(body), &edits("m")), with(expected));
+    }
+}
+
+/// Where the path names the model and messages may be absent (Bedrock), all there is can be for the gateway.
+#[test]
+fn where_all_that_was_written_is_for_the_gateway_what_is_added_stands_alone() {
+    let outside = Outside { model: Some("m"), ..Outside::default() };
+    let rich = Edits { output_limit: Some(10), no_store: true, ..edits("up") };
+    for body in [
+        r#"{"providerOptions":{}}"#,
+        r#"{ "models":[] , "provider":{}, "caching":"auto" }"#,
+        r#"{"providerOptions":{"gateway":{"only":["a"]}},"models":["b"]}"#,
+        "{}",
+    ] {
+        let call = call(BEDROCK, outside, Bytes::from(body)).unwrap();
+        let out = request(&call, BEDROCK, &rich).unwrap();
+        let out = String::from_utf8_lossy(&out).replace(' ', "");
+        assert_eq!(out, r#"{"inferenceConfig":{"maxTokens":10}}"#, "{body}");
     }
 }
 
