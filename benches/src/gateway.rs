@@ -77,32 +77,56 @@ impl Scope {
     }
 }
 
+/// An installation and who is measured beside it, in turns.
+struct Stand {
+    who: Who,
+    name: &'static str,
+    beside: [Who; 2],
+}
+
+/// One after the other: what another installation's planes and stores do on these two cores is no part of a request.
+const STANDS: [Stand; 3] = [
+    Stand { who: Who::Memory, name: report::MEMORY, beside: [Who::Direct, Who::Nginx] },
+    Stand { who: Who::Redis, name: report::REDIS, beside: [Who::Direct, Who::Nginx] },
+    Stand { who: Who::Tls, name: report::TLS, beside: [Who::Direct, Who::NginxTls] },
+];
+
 pub(crate) async fn run(binary: &Path, scope: &Scope) -> Result<()> {
     pin_self(0)?;
     let _awake = [peers::awake(0)?, peers::awake(1)?];
     let (_mock, upstream) = peers::mock().await?;
+    // Without an installation the peers stand alone.
+    let named = STANDS.iter().filter(|stand| scope.wants(stand.who)).count();
+    for (number, stand) in STANDS.iter().enumerate() {
+        if scope.wants(stand.who) || (named == 0 && number == 0) {
+            println!("\n{} beside its peers\n", stand.name);
+            measure(binary, upstream, stand, scope).await?.print(SLOW_STREAMS, KEYS);
+        }
+    }
+    Ok(())
+}
+
+async fn measure(binary: &Path, upstream: u16, stand: &Stand, scope: &Scope) -> Result<Report> {
     let folder = tempfile::tempdir()?;
     let tls = tls::make(folder.path())?;
     let nginx = peers::nginx(folder.path(), upstream, &tls).await?;
-    let installations = install_all(binary, upstream, &tls, scope).await?;
-    let url = format!("http://127.0.0.1:{upstream}");
-    let mut subjects =
-        vec![Subject { who: Who::Direct, name: report::DIRECT, url, key: None, pids: vec![], tls: None }];
-    subjects.extend(nginx.iter().map(self::nginx));
-    subjects.extend(nginx.iter().map(|nginx| nginx_tls(nginx, &tls)));
     let mut report = Report::default();
-    for (who, name, installation) in &installations {
-        let subject = subject(*who, name, installation).await?;
-        let is_secure = *who == Who::Tls;
+    let mut subjects = peers_of(stand, upstream, nginx.as_ref(), &tls, scope);
+    let installation = match scope.wants(stand.who) {
+        true => Some(stand_up(binary, upstream, stand, &tls).await?),
+        false => None,
+    };
+    if let Some(installation) = &installation {
+        let subject = subject(stand.who, stand.name, installation).await?;
+        let is_secure = stand.who == Who::Tls;
         subjects.push(Subject { tls: is_secure.then(|| tls.connector.clone()), ..subject });
-        report.idle.push((name, resident(installation)));
-        if scope.phases.is_empty() && !is_secure {
+        report.idle.push((stand.name, resident(installation)));
+        if scope.phases.is_empty() {
             load_keys(installation).await?;
             tokio::time::sleep(UNTIL_IDLE).await;
-            report.loaded.push((name, resident(installation)));
+            report.loaded.push((stand.name, resident(installation)));
         }
     }
-    subjects.retain(|subject| scope.wants(subject.who));
     if scope.phases.is_empty() {
         // Before the load: memory that it leaves behind would hide what a stream takes.
         for subject in &subjects {
@@ -119,36 +143,36 @@ pub(crate) async fn run(binary: &Path, scope: &Scope) -> Result<()> {
             }
         }
     }
-    for (_, name, installation) in &installations {
-        report.after.push((name, resident(installation)));
-    }
-    report.print(SLOW_STREAMS, KEYS);
-    Ok(())
+    report.after.extend(installation.iter().map(|installation| (stand.name, resident(installation))));
+    Ok(report)
 }
 
-type Installed = (Who, &'static str, Installation);
+fn peers_of(stand: &Stand, upstream: u16, nginx: Option<&Nginx>, tls: &Tls, scope: &Scope) -> Vec<Subject> {
+    let url = format!("http://127.0.0.1:{upstream}");
+    let mut peers =
+        vec![Subject { who: Who::Direct, name: report::DIRECT, url, key: None, pids: vec![], tls: None }];
+    peers.extend(nginx.map(self::nginx));
+    peers.extend(nginx.map(|nginx| nginx_tls(nginx, tls)));
+    // Where no installation is wanted, all peers stand together.
+    let together = !STANDS.iter().any(|stand| scope.wants(stand.who));
+    peers.retain(|peer| scope.wants(peer.who) && (together || stand.beside.contains(&peer.who)));
+    peers
+}
 
-/// The installations that are wanted. Their control planes and Postgres would be on other machines: on this one they
+/// The installation that is wanted. Its control plane and Postgres would be on other machines: on this one they
 /// take what is left of core 0.
-async fn install_all(binary: &Path, upstream: u16, tls: &Tls, scope: &Scope) -> Result<Vec<Installed>> {
-    let wanted = [
-        (Who::Memory, report::MEMORY, None),
-        (Who::Redis, report::REDIS, None),
-        (Who::Tls, report::TLS, Some((tls.certificate.clone(), tls.key.clone()))),
-    ];
-    let mut installations = Vec::new();
+async fn stand_up(binary: &Path, upstream: u16, stand: &Stand, tls: &Tls) -> Result<Installation> {
+    let files = (stand.who == Who::Tls).then(|| (tls.certificate.clone(), tls.key.clone()));
     step_back()?;
-    for (who, name, files) in wanted.into_iter().filter(|(who, ..)| scope.wants(*who)) {
-        let shape = Shape { gateway_tls: files, ..counting(who == Who::Redis) };
-        installations.push((who, name, install(binary, upstream, shape, &[]).await?));
-    }
+    let shape = Shape { gateway_tls: files, ..counting(stand.who == Who::Redis) };
+    let installation = install(binary, upstream, shape, &[]).await?;
     step_forward(std::process::id())?;
-    for redis in installations.iter().filter_map(|(.., installation)| installation.redis.as_ref()) {
+    if let Some(redis) = &installation.redis {
         let info = redis.command(&["INFO", "server"])?;
         let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok());
         step_forward(pid.context("Redis names no process")?)?;
     }
-    Ok(installations)
+    Ok(installation)
 }
 
 pub(crate) fn nginx(nginx: &Nginx) -> Subject {
