@@ -70,11 +70,13 @@ impl Cluster {
             let (port, bus) = (other.port().to_string(), bus.to_string());
             told(first, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
         }
-        let known = format!("cluster_known_nodes:{}", nodes.len());
+        // Without full coverage a node thinks the cluster well before it has heard whose all slots are.
+        let (known, assigned) =
+            (format!("cluster_known_nodes:{}", nodes.len()), format!("cluster_slots_assigned:{SLOTS}"));
         wait_until("the nodes know one another and serve", || {
             nodes.iter().all(|(node, _)| {
                 let info = node.command(&["CLUSTER", "INFO"]).unwrap_or_default();
-                info.contains(&known) && info.contains("cluster_state:ok")
+                [known.as_str(), &assigned, "cluster_state:ok"].iter().all(|said| info.contains(said))
             })
         })?;
         let mut primaries: Vec<Server> = nodes.into_iter().map(|(node, _)| node).collect();
